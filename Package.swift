@@ -1,0 +1,64 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Swift 6 language mode and warnings as errors everywhere; in release, optimisation across targets and no
+// dynamic exclusivity checks (hot state lives behind raw pointers, bounds checks stay).
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .unsafeFlags(
+        ["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+]
+
+/// One room of the design: its name and the rooms below it that it may import.
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// The tests of one room, in Swift Testing.
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "weir",
+    products: [.executable(name: "weir", targets: ["weir"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
+        room("Wire"),
+        room("Metrics"),
+        room("Statistics", ["Metrics"]),
+        room("Rollout", ["Metrics", "Statistics"]),
+        room("Platform", ["CLinux"]),
+        room("Proxy", ["Platform", "Wire", "Metrics"]),
+        room(
+            "Control",
+            [
+                "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "COpenSSL", "Yams",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        room("Load", ["Platform", "Wire", "Metrics", "Statistics"]),
+        room("Demo", ["Control", "Load", "Proxy", "Platform", "Wire", "Metrics"]),
+        .executableTarget(
+            name: "weir",
+            dependencies: [
+                "Control", "Load", "Demo",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        tests("WireTests", ["Wire"]),
+        tests("MetricsTests", ["Metrics"]),
+        tests("StatisticsTests", ["Statistics", "Metrics"]),
+        tests("RolloutTests", ["Rollout", "Statistics", "Metrics"]),
+        tests("PlatformTests", ["Platform"]),
+        tests("ProxyTests", ["Proxy", "Platform", "Wire", "Metrics"]),
+        tests("ControlTests", ["Control", "Proxy", "Rollout", "Platform", "Wire", "Metrics"]),
+        tests("TidyTests", []),
+    ]
+)

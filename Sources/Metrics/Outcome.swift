@@ -1,0 +1,106 @@
+// The protocol-neutral end of an exchange. One enum for all protocols, because an error rate that mixes
+// a client's hang-up with a model's crash is no evidence about either.
+
+/// How an exchange ended. Raw values index counters and stand in the access log's records.
+public enum Outcome: UInt8, CaseIterable, Sendable {
+    case success
+    /// 4xx from upstream; not the version's fault unless configured.
+    case clientError
+    /// 5xx from upstream.
+    case upstreamError
+    /// A failing grpc-status from trailers.
+    case grpcError
+    case connectFailure
+    /// The upstream closed or reset before its first response byte.
+    case reset
+    case timeoutConnect
+    case timeoutFirstByte
+    /// The upstream fell silent inside a response.
+    case timeoutIdle
+    /// The upstream failed inside a response; the client's stream was aborted.
+    case cutMidStream
+    /// The upstream's bytes were not HTTP.
+    case protocolError
+    /// The client went away first; excluded from error rates, latency censored.
+    case clientCancel
+    /// The client did not deliver its head or body in time (408).
+    case timeoutClient
+    /// Our own overload or refusal; never blamed on a version.
+    case localRefusal
+
+    /// Whether the assigned version is to blame: the numerator of its error rate.
+    @inlinable public var isFailure: Bool {
+        switch self {
+        case .upstreamError, .grpcError, .connectFailure, .reset, .timeoutConnect, .timeoutFirstByte,
+            .timeoutIdle, .cutMidStream, .protocolError:
+            true
+        case .success, .clientError, .clientCancel, .timeoutClient, .localRefusal:
+            false
+        }
+    }
+
+    /// Whether the exchange says nothing about the version and leaves the denominator as well.
+    @inlinable public var isExcluded: Bool {
+        switch self {
+        case .clientCancel, .timeoutClient, .localRefusal: true
+        case .success, .clientError, .upstreamError, .grpcError, .connectFailure, .reset, .timeoutConnect,
+            .timeoutFirstByte, .timeoutIdle, .cutMidStream, .protocolError:
+            false
+        }
+    }
+
+    /// The outcome's word in metrics, logs and journal.
+    public var label: String {
+        switch self {
+        case .success: "success"
+        case .clientError: "client_error"
+        case .upstreamError: "upstream_error"
+        case .grpcError: "grpc_error"
+        case .connectFailure: "connect_failure"
+        case .reset: "reset"
+        case .timeoutConnect: "timeout_connect"
+        case .timeoutFirstByte: "timeout_first_byte"
+        case .timeoutIdle: "timeout_idle"
+        case .cutMidStream: "cut_mid_stream"
+        case .protocolError: "protocol_error"
+        case .clientCancel: "client_cancel"
+        case .timeoutClient: "timeout_client"
+        case .localRefusal: "local_refusal"
+        }
+    }
+}
+
+/// The times of an exchange, each its own histogram per version.
+public enum TimeKind: UInt8, CaseIterable, Sendable {
+    /// Request sent to last response byte.
+    case upstream
+    /// Request sent to first response byte.
+    case firstByte
+    /// First byte read from the client to last byte written, less `upstream`.
+    case added
+    /// First byte read from the client to last byte written.
+    case total
+
+    /// The time's word in metric names.
+    public var label: String {
+        switch self {
+        case .upstream: "upstream"
+        case .firstByte: "first_byte"
+        case .added: "added"
+        case .total: "total"
+        }
+    }
+}
+
+/// A tenth of a second of the monotonic clock: the unit in which evidence is kept and decided on.
+public struct Tick: Comparable, Hashable, Sendable {
+    public var number: UInt64
+
+    @inlinable public init(number: UInt64) { self.number = number }
+    @inlinable public init(monotonicNanos: UInt64) { number = monotonicNanos / 100_000_000 }
+
+    /// A tick's length in microseconds.
+    public static let micros: UInt64 = 100_000
+
+    @inlinable public static func < (a: Tick, b: Tick) -> Bool { a.number < b.number }
+}

@@ -1,0 +1,53 @@
+// Instants and intervals: one-field values over nanoseconds of CLOCK_MONOTONIC, so that no bare integer
+// carries time through the code. Arithmetic saturates: a deadline can be far, never wrapped.
+
+/// A point on the monotonic clock, in nanoseconds since an arbitrary origin (boot).
+public struct Instant: Comparable, Hashable, Sendable {
+    public var nanos: UInt64
+
+    @inlinable public init(nanos: UInt64) { self.nanos = nanos }
+
+    /// A deadline that never comes.
+    public static let never = Instant(nanos: .max)
+
+    @inlinable public static func < (a: Instant, b: Instant) -> Bool { a.nanos < b.nanos }
+
+    @inlinable public static func + (a: Instant, b: Interval) -> Instant {
+        let (sum, overflow) = a.nanos.addingReportingOverflow(b.nanos)
+        return Instant(nanos: overflow ? .max : sum)
+    }
+
+    /// The time from `b` to `a`; zero when `a` is earlier.
+    @inlinable public static func - (a: Instant, b: Instant) -> Interval {
+        Interval(nanos: a.nanos > b.nanos ? a.nanos &- b.nanos : 0)
+    }
+}
+
+/// A length of time, in nanoseconds, never negative.
+public struct Interval: Comparable, Hashable, Sendable {
+    public var nanos: UInt64
+
+    @inlinable public init(nanos: UInt64) { self.nanos = nanos }
+
+    public static let zero = Interval(nanos: 0)
+
+    @inlinable public static func micros(_ n: UInt64) -> Interval {
+        Interval(nanos: n.multipliedReportingOverflow(by: 1_000).partialValue)
+    }
+    @inlinable public static func millis(_ n: UInt64) -> Interval {
+        Interval(nanos: n.multipliedReportingOverflow(by: 1_000_000).partialValue)
+    }
+    @inlinable public static func seconds(_ n: UInt64) -> Interval {
+        Interval(nanos: n.multipliedReportingOverflow(by: 1_000_000_000).partialValue)
+    }
+
+    @inlinable public var micros: UInt64 { nanos / 1_000 }
+    @inlinable public var millis: UInt64 { nanos / 1_000_000 }
+
+    @inlinable public static func < (a: Interval, b: Interval) -> Bool { a.nanos < b.nanos }
+
+    @inlinable public static func + (a: Interval, b: Interval) -> Interval {
+        let (sum, overflow) = a.nanos.addingReportingOverflow(b.nanos)
+        return Interval(nanos: overflow ? .max : sum)
+    }
+}

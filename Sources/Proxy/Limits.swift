@@ -1,0 +1,62 @@
+// Every bound of the data plane, in one place, each with the answer that is given when it is reached and
+// the sum that justifies it. Sizes are per core unless a name says otherwise.
+
+import Platform
+
+/// The bounds of the data plane. Defaults suit a sidecar; `limits:` in the config changes the first group.
+public struct Limits: Sendable, Hashable {
+    /// Client connections. Full: accepting pauses until one closes (the kernel's backlog holds the rest).
+    public var downstreamsMax = 16_384
+    /// Upstream connections, shadow ones included. Full: 503 `upstream_connections_exhausted`.
+    public var upstreamsMax = 8_192
+    /// Exchanges in progress. Full: 503 `exchanges_exhausted`.
+    public var exchangesMax = 16_384
+    /// Shadow copies in progress. Full: the copy is dropped, `weir_shadow_dropped_total{reason="in_flight"}`.
+    public var shadowsMax = 1_024
+    /// Blocks of `blockBytes` for bytes that one read or write could not finish: 64 MiB. Low: reads shrink,
+    /// then shadows are dropped; empty: the exchange that needs one ends with 503 or a cut.
+    public var blocksMax = 4_096
+    /// Bytes of request kept so that it can be sent again. More: the request cannot be retried or shielded.
+    public var replayBytesMax = 256 << 10
+    /// Idle pooled connections per endpoint. More: the oldest closes.
+    public var poolIdleMax = 256
+
+    /// A request line or field line. Longer: 414 or 431.
+    public var lineBytesMax = 16 << 10
+    /// A message head. Longer: 431 downstream, 502 upstream. One block holds it.
+    public var headBytesMax = 64 << 10
+    /// Fields of a head or trailer section. More: 431 or 502.
+    public var fieldsMax = 128
+
+    /// From a connection's first head byte (or its accept) to the end of the head. Late: 408.
+    public var headerDeadline = Interval.seconds(10)
+    /// A request body slower than this over `bodyRateWindow` while we are reading. Slower: 408.
+    public var bodyBytesPerSecondMin: UInt64 = 240
+    public var bodyRateWindow = Interval.seconds(10)
+    /// An idle keep-alive client connection. Late: closed without a word.
+    public var keepAliveIdle = Interval.seconds(75)
+    /// An idle pooled upstream connection; below the 5 s at which common model servers close theirs.
+    public var poolIdle = Interval.seconds(4)
+    /// From SIGTERM to closing what is still open.
+    public var drainDeadline = Interval.seconds(25)
+
+    public init() {}
+
+    /// Size of one pool block.
+    public static let blockBytes = 16 << 10
+    /// Bytes read from a socket at once.
+    public static let readBytes = 256 << 10
+    /// Events taken from the poller per turn.
+    public static let eventsMax = 256
+    /// Connections accepted per listener and turn.
+    public static let acceptsPerTurnMax = 64
+
+    // Bounds of a plan, checked when the config is loaded. The tables that cores index by slot have these
+    // sizes; memory behind unused slots is never touched.
+    public static let modelsMax = 4_096
+    public static let versionsMax = 16_384
+    public static let versionsPerModelMax = 32
+    public static let endpointsMax = 16_384
+    public static let endpointsPerVersionMax = 256
+    public static let cohortsPerModelMax = 128
+}

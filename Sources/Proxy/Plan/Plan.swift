@@ -1,0 +1,327 @@
+// The plan: the immutable routing decision that control publishes and every core obeys. Values only; a
+// core compiles its private copy into flat tables (Assign, Upstream) when it takes the plan over.
+//
+// Slots (`ModelSlot`, `VersionSlot`, `EndpointSlot`) are the identities that outlive a plan: control gives
+// the same model, version or endpoint the same slot in every plan, so that counters, switches and pools
+// stay where they are while weights, rules and limits change around them.
+
+import Platform
+
+/// Index of a model's switches; stable over plans. Below `Limits.modelsMax`.
+public typealias ModelSlot = Int
+/// Index of a version's meter; stable over plans. Below `Limits.versionsMax`.
+public typealias VersionSlot = Int
+/// Index of an endpoint's pool and health word; stable over plans. Below `Limits.endpointsMax`.
+public typealias EndpointSlot = Int
+
+/// Everything a core needs to assign and relay requests.
+public struct Plan: Sendable, Equatable {
+    /// Grows by one per publication; a core reports the epoch it obeys.
+    public var epoch: UInt64
+    /// At most `Limits.modelsMax`; the most specific match wins (longest prefix, host before no host).
+    public var models: [ModelPlan]
+    /// Peers whose forced versions and x-forwarded-for are believed.
+    public var trusted: [AddressRange]
+    /// Share of ordinary exchanges that enter the access log, in parts per million; failures always do.
+    public var accessLogPPM: UInt32
+
+    public init(epoch: UInt64, models: [ModelPlan], trusted: [AddressRange], accessLogPPM: UInt32) {
+        self.epoch = epoch
+        self.models = models
+        self.trusted = trusted
+        self.accessLogPPM = accessLogPPM
+    }
+}
+
+/// A CIDR block, in the 128-bit form of `IPAddress`: IPv4 /8 is prefix 104.
+public struct AddressRange: Sendable, Hashable {
+    public var base: IPAddress
+    /// 0...128 leading bits that must agree.
+    public var prefixBits: Int
+
+    public init(base: IPAddress, prefixBits: Int) {
+        precondition((0...128).contains(prefixBits))
+        self.base = base
+        self.prefixBits = prefixBits
+    }
+}
+
+/// One routed service: its match, its versions and how requests are spread over them.
+public struct ModelPlan: Sendable, Equatable {
+    public var slot: ModelSlot
+    public var name: String
+    /// Any of these makes a request this model's.
+    public var matches: [RouteMatch]
+    /// 1...`Limits.versionsPerModelMax`; an index into this array is a `VersionIndex`.
+    public var versions: [VersionPlan]
+    /// Index of the stable version.
+    public var stable: Int
+    public var cohorts: [CohortPlan]
+    /// The first present key decides; empty: a random split.
+    public var stickyKeys: [StickyKey]
+    /// Seed of the rendezvous hash; a new salt deals every key anew.
+    public var salt: UInt64
+    public var shadow: ShadowPlan?
+    public var timeouts: Timeouts
+    public var retries: RetryPlan
+    /// Whether a candidate's failure before the first response byte is retried on stable.
+    public var shield: Bool
+    /// Whether responses carry `x-weir-version`, and `x-weir-id`.
+    public var sendsVersion: Bool
+    public var sendsID: Bool
+
+    public init(
+        slot: ModelSlot, name: String, matches: [RouteMatch], versions: [VersionPlan], stable: Int,
+        cohorts: [CohortPlan] = [], stickyKeys: [StickyKey] = [], salt: UInt64 = 0,
+        shadow: ShadowPlan? = nil, timeouts: Timeouts = Timeouts(), retries: RetryPlan = RetryPlan(),
+        shield: Bool = true, sendsVersion: Bool = true, sendsID: Bool = false
+    ) {
+        self.slot = slot
+        self.name = name
+        self.matches = matches
+        self.versions = versions
+        self.stable = stable
+        self.cohorts = cohorts
+        self.stickyKeys = stickyKeys
+        self.salt = salt
+        self.shadow = shadow
+        self.timeouts = timeouts
+        self.retries = retries
+        self.shield = shield
+        self.sendsVersion = sendsVersion
+        self.sendsID = sendsID
+    }
+}
+
+/// Which requests are a model's.
+public struct RouteMatch: Sendable, Hashable {
+    /// Lower-case host without port; nil matches any.
+    public var host: String?
+    public var path: PathMatch
+
+    public enum PathMatch: Sendable, Hashable {
+        case exact(String)
+        /// Matches the path itself and everything below it, at segment borders ("/m" does not match "/mx";
+        /// it does match "/m:predict" and "/m/infer"). "/" matches everything.
+        case prefix(String)
+    }
+
+    public init(host: String?, path: PathMatch) {
+        self.host = host
+        self.path = path
+    }
+}
+
+/// One immutable release of a model.
+public struct VersionPlan: Sendable, Equatable {
+    public var slot: VersionSlot
+    public var name: String
+    /// Parts per million; a model's versions sum to 1,000,000.
+    public var weightPPM: UInt32
+    /// A quarantined version gets no traffic at all, by no rule.
+    public var isQuarantined: Bool
+    public var endpoints: [EndpointPlan]
+    public var rewrite: RewritePlan
+    /// Requests in flight, over all cores; each core takes an equal share.
+    public var inFlightMax: Int
+    /// Requests that may wait for a place, over all cores, and for how long.
+    public var queueMax: Int
+    public var queueTimeout: Interval
+    public var ejection: EjectionPlan
+    /// How long a returning endpoint's share ramps up.
+    public var slowStart: Interval
+
+    public init(
+        slot: VersionSlot, name: String, weightPPM: UInt32, isQuarantined: Bool = false,
+        endpoints: [EndpointPlan], rewrite: RewritePlan = RewritePlan(), inFlightMax: Int = 4096,
+        queueMax: Int = 1024, queueTimeout: Interval = .seconds(1),
+        ejection: EjectionPlan = EjectionPlan(), slowStart: Interval = .zero
+    ) {
+        self.slot = slot
+        self.name = name
+        self.weightPPM = weightPPM
+        self.isQuarantined = isQuarantined
+        self.endpoints = endpoints
+        self.rewrite = rewrite
+        self.inFlightMax = inFlightMax
+        self.queueMax = queueMax
+        self.queueTimeout = queueTimeout
+        self.ejection = ejection
+        self.slowStart = slowStart
+    }
+}
+
+/// One address that serves a version.
+public struct EndpointPlan: Sendable, Hashable {
+    public var slot: EndpointSlot
+    public var address: SocketAddress
+
+    public init(slot: EndpointSlot, address: SocketAddress) {
+        self.slot = slot
+        self.address = address
+    }
+}
+
+/// What is changed in a request on its way to a version.
+public struct RewritePlan: Sendable, Hashable {
+    /// Replaces the path prefix `from` by `to`.
+    public var pathPrefix: PathPrefix?
+    /// Replaces Host.
+    public var host: String?
+    /// Added after removal; names lower-case.
+    public var addHeaders: [HeaderPair]
+    /// Removed; names lower-case.
+    public var removeHeaders: [String]
+
+    public struct PathPrefix: Sendable, Hashable {
+        public var from: String
+        public var to: String
+        public init(from: String, to: String) {
+            self.from = from
+            self.to = to
+        }
+    }
+
+    public struct HeaderPair: Sendable, Hashable {
+        public var name: String
+        public var value: String
+        public init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    public init(
+        pathPrefix: PathPrefix? = nil, host: String? = nil, addHeaders: [HeaderPair] = [],
+        removeHeaders: [String] = []
+    ) {
+        self.pathPrefix = pathPrefix
+        self.host = host
+        self.addHeaders = addHeaders
+        self.removeHeaders = removeHeaders
+    }
+}
+
+/// Requests that a rule pins to a version before weights are looked at.
+public struct CohortPlan: Sendable, Equatable {
+    public var name: String
+    /// All must hold.
+    public var conditions: [Condition]
+    /// Index into the model's versions.
+    public var version: Int
+
+    public init(name: String, conditions: [Condition], version: Int) {
+        self.name = name
+        self.conditions = conditions
+        self.version = version
+    }
+}
+
+/// One test of a request.
+public enum Condition: Sendable, Hashable {
+    /// Header names are lower-case; values are compared case-sensitively.
+    case header(name: String, ValueMatch)
+    case cookie(name: String, ValueMatch)
+    case query(name: String, ValueMatch)
+    case path(ValueMatch)
+    /// Upper-case method.
+    case method(String)
+    /// The client's address (of the last untrusted hop when the peer is trusted).
+    case address([AddressRange])
+
+    public enum ValueMatch: Sendable, Hashable {
+        case present
+        case exact(String)
+        case prefix(String)
+        /// A regular expression over bytes, matched anywhere unless anchored; validated by
+        /// `Pattern(_:)`, which compiles to a table with linear time in the value.
+        case regex(String)
+    }
+}
+
+/// Where a sticky key is read from.
+public enum StickyKey: Sendable, Hashable {
+    case header(String)
+    case cookie(String)
+    case query(String)
+    case clientAddress
+}
+
+/// A copy of requests to another version whose responses nobody gets.
+public struct ShadowPlan: Sendable, Equatable {
+    /// Index into the model's versions.
+    public var version: Int
+    /// Share of eligible requests, parts per million.
+    public var ppm: UInt32
+    /// Only requests for which all hold; empty: all.
+    public var conditions: [Condition]
+    /// Largest body copied, per request.
+    public var bodyBytesMax: Int
+    /// Copies in flight, over all cores.
+    public var inFlightMax: Int
+    /// A copy older than this is given up.
+    public var ageMax: Interval
+
+    public init(
+        version: Int, ppm: UInt32, conditions: [Condition] = [], bodyBytesMax: Int = 1 << 20,
+        inFlightMax: Int = 256, ageMax: Interval = .seconds(10)
+    ) {
+        self.version = version
+        self.ppm = ppm
+        self.conditions = conditions
+        self.bodyBytesMax = bodyBytesMax
+        self.inFlightMax = inFlightMax
+        self.ageMax = ageMax
+    }
+}
+
+/// The time limits of an exchange; each has its own outcome and reply.
+public struct Timeouts: Sendable, Hashable {
+    public var connect: Interval
+    /// Request sent to first response byte (504).
+    public var firstByte: Interval
+    /// Silence inside a response.
+    public var idle: Interval
+
+    public init(
+        connect: Interval = .seconds(1), firstByte: Interval = .seconds(60), idle: Interval = .seconds(60)
+    ) {
+        self.connect = connect
+        self.firstByte = firstByte
+        self.idle = idle
+    }
+}
+
+/// When a request may be sent again to the same version.
+public struct RetryPlan: Sendable, Hashable {
+    /// Attempts beyond the first, shielding included.
+    public var attemptsMax: Int
+    /// Retries as a share of requests, parts per million; a floor of three a second always stands.
+    public var budgetPPM: UInt32
+    /// Whether requests with methods that are not idempotent (POST) may be repeated on the same version
+    /// after bytes were sent. Failed connects are always repeated.
+    public var nonIdempotent: Bool
+
+    public init(attemptsMax: Int = 2, budgetPPM: UInt32 = 200_000, nonIdempotent: Bool = false) {
+        self.attemptsMax = attemptsMax
+        self.budgetPPM = budgetPPM
+        self.nonIdempotent = nonIdempotent
+    }
+}
+
+/// When an endpoint that fails real requests is left alone for a while.
+public struct EjectionPlan: Sendable, Hashable {
+    /// Failures in a row (connect, reset, timeout, 5xx) that eject; 0 turns ejection off.
+    public var consecutiveFailures: Int
+    /// First ejection; doubles with each, up to `timeMax`.
+    public var time: Interval
+    public var timeMax: Interval
+
+    public init(
+        consecutiveFailures: Int = 5, time: Interval = .seconds(10), timeMax: Interval = .seconds(300)
+    ) {
+        self.consecutiveFailures = consecutiveFailures
+        self.time = time
+        self.timeMax = timeMax
+    }
+}
