@@ -1,0 +1,59 @@
+// What one arm's requests of one start bucket came to. The fast slots count requests that ended well within
+// a latency threshold that was frozen when the bucket opened; two slots serve one relative latency
+// guardrail (one for the evidence, one for the size of the effect), so six serve three quantiles.
+// Invariant: failed + excluded <= completed <= started, and every fast slot <= completed - failed - excluded.
+// Source: guardrails/statistics.md, section 2.
+
+/// Counts of the requests that one version was assigned in one tick, by their start time. Additive.
+public struct ArmCounts: Sendable, Hashable {
+    /// Latency thresholds that a bucket can carry.
+    public static let fastSlots = 6
+
+    /// Requests assigned.
+    public var started: UInt32 = 0
+    /// Requests that have an outcome, the failed and the excluded ones included.
+    public var completed: UInt32 = 0
+    /// Requests whose outcome blames the version.
+    public var failed: UInt32 = 0
+    /// Requests whose outcome says nothing about the version.
+    public var excluded: UInt32 = 0
+    /// Requests that neither failed nor were excluded and took at most the slot's threshold.
+    public var fast0: UInt32 = 0
+    public var fast1: UInt32 = 0
+    public var fast2: UInt32 = 0
+    public var fast3: UInt32 = 0
+    public var fast4: UInt32 = 0
+    public var fast5: UInt32 = 0
+
+    @inlinable public init() {}
+
+    /// The count of fast slot `slot`, 0..<`fastSlots`.
+    @inlinable public func fast(_ slot: Int) -> UInt32 {
+        switch slot {
+        case 0: fast0
+        case 1: fast1
+        case 2: fast2
+        case 3: fast3
+        case 4: fast4
+        case 5: fast5
+        default: preconditionFailure("no fast slot \(slot)")
+        }
+    }
+
+    /// Requests without an outcome so far; never negative, also when read while being written.
+    @inlinable public var pending: UInt32 { started > completed ? started &- completed : 0 }
+
+    /// Sums the counts of two cores, or of two arms.
+    @inlinable public static func += (a: inout ArmCounts, b: ArmCounts) {
+        a.started &+= b.started
+        a.completed &+= b.completed
+        a.failed &+= b.failed
+        a.excluded &+= b.excluded
+        a.fast0 &+= b.fast0
+        a.fast1 &+= b.fast1
+        a.fast2 &+= b.fast2
+        a.fast3 &+= b.fast3
+        a.fast4 &+= b.fast4
+        a.fast5 &+= b.fast5
+    }
+}

@@ -1,0 +1,90 @@
+// What a watch is fed with: the counts of a candidate and of stable, by the tick in which their requests
+// started. Control sums the cores' evidence rings into these values; nothing here knows a ring or a core.
+// Invariant: counts belong to the version assigned, whoever answered in the end.
+// Source: guardrails/statistics.md, section 2.
+
+import Metrics
+
+/// One version's requests of one tick.
+public struct ArmTick: Sendable, Hashable {
+    /// Requests that the random split assigned: evidence for candidate against stable.
+    public var randomised: ArmCounts
+    /// Requests that a cohort or a caller pinned to the version: evidence for absolute rules only, because
+    /// who is in a cohort is no coin.
+    public var pinned: ArmCounts
+
+    public init(randomised: ArmCounts = ArmCounts(), pinned: ArmCounts = ArmCounts()) {
+        self.randomised = randomised
+        self.pinned = pinned
+    }
+
+    /// All requests of the version.
+    public var all: ArmCounts {
+        var sum = randomised
+        sum += pinned
+        return sum
+    }
+}
+
+/// The weights of a candidate and of stable that were in force for a whole tick, on every core.
+public struct PairSplit: Sendable, Hashable, Codable {
+    /// Parts per million of the model's traffic.
+    public var candidatePPM: UInt32
+    public var stablePPM: UInt32
+
+    public init(candidatePPM: UInt32, stablePPM: UInt32) {
+        self.candidatePPM = candidatePPM
+        self.stablePPM = stablePPM
+    }
+
+    /// The candidate's share of the pair's randomised requests, in 1e-6...1-1e-6; nil when one of the two
+    /// has no weight, so that there is nothing to compare.
+    public var share: Double? {
+        guard candidatePPM > 0, stablePPM > 0 else { return nil }
+        let share = Double(candidatePPM) / (Double(candidatePPM) + Double(stablePPM))
+        return min(max(share, 1e-6), 1 - 1e-6)
+    }
+}
+
+/// One tick of a candidate beside the same tick of stable, summed over cores.
+public struct PairTick: Sendable, Hashable {
+    public var tick: Tick
+    /// Nil when weights changed inside the tick or differed between cores: such a tick is dropped in both
+    /// arms.
+    public var split: PairSplit?
+    public var candidate: ArmTick
+    public var stable: ArmTick
+
+    public init(tick: Tick, split: PairSplit?, candidate: ArmTick, stable: ArmTick) {
+        self.tick = tick
+        self.split = split
+        self.candidate = candidate
+        self.stable = stable
+    }
+}
+
+/// One version's requests that ended inside a rolling window.
+public struct WindowArm: Sendable, Hashable {
+    /// Completed requests, the excluded ones left out.
+    public var requests: Int
+    public var failures: Int
+    /// The quantile that was asked for, in microseconds; nil without one or without requests.
+    public var latencyMicros: UInt64?
+
+    public init(requests: Int, failures: Int, latencyMicros: UInt64? = nil) {
+        self.requests = requests
+        self.failures = failures
+        self.latencyMicros = latencyMicros
+    }
+}
+
+/// A candidate and stable over the same rolling window.
+public struct WindowPair: Sendable, Hashable {
+    public var candidate: WindowArm
+    public var stable: WindowArm
+
+    public init(candidate: WindowArm, stable: WindowArm) {
+        self.candidate = candidate
+        self.stable = stable
+    }
+}

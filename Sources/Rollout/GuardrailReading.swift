@@ -1,0 +1,55 @@
+// What a guardrail says at a tick, with the numbers behind it: shown live, and the evidence of a cut.
+
+/// A guardrail's verdict and its evidence.
+public struct GuardrailReading: Sendable, Hashable, Codable {
+    /// The guardrail's name.
+    public var name: String
+    /// The rule as a sentence.
+    public var rule: String
+    public var verdict: Verdict
+    public var action: GuardrailSpec.Action
+    /// Natural log of the evidence now, and the largest so far; nil for window rules.
+    public var logE: Double?
+    public var maxLogE: Double?
+    /// Share of the way to a trip, 0...1; 1 is a trip.
+    public var progress: Double
+    /// The measure: a rate 0...1, or microseconds for window rules on latency. Nil without data.
+    public var candidate: Double?
+    public var stable: Double?
+    /// Requests that the estimates rest on.
+    public var candidateRequests: Int
+    public var stableRequests: Int
+    /// Bad events among them: failures, or requests slower than `threshold`.
+    public var candidateEvents: Int
+    public var stableEvents: Int
+    /// What the candidate is held to: a rate 0...1, or microseconds.
+    public var threshold: Double?
+    /// Chance of a false trip over the rollout; nil for window rules, which have no such bound.
+    public var alpha: Double?
+    /// The numbers in words: "candidate 12.0 % of 250 failed, stable 0.1 % of 4,750".
+    public var reason: String
+
+    public init(
+        name: String, rule: String, verdict: Verdict, action: GuardrailSpec.Action, logE: Double? = nil,
+        maxLogE: Double? = nil, progress: Double, candidate: Double? = nil, stable: Double? = nil,
+        candidateRequests: Int = 0, stableRequests: Int = 0, candidateEvents: Int = 0, stableEvents: Int = 0,
+        threshold: Double? = nil, alpha: Double? = nil, reason: String
+    ) {
+        self.name = name
+        self.rule = rule
+        self.verdict = verdict
+        self.action = action
+        self.logE = logE
+        self.maxLogE = maxLogE
+        self.progress = progress
+        self.candidate = candidate
+        self.stable = stable
+        self.candidateRequests = candidateRequests
+        self.stableRequests = stableRequests
+        self.candidateEvents = candidateEvents
+        self.stableEvents = stableEvents
+        self.threshold = threshold
+        self.alpha = alpha
+        self.reason = reason
+    }
+}

@@ -1,0 +1,136 @@
+// A guardrail as configured: what is measured, the rule over it, and how sure it has to be. Values only.
+// Invariant: the alphas of a candidate's sequential guardrails add up to the rollout's alpha, which bounds
+// the chance of a false cut over the whole rollout (guardrails/statistics.md, section 4.2).
+
+/// One rule over a candidate's live measurements.
+public struct GuardrailSpec: Sendable, Hashable, Codable {
+    /// What a rule looks at.
+    public enum Measure: Sendable, Hashable, Codable {
+        /// Failed requests as a share of all but the excluded ones.
+        case errorRate
+        /// A latency quantile, 0 < quantile < 1. A failed request counts as slow.
+        case latency(quantile: Double)
+    }
+
+    /// When the measure is too bad.
+    public enum Rule: Sendable, Hashable, Codable {
+        /// Sequential test of "candidate <= rho * stable" on the randomised requests. A trip also needs the
+        /// estimated effect to be material: ratio >= `materialRatio` and, for error rates, difference >=
+        /// `materialDifference` (0...1).
+        case sequentialWorseThanStable(rho: Double, materialRatio: Double, materialDifference: Double)
+        /// Sequential test against a constant, on all requests of the candidate: a rate 0...1, or
+        /// microseconds for a latency quantile.
+        case sequentialAbove(Double)
+        /// The industry's rule over a rolling window: a rate 0...1, or microseconds. Not covered by alpha.
+        case windowAbove(Double)
+        /// Worse than stable over the same window by this share: 0.3 is 30 %. Not covered by alpha.
+        case windowWorseThanStable(by: Double)
+    }
+
+    /// What a trip does.
+    public enum Action: String, Sendable, Hashable, Codable {
+        case cut
+        case alert
+    }
+
+    /// Unique within the model, for example "error_rate_worse_than_stable".
+    public var name: String
+    public var measure: Measure
+    public var rule: Rule
+    /// This guardrail's share of the rollout's chance of a false cut; sequential rules only.
+    public var alpha: Double
+    /// Length of the rolling window, in ticks; window rules only.
+    public var windowTicks: Int
+    /// How long the rule must hold without a gap before it trips, in ticks.
+    public var forTicks: Int
+    /// Candidate requests below which the verdict is "not enough data" (window rules), or a pass is not
+    /// given yet (sequential rules, whose trips need no minimum).
+    public var minRequests: Int
+    /// Distinct bad requests of the candidate without which nothing trips.
+    public var minEvents: Int
+    /// The common-cause guard: no trip while stable breaks the same absolute rule.
+    public var vetoWhenStableToo: Bool
+    public var action: Action
+
+    /// `vetoWhenStableToo` is on for window rules and off for sequential ones unless given: a candidate that
+    /// overloads what it shares with stable drags stable down too, and only an absolute rule without the
+    /// veto can see it.
+    public init(
+        name: String, measure: Measure, rule: Rule, alpha: Double = 0.01, windowTicks: Int = 600,
+        forTicks: Int = 0, minRequests: Int? = nil, minEvents: Int = 3, vetoWhenStableToo: Bool? = nil,
+        action: Action = .cut
+    ) {
+        self.name = name
+        self.measure = measure
+        self.rule = rule
+        self.alpha = alpha
+        self.windowTicks = windowTicks
+        self.forTicks = forTicks
+        self.minRequests = minRequests ?? (rule.isSequential ? 1 : 100)
+        self.minEvents = minEvents
+        self.vetoWhenStableToo = vetoWhenStableToo ?? !rule.isSequential
+        self.action = action
+    }
+}
+
+extension GuardrailSpec.Rule {
+    /// Whether the rule is a sequential test, and so covered by alpha.
+    public var isSequential: Bool {
+        switch self {
+        case .sequentialWorseThanStable, .sequentialAbove: true
+        case .windowAbove, .windowWorseThanStable: false
+        }
+    }
+
+    /// Whether the rule needs stable's traffic beside the candidate's.
+    public var isRelative: Bool {
+        switch self {
+        case .sequentialWorseThanStable, .windowWorseThanStable: true
+        case .sequentialAbove, .windowAbove: false
+        }
+    }
+}
+
+extension GuardrailSpec {
+    /// The guardrails of a candidate whose configuration names none: error rate and the latency quantiles
+    /// p50 and p99 against stable, and an absolute one that sees total outages also where there is no
+    /// stable traffic to compare with. `alpha` is the whole rollout's.
+    public static func defaults(alpha: Double) -> [GuardrailSpec] {
+        let specs = [
+            GuardrailSpec(
+                name: "error_rate_worse_than_stable", measure: .errorRate,
+                rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.5, materialDifference: 0.001)),
+            GuardrailSpec(
+                name: "latency_p50_worse_than_stable", measure: .latency(quantile: 0.5),
+                rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.3, materialDifference: 0)),
+            GuardrailSpec(
+                name: "latency_p99_worse_than_stable", measure: .latency(quantile: 0.99),
+                rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.3, materialDifference: 0)),
+            GuardrailSpec(
+                name: "outage", measure: .errorRate, rule: .sequentialAbove(0.5), minEvents: 10,
+                vetoWhenStableToo: true),
+        ]
+        return share(alpha: alpha, among: specs)
+    }
+
+    /// Splits a rollout's `alpha` over its sequential guardrails: error rates weigh 3, latencies 2
+    /// (Bonferroni). Window rules keep theirs.
+    public static func share(alpha: Double, among specs: [GuardrailSpec]) -> [GuardrailSpec] {
+        let total = specs.reduce(0.0) { $0 + ($1.rule.isSequential ? $1.measure.alphaWeight : 0) }
+        return specs.map { spec in
+            var shared = spec
+            if spec.rule.isSequential { shared.alpha = alpha * spec.measure.alphaWeight / total }
+            return shared
+        }
+    }
+}
+
+extension GuardrailSpec.Measure {
+    /// Weight in the split of a rollout's alpha.
+    var alphaWeight: Double {
+        switch self {
+        case .errorRate: 3
+        case .latency: 2
+        }
+    }
+}

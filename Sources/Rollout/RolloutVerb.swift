@@ -1,0 +1,133 @@
+// What goes into the rollout machine and what comes out of it.
+
+import Metrics
+
+/// What an operator can ask for.
+public enum RolloutVerb: Sendable, Hashable, Codable {
+    /// Cuts `version`, or every candidate when nil.
+    case rollback(version: String?)
+    /// Gives all weight to `version`, or to the only candidate when nil.
+    case promote(version: String?)
+    case pause
+    /// Leaves `paused` or `cut`, with the configured weights of versions that are not quarantined.
+    case resume
+    /// Parts per million by candidate; the rest is stable's.
+    case weights([String: UInt32])
+    /// Lifts the bar on a version; its weight stays as it is.
+    case unquarantine(version: String)
+
+    /// The verb's word in the CLI, the admin API and the journal.
+    public var word: String {
+        switch self {
+        case .rollback: "rollback"
+        case .promote: "promote"
+        case .pause: "pause"
+        case .resume: "resume"
+        case .weights: "weights"
+        case .unquarantine: "unquarantine"
+        }
+    }
+}
+
+/// A verb with who asked and why.
+public struct VerbRequest: Sendable, Hashable, Codable {
+    public var verb: RolloutVerb
+    public var actor: String
+    public var reason: String
+    /// Overrides a quarantine or a cool-down.
+    public var force: Bool
+
+    public init(verb: RolloutVerb, actor: String, reason: String, force: Bool = false) {
+        self.verb = verb
+        self.actor = actor
+        self.reason = reason
+        self.force = force
+    }
+}
+
+/// The readings of one version at a tick.
+public struct VersionReadings: Sendable, Hashable {
+    public var version: String
+    public var readings: [GuardrailReading]
+
+    public init(version: String, readings: [GuardrailReading]) {
+        self.version = version
+        self.readings = readings
+    }
+}
+
+/// What the machine reacts to.
+public enum RolloutInput: Sendable, Hashable {
+    /// A tick's evidence: the readings of every watched version, and of the recovery check if one runs.
+    case tick([VersionReadings], recovery: RecoveryReading?)
+    case verb(VerbRequest)
+    /// A configuration was loaded, at start-up too.
+    case configured(RolloutSetup)
+}
+
+/// What control has to do, in this order.
+public enum RolloutAction: Sendable, Hashable {
+    /// Bar these versions on every core before the next assignment.
+    case cut([String])
+    /// Lift the bar, after a plan with the new weights is obeyed.
+    case clearCut([String])
+    /// Publish a plan with these weights, sorted by version name, and the state's quarantine.
+    case setWeights([VersionWeight])
+    /// Start a `RecoveryWatch`; a running one is dropped.
+    case startRecovery
+    /// Drop a running `RecoveryWatch`.
+    case endRecovery
+    case journal(RolloutEvent)
+    /// The answer to the verb.
+    case answer(VerbAnswer)
+}
+
+/// One version's share of traffic.
+public struct VersionWeight: Sendable, Hashable, Codable {
+    public var version: String
+    public var ppm: UInt32
+
+    public init(version: String, ppm: UInt32) {
+        self.version = version
+        self.ppm = ppm
+    }
+}
+
+/// What the machine says to a verb.
+public enum VerbAnswer: Sendable, Hashable, Codable {
+    /// Done, or already so; with a sentence.
+    case accepted(String)
+    /// Nothing was changed; the sentence says why, and what to do.
+    case refused(String)
+}
+
+/// What happened, for the journal.
+public enum RolloutEvent: Sendable, Hashable, Codable {
+    case configured(RolloutSetup)
+    /// A verb with its answer.
+    case verb(VerbRequest, VerbAnswer)
+    case cut(CutRecord)
+    case promoted(PromotionRecord)
+    /// Weights changed otherwise.
+    case weights([VersionWeight], reason: String)
+    /// A guardrail whose action is `alert` tripped.
+    case alert(version: String, reading: GuardrailReading)
+    /// The recovery check of a cut has ended.
+    case recovery(cutID: String, RecoveryReading)
+    /// The configuration asks for what the state forbids; the sentence says what was done instead.
+    case overruled(String)
+
+    /// The event's word in the journal.
+    public var kind: String {
+        switch self {
+        case .configured: "configured"
+        case .verb: "verb"
+        case .cut: "cut"
+        case .promoted: "promoted"
+        case .weights: "weights"
+        case .alert: "alert"
+        case .recovery: "recovery"
+        case .overruled: "overruled"
+        }
+    }
+}
