@@ -1,0 +1,23 @@
+// Memory from the kernel, in pages, zeroed and lazily touched: a table sized for the worst case costs
+// address space, not memory, until it is used. The bounded tables of a core live here.
+
+import CLinux
+
+/// Anonymous memory.
+public enum Pages {
+    /// Zeroed memory, page-aligned; resident only where touched (mmap, MAP_NORESERVE, no huge pages).
+    /// Traps when the kernel refuses: it happens at start-up only and leaves nothing to run with.
+    public static func allocate(bytes: Int) -> UnsafeMutableRawPointer {
+        precondition(bytes > 0, "some memory")
+        guard let start = weir_pages(bytes) else {
+            fatalError("the kernel refused \(bytes) bytes: check ulimit -v and vm.overcommit_memory")
+        }
+        return start
+    }
+
+    /// Gives back what `allocate` returned, with the same size.
+    public static func release(_ start: UnsafeMutableRawPointer, bytes: Int) {
+        precondition(bytes > 0, "some memory")
+        weir_pages_release(start, bytes)
+    }
+}
