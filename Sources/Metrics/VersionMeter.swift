@@ -1,0 +1,203 @@
+// One version on one core: everything that is counted about its exchanges, in one piece of memory that the
+// caller owns. The core is the only writer of all but the thresholds, which control writes.
+//
+// The words are laid out by who touches them together. A plain exchange (random split, 2xx, success, four
+// times) touches two lines of this head, one line of the evidence ring, and the bin of each time:
+//   line 0     started, bytes in, bytes out, 2xx, 3xx, 4xx, 5xx, success
+//   line 1     sum and maximum of each of the four times
+//   lines 2-3  the other outcomes, other statuses, retries, shielded
+//   line 4     thresholds, fallbacks by reason
+//   lines 8-9  shadow: outcomes, sent; line 10: drops by reason; line 11: its latency's totals
+// The evidence ring follows at byte 4,096 and the bins of the five histograms after it. Memory behind
+// what never happens is never touched.
+
+/// Why a request that was to go to one version went to stable.
+public enum FallbackReason: UInt8, CaseIterable, Sendable {
+    /// The version had no usable endpoint.
+    case noEndpoint
+    /// The version's bound on requests in flight and its queue were full.
+    case overloaded
+    /// The version had been cut, the plan that says so had not arrived yet.
+    case cut
+
+    /// The reason's word in metrics.
+    public var label: String {
+        switch self {
+        case .noEndpoint: "no_endpoint"
+        case .overloaded: "overloaded"
+        case .cut: "cut"
+        }
+    }
+}
+
+/// Why a shadow copy was not sent, or was given up.
+public enum ShadowDrop: UInt8, CaseIterable, Sendable {
+    /// The bound on copies in flight was reached.
+    case inFlight
+    /// The request's body is larger than the shadow's bound.
+    case bodyTooLarge
+    /// The buffer pool ran low; shadows go first.
+    case buffers
+    /// No connection to be had.
+    case connections
+    /// The shadow's version has no usable endpoint.
+    case noEndpoint
+    /// The copy grew older than its bound.
+    case aged
+    /// The client went away before its request was complete.
+    case clientGone
+    /// The request was refused, or cannot be copied (an upgrade).
+    case notEligible
+
+    /// The reason's word in metrics.
+    public var label: String {
+        switch self {
+        case .inFlight: "in_flight"
+        case .bodyTooLarge: "body_too_large"
+        case .buffers: "buffers"
+        case .connections: "connections"
+        case .noEndpoint: "no_endpoint"
+        case .aged: "aged"
+        case .clientGone: "client_gone"
+        case .notEligible: "not_eligible"
+        }
+    }
+}
+
+/// A view onto `byteCount` zeroed bytes of the caller. Counts belong to the version **assigned**, whoever
+/// answered in the end; shadow counts to the version the copy was sent to.
+@frozen public struct VersionMeter: Sendable {
+    @usableFromInline let words: Words
+
+    /// Bytes of a meter, a multiple of 4,096. Most of them are bins that are never touched.
+    public static let byteCount = (binsOffset + 5 * Histogram.binBytes + 4_095) / 4_096 * 4_096
+    @usableFromInline static let ringOffset = 4_096
+    @usableFromInline static let binsOffset = 4_096 + 512 * 64
+    /// Words from one histogram's bins to the next one's.
+    @usableFromInline static let binWords = 4_616
+
+    // Word indices, each an offset in the table above.
+    @usableFromInline static let startedWord = 0
+    @usableFromInline static let bytesInWord = 1
+    @usableFromInline static let bytesOutWord = 2
+    /// 2xx; 3xx, 4xx and 5xx follow.
+    @usableFromInline static let statusWord = 3
+    /// Outcome 0, which is success; the rest follows over the next lines' words 16...28.
+    @usableFromInline static let successWord = 7
+    @usableFromInline static let timesWord = 8
+    @usableFromInline static let outcomeWord = 16
+    @usableFromInline static let otherStatusWord = 29
+    @usableFromInline static let retriesWord = 30
+    @usableFromInline static let shieldedWord = 31
+    /// Three half words from here: 64, 65, 66.
+    @usableFromInline static let thresholdsWord = 32
+    @usableFromInline static let fallbackWord = 34
+    @usableFromInline static let shadowOutcomeWord = 64
+    @usableFromInline static let shadowSentWord = 79
+    @usableFromInline static let shadowDropWord = 80
+    @usableFromInline static let shadowTimesWord = 88
+
+    /// - Parameter memory: `byteCount` zeroed bytes, 64-byte aligned, alive as long as any copy of this view.
+    @inlinable public init(at memory: UnsafeMutableRawPointer) {
+        words = Words(at: memory)
+    }
+
+    // MARK: Exchanges
+
+    /// An exchange was assigned to this version.
+    @inlinable public func start(tick: Tick, weightPPM: UInt32, isPinned: Bool) {
+        words.add(Self.startedWord)
+        evidence.start(tick: tick, weightPPM: weightPPM, isPinned: isPinned)
+    }
+
+    /// That exchange ended. Once for each `start`.
+    ///
+    /// - Parameters:
+    ///   - start: the tick given to `start`.
+    ///   - nanos: the latency that guardrails judge.
+    @inlinable public func settle(start: Tick, isPinned: Bool, outcome: Outcome, nanos: UInt64) {
+        count(outcome)
+        evidence.settle(start: start, isPinned: isPinned, outcome: outcome, micros: nanos / 1_000)
+    }
+
+    /// Counts an outcome alone, for callers that keep the evidence themselves.
+    @inlinable public func count(_ outcome: Outcome) {
+        // success is raw value 0 and has its place in line 0; the others have theirs from word 16 on.
+        let raw = Int(outcome.rawValue)
+        words.add(raw == 0 ? Self.successWord : Self.outcomeWord &+ raw &- 1)
+    }
+
+    /// Counts the status of a final response, any number an upstream may send; 1xx and beyond 5xx share a
+    /// word.
+    @inlinable public func countStatus(_ status: UInt16) {
+        let `class` = Int(status / 100)
+        words.add(`class` &- 2 >= 0 && `class` <= 5 ? Self.statusWord &+ `class` &- 2 : Self.otherStatusWord)
+    }
+
+    /// Counts body and head bytes read from the client and written to it.
+    @inlinable public func countBytes(in received: UInt64, out sent: UInt64) {
+        words.add(Self.bytesInWord, received)
+        words.add(Self.bytesOutWord, sent)
+    }
+
+    /// Counts one more attempt on the same version.
+    @inlinable public func countRetry() { words.add(Self.retriesWord) }
+
+    /// Counts a failure of this version that stable answered in its place.
+    @inlinable public func countShielded() { words.add(Self.shieldedWord) }
+
+    /// Counts a request of this version that went to stable from the start.
+    @inlinable public func countFallback(_ reason: FallbackReason) {
+        words.add(Self.fallbackWord &+ Int(reason.rawValue))
+    }
+
+    /// Counts one of the exchange's times.
+    @inlinable public func record(_ kind: TimeKind, nanos: UInt64) { histogram(kind).record(nanos: nanos) }
+
+    /// The histogram of one time.
+    @inlinable public func histogram(_ kind: TimeKind) -> Histogram {
+        let index = Int(kind.rawValue)
+        return Histogram(
+            totals: words.advanced(by: Self.timesWord &+ 2 &* index),
+            bins: words.advanced(by: Self.binsOffset / 8 &+ index &* Self.binWords))
+    }
+
+    /// The requests by the tick they started in.
+    @inlinable public var evidence: EvidenceRing {
+        EvidenceRing(
+            words: words.advanced(by: Self.ringOffset / 8),
+            thresholds: HalfWords(address: words.advanced(by: Self.thresholdsWord).address))
+    }
+
+    // MARK: Shadow copies sent to this version
+
+    @inlinable public func countShadowSent() { words.add(Self.shadowSentWord) }
+
+    /// A copy was answered, or failed; `nanos` from its first byte sent to its last byte read.
+    @inlinable public func settleShadow(_ outcome: Outcome, nanos: UInt64) {
+        words.add(Self.shadowOutcomeWord &+ Int(outcome.rawValue))
+        shadowHistogram.record(nanos: nanos)
+    }
+
+    @inlinable public func countShadowDrop(_ reason: ShadowDrop) {
+        words.add(Self.shadowDropWord &+ Int(reason.rawValue))
+    }
+
+    @inlinable public var shadowHistogram: Histogram {
+        Histogram(
+            totals: words.advanced(by: Self.shadowTimesWord),
+            bins: words.advanced(by: Self.binsOffset / 8 &+ 4 &* Self.binWords))
+    }
+
+    // MARK: Control's side
+
+    /// Sets a latency threshold for the buckets that open from now on. The one word that control writes.
+    ///
+    /// - Parameters:
+    ///   - index: 0...2.
+    ///   - micros: within it a request is fast; 0 unsets.
+    public func setThreshold(_ index: Int, micros: UInt32) {
+        precondition((0...2).contains(index), "a meter has three thresholds")
+        HalfWords(address: words.address).store(Self.thresholdsWord * 2 + index, micros)
+    }
+}
