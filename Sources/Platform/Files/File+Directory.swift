@@ -1,0 +1,66 @@
+// Directories: making them, making their entries durable, and looking through them, as the bounded
+// captures directory needs.
+
+import CLinux
+import Glibc
+
+extension File {
+    /// One file of a directory.
+    public struct Entry: Sendable, Equatable {
+        /// Name inside the directory.
+        public let name: String
+        public let bytes: Int
+        /// Last modification, seconds since 1970.
+        public let modifiedSeconds: Int
+    }
+
+    /// The directory that holds a path's last component.
+    public static func directory(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// Makes the creation, renaming or removal of a name durable (fsync(2) of its directory).
+    public static func syncDirectory(of path: String) throws(SystemFailure) {
+        let directory = directory(of: path)
+        let descriptor = try open(directory, O_RDONLY | O_DIRECTORY, 0, "open \(directory)")
+        try sync(descriptor, path: directory)
+    }
+
+    /// Makes a directory and those above it, where they are missing.
+    public static func makeDirectory(_ path: String, mode: UInt32 = 0o700) throws(SystemFailure) {
+        var result = weir_make_directory(path, mode)
+        if result == 0 &- ENOENT, directory(of: path) != path {
+            try makeDirectory(directory(of: path), mode: mode)
+            result = weir_make_directory(path, mode)
+        }
+        if result == 0 { return try syncDirectory(of: path) }
+        var status = stat()
+        if result == 0 &- EEXIST, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
+        _ = try check(result, "make directory \(path)")
+    }
+
+    /// The regular files of a directory in order of name; symbolic links and what vanishes meanwhile are
+    /// left out.
+    public static func list(_ path: String) throws(SystemFailure) -> [Entry] {
+        guard let stream = opendir(path) else {
+            throw SystemFailure(operation: "list \(path)", errno: Errno(code: errno))
+        }
+        defer { closedir(stream) }
+        var entries: [Entry] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            var status = stat()
+            guard weir_stat_path("\(path)/\(name)", &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+                continue
+            }
+            entries.append(
+                Entry(
+                    name: name, bytes: Int(status.st_size),
+                    modifiedSeconds: Int(status.st_mtim.tv_sec)))
+        }
+        return entries.sorted { $0.name < $1.name }
+    }
+}
