@@ -2,19 +2,21 @@
 // by the tick they STARTED in. Counting by completion would see fast failures and slow time-outs at
 // different moments and take that for a difference between versions.
 //
-// One bucket is one cache line, so a request costs one line at its start and one at its end:
+// A bucket is two cache lines; a request that the split assigned touches the first one alone, once at its
+// start and once at its end, and a pinned one both:
 //   word 0  tick + 1; 0 while nobody may read
-//   word 1  weight in force (u32) | threshold 0 (u32)        word 2  threshold 1 | threshold 2
-//   word 3  started, randomised (u32) | started, pinned (u32)
-//   word 4  randomised, ended:  completed | failed << 22 | excluded << 43
-//   word 5  randomised, fast:   fast0 | fast1 << 21 | fast2 << 42 | parity of completed << 63
-//   words 6, 7  the same for pinned
+//   word 1  weight in force (u32) | threshold 0 (u32)      words 2-3  thresholds 1...4
+//   word 4  threshold 5 | started, randomised (u32)
+//   word 5  randomised, ended:  completed | failed << 22 | excluded << 43
+//   word 6  randomised, fast:   fast0 | fast1 << 21 | fast2 << 42 | parity of completed << 63
+//   word 7  the same for fast3...fast5
+//   word 8  started, pinned (u32)     words 9-11  as words 5-7, for pinned
 // The fields hold 2,097,151 requests per tick and core, twenty million a second: no core gets there.
 //
 // Invariants: one writer. A reader sees a bucket of the tick it asked for or nothing: the writer hides the
 // bucket (word 0) while it clears it and the reader looks at word 0 again after it has read (a seqlock
-// whose sequence is the tick). The two words of a settled request are told apart by the parity bit, so a
-// reader never sees a request completed without its speed.
+// whose sequence is the tick). The three words of a settled request are told apart by their parity bits,
+// so a reader never sees a request completed without its speed.
 
 import Synchronization
 
@@ -27,11 +29,11 @@ import Synchronization
     /// Ticks remembered; a request that ends later than that is not counted any more.
     public static let buckets = 512
     /// Bytes of the ring, 64-byte aligned.
-    public static let byteCount = 512 * 64
+    public static let byteCount = 512 * 128
 
     /// - Parameters:
     ///   - memory: `byteCount` zeroed bytes, 64-byte aligned, alive as long as this view.
-    ///   - thresholds: three half words, in microseconds, written by control.
+    ///   - thresholds: `ArmCounts.fastSlots` half words, in microseconds, written by control.
     @inlinable public init(at memory: UnsafeMutableRawPointer, thresholds: HalfWords) {
         words = Words(at: memory)
         self.thresholds = thresholds
@@ -43,7 +45,7 @@ import Synchronization
     }
 
     @inlinable func bucket(_ tick: UInt64) -> Words {
-        words.advanced(by: Int(truncatingIfNeeded: tick & 511) &* 8)
+        words.advanced(by: Int(truncatingIfNeeded: tick & 511) &* 16)
     }
 
     // MARK: The writer
@@ -59,7 +61,7 @@ import Synchronization
         if bucket.load(0) != tick.number &+ 1 { open(bucket, tick: tick, weightPPM: weightPPM) }
         let half = HalfWords(address: bucket.address)
         if half.load(2) != weightPPM { half.store(2, EvidenceBucket.mixed) }
-        half.add(isPinned ? 7 : 6)
+        half.add(isPinned ? 16 : 9)
     }
 
     /// Takes a bucket over for a new tick. Once per tick, so it is kept out of line.
@@ -68,8 +70,9 @@ import Synchronization
         atomicMemoryFence(ordering: .releasing)
         let half = HalfWords(address: bucket.address)
         half.store(2, weightPPM)
-        for index in 0..<3 { half.store(3 + index, thresholds.load(index)) }
-        for index in 3..<8 { bucket.store(index, 0) }
+        for slot in 0..<6 { half.store(3 + slot, thresholds.load(slot)) }
+        half.store(9, 0)
+        for index in 5..<12 { bucket.store(index, 0) }
         bucket.base[0].store(tick.number &+ 1, ordering: .releasing)
     }
 
@@ -87,16 +90,20 @@ import Synchronization
         let failed: UInt64 = outcome.isFailure ? 1 : 0
         let excluded: UInt64 = outcome.isExcluded ? 1 : 0
         let good = 1 &- failed &- excluded
-        let fast0: UInt64 = micros <= UInt64(half.load(3)) ? good : 0
-        let fast1: UInt64 = micros <= UInt64(half.load(4)) ? good : 0
-        let fast2: UInt64 = micros <= UInt64(half.load(5)) ? good : 0
-        let ended = isPinned ? 6 : 4
-        let ends = bucket.load(ended) &+ (1 | failed &<< 22 | excluded &<< 43)
-        let fast = bucket.load(ended &+ 1) &+ (fast0 | fast1 &<< 21 | fast2 &<< 42 | 1 &<< 63)
+        let ended = isPinned ? 9 : 5
         // Releasing, so that a reader who sees one of these stores sees all before it as well: the words
-        // are never more than one request apart, which is what the parity bit can tell.
-        bucket.base[ended].store(ends, ordering: .releasing)
-        bucket.base[ended &+ 1].store(fast, ordering: .releasing)
+        // are never more than one request apart, which is what the parity bits can tell.
+        bucket.release(ended, 1 | failed &<< 22 | excluded &<< 43)
+        bucket.release(ended &+ 1, speed(half, micros, good, slot: 0))
+        bucket.release(ended &+ 2, speed(half, micros, good, slot: 3))
+    }
+
+    /// What a request adds to a word of three fast slots: each slot's share is `good` or nothing.
+    @inlinable func speed(_ half: HalfWords, _ micros: UInt64, _ good: UInt64, slot: Int) -> UInt64 {
+        let a = micros <= UInt64(half.load(3 &+ slot)) ? good : 0
+        let b = micros <= UInt64(half.load(4 &+ slot)) ? good : 0
+        let c = micros <= UInt64(half.load(5 &+ slot)) ? good : 0
+        return a | b &<< 21 | c &<< 42 | 1 &<< 63
     }
 }
 
@@ -108,39 +115,45 @@ extension EvidenceRing {
         let bucket = bucket(tick.number)
         guard bucket.base[0].load(ordering: .acquiring) == tick.number &+ 1 else { return nil }
         let half = HalfWords(address: bucket.address)
-        var result = EvidenceBucket(
-            tick: tick, weightPPM: half.load(2),
-            thresholds: SIMD3(half.load(3), half.load(4), half.load(5)))
-        result.randomised = settled(bucket, ended: 4)
-        result.pinned = settled(bucket, ended: 6)
+        var result = EvidenceBucket(tick: tick, weightPPM: half.load(2))
+        for slot in 0..<ArmCounts.fastSlots { result.thresholds[slot] = half.load(3 + slot) }
+        result.randomised = settled(bucket, ended: 5)
+        result.pinned = settled(bucket, ended: 9)
         // Started is read after completed: a request starts before it ends, so nothing is completed that
         // has not started.
-        result.randomised.started = half.load(6)
-        result.pinned.started = half.load(7)
+        result.randomised.started = half.load(9)
+        result.pinned.started = half.load(16)
         atomicMemoryFence(ordering: .acquiring)
         return bucket.load(0) == tick.number &+ 1 ? result : nil
     }
 
-    /// One arm's ended requests, each counted in both words or in none.
+    /// One arm's ended requests, each counted in all its words or in none.
     private func settled(_ bucket: Words, ended: Int) -> ArmCounts {
-        let mask: UInt64 = 1 << 21 - 1
         var ends: UInt64 = 0
-        var fast: UInt64 = 0
+        var low: UInt64 = 0
+        var high: UInt64 = 0
         var agree = false
-        // The writer is between its two stores for a nanosecond. A writer that loses its CPU just there
-        // would keep us here, so the attempts are bounded.
-        for _ in 0..<100_000 where !agree {
+        // The writer is between its stores for a nanosecond. A writer that loses its CPU just there would
+        // keep us here, so the attempts are bounded.
+        var attempts = 0
+        while !agree && attempts < 100_000 {
+            attempts += 1
             ends = bucket.base[ended].load(ordering: .acquiring)
-            fast = bucket.base[ended + 1].load(ordering: .acquiring)
-            agree = ends & 1 == fast >> 63 && bucket.load(ended) == ends
+            low = bucket.base[ended + 1].load(ordering: .acquiring)
+            high = bucket.base[ended + 2].load(ordering: .acquiring)
+            agree = ends & 1 == low >> 63 && ends & 1 == high >> 63 && bucket.load(ended) == ends
         }
-        var counts = ArmCounts(
-            completed: UInt32(ends & (1 << 22 - 1)),
-            failed: UInt32(ends >> 22 & mask),
-            excluded: UInt32(ends >> 43),
-            fast0: UInt32(fast & mask),
-            fast1: UInt32(fast >> 21 & mask),
-            fast2: UInt32(fast >> 42 & mask))
+        let mask: UInt64 = 1 << 21 - 1
+        var counts = ArmCounts()
+        counts.completed = UInt32(ends & (1 << 22 - 1))
+        counts.failed = UInt32(ends >> 22 & mask)
+        counts.excluded = UInt32(ends >> 43)
+        counts.fast0 = UInt32(low & mask)
+        counts.fast1 = UInt32(low >> 21 & mask)
+        counts.fast2 = UInt32(low >> 42 & mask)
+        counts.fast3 = UInt32(high & mask)
+        counts.fast4 = UInt32(high >> 21 & mask)
+        counts.fast5 = UInt32(high >> 42 & mask)
         if !agree { counts.leaveLastPending() }
         return counts
     }
@@ -156,5 +169,8 @@ extension ArmCounts {
         fast0 = min(fast0, good)
         fast1 = min(fast1, good)
         fast2 = min(fast2, good)
+        fast3 = min(fast3, good)
+        fast4 = min(fast4, good)
+        fast5 = min(fast5, good)
     }
 }

@@ -72,7 +72,7 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     /// Bytes of a meter, a multiple of 4,096. Most of them are bins that are never touched.
     public static let byteCount = (binsOffset + 5 * Histogram.binBytes + 4_095) / 4_096 * 4_096
     @usableFromInline static let ringOffset = 4_096
-    @usableFromInline static let binsOffset = 4_096 + 512 * 64
+    @usableFromInline static let binsOffset = 4_096 + 512 * 128
     /// Words from one histogram's bins to the next one's.
     @usableFromInline static let binWords = 4_616
 
@@ -89,9 +89,9 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     @usableFromInline static let otherStatusWord = 29
     @usableFromInline static let retriesWord = 30
     @usableFromInline static let shieldedWord = 31
-    /// Three half words from here: 64, 65, 66.
+    /// Six half words from here.
     @usableFromInline static let thresholdsWord = 32
-    @usableFromInline static let fallbackWord = 34
+    @usableFromInline static let fallbackWord = 35
     @usableFromInline static let shadowOutcomeWord = 64
     @usableFromInline static let shadowSentWord = 79
     @usableFromInline static let shadowDropWord = 80
@@ -194,10 +194,10 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     /// Sets a latency threshold for the buckets that open from now on. The one word that control writes.
     ///
     /// - Parameters:
-    ///   - index: 0...2.
+    ///   - slot: 0..<`ArmCounts.fastSlots`.
     ///   - micros: within it a request is fast; 0 unsets.
-    public func setThreshold(_ index: Int, micros: UInt32) {
-        precondition((0...2).contains(index), "a meter has three thresholds")
-        HalfWords(address: words.address).store(Self.thresholdsWord * 2 + index, micros)
+    public func setThreshold(_ slot: Int, micros: UInt32) {
+        precondition((0..<ArmCounts.fastSlots).contains(slot), "a meter has six thresholds")
+        HalfWords(address: words.address).store(Self.thresholdsWord * 2 + slot, micros)
     }
 }

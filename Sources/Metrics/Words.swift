@@ -39,6 +39,13 @@ import Synchronization
     }
 }
 
+extension Words {
+    /// As `add`, and whoever sees the sum sees everything that was stored before it.
+    @inlinable func release(_ index: Int, _ amount: UInt64) {
+        base[index].store(base[index].load(ordering: .relaxed) &+ amount, ordering: .releasing)
+    }
+}
+
 /// 32-bit words, zero at first; otherwise as `Words`.
 @frozen public struct HalfWords: Sendable {
     @usableFromInline let address: UInt
