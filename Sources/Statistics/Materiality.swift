@@ -1,0 +1,164 @@
+// Is a proven difference also large enough to act on? Estimates are stratified by epoch (Mantel-Haenszel),
+// never pooled over weights: pooling turns a common outage during a ramp into a difference (Simpson).
+// A stage-cumulative estimate alone would hide a late regression behind a long healthy time, recent windows
+// alone fire on noise: so the stage's estimate counts as it is, and a recent window's less 3 standard errors.
+// Source: guardrails/statistics.md, section 4.1.
+
+import Glibc
+
+/// Requests and bad events of both versions in one epoch. Additive.
+public struct EpochCounts: Sendable, Hashable, Codable {
+    public var candidateRequests: Int
+    public var candidateEvents: Int
+    public var stableRequests: Int
+    public var stableEvents: Int
+
+    public init(
+        candidateRequests: Int = 0, candidateEvents: Int = 0, stableRequests: Int = 0, stableEvents: Int = 0
+    ) {
+        self.candidateRequests = candidateRequests
+        self.candidateEvents = candidateEvents
+        self.stableRequests = stableRequests
+        self.stableEvents = stableEvents
+    }
+
+    public static func += (a: inout EpochCounts, b: EpochCounts) {
+        a.candidateRequests += b.candidateRequests
+        a.candidateEvents += b.candidateEvents
+        a.stableRequests += b.stableRequests
+        a.stableEvents += b.stableEvents
+    }
+}
+
+/// Sums over epochs from which every estimate follows, so that a stage of any length is a few numbers.
+public struct StratifiedCounts: Sendable, Hashable, Codable {
+    /// All epochs pooled: for counts and standard errors, not for estimates.
+    public private(set) var pooled = EpochCounts()
+    public private(set) var ratioNumerator = 0.0
+    public private(set) var ratioDenominator = 0.0
+    private var differenceSum = 0.0
+    private var differenceWeight = 0.0
+
+    public init() {}
+
+    public init(_ epochs: some Sequence<EpochCounts>) {
+        for epoch in epochs { add(epoch) }
+    }
+
+    /// Adds an epoch as a stratum of its own.
+    public mutating func add(_ epoch: EpochCounts) {
+        pooled += epoch
+        let (n, k) = (Double(epoch.candidateRequests), Double(epoch.candidateEvents))
+        let (m, j) = (Double(epoch.stableRequests), Double(epoch.stableEvents))
+        guard n + m > 0 else { return }
+        ratioNumerator += k * m / (n + m)
+        ratioDenominator += j * n / (n + m)
+        let weight = n * m / (n + m)
+        guard weight > 0 else { return }
+        differenceSum += weight * (k / n - j / m)
+        differenceWeight += weight
+    }
+
+    /// The ratio of the candidate's to stable's rate; nil when stable had no event.
+    public var ratio: Double? { ratioDenominator > 0 ? ratioNumerator / ratioDenominator : nil }
+
+    /// The difference of the two rates; nil when the two never met.
+    public var difference: Double? { differenceWeight > 0 ? differenceSum / differenceWeight : nil }
+
+    /// ln of the ratio and its standard error; nil when the candidate had no event. Half an event is assumed
+    /// where stable had none.
+    public var logRatio: (value: Double, error: Double)? {
+        guard ratioNumerator > 0 else { return nil }
+        let all = Double(pooled.candidateRequests + pooled.stableRequests)
+        let denominator =
+            ratioDenominator > 0 ? ratioDenominator : 0.5 * Double(pooled.candidateRequests) / all
+        let error =
+            1 / Double(pooled.candidateEvents) + 1 / max(Double(pooled.stableEvents), 0.5)
+        return (log(ratioNumerator / denominator), error.squareRoot())
+    }
+
+    /// The standard error of `difference`.
+    var differenceError: Double {
+        func variance(_ events: Int, _ requests: Int) -> Double {
+            guard requests > 0 else { return 0 }
+            let p = Double(events) / Double(requests)
+            return p * (1 - p) / Double(requests)
+        }
+        return
+            (variance(pooled.candidateEvents, pooled.candidateRequests)
+            + variance(pooled.stableEvents, pooled.stableRequests)).squareRoot()
+    }
+}
+
+/// The records that materiality is decided on: the current stage as a whole, and the last 32 epochs.
+public struct Materiality: Sendable, Hashable, Codable {
+    /// Epochs in the recent windows, the current one included.
+    public static let windows = [2, 8, 32]
+    /// Standard errors that a recent window's estimate must exceed the threshold by.
+    public static let errors = 3.0
+
+    /// The last closed epochs, oldest first, and the current one at the end; at most 32.
+    private var recent: [EpochCounts] = [EpochCounts()]
+    /// The closed epochs of this stage.
+    private var closed = StratifiedCounts()
+
+    public init() {}
+
+    /// Closes the current epoch; `startsStage` when weights or configuration changed.
+    public mutating func newEpoch(startsStage: Bool) {
+        if startsStage { closed = StratifiedCounts() } else { closed.add(recent[recent.count - 1]) }
+        if recent.count == Materiality.windows[2] { recent.removeFirst() }
+        recent.append(EpochCounts())
+    }
+
+    /// Adds to the current epoch.
+    public mutating func add(_ counts: EpochCounts) {
+        recent[recent.count - 1] += counts
+    }
+
+    /// The current stage.
+    public var stage: StratifiedCounts {
+        var stage = closed
+        stage.add(recent[recent.count - 1])
+        return stage
+    }
+
+    /// Whether the ratio of the rates is `threshold` or more.
+    public func ratioReaches(_ threshold: Double, minEvents: Int) -> Bool {
+        reaches(minEvents) { counts, errors in
+            guard let ratio = counts.logRatio else { return false }
+            return ratio.value - errors * ratio.error >= log(threshold)
+        }
+    }
+
+    /// Whether the difference of the rates is `threshold` or more.
+    public func differenceReaches(_ threshold: Double, minEvents: Int) -> Bool {
+        reaches(minEvents) { counts, errors in
+            guard let difference = counts.difference else { return false }
+            return difference - errors * counts.differenceError >= threshold
+        }
+    }
+
+    /// Whether the candidate's own rate exceeds `threshold`.
+    public func candidateExceeds(_ threshold: Double, minEvents: Int) -> Bool {
+        reaches(minEvents) { counts, errors in
+            let n = Double(counts.pooled.candidateRequests)
+            guard n > 0 else { return false }
+            let p = Double(counts.pooled.candidateEvents) / n
+            return p - errors * (p * (1 - p) / n).squareRoot() > threshold
+        }
+    }
+
+    /// The stage as it is, or a recent window less its errors; both with enough events.
+    private func reaches(
+        _ minEvents: Int, _ test: (StratifiedCounts, _ errors: Double) -> Bool
+    ) -> Bool {
+        func holds(_ counts: StratifiedCounts, _ errors: Double) -> Bool {
+            counts.pooled.candidateEvents >= minEvents && test(counts, errors)
+        }
+        return holds(stage, 0)
+            || Materiality.windows.contains {
+                holds(StratifiedCounts(recent.suffix($0)), Materiality.errors)
+            }
+    }
+}

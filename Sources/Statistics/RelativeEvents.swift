@@ -1,0 +1,62 @@
+// Candidate against stable by bad events alone: each is a coin "was it the candidate's?". If the candidate
+// is at most rho times as bad, the odds are at most rho * w/(1-w), however the rates and the weights move
+// and whatever hits both versions together. Requests that went well need no work.
+// Source: guardrails/statistics.md, section 3.2; Lindon & Malek 2022.
+
+/// The sequential test of "candidate <= rho * stable" on rare events. Up is a trip (errors, nulls); down is
+/// for good events that vanish (clicks).
+public struct RelativeEvents: Sendable {
+    public var wealth: Wealth
+    private let rho: Double
+    private var table: OddsTable
+
+    /// `rho` is positive: 1 asks for "not worse at all".
+    public init(rho: Double = 1, direction: Direction = .up, restarts: Bool = true) {
+        precondition(rho > 0)
+        self.rho = rho
+        table = OddsTable(multipliers: direction.multipliers)
+        wealth = Wealth(alternatives: BetGrid.odds.count, restarts: restarts)
+    }
+
+    /// Takes in one tick's events. `share` is the probability, at assignment, that a request of the pair
+    /// goes to the candidate; 0 < share < 1.
+    public mutating func add(share: Double, candidate: Int, stable: Int) {
+        apply(share: share, candidate: candidate, stable: stable)
+        wealth.observe(wealth.logE)
+    }
+
+    /// As `add`, without looking at the evidence.
+    public mutating func apply(share: Double, candidate: Int, stable: Int) {
+        guard candidate > 0 || stable > 0 else { return }
+        precondition(share > 0 && share < 1)
+        table.prepare(odds: rho * share / (1 - share))
+        let (hits, misses) = (Double(candidate), Double(stable))
+        let bets = table.bets
+        wealth.apply { hits * bets[$0].hit + misses * bets[$0].miss }
+    }
+
+    /// The evidence with `pending` stable requests in flight counted as bad: never more than what they will
+    /// come to. Nothing is kept.
+    public func logE(share: Double, pendingStableAsBad pending: Int) -> Double {
+        var copy = self
+        copy.apply(share: share, candidate: 0, stable: pending)
+        return copy.wealth.logE
+    }
+}
+
+/// The bets at the odds of the last tick: weights rarely change, logarithms are dear.
+struct OddsTable: Sendable {
+    private let multipliers: [Double]
+    private var odds = Double.nan
+    private(set) var bets: [OddsBet] = []
+
+    init(multipliers: [Double]) {
+        self.multipliers = multipliers
+    }
+
+    mutating func prepare(odds: Double) {
+        guard odds != self.odds else { return }
+        self.odds = odds
+        bets = multipliers.map { OddsBet(odds: odds, multiplier: $0) }
+    }
+}
