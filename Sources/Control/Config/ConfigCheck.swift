@@ -1,0 +1,110 @@
+// What `weir check` says about a config: every problem with its place, or what the file amounts to, so that
+// a reader sees the split and the guardrails that will be in force before anything runs.
+
+import Proxy
+import Rollout
+
+/// The answer of `weir check`.
+public struct ConfigCheck: Sendable, Equatable {
+    /// 0, or 78 (EX_CONFIG of sysexits) when the config is wrong.
+    public var exitCode: Int32
+    /// What to print: to standard output when the exit code is 0, to standard error otherwise.
+    public var text: String
+
+    /// Problems printed before the rest is only counted.
+    private static let problemsMax = 100
+
+    /// Checks the file at `path`, names included.
+    public static func run(path: String) -> ConfigCheck {
+        of(ConfigLoader.load(path: path), file: path)
+    }
+
+    /// Puts the result of reading a config into words.
+    public static func of(_ result: Result<Config, ConfigProblems>, file: String) -> ConfigCheck {
+        switch result {
+        case .success(let config): ConfigCheck(exitCode: 0, text: summary(config, file: file))
+        case .failure(let problems): ConfigCheck(exitCode: 78, text: report(problems.all, file: file))
+        }
+    }
+
+    private static func report(_ problems: [ConfigProblem], file: String) -> String {
+        var lines = problems.prefix(problemsMax).map(\.description)
+        if problems.count > problemsMax { lines.append("… and \(problems.count - problemsMax) more") }
+        lines.append(
+            "\(file): \(problems.count) problem\(problems.count == 1 ? "" : "s"), nothing was changed")
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func summary(_ config: Config, file: String) -> String {
+        var lines = [
+            "\(file): fine",
+            "listening on \(config.listeners.map(\.description).joined(separator: ", ")); "
+                + "admin on \(config.admin); state in \(config.stateDir)",
+        ]
+        for model in config.models { lines += summary(model) }
+        lines.append("sha256 \(config.digest)")
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func summary(_ model: ModelConfig) -> [String] {
+        var lines = [
+            "model \(model.name): \(model.matches.map(\.text).joined(separator: "; "))"
+        ]
+        let weights = PlanBuilder.weights(of: model, asked: model.weights ?? [:], quarantined: [])
+        for (version, weight) in zip(model.versions, weights) {
+            let role = model.role(of: version.name)?.rawValue ?? "no role"
+            let endpoints = version.endpoints.map(\.description).joined(separator: ", ")
+            lines.append("  version \(version.name) (\(role)): \(Notation.text(ppm: weight)) to \(endpoints)")
+        }
+        if let shadow = model.shadow { lines.append("  shadow: \(shadow.text)") }
+        for cohort in model.cohorts { lines.append("  cohort \(cohort.name): \(cohort.version)") }
+        for guardrail in model.guardrails {
+            lines.append("  guardrail \(guardrail.name): \(guardrail.sentence)")
+        }
+        if model.guardrails.isEmpty, model.candidates.isEmpty {
+            lines.append("  no candidate, no guardrails")
+        }
+        return lines
+    }
+}
+
+extension GuardrailSpec {
+    /// The rule in words, such as `cut when the error rate is above 2% for 5m`.
+    var sentence: String {
+        let what =
+            switch measure {
+            case .errorRate: "the error rate"
+            case .latency(let quantile): "latency \(Notation.text(quantile: quantile))"
+            }
+        let condition =
+            switch rule {
+            case .sequentialWorseThanStable(_, let ratio, _):
+                "is worse than stable's by \(Notation.text(share: ratio - 1)) or more, at any time"
+            case .sequentialAbove(let limit): "is above \(text(limit)), at any time"
+            case .windowAbove(let limit): "is above \(text(limit)) over \(window)"
+            case .windowWorseThanStable(let by):
+                "is worse than stable's by more than \(Notation.text(share: by)) over \(window)"
+            }
+        let bound =
+            rule.isSequential
+            ? "; false alarms below \(Notation.text(share: alpha))" : "; from \(minRequests) requests"
+        return "\(action.rawValue) when \(what) \(condition)\(bound)"
+    }
+
+    private var window: String {
+        let length = Notation.text(.millis(UInt64(windowTicks) * 100))
+        return forTicks == 0 ? length : "\(length), for \(Notation.text(.millis(UInt64(forTicks) * 100)))"
+    }
+
+    private func text(_ limit: Double) -> String {
+        switch measure {
+        case .errorRate: Notation.text(share: limit)
+        case .latency: Notation.text(.micros(UInt64(limit)))
+        }
+    }
+}
+
+extension Notation {
+    /// A share of 1 as a percentage, to four decimals.
+    static func text(share: Double) -> String { text(ppm: UInt32((share * 1_000_000).rounded())) }
+}

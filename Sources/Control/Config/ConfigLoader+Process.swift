@@ -1,0 +1,125 @@
+// The sections of the process as a whole: where it listens, what it keeps, how large it may grow, whom it
+// believes. Every key is one line; order here is the order of the reference page.
+
+import Platform
+import Proxy
+import Rollout
+
+extension Kind where Value == Config {
+    /// The whole document.
+    static func config(digest: String) -> Kind {
+        .section("a mapping with listeners and models") { section in
+            let admin = section.value("admin", .admin, or: .ip(.loopback, port: 9_902))
+            let stateDir = section.value("state_dir", .text("the path of a folder"), or: "/var/lib/weir")
+            let listeners = section.required("listeners", .list(of: .listener, count: 1...64))
+            let cores = section.optional("cores", .count(1...256))
+            let limits = section.value("limits", .limits, or: Limits())
+            let trusted = section.value("trusted_proxies", .list(of: .addressRange, count: 0...256), or: [])
+            let accessLog = section.value("access_log", .accessLog, or: AccessLogConfig())
+            let models = section.required(
+                "models", .marked(.list(of: .model, count: 1...Limits.modelsMax)))
+            let checked = models.flatMap { ModelChecks(section.reading).checked($0) }
+            let addresses = listeners.flatMap { ListenerChecks.checked($0, admin: admin, section.reading) }
+            guard let addresses, let checked else { return nil }
+            return Config(
+                admin: admin, stateDir: stateDir, listeners: addresses, cores: cores, limits: limits,
+                trusted: trusted, accessLog: accessLog, models: checked, digest: digest)
+        }
+    }
+}
+
+extension Kind where Value == SocketAddress {
+    fileprivate static var admin: Kind {
+        .section("a mapping with listen") { section in
+            guard let listen = section.required("listen", .marked(.listenAddress)) else { return nil }
+            if listen.value.isLocal { return listen.value }
+            section.reading.report(
+                listen.place,
+                "the admin API takes verbs without a password, and this address is reachable"
+                    + " from other machines:", value: listen.text,
+                expected: "a loopback address such as 127.0.0.1:9902, or unix:/path")
+            return nil
+        }
+    }
+}
+
+extension Kind where Value == Marked<SocketAddress> {
+    fileprivate static var listener: Kind {
+        .section("a mapping with listen") { section in section.required("listen", .marked(.listenAddress)) }
+    }
+}
+
+extension Kind where Value == Limits {
+    /// The first group of `Limits`; per core.
+    fileprivate static var limits: Kind {
+        .section("a mapping of bounds") { section in
+            var limits = Limits()
+            let connections = Kind<Int>.count(1...1_000_000)
+            limits.downstreamsMax = section.value("downstreams_max", connections, or: limits.downstreamsMax)
+            limits.upstreamsMax = section.value("upstreams_max", connections, or: limits.upstreamsMax)
+            limits.exchangesMax = section.value("exchanges_max", connections, or: limits.exchangesMax)
+            limits.shadowsMax = section.value("shadows_max", connections, or: limits.shadowsMax)
+            limits.blocksMax = section.value("blocks_max", .count(64...1_000_000), or: limits.blocksMax)
+            limits.replayBytesMax = section.value(
+                "replay_bytes_max", .size(0...(64 << 20)), or: limits.replayBytesMax)
+            limits.poolIdleMax = section.value("pool_idle_max", .count(0...65_536), or: limits.poolIdleMax)
+            return limits
+        }
+    }
+}
+
+extension Kind where Value == AccessLogConfig {
+    fileprivate static var accessLog: Kind {
+        .section("a mapping with path") { section in
+            let path = section.required("path", .text("the path of a file, or - for standard output"))
+            let sample = section.value("sample", .percentage(), or: 1_000_000)
+            guard let path else { return nil }
+            return AccessLogConfig(
+                destination: path == "-" ? .standardOutput : .file(path: path), samplePPM: sample)
+        }
+    }
+}
+
+/// What must hold between listeners.
+enum ListenerChecks {
+    /// The addresses, or nil when two of them are one; port 0 may stand several times.
+    static func checked(
+        _ listeners: [Marked<SocketAddress>], admin: SocketAddress, _ reading: Reading
+    ) -> [SocketAddress]? {
+        var seen: Set<SocketAddress> = []
+        for listener in listeners where !listener.value.isAnyPort {
+            if listener.value == admin {
+                reading.report(
+                    listener.place, "the admin API listens on this address:", value: listener.text,
+                    expected: "an address of its own")
+            } else if !seen.insert(listener.value).inserted {
+                reading.report(
+                    listener.place, "another listener has this address:", value: listener.text,
+                    expected: "each address once")
+            }
+        }
+        return listeners.map(\.value)
+    }
+}
+
+extension Marked {
+    /// A default: it stands nowhere.
+    init(_ value: Value) {
+        self.init(value: value, place: Place(path: "", line: 0, column: 0), text: nil)
+    }
+}
+
+extension IPAddress {
+    /// 127.0.0.1.
+    static let loopback = IPAddress(ipv4: 0x7F00_0001)
+}
+
+extension SocketAddress {
+    /// Whether the kernel chooses the port.
+    var isAnyPort: Bool {
+        switch self {
+        case .ip(_, let port): port == 0
+        case .unix: false
+        }
+    }
+}

@@ -1,0 +1,91 @@
+// From a file to a `Config` or to everything that is wrong with it. The steps: bytes to text, text to a YAML
+// tree (Yams), tree to drafts section by section (the `Kind` extensions beside this file), drafts to values
+// by the checks that need more than one key. No step stops at its first problem; only text that is not YAML
+// ends the reading early, because nothing behind it can be trusted.
+
+import Platform
+import Yams
+
+/// What is wrong with a config file, in the order of the file; never empty.
+public struct ConfigProblems: Error, Sendable, Hashable, CustomStringConvertible {
+    public var all: [ConfigProblem]
+
+    /// One line per problem.
+    public var description: String { all.map(\.description).joined(separator: "\n") }
+}
+
+/// Reads config files.
+public enum ConfigLoader {
+    /// Larger files are refused; the largest sensible config has about 2 MiB.
+    public static let fileBytesMax = 16 << 20
+
+    /// Reads and validates the file at `path`, resolving names through the system.
+    public static func load(path: String) -> Result<Config, ConfigProblems> {
+        do throws(SystemFailure) {
+            return parse(bytes: try File.readAll(path, bytesMax: fileBytesMax), file: path)
+        } catch {
+            return .failure(whole(path, "cannot be read: \(error)"))
+        }
+    }
+
+    /// Validates a config given as bytes; `file` names it in problems.
+    public static func parse(
+        bytes: [UInt8], file: String, resolve: @escaping NameResolver = systemNames
+    ) -> Result<Config, ConfigProblems> {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            let valid = String(decoding: bytes, as: UTF8.self).unicodeScalars.prefix { $0 != "\u{FFFD}" }
+            let line = valid.count(where: { $0 == "\n" }) + 1
+            let column = valid.reversed().prefix { $0 != "\n" }.count + 1
+            return .failure(
+                ConfigProblems(all: [
+                    ConfigProblem(
+                        file: file, line: line, column: column, path: "", message: "is not UTF-8 text",
+                        value: nil, expected: nil, suggestion: nil)
+                ]))
+        }
+        return parse(text, file: file, resolve: resolve)
+    }
+
+    /// Validates a config given as text; `file` names it in problems.
+    public static func parse(
+        _ text: String, file: String, resolve: @escaping NameResolver = systemNames
+    ) -> Result<Config, ConfigProblems> {
+        do throws(ConfigProblem) {
+            let tree = try YAMLTree(text, file: file)
+            let reading = Reading(file: file, resolve: resolve, masked: tree.masked)
+            let root = NodeReader(tree.root, path: "", schema: "", reading: reading)
+            let config = root.read(.config(digest: Digest.sha256(text)))
+            if reading.problems.isEmpty, let config { return .success(config) }
+            precondition(!reading.problems.isEmpty, "a config was refused without a reason")
+            return .failure(ConfigProblems(all: reading.problems.sorted()))
+        } catch {
+            return .failure(ConfigProblems(all: [error]))
+        }
+    }
+
+    /// Every key there is, as `models[].versions.<name>.endpoints`, sorted: what the readers ask for when
+    /// they walk an empty document.
+    public static var knownKeys: [String] {
+        let reading = Reading(file: "", resolve: { _, _ in .success([]) }, probing: true)
+        _ = NodeReader(nil, path: "", schema: "", reading: reading).read(.config(digest: ""))
+        return reading.keys.sorted()
+    }
+
+    /// Asks the system's resolver; blocks.
+    public static func systemNames(_ host: String, _ port: UInt16) -> Result<[SocketAddress], NameFailure> {
+        do throws(ResolveFailure) {
+            let found = try Socket.resolve(host: host, port: port)
+            return found.isEmpty ? .failure(NameFailure(reason: "it has no address")) : .success(found)
+        } catch {
+            return .failure(NameFailure(reason: "\(error)"))
+        }
+    }
+
+    private static func whole(_ file: String, _ message: String) -> ConfigProblems {
+        ConfigProblems(all: [
+            ConfigProblem(
+                file: file, line: 0, column: 0, path: "", message: message, value: nil, expected: nil,
+                suggestion: nil)
+        ])
+    }
+}

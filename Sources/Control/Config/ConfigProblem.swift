@@ -1,0 +1,50 @@
+// One thing that is wrong with a config file, told to a person: where it stands, what is there, what was
+// expected and what was probably meant. Problems are collected, never thrown, so that one run of
+// `weir check` names all of them.
+
+/// One thing that is wrong with a config file.
+public struct ConfigProblem: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The file as it was named.
+    public var file: String
+    /// From 1; 0 where the problem is the file as a whole.
+    public var line: Int
+    /// From 1, in Unicode scalars.
+    public var column: Int
+    /// Where in the document, such as `models[0].versions.v1.endpoints[2]`; empty for the document itself.
+    public var path: String
+    /// What is wrong, without the value: `unknown key`.
+    public var message: String
+    /// The value or key as written, where there is one.
+    public var value: String?
+    /// What would be right.
+    public var expected: String?
+    /// The nearest known word.
+    public var suggestion: String?
+
+    /// `weir.yaml:12:7: models[0].guardrails[1].kind: unknown value 'eror_rate'; expected error_rate or
+    /// latency; did you mean 'error_rate'?`
+    public var description: String {
+        var text = line > 0 ? "\(file):\(line):\(column): " : "\(file): "
+        if !path.isEmpty { text += "\(path): " }
+        text += message
+        if let value { text += " '\(ConfigProblem.shortened(value))'" }
+        if let expected { text += "; expected \(expected)" }
+        if let suggestion { text += "; did you mean '\(suggestion)'?" }
+        return text
+    }
+
+    /// Values are quoted from a file that may hold anything: one line, at most 80 characters, no controls.
+    static func shortened(_ value: String) -> String {
+        let visible = String(
+            String.UnicodeScalarView(
+                value.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
+        return visible.count <= 80 ? visible : visible.prefix(77) + "..."
+    }
+}
+
+extension ConfigProblem: Comparable {
+    /// In the order of the file.
+    public static func < (a: ConfigProblem, b: ConfigProblem) -> Bool {
+        (a.line, a.column, a.path, a.message) < (b.line, b.column, b.path, b.message)
+    }
+}

@@ -1,0 +1,130 @@
+// From what is configured and what has been decided to the plan that cores obey. The config says who exists
+// and the split as written; `PlanOverrides` carries what the rollout machine decided since. Invariants: a
+// model's weights sum to exactly 1,000,000; a quarantined version has none, whoever asked for it; what
+// nobody is given is stable's.
+
+import Platform
+import Proxy
+
+/// What has been decided since the config was written, by model name.
+public struct PlanOverrides: Sendable, Equatable {
+    /// Weights in force, parts per million by version name, in place of the config's. Names that the model
+    /// does not have are skipped, and an entry for stable is not needed: stable gets what is left.
+    public var weights: [String: [String: UInt32]]
+    /// Versions that get no traffic by any rule.
+    public var quarantined: [String: Set<String>]
+
+    public init(weights: [String: [String: UInt32]] = [:], quarantined: [String: Set<String>] = [:]) {
+        self.weights = weights
+        self.quarantined = quarantined
+    }
+}
+
+/// Why there is no plan; the plan in force stays.
+public enum PlanProblem: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The config makes a quarantined version stable.
+    case stableIsQuarantined(model: String, version: String)
+    /// Removed names still hold their slots; they are free when every core obeys the plan without them.
+    case slotsInUse(String)
+
+    public var description: String {
+        switch self {
+        case .stableIsQuarantined(let model, let version):
+            "model \(model): \(version) was cut and is quarantined, so it cannot be stable; "
+                + "run `weir unquarantine` for it first, or name another stable version"
+        case .slotsInUse(let kind):
+            "too many \(kind) at once while removed ones still serve their last requests; reload again"
+        }
+    }
+}
+
+/// Builds plans.
+public enum PlanBuilder {
+    /// The plan `epoch` for a config. `slots` learns the names that are new; it is unchanged on failure.
+    public static func plan(
+        from config: Config, slots: inout SlotTable, overrides: PlanOverrides = PlanOverrides(),
+        epoch: UInt64
+    ) throws(PlanProblem) -> Plan {
+        for model in config.models where overrides.quarantined[model.name]?.contains(model.stable) == true {
+            throw .stableIsQuarantined(model: model.name, version: model.stable)
+        }
+        try slots.assign(config, epoch: epoch)
+        var models: [ModelPlan] = []
+        for model in config.models {
+            models.append(
+                plan(
+                    model, slots, weights: overrides.weights[model.name],
+                    quarantined: overrides.quarantined[model.name] ?? []))
+        }
+        return Plan(
+            epoch: epoch, models: models, trusted: config.trusted,
+            accessLogPPM: config.accessLog.samplePPM)
+    }
+
+    /// The weights of a model's versions, in their order, parts per million: `asked` without quarantined
+    /// versions, scaled down in proportion should they exceed the whole, the rest stable's. Sum 1,000,000.
+    public static func weights(
+        of model: ModelConfig, asked: [String: UInt32], quarantined: Set<String>
+    ) -> [UInt32] {
+        let whole: UInt64 = 1_000_000
+        var shares = model.versions.map { version -> UInt64 in
+            if version.name == model.stable || quarantined.contains(version.name) { return 0 }
+            return min(UInt64(asked[version.name] ?? 0), whole)
+        }
+        // At most 32 versions of at most 1,000,000: far from overflow.
+        let total = shares.reduce(0, +)
+        if total > whole { shares = shares.map { $0 * whole / total } }
+        let rest = whole - shares.reduce(0, +)
+        return zip(model.versions, shares).map { version, share in
+            UInt32(version.name == model.stable ? rest : share)
+        }
+    }
+
+    private static func plan(
+        _ model: ModelConfig, _ slots: SlotTable, weights asked: [String: UInt32]?, quarantined: Set<String>
+    ) -> ModelPlan {
+        let weights = weights(of: model, asked: asked ?? model.weights ?? [:], quarantined: quarantined)
+        precondition(weights.reduce(0, +) == 1_000_000)
+        let versions = zip(model.versions, weights).map { version, weight in
+            plan(version, of: model, slots, weight: weight, isQuarantined: quarantined.contains(version.name))
+        }
+        return ModelPlan(
+            slot: known(slots.slot(model: model.name)), name: model.name, matches: model.matches,
+            versions: versions, stable: known(model.index(of: model.stable)),
+            cohorts: model.cohorts.map {
+                CohortPlan(
+                    name: $0.name, conditions: $0.conditions, version: known(model.index(of: $0.version)))
+            },
+            stickyKeys: model.stickyKeys, salt: model.salt,
+            shadow: model.shadow.map { shadow in
+                ShadowPlan(
+                    version: known(model.index(of: shadow.version)), ppm: shadow.ppm,
+                    conditions: shadow.conditions, bodyBytesMax: shadow.bodyBytesMax,
+                    inFlightMax: shadow.inFlightMax, ageMax: shadow.ageMax)
+            },
+            timeouts: model.timeouts, retries: model.retries, shield: model.shield,
+            sendsVersion: model.sendsVersion, sendsID: model.sendsID)
+    }
+
+    private static func plan(
+        _ version: VersionConfig, of model: ModelConfig, _ slots: SlotTable, weight: UInt32,
+        isQuarantined: Bool
+    ) -> VersionPlan {
+        let endpoints = version.endpoints.map { address in
+            EndpointPlan(
+                slot: known(slots.slot(model: model.name, version: version.name, endpoint: address)),
+                address: address)
+        }
+        return VersionPlan(
+            slot: known(slots.slot(model: model.name, version: version.name)), name: version.name,
+            weightPPM: weight, isQuarantined: isQuarantined, endpoints: endpoints, rewrite: version.rewrite,
+            inFlightMax: version.inFlightMax, queueMax: version.queueMax, queueTimeout: version.queueTimeout,
+            ejection: version.ejection, slowStart: version.slowStart)
+    }
+
+    /// What the checks of the config and the table of slots have made sure of.
+    private static func known(_ index: Int?) -> Int {
+        guard let index else { preconditionFailure("a validated config refers to a name it does not have") }
+        return index
+    }
+}
