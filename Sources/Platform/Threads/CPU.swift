@@ -28,7 +28,7 @@ public enum CPU {
     }
 
     /// The quota in a text like `50000 100000`; nil for `max 100000`, `-1 100000` and anything else.
-    static func quota(ofMax text: String) -> Double? {
+    public static func quota(ofMax text: String) -> Double? {
         let fields = text.split(whereSeparator: \.isWhitespace)
         guard fields.count == 2, let quota = Double(fields[0]), let period = Double(fields[1]) else {
             return nil
