@@ -36,11 +36,11 @@ extern int accept4(int descriptor, struct sockaddr *address, socklen_t *length, 
 extern const char *strerrorname_np(int code);
 extern const char *strerrordesc_np(int code);
 
-#define WEIR_RETRY(type, call)                                                                             \
-    type result;                                                                                           \
-    do {                                                                                                   \
-        result = (call);                                                                                   \
-    } while (result < 0 && errno == EINTR);                                                                \
+#define WEIR_RETRY(type, call) \
+    type result; \
+    do { \
+        result = (call); \
+    } while (result < 0 && errno == EINTR); \
     return result < 0 ? -(type)errno : result
 
 // MARK: Time and memory
@@ -57,7 +57,8 @@ static inline uint64_t weir_wall(void) { return weir_clock(CLOCK_REALTIME); }
 /// Zeroed memory that costs nothing until it is touched, or NULL. No huge pages: the first touch of a page
 /// must not cost the zeroing of 2 MiB, nor count as resident.
 static inline void *weir_pages(size_t bytes) {
-    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (start == MAP_FAILED) return NULL;
     madvise(start, bytes, MADV_NOHUGEPAGE);
     return start;
@@ -76,12 +77,14 @@ static inline ssize_t weir_peek(int descriptor, void *bytes, size_t count) {
 }
 
 static inline ssize_t weir_send(int descriptor, const void *bytes, size_t count, int more) {
-    WEIR_RETRY(ssize_t, send(descriptor, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0)));
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
+    WEIR_RETRY(ssize_t, send(descriptor, bytes, count, flags));
 }
 
 static inline ssize_t weir_send_pieces(int descriptor, struct iovec *pieces, size_t count, int more) {
     struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
-    WEIR_RETRY(ssize_t, sendmsg(descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0)));
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
+    WEIR_RETRY(ssize_t, sendmsg(descriptor, &message, flags));
 }
 
 static inline ssize_t weir_read(int descriptor, void *bytes, size_t count) {
@@ -99,7 +102,9 @@ static inline int weir_duplicate(int descriptor) {
     WEIR_RETRY(int, fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
 }
 
-static inline int weir_shutdown_write(int descriptor) { return shutdown(descriptor, SHUT_WR) < 0 ? -errno : 0; }
+static inline int weir_shutdown_write(int descriptor) {
+    return shutdown(descriptor, SHUT_WR) < 0 ? -errno : 0;
+}
 
 // MARK: Sockets
 
@@ -119,7 +124,9 @@ static inline int weir_get_option(int descriptor, int level, int option) {
     return getsockopt(descriptor, level, option, &value, &length) < 0 ? -errno : value;
 }
 
-static inline int weir_no_delay(int descriptor) { return weir_set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1); }
+static inline int weir_no_delay(int descriptor) {
+    return weir_set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
+}
 
 /// Makes close send a reset and forget unsent bytes.
 static inline int weir_reset_on_close(int descriptor) {
@@ -131,7 +138,9 @@ static inline int weir_bind(int descriptor, const struct sockaddr_storage *addre
     return bind(descriptor, (const struct sockaddr *)address, length) < 0 ? -errno : 0;
 }
 
-static inline int weir_listen(int descriptor, int backlog) { return listen(descriptor, backlog) < 0 ? -errno : 0; }
+static inline int weir_listen(int descriptor, int backlog) {
+    return listen(descriptor, backlog) < 0 ? -errno : 0;
+}
 
 /// Not retried: an interrupted non-blocking connect goes on by itself.
 static inline int weir_connect(int descriptor, const struct sockaddr_storage *address, socklen_t length) {
@@ -171,7 +180,9 @@ static inline int weir_poller(void) {
     return result < 0 ? -errno : result;
 }
 
-static inline int weir_poller_control(int poller, int operation, int descriptor, uint32_t events, uint64_t token) {
+static inline int weir_poller_control(
+    int poller, int operation, int descriptor, uint32_t events, uint64_t token
+) {
     struct epoll_event event = {.events = events, .data = {.u64 = token}};
     return epoll_ctl(poller, operation, descriptor, &event) < 0 ? -errno : 0;
 }
@@ -223,7 +234,7 @@ static inline int weir_processors_allowed(struct weir_processors *allowed) {
     return count;
 }
 
-/// Ties the calling thread to the index-th of the processors that it may run on (counted modulo their number).
+/// Ties the calling thread to the index-th of the processors that it may run on, counted around.
 static inline int weir_pin(int index) {
     struct weir_processors allowed, one;
     int count = weir_processors_allowed(&allowed);
@@ -251,12 +262,16 @@ static inline int weir_open(const char *path, int flags, mode_t mode) {
 
 static inline int weir_sync(int descriptor) { WEIR_RETRY(int, fsync(descriptor)); }
 
-static inline int weir_truncate(int descriptor, off_t bytes) { WEIR_RETRY(int, ftruncate(descriptor, bytes)); }
+static inline int weir_truncate(int descriptor, off_t bytes) {
+    WEIR_RETRY(int, ftruncate(descriptor, bytes));
+}
 
 /// Takes the advisory lock of a file without waiting; -EWOULDBLOCK when another process holds it.
 static inline int weir_lock(int descriptor) { WEIR_RETRY(int, flock(descriptor, LOCK_EX | LOCK_NB)); }
 
-static inline int weir_stat(int descriptor, struct stat *result) { return fstat(descriptor, result) < 0 ? -errno : 0; }
+static inline int weir_stat(int descriptor, struct stat *result) {
+    return fstat(descriptor, result) < 0 ? -errno : 0;
+}
 
 /// Of the path itself: a symbolic link is not followed.
 static inline int weir_stat_path(const char *path, struct stat *result) {
@@ -265,7 +280,9 @@ static inline int weir_stat_path(const char *path, struct stat *result) {
 
 static inline int weir_rename(const char *from, const char *to) { return rename(from, to) < 0 ? -errno : 0; }
 static inline int weir_unlink(const char *path) { return unlink(path) < 0 ? -errno : 0; }
-static inline int weir_make_directory(const char *path, mode_t mode) { return mkdir(path, mode) < 0 ? -errno : 0; }
+static inline int weir_make_directory(const char *path, mode_t mode) {
+    return mkdir(path, mode) < 0 ? -errno : 0;
+}
 
 // MARK: Process
 

@@ -1,5 +1,6 @@
 // Pseudo-random numbers for splits and tests: fast, seeded, and the same on every machine, so that one
 // seed replays a run. Not for secrets. Source: xoshiro256** 1.0 and splitmix64, Blackman and Vigna 2018.
+// Invariant: the state is never all zero.
 
 /// xoshiro256**, period 2²⁵⁶-1. Owner: one core or one test.
 @frozen public struct Random64: RandomNumberGenerator, Sendable {

@@ -1,4 +1,6 @@
-// Laws of the text of addresses: printing and parsing are inverses, and what is ambiguous is refused.
+// Laws of the text of addresses: printing and parsing are inverses, and what is ambiguous is refused. The
+// table of refusals holds the spellings that other parsers let through: signs, blanks, leading zeros,
+// short forms, digits that are not ASCII. Source: RFC 4291 section 2.2, RFC 5952.
 
 import Platform
 import Testing

@@ -1,4 +1,6 @@
-// Laws of the buffer pool and of the byte queue, the latter against an array of bytes.
+// Laws of the buffer pool and of the byte queue, the latter against an array of bytes over any history.
+// After every step the blocks held and the blocks free add up to the pool, so that a leaked block fails
+// the test that leaks it and not a later one.
 
 import Glibc
 import Platform

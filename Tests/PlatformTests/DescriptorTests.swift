@@ -1,4 +1,6 @@
-// Laws of descriptors and transfers: ownership, and what each kernel answer becomes.
+// Laws of descriptors and transfers: ownership, and what each answer of the kernel becomes. Whether a
+// descriptor was closed is asked of its peer, never of its number, which another test may have been given
+// meanwhile.
 
 import Glibc
 import Platform

@@ -1,4 +1,6 @@
-// Laws of files: what is replaced is never half there, and failures name the path.
+// Laws of files: what is replaced is never half there, and failures name the path. That an fsync happened
+// cannot be seen from inside a process; what can be is that a reader at any moment finds a whole version
+// and that nothing is left behind when a step fails.
 
 import Glibc
 import Platform

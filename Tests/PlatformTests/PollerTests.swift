@@ -1,4 +1,6 @@
-// Laws of the poller: tokens come back as they went in, and readiness is reported once per change.
+// Laws of the poller: tokens come back as they went in, and readiness is reported once per change. They
+// state what a core builds on: a short read may be taken for drained, and what was ready before it was
+// watched is still reported. Source: epoll(7), "Level-triggered and edge-triggered".
 
 import Glibc
 import Platform

@@ -1,4 +1,6 @@
-// Laws of clocks, randomness, memory pages and process usage.
+// Laws of clocks, randomness, memory pages and process usage: what comes from the kernel is compared with
+// what the kernel says elsewhere, and the generator with its published reference.
+// Source: xoshiro256** 1.0 and splitmix64, Blackman and Vigna 2018.
 
 import Glibc
 import Platform
@@ -19,6 +21,16 @@ import Testing
     func wall() {
         let seconds = Int(Clock.wallMicros() / 1_000_000)
         #expect(abs(seconds - time(nil)) <= 2)
+    }
+
+    @Test("Time saturates: a deadline can be far, never wrapped, and no interval is negative")
+    func saturation() {
+        #expect(Instant.never + .seconds(1) == .never)
+        #expect(Interval.seconds(.max) == Interval(nanos: .max))
+        #expect(Interval.millis(.max) + .micros(.max) == Interval(nanos: .max))
+        #expect(Instant(nanos: 5) - Instant(nanos: 9) == .zero)
+        #expect(Instant(nanos: 9) - Instant(nanos: 5) == Interval(nanos: 4))
+        #expect(Interval.millis(1_500).micros == 1_500_000 && Interval.seconds(2).millis == 2_000)
     }
 
     @Test("The process has a past, memory, and open descriptors that are counted")

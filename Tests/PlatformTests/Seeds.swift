@@ -1,4 +1,6 @@
-// Seeds of the random tests. Each seed is printed with its test, and WEIR_SEED=<n> replays one alone.
+// Seeds of the random tests: the first is fixed, the rest are fresh in every run. A seed is the test's
+// argument, so the runner prints it with each case, and WEIR_SEED=<n> replays that one alone.
+// Invariant: a test that takes a seed draws everything random from it.
 
 import Glibc
 import Platform

@@ -1,4 +1,6 @@
-// Laws of the slab: slots, generations, bounds, and that values are destroyed exactly once.
+// Laws of the slab: slots, generations, bounds, and that values are destroyed exactly once. The stand-in
+// for a connection counts its own end, because a value that is dropped without it would leak a descriptor,
+// and one that ends twice would close a stranger's.
 
 import Glibc
 import Platform

@@ -1,4 +1,6 @@
-// Laws of sockets over loopback and Unix paths, the failing ones included.
+// Laws of sockets over loopback and Unix paths, the failing ones included: what a person reads when a port
+// is taken, a path is too long, or nobody listens. Every port is the kernel's choice (port 0), and every
+// path lies in a directory of its own.
 
 import Glibc
 import Platform

@@ -1,4 +1,6 @@
-// Laws of threads, mailboxes and signals.
+// Laws of threads, mailboxes and signals. Threads of a test meet by join, by a mailbox's wakeup, or not at
+// all; nothing waits for a time to pass. Signals are sent to the test's own thread, never to the process,
+// because other tests run beside it.
 
 import Glibc
 import Platform

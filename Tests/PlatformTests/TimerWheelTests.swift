@@ -1,4 +1,6 @@
-// Laws of the timer wheel, most of them against a naive model: a dictionary of deadlines.
+// Laws of the timer wheel. The wheel is lazy inside (moved and cancelled deadlines stay where they were
+// filed), so what counts is that nobody can tell: over any history it must agree with a dictionary of
+// deadlines, and with the clock to within one tick.
 
 import Platform
 import Testing

@@ -1,5 +1,6 @@
 // Directories: making them, making their entries durable, and looking through them, as the bounded
 // captures directory needs.
+// Source: fsync(2), which makes a file durable but not its name; that takes the fsync of its directory.
 
 import CLinux
 import Glibc

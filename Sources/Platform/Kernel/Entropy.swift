@@ -1,4 +1,6 @@
 // Randomness from the kernel, for seeds and keys. The only source of true entropy in Weir.
+// Everything that looks random later comes from one word drawn here, so a run can be replayed by naming it.
+// Source: getrandom(2).
 
 import CLinux
 

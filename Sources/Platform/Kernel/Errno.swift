@@ -1,5 +1,6 @@
 // Errors of the environment as values. Hot paths hand out an `Errno` inside a result; what runs at
 // start-up throws a `SystemFailure`, which names the operation and its object for a person to read.
+// Invariant: a code is positive; results of CLinux carry it negated.
 
 import CLinux
 import Glibc
@@ -13,15 +14,15 @@ import Glibc
     /// The error behind a result of CLinux, whose failures are negated error numbers.
     @inlinable init(negated result: Int32) { code = 0 &- result }
 
-    public static let brokenPipe = Errno(code: EPIPE)
-    public static let connectionRefused = Errno(code: ECONNREFUSED)
-    public static let connectionReset = Errno(code: ECONNRESET)
-    public static let timedOut = Errno(code: ETIMEDOUT)
-    public static let addressInUse = Errno(code: EADDRINUSE)
-    public static let nameTooLong = Errno(code: ENAMETOOLONG)
-    public static let noSuchFile = Errno(code: ENOENT)
-    public static let exists = Errno(code: EEXIST)
-    public static let fileTooLarge = Errno(code: EFBIG)
+    @inlinable public static var brokenPipe: Errno { Errno(code: EPIPE) }
+    @inlinable public static var connectionRefused: Errno { Errno(code: ECONNREFUSED) }
+    @inlinable public static var connectionReset: Errno { Errno(code: ECONNRESET) }
+    @inlinable public static var timedOut: Errno { Errno(code: ETIMEDOUT) }
+    @inlinable public static var addressInUse: Errno { Errno(code: EADDRINUSE) }
+    @inlinable public static var nameTooLong: Errno { Errno(code: ENAMETOOLONG) }
+    @inlinable public static var noSuchFile: Errno { Errno(code: ENOENT) }
+    @inlinable public static var exists: Errno { Errno(code: EEXIST) }
+    @inlinable public static var fileTooLarge: Errno { Errno(code: EFBIG) }
 
     /// Whether the process or the system has no descriptor left: accepting must pause, not spin.
     @inlinable public var isOutOfDescriptors: Bool {

@@ -1,5 +1,6 @@
 // What this process uses, for the process_* metrics and for the limits that a start-up checks. Read on
 // demand from getrusage(2), getrlimit(2) and /proc; nothing here is kept.
+// Source: proc(5).
 
 import CLinux
 import Glibc

@@ -1,5 +1,6 @@
 // Signals as readable events: blocked everywhere, then read from a descriptor like any other input, so no
 // handler ever runs in the middle of anything.
+// Source: signalfd(2).
 
 import CLinux
 import Glibc

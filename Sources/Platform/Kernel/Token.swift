@@ -1,5 +1,6 @@
 // What the poller hands back. A token says which kind of thing, in which slot, and in which life of that
 // slot, so that an event for a connection that ended earlier in the same turn is recognised and dropped.
+// Source: epoll_ctl(2) for the 64 bits of user data and the bits of readiness.
 
 import CLinux
 

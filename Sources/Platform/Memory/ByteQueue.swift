@@ -21,7 +21,7 @@ import Glibc
         length = 0
     }
 
-    public static let empty = ByteQueue()
+    @inlinable public static var empty: ByteQueue { ByteQueue() }
 
     /// Most pieces that one gathered send passes to the kernel.
     @inlinable public static var piecesMax: Int { 32 }

@@ -1,5 +1,6 @@
 // Memory from the kernel, in pages, zeroed and lazily touched: a table sized for the worst case costs
 // address space, not memory, until it is used. The bounded tables of a core live here.
+// Source: mmap(2), MAP_NORESERVE; madvise(2), MADV_NOHUGEPAGE.
 
 import CLinux
 

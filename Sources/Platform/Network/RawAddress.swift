@@ -1,5 +1,6 @@
 // A socket address in the kernel's form, prepared once so that a connect on the request path converts
 // nothing. IPv4 addresses leave the mapped range here and become AF_INET.
+// Invariant: `length` bytes of `storage` are a complete address of its family. Source: ip(7), unix(7).
 
 import CLinux
 import Glibc

@@ -1,5 +1,6 @@
 // Names to addresses through the system's resolver. It blocks, so only Control calls it, while it loads a
 // configuration; a core never sees a name.
+// Source: getaddrinfo(3); the order of the addresses is that of RFC 6724.
 
 import CLinux
 import Glibc

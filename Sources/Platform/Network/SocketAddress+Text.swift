@@ -1,5 +1,6 @@
 // The text of addresses. Printing and parsing are exact inverses: `T(String(describing: x)) == x`. The
 // accepted grammar is strict, because an address that reads in two ways routes in two ways.
+// Source: RFC 4291 section 2.2, RFC 5952.
 
 import CLinux
 import Glibc

@@ -1,8 +1,9 @@
 // Addresses as values: where to listen, where to connect, who called. Parsing and printing are exact
 // inverses; resolving names is Control's business, at load time, never a core's.
+// Invariant: an IPv4 address has one form, the mapped one, whoever it came from.
 
 /// An IP address as 128 bits; IPv4 is kept in the mapped range ::ffff:0:0/96, so one comparison serves both.
-public struct IPAddress: Hashable, Sendable {
+@frozen public struct IPAddress: Hashable, Sendable {
     public var high: UInt64
     public var low: UInt64
 
@@ -17,7 +18,7 @@ public struct IPAddress: Hashable, Sendable {
     }
 
     /// The unspecified address, which stands for "a peer on a Unix socket".
-    public static let none = IPAddress(high: 0, low: 0)
+    @inlinable public static var none: IPAddress { IPAddress(high: 0, low: 0) }
 
     @inlinable public var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
 }

@@ -1,5 +1,6 @@
 // A way to wake a core out of its poller from another thread: eventfd(2). Signals add up: any number of
 // them before the core looks is one event.
+// Invariant: a signal that comes after a drain has begun is not lost; at worst it wakes once for nothing.
 
 import CLinux
 

@@ -1,5 +1,6 @@
 // The two clocks. Durations and deadlines come from the monotonic clock only; the wall clock is for
 // people and logs. Nothing below Platform and Proxy reads a clock: time is an argument there.
+// Source: clock_gettime(2), which the vDSO answers without entering the kernel.
 
 import CLinux
 

@@ -1,14 +1,15 @@
 // Instants and intervals: one-field values over nanoseconds of CLOCK_MONOTONIC, so that no bare integer
 // carries time through the code. Arithmetic saturates: a deadline can be far, never wrapped.
+// Invariant: both are non-negative; `.max` nanoseconds mean "never".
 
 /// A point on the monotonic clock, in nanoseconds since an arbitrary origin (boot).
-public struct Instant: Comparable, Hashable, Sendable {
+@frozen public struct Instant: Comparable, Hashable, Sendable {
     public var nanos: UInt64
 
     @inlinable public init(nanos: UInt64) { self.nanos = nanos }
 
     /// A deadline that never comes.
-    public static let never = Instant(nanos: .max)
+    @inlinable public static var never: Instant { Instant(nanos: .max) }
 
     @inlinable public static func < (a: Instant, b: Instant) -> Bool { a.nanos < b.nanos }
 
@@ -24,21 +25,26 @@ public struct Instant: Comparable, Hashable, Sendable {
 }
 
 /// A length of time, in nanoseconds, never negative.
-public struct Interval: Comparable, Hashable, Sendable {
+@frozen public struct Interval: Comparable, Hashable, Sendable {
     public var nanos: UInt64
 
     @inlinable public init(nanos: UInt64) { self.nanos = nanos }
 
-    public static let zero = Interval(nanos: 0)
+    @inlinable public static var zero: Interval { Interval(nanos: 0) }
 
     @inlinable public static func micros(_ n: UInt64) -> Interval {
-        Interval(nanos: n.multipliedReportingOverflow(by: 1_000).partialValue)
+        saturating(n, 1_000)
     }
     @inlinable public static func millis(_ n: UInt64) -> Interval {
-        Interval(nanos: n.multipliedReportingOverflow(by: 1_000_000).partialValue)
+        saturating(n, 1_000_000)
     }
     @inlinable public static func seconds(_ n: UInt64) -> Interval {
-        Interval(nanos: n.multipliedReportingOverflow(by: 1_000_000_000).partialValue)
+        saturating(n, 1_000_000_000)
+    }
+
+    @inlinable static func saturating(_ n: UInt64, _ nanosPerUnit: UInt64) -> Interval {
+        let (product, overflow) = n.multipliedReportingOverflow(by: nanosPerUnit)
+        return Interval(nanos: overflow ? .max : product)
     }
 
     @inlinable public var micros: UInt64 { nanos / 1_000 }
