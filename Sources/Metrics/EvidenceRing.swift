@@ -113,7 +113,9 @@ extension EvidenceRing {
     /// The bucket of `tick`; nil when no request started in it or it has been overwritten. Any thread.
     public func read(_ tick: Tick) -> EvidenceBucket? {
         let bucket = bucket(tick.number)
-        guard bucket.base[0].load(ordering: .acquiring) == tick.number &+ 1 else { return nil }
+        let sequence = tick.number &+ 1
+        // The last tick of all has no sequence of its own; no clock gets there.
+        guard sequence != 0, bucket.base[0].load(ordering: .acquiring) == sequence else { return nil }
         let half = HalfWords(address: bucket.address)
         var result = EvidenceBucket(tick: tick, weightPPM: half.load(2))
         for slot in 0..<ArmCounts.fastSlots { result.thresholds[slot] = half.load(3 + slot) }
@@ -124,7 +126,7 @@ extension EvidenceRing {
         result.randomised.started = half.load(9)
         result.pinned.started = half.load(16)
         atomicMemoryFence(ordering: .acquiring)
-        return bucket.load(0) == tick.number &+ 1 ? result : nil
+        return bucket.load(0) == sequence ? result : nil
     }
 
     /// One arm's ended requests, each counted in all its words or in none.

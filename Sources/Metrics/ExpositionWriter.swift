@@ -1,7 +1,7 @@
 // Metrics as text: one sequence of calls, two formats. Families are written one after the other, each with
-// all its samples, as both formats demand; the formats differ in a counter's family name, the unit line,
-// the escapes in help texts and the end mark, and nothing else, so that a series keeps its name and its
-// labels (also `le`) when a scraper changes its mind.
+// all its samples, as both formats demand; the formats differ in a counter's family name, the unit line
+// and the end mark, and nothing else, so that a series keeps its name and its labels (also `le`) when a
+// scraper changes its mind.
 // Source: prometheus.io "Exposition formats" (0.0.4); OpenMetrics 1.0, "Text format".
 
 /// Labels in the form in which they are written: escaped once, used for many samples.
@@ -23,7 +23,7 @@ public struct Labels: Sendable, Hashable, ExpressibleByDictionaryLiteral {
         if !text.isEmpty { text += "," }
         text += name
         text += "=\""
-        text += escaped(value, quotes: true)
+        text += escaped(value)
         text += "\""
     }
 
@@ -66,15 +66,16 @@ public struct ExpositionWriter {
     ///
     /// - Parameters:
     ///   - name: base units, without `_total`; a suffix `_seconds`, `_bytes` or `_ratio` is its unit.
-    ///   - help: one sentence.
+    ///   - help: one sentence; quotes and backslashes, which the formats escape differently, stay out.
     public mutating func begin(_ name: String, _ kind: Kind, help: String) {
         precondition(name.utf8.allSatisfy(isNameByte) && !name.hasSuffix("_total"), "a family's plain name")
         precondition(families.insert(name).inserted, "each family once per page")
+        precondition(escaped(help) == help, "a help text needs no escapes")
         self.kind = kind
         family = name
         let isCounter = kind == .counter
         let title = isCounter && format == .prometheusText ? name + "_total" : name
-        text += "# HELP \(title) \(escaped(help, quotes: format == .openMetrics))\n"
+        text += "# HELP \(title) \(help)\n"
         text += "# TYPE \(title) \(Self.word(kind))\n"
         if format == .openMetrics, let unit = Self.unit(of: name) { text += "# UNIT \(title) \(unit)\n" }
     }
@@ -170,8 +171,8 @@ private func isNameByte(_ byte: UInt8) -> Bool {
     }
 }
 
-/// Backslash and line feed escaped, the double quote as well where asked.
-private func escaped(_ value: String, quotes: Bool) -> String {
+/// Backslash, line feed and double quote escaped.
+private func escaped(_ value: String) -> String {
     let isPlain = value.utf8.allSatisfy {
         $0 != UInt8(ascii: "\\") && $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\"")
     }
@@ -181,7 +182,7 @@ private func escaped(_ value: String, quotes: Bool) -> String {
         switch scalar {
         case "\\": result += "\\\\"
         case "\n": result += "\\n"
-        case "\"" where quotes: result += "\\\""
+        case "\"": result += "\\\""
         default: result.unicodeScalars.append(scalar)
         }
     }

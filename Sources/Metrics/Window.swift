@@ -74,12 +74,15 @@ public struct Window: Sendable {
 
     /// - Parameters:
     ///   - ticks: the window's length, 1 or more.
-    ///   - slices: into how many slices it is cut, at most `ticks`. The window holds between
+    ///   - slices: into how many slices it is cut at least, as far as it has ticks. The window holds between
     ///     `ticks - ticks / slices` and `ticks` ticks, never more.
     public init(ticks: Int, slices: Int = 60) {
         precondition(ticks > 0 && slices > 0, "a window is at least a tick and a slice long")
-        ticksPerSlice = UInt64(max(1, ticks / slices))
-        slicesMax = UInt64(max(1, ticks)) / ticksPerSlice
+        // The longest slice that divides the window, so that whole slices make up the window.
+        let longest = max(1, ticks / slices)
+        let length = (1...longest).last { ticks % $0 == 0 } ?? 1
+        ticksPerSlice = UInt64(length)
+        slicesMax = UInt64(ticks / length)
     }
 
     /// Takes in the version's cumulative counts as they are at `now`. The first reading is where counting

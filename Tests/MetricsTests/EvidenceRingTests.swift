@@ -1,0 +1,213 @@
+// The laws of the evidence ring: a request belongs to the tick it started in, whenever it ends, and a
+// reader gets whole buckets or none.
+
+import Metrics
+import Testing
+
+/// A meter of its own, for its evidence.
+private struct Bench {
+    let memory = TestMemory(VersionMeter.byteCount)
+    let meter: VersionMeter
+    var ring: EvidenceRing { meter.evidence }
+
+    init(thresholds: [UInt32] = []) {
+        meter = VersionMeter(at: memory.bytes)
+        for (slot, micros) in thresholds.enumerated() { meter.setThreshold(slot, micros: micros) }
+    }
+}
+
+private func tick(_ number: UInt64) -> Tick { Tick(number: number) }
+
+@Suite struct EvidenceRingTests {
+    @Test("A request counts in the tick of its start, however late it ends")
+    func startTick() {
+        let bench = Bench()
+        bench.ring.start(tick: tick(10), weightPPM: 50_000, isPinned: false)
+        bench.ring.start(tick: tick(11), weightPPM: 50_000, isPinned: false)
+        bench.ring.settle(start: tick(10), isPinned: false, outcome: .upstreamError, micros: 1)
+        #expect(bench.ring.read(tick(10))?.randomised.failed == 1)
+        #expect(bench.ring.read(tick(10))?.randomised.pending == 0)
+        #expect(bench.ring.read(tick(11))?.randomised.failed == 0)
+        #expect(bench.ring.read(tick(11))?.randomised.pending == 1)
+    }
+
+    @Test("A tick in which nothing started has no bucket, not even tick zero of untouched memory")
+    func unopened() {
+        let bench = Bench()
+        #expect(bench.ring.read(tick(0)) == nil)
+        #expect(bench.ring.read(tick(.max)) == nil)
+        bench.ring.start(tick: tick(3), weightPPM: 1, isPinned: false)
+        #expect(bench.ring.read(tick(2)) == nil)
+        #expect(bench.ring.read(tick(3 + 512)) == nil)
+    }
+
+    @Test("A bucket that is taken over for a later tick begins at zero and forgets the earlier one")
+    func reuse() {
+        let bench = Bench(thresholds: [100])
+        for pinned in [false, true] {
+            bench.ring.start(tick: tick(7), weightPPM: 10, isPinned: pinned)
+            bench.ring.settle(start: tick(7), isPinned: pinned, outcome: .success, micros: 5)
+        }
+        bench.ring.start(tick: tick(7 + 512), weightPPM: 20, isPinned: false)
+        #expect(bench.ring.read(tick(7)) == nil)
+        var expected = EvidenceBucket(tick: tick(519), weightPPM: 20)
+        expected.thresholds[0] = 100
+        expected.randomised.started = 1
+        #expect(bench.ring.read(tick(519)) == expected)
+    }
+
+    @Test("A request that outlives the ring does not count into the bucket's next tick")
+    func lateSettle() {
+        let bench = Bench()
+        bench.ring.start(tick: tick(7), weightPPM: 10, isPinned: false)
+        bench.ring.start(tick: tick(7 + 512), weightPPM: 10, isPinned: false)
+        bench.ring.settle(start: tick(7), isPinned: false, outcome: .reset, micros: 51_300_000)
+        #expect(bench.ring.read(tick(519))?.randomised.completed == 0)
+        #expect(bench.ring.read(tick(519))?.randomised.failed == 0)
+    }
+
+    @Test("A tick with two weights is mixed, also when the first weight returns")
+    func mixedWeights() {
+        let bench = Bench()
+        for weight: UInt32 in [10, 10] {
+            bench.ring.start(tick: tick(1), weightPPM: weight, isPinned: false)
+        }
+        #expect(bench.ring.read(tick(1))?.weightPPM == 10)
+        for weight: UInt32 in [20, 10] {
+            bench.ring.start(tick: tick(1), weightPPM: weight, isPinned: true)
+            #expect(bench.ring.read(tick(1))?.weightPPM == EvidenceBucket.mixed)
+        }
+        bench.ring.start(tick: tick(2), weightPPM: 20, isPinned: false)
+        #expect(bench.ring.read(tick(2))?.weightPPM == 20)
+    }
+
+    @Test("Thresholds are frozen when a bucket opens; a change counts from the next tick on")
+    func frozenThresholds() {
+        let bench = Bench(thresholds: [100, 200, 300, 400, 500, 600])
+        bench.ring.start(tick: tick(1), weightPPM: 10, isPinned: false)
+        for slot in 0..<ArmCounts.fastSlots { bench.meter.setThreshold(slot, micros: 1) }
+        bench.ring.settle(start: tick(1), isPinned: false, outcome: .success, micros: 250)
+        let counts = bench.ring.read(tick(1))?.randomised ?? ArmCounts()
+        #expect((0..<6).map(counts.fast) == [0, 0, 1, 1, 1, 1])
+        #expect(bench.ring.read(tick(1))?.thresholds == SIMD8(100, 200, 300, 400, 500, 600, 0, 0))
+        bench.ring.start(tick: tick(2), weightPPM: 10, isPinned: false)
+        bench.ring.settle(start: tick(2), isPinned: false, outcome: .success, micros: 250)
+        #expect(bench.ring.read(tick(2))?.randomised.fast(5) == 0)
+    }
+
+    @Test("A request is fast up to its threshold and not beyond", arguments: [(99, 1), (100, 1), (101, 0)])
+    func thresholdIsInclusive(micros: UInt64, fast: UInt32) {
+        let bench = Bench(thresholds: [100])
+        bench.ring.start(tick: tick(1), weightPPM: 10, isPinned: true)
+        bench.ring.settle(start: tick(1), isPinned: true, outcome: .success, micros: micros)
+        #expect(bench.ring.read(tick(1))?.pinned.fast0 == fast)
+    }
+
+    @Test(
+        "A failed or excluded request is never fast, and the excluded one is not a failure",
+        arguments: Outcome.allCases)
+    func outcomes(outcome: Outcome) {
+        let bench = Bench(thresholds: [.max, .max, .max, .max, .max, .max])
+        bench.ring.start(tick: tick(1), weightPPM: 10, isPinned: false)
+        bench.ring.settle(start: tick(1), isPinned: false, outcome: outcome, micros: 0)
+        let counts = bench.ring.read(tick(1))?.randomised ?? ArmCounts()
+        let isGood = !outcome.isFailure && !outcome.isExcluded
+        #expect(counts.completed == 1)
+        #expect(counts.failed == (outcome.isFailure ? 1 : 0))
+        #expect(counts.excluded == (outcome.isExcluded ? 1 : 0))
+        #expect((0..<6).map(counts.fast) == Array(repeating: isGood ? 1 : 0, count: 6))
+    }
+
+    @Test("Pinned requests are kept apart from randomised ones")
+    func pinned() {
+        let bench = Bench()
+        bench.ring.start(tick: tick(1), weightPPM: 10, isPinned: true)
+        bench.ring.start(tick: tick(1), weightPPM: 10, isPinned: true)
+        bench.ring.start(tick: tick(1), weightPPM: 10, isPinned: false)
+        bench.ring.settle(start: tick(1), isPinned: true, outcome: .connectFailure, micros: 10)
+        let bucket = bench.ring.read(tick(1))
+        #expect(bucket?.pinned.started == 2)
+        #expect(bucket?.pinned.failed == 1)
+        #expect(bucket?.randomised.started == 1)
+        #expect(bucket?.randomised.completed == 0)
+    }
+
+    @Test("Any sequence of starts and ends reads back as a plain count of them")
+    func model() {
+        var random = SeededRandom()
+        let thresholds: [UInt32] = [50, 100, 200, 400, 800, 1_600]
+        let bench = Bench(thresholds: thresholds)
+        var expected: [UInt64: EvidenceBucket] = [:]
+        var open: [(tick: UInt64, isPinned: Bool)] = []
+        var now: UInt64 = 1_000_000
+        for _ in 0..<20_000 {
+            if Int.random(in: 0..<20, using: &random) == 0 {
+                now += UInt64.random(in: 1...40, using: &random)
+            }
+            if open.isEmpty || Bool.random(using: &random) {
+                let isPinned = Int.random(in: 0..<4, using: &random) == 0
+                let weight: UInt32 = Int.random(in: 0..<50, using: &random) == 0 ? 20 : 10
+                bench.ring.start(tick: tick(now), weightPPM: weight, isPinned: isPinned)
+                open.append((now, isPinned))
+                var bucket = expected[now] ?? EvidenceBucket(tick: tick(now), weightPPM: weight)
+                for (slot, micros) in thresholds.enumerated() { bucket.thresholds[slot] = micros }
+                if bucket.weightPPM != weight { bucket.weightPPM = EvidenceBucket.mixed }
+                bucket[isPinned].started += 1
+                expected[now] = bucket
+                // The tick whose bucket this one takes over is gone.
+                for old in expected.keys where old != now && old % 512 == now % 512 { expected[old] = nil }
+            } else {
+                let request = open.remove(at: Int.random(in: open.indices, using: &random))
+                let outcome = Outcome.allCases.randomElement(using: &random) ?? .success
+                let micros = UInt64.random(in: 0...2_000, using: &random)
+                bench.ring.settle(
+                    start: tick(request.tick), isPinned: request.isPinned, outcome: outcome, micros: micros)
+                expected[request.tick]?[request.isPinned].settle(outcome, micros, thresholds)
+            }
+        }
+        for number in (now - 1_100)...(now + 600) {
+            #expect(bench.ring.read(tick(number)) == expected[number])
+        }
+    }
+
+    @Test("Several cores' buckets of a tick add up; weights that differ are mixed")
+    func cores() {
+        let benches = [Bench(thresholds: [5]), Bench(thresholds: [5]), Bench(thresholds: [6])]
+        benches[0].ring.start(tick: tick(1), weightPPM: 10, isPinned: false)
+        benches[1].ring.start(tick: tick(1), weightPPM: 10, isPinned: false)
+        benches[1].ring.settle(start: tick(1), isPinned: false, outcome: .success, micros: 5)
+        let two = VersionMeter.evidence(benches.map(\.meter), at: tick(1))
+        #expect(two?.weightPPM == 10)
+        #expect(two?.thresholds[0] == 5)
+        #expect(two?.randomised.started == 2)
+        #expect(two?.randomised.fast0 == 1)
+        benches[2].ring.start(tick: tick(1), weightPPM: 11, isPinned: false)
+        let three = VersionMeter.evidence(benches.map(\.meter), at: tick(1))
+        #expect(three?.weightPPM == EvidenceBucket.mixed)
+        #expect(three?.thresholds[0] == 0)
+        #expect(VersionMeter.evidence(benches.map(\.meter), at: tick(2)) == nil)
+    }
+}
+
+extension EvidenceBucket {
+    /// The arm that pinned, respectively randomised, requests are counted in.
+    fileprivate subscript(_ isPinned: Bool) -> ArmCounts {
+        get { isPinned ? pinned : randomised }
+        set { if isPinned { pinned = newValue } else { randomised = newValue } }
+    }
+}
+
+extension ArmCounts {
+    fileprivate mutating func settle(_ outcome: Outcome, _ micros: UInt64, _ thresholds: [UInt32]) {
+        completed += 1
+        if outcome.isFailure { failed += 1 }
+        if outcome.isExcluded { excluded += 1 }
+        guard !outcome.isFailure && !outcome.isExcluded else { return }
+        if micros <= thresholds[0] { fast0 += 1 }
+        if micros <= thresholds[1] { fast1 += 1 }
+        if micros <= thresholds[2] { fast2 += 1 }
+        if micros <= thresholds[3] { fast3 += 1 }
+        if micros <= thresholds[4] { fast4 += 1 }
+        if micros <= thresholds[5] { fast5 += 1 }
+    }
+}
