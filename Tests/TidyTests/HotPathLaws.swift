@@ -10,7 +10,15 @@ private let hotFolders = [
 ]
 
 /// Files in hot folders that do not run per request.
-private let coldFiles: Set<String> = []
+private let coldFiles: Set<String> = [
+    // A plan's rules to flat records: once per plan, off the cores.
+    "Sources/Proxy/Assign/AssignImage.swift", "Sources/Proxy/Assign/AssignCompiler.swift",
+    "Sources/Proxy/Assign/AssignCompiler+Cohorts.swift", "Sources/Proxy/Assign/FactNames.swift",
+    "Sources/Proxy/Assign/RouteCompiler.swift",
+    // Patterns to tables: when a config is loaded. The loop over a value is in Automaton.swift.
+    "Sources/Proxy/Assign/Pattern.swift", "Sources/Proxy/Assign/PatternParser.swift",
+    "Sources/Proxy/Assign/AutomatonBuilder.swift",
+]
 
 private func isHot(_ file: SourceFile) -> Bool {
     file.isSwift && hotFolders.contains { file.isUnder($0) } && !coldFiles.contains(file.path)
