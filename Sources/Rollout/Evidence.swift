@@ -12,10 +12,24 @@ public struct ArmTick: Sendable, Hashable {
     /// Requests that a cohort or a caller pinned to the version: evidence for absolute rules only, because
     /// who is in a cohort is no coin.
     public var pinned: ArmCounts
+    /// The latency thresholds that the fast slots were counted by, in microseconds; 0 where cores differed
+    /// or none was set.
+    public var thresholds: SIMD8<UInt32>
 
-    public init(randomised: ArmCounts = ArmCounts(), pinned: ArmCounts = ArmCounts()) {
+    public init(
+        randomised: ArmCounts = ArmCounts(), pinned: ArmCounts = ArmCounts(),
+        thresholds: SIMD8<UInt32> = .zero
+    ) {
         self.randomised = randomised
         self.pinned = pinned
+        self.thresholds = thresholds
+    }
+
+    /// The evidence of a tick, summed over cores; nil when no request started in it.
+    public init(_ bucket: EvidenceBucket?) {
+        self.init()
+        guard let bucket else { return }
+        (randomised, pinned, thresholds) = (bucket.randomised, bucket.pinned, bucket.thresholds)
     }
 
     /// All requests of the version.
@@ -60,6 +74,19 @@ public struct PairTick: Sendable, Hashable {
         self.split = split
         self.candidate = candidate
         self.stable = stable
+    }
+
+    /// The pair of a tick from its evidence, summed over cores, with the split that `SplitHistory` knows to
+    /// have been in force. A bucket that shows another weight voids the split.
+    ///
+    /// The split is never taken from the buckets: a version has no bucket in a tick in which it got no
+    /// request, and leaving such ticks out would count stable's failures only where the candidate was
+    /// present, which makes a rare candidate look worse than it is.
+    public init(tick: Tick, split: PairSplit?, candidate: EvidenceBucket?, stable: EvidenceBucket?) {
+        self.init(tick: tick, split: split, candidate: ArmTick(candidate), stable: ArmTick(stable))
+        guard let split else { return }
+        if let candidate, candidate.weightPPM != split.candidatePPM { self.split = nil }
+        if let stable, stable.weightPPM != split.stablePPM { self.split = nil }
     }
 }
 

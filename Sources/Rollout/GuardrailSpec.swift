@@ -2,6 +2,8 @@
 // Invariant: the alphas of a candidate's sequential guardrails add up to the rollout's alpha, which bounds
 // the chance of a false cut over the whole rollout (guardrails/statistics.md, section 4.2).
 
+import Metrics
+
 /// One rule over a candidate's live measurements.
 public struct GuardrailSpec: Sendable, Hashable, Codable {
     /// What a rule looks at.
@@ -123,6 +125,51 @@ extension GuardrailSpec {
             return shared
         }
     }
+}
+
+extension GuardrailSpec {
+    /// The share of bad requests that a sequential rule against a constant allows: the rate itself, or what
+    /// a latency quantile leaves above it.
+    var rateLimit: Double {
+        switch (rule, measure) {
+        case (.sequentialAbove(let rate), .errorRate): rate
+        case (_, .latency(let quantile)): 1 - quantile
+        case (_, .errorRate): 1
+        }
+    }
+
+    /// What is impossible about this spec, as a sentence; nil when it can be watched.
+    public var problem: String? {
+        if !(alpha > 0 && alpha < 1), rule.isSequential { return "alpha must lie between 0 % and 100 %" }
+        if windowTicks < 1, !rule.isSequential { return "the window must not be empty" }
+        if forTicks < 0 || minEvents < 0 || minRequests < 0 {
+            return "negative counts and times mean nothing"
+        }
+        if case .latency(let quantile) = measure, !(quantile > 0 && quantile < 1) {
+            return "a quantile lies between p0 and p100, both excluded"
+        }
+        switch rule {
+        case .sequentialWorseThanStable(let rho, let ratio, let difference):
+            if !(rho > 0 && rho.isFinite && ratio > 0 && ratio.isFinite) { return "ratios must be positive" }
+            if !(0...1).contains(difference) { return "a difference of rates lies between 0 % and 100 %" }
+        case .sequentialAbove(let limit), .windowAbove(let limit):
+            switch measure {
+            case .errorRate:
+                if !(limit > 0 && limit < 1) { return "an error rate lies between 0 % and 100 %" }
+            case .latency:
+                if !(limit >= 1 && limit.isFinite) { return "a latency must be at least 1 us" }
+                if rule.isSequential, limit > GuardrailSpec.latencyMicrosMax {
+                    return "a sequential latency rule decides within 30 s; use a window rule above that"
+                }
+            }
+        case .windowWorseThanStable(let by):
+            if !(by >= 0 && by.isFinite) { return "the tolerance over stable must not be negative" }
+        }
+        return nil
+    }
+
+    /// The largest latency that a sequential rule can decide on, in microseconds: a request's deadline.
+    public static let latencyMicrosMax = Double(TickView.deadlineTicks * Tick.micros)
 }
 
 extension GuardrailSpec.Measure {

@@ -1,33 +1,117 @@
 // The latency thresholds of a model's guardrails: tau, stable's own quantile, measured and then frozen, and
 // what candidates are held to. One per model, because stable has one set of fast slots for all candidates.
 //
-// Invariant: a threshold is chosen from the past only and takes effect for ticks that start later; ticks
-// around a change count for no latency guardrail. Source: guardrails/statistics.md, section 3.3 and trap 6.
+// A sequential rule against stable takes two slots: one for the evidence (rho * tau for the candidate) and
+// one for the size of the effect (materialRatio * tau); a constant threshold takes one. Equal slots are
+// shared.
+//
+// Invariant: a threshold is chosen from the past only and takes effect for ticks that start later.
+// Source: guardrails/statistics.md, section 3.3 and trap 6.
 
 import Metrics
 
-/// Frozen latency thresholds, by fast slot, for the meters of stable and of every candidate.
+/// Frozen latency thresholds, by fast slot, for the meters of stable and of every candidate. Control writes
+/// them to the meters when it makes or restores a reference, and whenever `refresh` says so.
 public struct LatencyReference: Sendable, Hashable, Codable {
+    /// What a fast slot counts.
+    private enum Slot: Sendable, Hashable, Codable {
+        /// The candidate against `factor` times stable's quantile, stable against its quantile.
+        case relative(quantile: Double, factor: Double)
+        /// Both against microseconds.
+        case constant(UInt32)
+    }
+
     /// Thresholds in microseconds, by slot, at most `ArmCounts.fastSlots`; 0 where none is known yet.
     public private(set) var candidateThresholds: [UInt32]
     public private(set) var stableThresholds: [UInt32]
+    /// Stable's p99 in ticks, rounded up: how long most of its requests may be in flight. Nil when unknown.
+    public private(set) var stableLagTicks: UInt64?
+    private let slots: [Slot]
+    private var renewedAt: UInt64?
+
+    /// Requests of stable without which no quantile is taken for a threshold.
+    public static let requestsMin: UInt64 = 1000
+    /// Ticks between two renewals.
+    static let renewalTicks: UInt64 = 600
 
     public init(specs: [GuardrailSpec]) {
-        candidateThresholds = []
-        stableThresholds = []
+        var slots: [Slot] = []
+        for slot in specs.flatMap({ LatencyReference.slots(of: $0) }) where !slots.contains(slot) {
+            slots.append(slot)
+        }
+        self.slots = Array(slots.prefix(ArmCounts.fastSlots))
+        stableThresholds = self.slots.map { if case .constant(let micros) = $0 { micros } else { 0 } }
+        candidateThresholds = stableThresholds
     }
 
-    /// Looks at stable's latency and renews what is due: the first time with at least 1,000 requests, then
-    /// at most once a minute. Cheap when nothing is due.
+    /// Latency slots that the sequential rules of `specs` need; more than `ArmCounts.fastSlots` cannot be
+    /// served, and the rules left over never have data.
+    public static func slotsNeeded(by specs: [GuardrailSpec]) -> Int {
+        Set(specs.flatMap { slots(of: $0) }).count
+    }
+
+    /// The evidence's slot, then that of the size.
+    private static func slots(of spec: GuardrailSpec) -> [Slot] {
+        guard case .latency(let quantile) = spec.measure else { return [] }
+        switch spec.rule {
+        case .sequentialWorseThanStable(let rho, let material, _):
+            let evidence = Slot.relative(quantile: quantile, factor: rho)
+            guard material > rho else { return [evidence] }
+            return [evidence, .relative(quantile: quantile, factor: material)]
+        case .sequentialAbove(let micros):
+            return [.constant(LatencyReference.micros(micros))]
+        case .windowAbove, .windowWorseThanStable:
+            return []
+        }
+    }
+
+    /// Where a sequential latency rule is counted; nil when the slots did not suffice.
+    func slots(for spec: GuardrailSpec) -> (evidence: Int, size: Int)? {
+        let needed = LatencyReference.slots(of: spec)
+        guard let first = needed.first, let evidence = slots.firstIndex(of: first),
+            let size = slots.firstIndex(of: needed[needed.count - 1])
+        else { return nil }
+        return (evidence, size)
+    }
+
+    /// Looks at stable's latency and renews what is due: the first time with at least `requestsMin`
+    /// requests, then at most once a minute. Cheap when nothing is due.
     /// - Parameters:
     ///   - requests: settled requests of stable in the histogram.
     ///   - quantile: stable's quantile in microseconds, the upper edge of its bin.
     /// - Returns: whether thresholds changed; the caller then writes them to the meters at once.
     public mutating func refresh(now: Tick, requests: UInt64, quantile: (Double) -> UInt64?) -> Bool {
-        false
+        guard requests > 0 else { return false }
+        if let renewedAt, now.number < renewedAt &+ LatencyReference.renewalTicks { return false }
+        if let p99 = quantile(0.99) { stableLagTicks = LatencyReference.ticks(p99) }
+        guard requests >= LatencyReference.requestsMin else { return false }
+        renewedAt = now.number
+        let before = (candidateThresholds, stableThresholds)
+        for (i, slot) in slots.enumerated() {
+            guard case .relative(let q, let factor) = slot, let tau = quantile(q), tau > 0 else { continue }
+            stableThresholds[i] = LatencyReference.micros(Double(tau))
+            candidateThresholds[i] = LatencyReference.threshold(factor, of: stableThresholds[i])
+        }
+        return before != (candidateThresholds, stableThresholds)
     }
 
-    /// Carries restored thresholds over a restart: they hold for ticks from `now` on.
+    /// Carries restored thresholds over a restart: the next renewal is a minute away or waits for stable's
+    /// first thousand requests, whichever is later.
     public mutating func resume(at now: Tick) {
+        if renewedAt != nil { renewedAt = now.number }
+    }
+
+    /// Whole ticks that hold `micros`.
+    static func ticks(_ micros: UInt64) -> UInt64 {
+        (micros + Tick.micros - 1) / Tick.micros
+    }
+
+    /// What a candidate is held to beside stable's threshold `tau`.
+    static func threshold(_ factor: Double, of tau: UInt32) -> UInt32 {
+        micros((factor * Double(tau)).rounded(.up))
+    }
+
+    private static func micros(_ value: Double) -> UInt32 {
+        UInt32(min(max(value, 1), Double(UInt32.max)))
     }
 }

@@ -124,6 +124,9 @@ public struct Wealth: Sendable, Hashable, Codable {
         maxLogE = 0
     }
 
+    /// The log evidence at which a test with false-trip probability `alpha` trips: ln(1/alpha).
+    public static func logThreshold(alpha: Double) -> Double { -log(alpha) }
+
     /// A p-value that may be looked at at any time.
     public var alwaysValidP: Double { min(1, exp(-maxLogE)) }
 }

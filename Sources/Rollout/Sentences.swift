@@ -1,0 +1,69 @@
+// Numbers in words, for people: readings, cuts and the journal. Plain ASCII, a point for decimals, a comma
+// for thousands.
+
+/// Formats what sentences are made of.
+enum Sentence {
+    /// "1,234,567"
+    static func count(_ n: Int) -> String {
+        var digits = String(n.magnitude)
+        var groups: [String] = []
+        while digits.count > 3 {
+            groups.insert(String(digits.suffix(3)), at: 0)
+            digits.removeLast(3)
+        }
+        groups.insert(digits, at: 0)
+        return (n < 0 ? "-" : "") + groups.joined(separator: ",")
+    }
+
+    /// `value` with `places` decimals; finite and below 1e15.
+    static func fixed(_ value: Double, places: Int) -> String {
+        var scale = 1.0
+        for _ in 0..<places { scale *= 10 }
+        let scaled = (value.magnitude * scale).rounded()
+        guard scaled < 1e15 else { return "\(value)" }
+        let (whole, rest) = Int(scaled).quotientAndRemainder(dividingBy: Int(scale))
+        guard places > 0 else { return (value < 0 ? "-" : "") + String(whole) }
+        let fraction = String(rest)
+        let zeros = String(repeating: "0", count: places - fraction.count)
+        return (value < 0 ? "-" : "") + "\(whole).\(zeros)\(fraction)"
+    }
+
+    /// A rate 0...1 as "12.0 %", with more decimals below a tenth of a percent.
+    static func percent(_ rate: Double) -> String {
+        let percent = rate * 100
+        let places = percent == 0 || percent >= 0.1 ? 1 : percent >= 0.01 ? 2 : 3
+        return fixed(percent, places: places) + " %"
+    }
+
+    /// "850 us", "12.5 ms", "3.20 s"
+    static func time(micros: Double) -> String {
+        if micros < 1000 { return fixed(micros, places: 0) + " us" }
+        if micros < 1_000_000 { return fixed(micros / 1000, places: 1) + " ms" }
+        return fixed(micros / 1_000_000, places: 2) + " s"
+    }
+
+    /// "30 s", "5 m", "0.5 s"
+    static func time(ticks: Int) -> String {
+        if ticks >= 600, ticks % 600 == 0 { return "\(ticks / 600) m" }
+        return ticks % 10 == 0 ? "\(ticks / 10) s" : fixed(Double(ticks) / 10, places: 1) + " s"
+    }
+
+    /// "p99", "p99.9"
+    static func quantile(_ q: Double) -> String {
+        let percent = q * 100
+        let tenths = (percent * 1000).rounded() / 1000
+        return tenths == tenths.rounded() ? "p\(Int(tenths))" : "p\(tenths)"
+    }
+
+    /// "1.5x"
+    static func ratio(_ ratio: Double) -> String {
+        let hundredths = (ratio * 100).rounded() / 100
+        return hundredths == hundredths.rounded() ? "\(Int(hundredths))x" : "\(hundredths)x"
+    }
+
+    /// "12.0 % of 250"; "none of 0" without requests.
+    static func share(_ events: Int, of requests: Int) -> String {
+        guard requests > 0 else { return "none of 0" }
+        return "\(percent(Double(events) / Double(requests))) of \(count(requests))"
+    }
+}

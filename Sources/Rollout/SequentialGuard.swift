@@ -1,0 +1,212 @@
+// One sequential guardrail on the stream of ticks. The committed state covers a prefix of settled ticks in
+// the order of their start; every step replays the unsettled ticks behind it on a copy, with bounds for what
+// is in flight, so that fast failures are seen at once and nothing is counted before its time.
+//
+// Invariant: an epoch starts before the tick's outcomes are looked at, and depends on requests counted and
+// weights only; so the evidence is an e-process whatever the traffic does.
+// Source: guardrails/statistics.md, sections 1, 2 and 4.1.
+
+import Metrics
+import Statistics
+
+/// When epochs start: with the stream, at a change of the split, after every thousand candidate requests.
+struct EpochClock: Sendable {
+    private var since = 0
+    private var last: PairSplit?
+
+    /// What starts before a tick with this split, if anything.
+    enum Mark {
+        case none
+        case epoch
+        case stage
+    }
+
+    mutating func before(_ split: PairSplit?) -> Mark {
+        if let split {
+            defer { last = split }
+            if let last, last != split {
+                since = 0
+                return .stage
+            }
+        }
+        guard since >= BetGrid.epochRequests else { return .none }
+        since = 0
+        return .epoch
+    }
+
+    mutating func count(_ started: Int) { since += started }
+}
+
+/// The three bets that a guardrail can be.
+enum Bet: Sendable {
+    case events(RelativeEvents)
+    case quantile(RelativeQuantile)
+    case rate(AbsoluteRate)
+
+    var wealth: Wealth {
+        get {
+            switch self {
+            case .events(let test): test.wealth
+            case .quantile(let test): test.wealth
+            case .rate(let test): test.wealth
+            }
+        }
+        set {
+            switch self {
+            case .events(var test):
+                test.wealth = newValue
+                self = .events(test)
+            case .quantile(var test):
+                test.wealth = newValue
+                self = .quantile(test)
+            case .rate(var test):
+                test.wealth = newValue
+                self = .rate(test)
+            }
+        }
+    }
+
+    /// Applies a tick without looking at the evidence.
+    mutating func apply(_ view: TickView) {
+        let (candidate, stable) = (view.candidate, view.stable)
+        switch self {
+        case .events(var test):
+            guard let share = view.share else { return }
+            test.apply(share: share, candidate: candidate.bad, stable: stable.bad)
+            self = .events(test)
+        case .quantile(var test):
+            guard let share = view.share else { return }
+            test.apply(
+                share: share, candidate: .init(slow: candidate.bad, fast: candidate.good),
+                stable: .init(slow: stable.bad, fast: stable.good))
+            self = .quantile(test)
+        case .rate(var test):
+            test.apply(bad: candidate.bad, good: candidate.good)
+            self = .rate(test)
+        }
+    }
+}
+
+/// A sequential guardrail's state.
+struct SequentialGuard: Sendable {
+    let spec: GuardrailSpec
+    private(set) var bet: Bet
+    private(set) var materiality = Materiality()
+    private var clock = EpochClock()
+    /// The first tick that is not committed.
+    private(set) var next: UInt64
+    /// The last tick with a decided request of the candidate, and how many there were in all.
+    private(set) var lastDecided: UInt64?
+    private(set) var decided = 0
+    private(set) var timer = Debounce()
+
+    init(_ spec: GuardrailSpec, from: Tick) {
+        self.spec = spec
+        next = from.number
+        switch (spec.rule, spec.measure) {
+        case (.sequentialWorseThanStable(let rho, _, _), .errorRate):
+            bet = .events(RelativeEvents(rho: rho))
+        case (.sequentialWorseThanStable, .latency(let quantile)):
+            bet = .quantile(RelativeQuantile(quantile: quantile))
+        case (.sequentialAbove, _):
+            bet = .rate(AbsoluteRate(p0: spec.rateLimit))
+        case (.windowAbove, _), (.windowWorseThanStable, _):
+            preconditionFailure("a window rule is no sequential guard")
+        }
+    }
+
+    /// Takes over the evidence of an earlier process; the restart opens a new epoch.
+    mutating func restore(_ wealth: Wealth, _ materiality: Materiality) {
+        guard wealth.staked.count == bet.wealth.staked.count else { return }
+        bet.wealth = wealth
+        bet.wealth.newEpoch()
+        self.materiality = materiality
+        self.materiality.newEpoch(startsStage: false)
+    }
+
+    /// The log evidence that trips.
+    var logThreshold: Double { Wealth.logThreshold(alpha: spec.alpha) }
+
+    /// Commits what has settled and looks at the rest. `view` gives a tick as this guardrail sees it, by
+    /// number.
+    /// - Returns: the state after the replay, which the reading is taken from, and the evidence now.
+    mutating func advance(now: Tick, view: (UInt64) -> TickView) -> (seen: SequentialGuard, logE: Double) {
+        var logE = bet.wealth.logE
+        while next < now.number {
+            let tick = view(next)
+            if case .settled = tick.state {
+                take(tick, at: next)
+                logE = bet.wealth.logE
+                bet.wealth.observe(logE)
+            } else if case .dropped = tick.state {
+            } else {
+                break
+            }
+            next += 1
+        }
+        var seen = self
+        var best = logE
+        replay: for number in next..<max(next, now.number) {
+            let tick = view(number)
+            switch tick.state {
+            case .hidden: break replay
+            case .dropped: continue
+            case .settled, .open:
+                seen.take(tick, at: number)
+                if tick.candidate.bad > 0 { best = max(best, seen.bet.wealth.logE) }
+            }
+        }
+        bet.wealth.observe(best)
+        return (seen, seen.bet.wealth.logE)
+    }
+
+    /// Starts the epoch that is due, then counts the tick.
+    private mutating func take(_ tick: TickView, at number: UInt64) {
+        switch clock.before(tick.split) {
+        case .none: break
+        case .epoch: newEpoch(startsStage: false)
+        case .stage: newEpoch(startsStage: true)
+        }
+        bet.apply(tick)
+        materiality.add(tick.size)
+        clock.count(tick.started)
+        let requests = tick.size.candidateRequests
+        if requests > 0 {
+            decided += requests
+            lastDecided = number
+        }
+    }
+
+    private mutating func newEpoch(startsStage: Bool) {
+        bet.wealth.newEpoch()
+        materiality.newEpoch(startsStage: startsStage)
+    }
+
+    /// Gives up on ticks that the evidence rings have forgotten.
+    mutating func skip(to oldest: UInt64) { next = max(next, oldest) }
+
+    /// Throws the evidence away: what it was won from hit stable as well.
+    mutating func forfeit() { bet.wealth.forfeit() }
+
+    /// Whether the trip rule holds, and has held for the rule's `for`.
+    mutating func trips(_ seen: SequentialGuard, now: Tick) -> Bool {
+        let holds = bet.wealth.maxLogE >= logThreshold && seen.isMaterial
+        return timer.evaluate(holds, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
+    }
+
+    /// Whether the effect is as large as the rule asks for, on at least `minEvents` bad requests.
+    var isMaterial: Bool {
+        switch (spec.rule, spec.measure) {
+        case (.sequentialWorseThanStable(_, let ratio, let difference), .errorRate):
+            return materiality.ratioReaches(ratio, minEvents: spec.minEvents)
+                && materiality.differenceReaches(difference, minEvents: spec.minEvents)
+        case (.sequentialWorseThanStable, .latency(let quantile)):
+            return materiality.candidateExceeds(1 - quantile, minEvents: spec.minEvents)
+        case (.sequentialAbove, _) where spec.forTicks > 0:
+            return materiality.candidateExceeds(spec.rateLimit, minEvents: spec.minEvents)
+        case (.sequentialAbove, _), (.windowAbove, _), (.windowWorseThanStable, _):
+            // The evidence itself proves that the constant is exceeded.
+            return materiality.stage.pooled.candidateEvents >= spec.minEvents
+        }
+    }
+}

@@ -1,0 +1,158 @@
+// One tick as a guardrail sees it: which of its requests are decided, what they came to, and what may be
+// assumed of the rest so that the evidence is never larger than it will be once everything is known.
+//
+//   measure    against     a tick is settled when                  before that
+//   errors     stable      nothing is pending in either arm, or    after the lag L: pending candidate requests
+//                          at the deadline (pending = failed)      are good, pending stable requests are bad
+//   errors     a constant  no candidate request is pending, or     at once: pending is good
+//                          at the deadline (pending = good)
+//   latency    either      the age of all its requests has passed  hidden: at the threshold's age a request
+//                          the tick's thresholds                   that has not ended is slow
+//
+// A request that failed is slow, or fast errors would improve the quantile. Ages are counted from a tick's
+// end, so they are those of its youngest request. Source: guardrails/statistics.md, section 2.
+
+import Metrics
+import Statistics
+
+/// The decided part of a tick.
+struct TickView: Sendable {
+    enum State: Sendable {
+        /// Counts for good.
+        case settled
+        /// Bounds that may be looked at but not kept.
+        case open
+        /// Too young to say anything.
+        case hidden
+        /// Says nothing, now or later.
+        case dropped
+    }
+
+    /// One arm's requests.
+    struct Arm: Sendable {
+        var bad = 0
+        var good = 0
+    }
+
+    var state: State
+    /// The candidate's share at assignment; nil for rules against a constant.
+    var share: Double?
+    var split: PairSplit?
+    var candidate = Arm()
+    var stable = Arm()
+    /// What the size of the effect is estimated from.
+    var size = EpochCounts()
+    /// The candidate's requests, which make epochs.
+    var started = 0
+
+    /// Unsettled requests of this age are decided: 30 s.
+    static let deadlineTicks: UInt64 = 300
+    /// Ticks after its end in which a tick may still be written by a core that was held up.
+    static let graceTicks: UInt64 = 1
+
+    static let dropped = TickView(state: .dropped)
+    static let hidden = TickView(state: .hidden)
+}
+
+extension TickView {
+    /// Errors against stable.
+    /// - Parameters:
+    ///   - age: whole ticks since the tick's end.
+    ///   - lag: stable's p99 in ticks.
+    static func errors(_ pair: PairTick, age: UInt64, lag: UInt64) -> TickView {
+        guard let split = pair.split, let share = split.share else { return .dropped }
+        let (candidate, stable) = (pair.candidate.randomised, pair.stable.randomised)
+        let atDeadline = age >= deadlineTicks
+        let isSettled = atDeadline || (age >= graceTicks && candidate.pending == 0 && stable.pending == 0)
+        guard isSettled || age >= lag else { return .hidden }
+        var view = TickView(state: isSettled ? .settled : .open, share: share, split: split)
+        view.candidate.bad = Int(candidate.failed) + (atDeadline ? Int(candidate.pending) : 0)
+        view.candidate.good = candidate.answered - Int(candidate.failed)
+        view.stable.bad = Int(stable.failed) + Int(stable.pending)
+        view.stable.good = stable.answered - Int(stable.failed)
+        view.size = EpochCounts(view.candidate, view.stable)
+        view.started = Int(candidate.started)
+        return view
+    }
+
+    /// Errors against a constant; pinned requests count as well.
+    static func errors(_ pair: PairTick, age: UInt64) -> TickView {
+        let (candidate, stable) = (pair.candidate.all, pair.stable.all)
+        let isSettled = age >= deadlineTicks || (age >= graceTicks && candidate.pending == 0)
+        var view = TickView(state: isSettled ? .settled : .open, split: pair.split)
+        view.candidate.bad = Int(candidate.failed)
+        view.candidate.good = candidate.answered - Int(candidate.failed) + Int(candidate.pending)
+        view.stable.bad = Int(stable.failed)
+        view.stable.good = stable.answered - Int(stable.failed)
+        view.size = EpochCounts(view.candidate, view.stable)
+        view.started = Int(candidate.started)
+        return view
+    }
+
+    /// Latency against stable: the slot of the evidence, and that of the effect's size.
+    static func latency(
+        _ pair: PairTick, age: UInt64, rho: Double, evidence: Int, size: Int
+    ) -> TickView {
+        guard let split = pair.split, let share = split.share else { return .dropped }
+        let (candidate, stable) = (pair.candidate, pair.stable)
+        let (ours, theirs) = (candidate.thresholds[evidence], stable.thresholds[evidence])
+        if candidate.randomised.started > 0, stable.randomised.started > 0 {
+            guard theirs > 0, ours == LatencyReference.threshold(rho, of: theirs) else { return .dropped }
+        }
+        if candidate.randomised.started > 0, ours == 0 { return .dropped }
+        if stable.randomised.started > 0, theirs == 0 { return .dropped }
+        let slowest = max(ours, theirs, candidate.thresholds[size])
+        guard let settled = isDecided(slowest, age: age) else { return .dropped }
+        guard settled else { return .hidden }
+        var view = TickView(state: .settled, share: share, split: split)
+        view.candidate = Arm(candidate.randomised, slot: evidence)
+        view.stable = Arm(stable.randomised, slot: evidence)
+        view.size = EpochCounts(Arm(candidate.randomised, slot: size), view.stable)
+        view.started = Int(candidate.randomised.started)
+        return view
+    }
+
+    /// Latency against a constant; pinned requests count as well.
+    static func latency(_ pair: PairTick, age: UInt64, micros: UInt32, slot: Int) -> TickView {
+        let (candidate, stable) = (pair.candidate, pair.stable)
+        let counts = candidate.all
+        if counts.started > 0, candidate.thresholds[slot] != micros { return .dropped }
+        guard let settled = isDecided(micros, age: age) else { return .dropped }
+        guard settled else { return .hidden }
+        var view = TickView(state: .settled, split: pair.split)
+        view.candidate = Arm(counts, slot: slot)
+        if stable.thresholds[slot] == micros { view.stable = Arm(stable.all, slot: slot) }
+        view.size = EpochCounts(view.candidate, view.stable)
+        view.started = Int(counts.started)
+        return view
+    }
+
+    /// Whether all requests are older than the threshold; nil when it is beyond the deadline, so that no
+    /// request is ever watched long enough.
+    private static func isDecided(_ threshold: UInt32, age: UInt64) -> Bool? {
+        let ticks = LatencyReference.ticks(UInt64(threshold))
+        guard ticks <= deadlineTicks else { return nil }
+        return age >= max(ticks, graceTicks)
+    }
+}
+
+extension TickView.Arm {
+    /// Requests of an age beyond the slot's threshold: all that were not fast are slow.
+    init(_ counts: ArmCounts, slot: Int) {
+        good = Int(counts.fast(slot))
+        bad = max(0, Int(counts.started) - Int(counts.excluded) - good)
+    }
+}
+
+extension EpochCounts {
+    init(_ candidate: TickView.Arm, _ stable: TickView.Arm) {
+        self.init(
+            candidateRequests: candidate.bad + candidate.good, candidateEvents: candidate.bad,
+            stableRequests: stable.bad + stable.good, stableEvents: stable.bad)
+    }
+}
+
+extension ArmCounts {
+    /// Requests with an outcome that says something about the version.
+    var answered: Int { max(0, Int(completed) - Int(excluded)) }
+}

@@ -1,0 +1,157 @@
+// The industry's rules over a rolling window: "error rate > 2 % for 5 m", "p95 30 % worse than stable".
+// Kept because people know them; they have no bound on false trips, and their debounce costs its length in
+// bad traffic. Source: guardrails/statistics.md, section 7.
+
+import Metrics
+import Statistics
+
+/// A windowed guardrail's state: its `for` timer.
+struct WindowGuard: Sendable {
+    let spec: GuardrailSpec
+    private var timer = Debounce()
+
+    init(_ spec: GuardrailSpec) { self.spec = spec }
+
+    /// Requests of stable that are enough to say that it is bad as well.
+    private static let vetoRequests = 10
+
+    /// What the rule makes of a window.
+    private struct Evaluation {
+        /// Nil without enough data.
+        var holds: Bool?
+        var candidate: Double?
+        var stable: Double?
+        var limit: Double?
+        var isVetoed = false
+    }
+
+    /// Evaluates the rule over the window that ends now.
+    mutating func step(now: Tick, windows: (Int, Double?) -> WindowPair?) -> GuardrailReading {
+        let pair = windows(spec.windowTicks, spec.measure.quantile)
+        let evaluation = pair.map(evaluate) ?? Evaluation(holds: nil)
+        let fires = timer.evaluate(
+            evaluation.holds, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
+        let verdict: Verdict = fires ? .fail : evaluation.holds == nil ? .notEnoughData : .pass
+        return GuardrailReading(
+            name: spec.name, rule: spec.sentence, verdict: verdict, action: spec.action,
+            progress: fires ? 1 : progress(evaluation, now: now), candidate: evaluation.candidate,
+            stable: evaluation.stable, candidateRequests: pair?.candidate.requests ?? 0,
+            stableRequests: pair?.stable.requests ?? 0, candidateEvents: pair?.candidate.failures ?? 0,
+            stableEvents: pair?.stable.failures ?? 0, threshold: evaluation.limit,
+            reason: reason(evaluation, pair))
+    }
+
+    private func evaluate(_ pair: WindowPair) -> Evaluation {
+        var result = Evaluation(
+            holds: nil, candidate: spec.measure.value(pair.candidate),
+            stable: spec.measure.value(pair.stable))
+        let isEnough = pair.candidate.requests >= max(1, spec.minRequests)
+        switch spec.rule {
+        case .windowAbove(let limit):
+            result.limit = limit
+            guard isEnough, let value = result.candidate else { return result }
+            result.holds = value > limit && hasEvents(pair.candidate)
+            if result.holds == true, spec.vetoWhenStableToo, let stable = result.stable,
+                pair.stable.requests >= WindowGuard.vetoRequests, stable > limit
+            {
+                result.holds = nil
+                result.isVetoed = true
+            }
+        case .windowWorseThanStable(let by):
+            result.limit = result.stable.map { $0 * (1 + by) }
+            guard isEnough, pair.stable.requests >= max(1, spec.minRequests),
+                let value = result.candidate, let limit = result.limit
+            else { return result }
+            result.holds = value > limit && hasEvents(pair.candidate)
+        case .sequentialWorseThanStable, .sequentialAbove:
+            preconditionFailure("a sequential rule is no window guard")
+        }
+        return result
+    }
+
+    /// One poisoned request cannot trip an error rule alone; a quantile has its own rank.
+    private func hasEvents(_ arm: WindowArm) -> Bool {
+        switch spec.measure {
+        case .errorRate: arm.failures >= spec.minEvents
+        case .latency: true
+        }
+    }
+
+    /// Half for reaching the limit, half for the `for` timer.
+    private func progress(_ evaluation: Evaluation, now: Tick) -> Double {
+        if let held = timer.held(at: now.number) {
+            return min(0.5 + 0.5 * Double(held) / Double(max(1, spec.forTicks)), 0.99)
+        }
+        guard let value = evaluation.candidate, let limit = evaluation.limit, limit > 0 else { return 0 }
+        return 0.5 * min(1, value / limit)
+    }
+
+    private func reason(_ evaluation: Evaluation, _ pair: WindowPair?) -> String {
+        guard let pair, let value = evaluation.candidate else { return "no requests in the window" }
+        let (ours, theirs) = (pair.candidate, pair.stable)
+        let cause = evaluation.isVetoed ? "; common cause, the candidate is not blamed" : ""
+        switch spec.measure {
+        case .errorRate:
+            return "candidate \(Sentence.share(ours.failures, of: ours.requests)) failed,"
+                + " stable \(Sentence.share(theirs.failures, of: theirs.requests))\(cause)"
+        case .latency(let quantile):
+            let name = Sentence.quantile(quantile)
+            let stable = evaluation.stable.map { Sentence.time(micros: $0) } ?? "unknown"
+            return "candidate \(name) \(Sentence.time(micros: value)) of \(Sentence.count(ours.requests)),"
+                + " stable \(stable) of \(Sentence.count(theirs.requests))\(cause)"
+        }
+    }
+}
+
+extension GuardrailSpec.Measure {
+    /// The quantile to ask a window for.
+    var quantile: Double? {
+        switch self {
+        case .errorRate: nil
+        case .latency(let quantile): quantile
+        }
+    }
+
+    /// The measure of a window's arm: a rate, or microseconds; nil without requests.
+    func value(_ arm: WindowArm) -> Double? {
+        switch self {
+        case .errorRate: arm.requests > 0 ? Double(arm.failures) / Double(arm.requests) : nil
+        case .latency: arm.latencyMicros.map { Double($0) }
+        }
+    }
+}
+
+extension GuardrailSpec {
+    /// The rule in words.
+    var sentence: String {
+        let what =
+            switch measure {
+            case .errorRate: "error rate"
+            case .latency(let quantile): "latency \(Sentence.quantile(quantile))"
+            }
+        let lasting = forTicks > 0 ? " for \(Sentence.time(ticks: forTicks))" : ""
+        let surely = "\(lasting), alpha \(Sentence.percent(alpha))"
+        let window = "\(lasting), over \(Sentence.time(ticks: windowTicks))"
+        switch rule {
+        case .sequentialWorseThanStable(_, let ratio, let difference):
+            let points = difference > 0 ? " and \(Sentence.percent(difference)) more" : ""
+            return "\(what) worse than stable by \(Sentence.ratio(ratio))\(points)\(surely)"
+        case .sequentialAbove(let limit):
+            return "\(what) above \(measure.words(limit))\(surely)"
+        case .windowAbove(let limit):
+            return "\(what) above \(measure.words(limit))\(window)"
+        case .windowWorseThanStable(let by):
+            return "\(what) worse than stable by \(Sentence.percent(by))\(window)"
+        }
+    }
+}
+
+extension GuardrailSpec.Measure {
+    /// A value of the measure in words.
+    func words(_ value: Double) -> String {
+        switch self {
+        case .errorRate: Sentence.percent(value)
+        case .latency: Sentence.time(micros: value)
+        }
+    }
+}
