@@ -52,6 +52,12 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
+        .executableTarget(
+            name: "bench-origin", dependencies: ["Demo", "Platform"], path: "bench/Origin",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "bench-load", dependencies: ["Load", "Metrics", "Platform"], path: "bench/Load",
+            swiftSettings: strict),
         tests("WireTests", ["Wire"]),
         tests("MetricsTests", ["Metrics"]),
         tests("StatisticsTests", ["Statistics", "Metrics"]),
@@ -59,6 +65,8 @@ let package = Package(
         tests("PlatformTests", ["Platform"]),
         tests("ProxyTests", ["Proxy", "Platform", "Wire", "Metrics"]),
         tests("ControlTests", ["Control", "Proxy", "Rollout", "Platform", "Wire", "Metrics"]),
+        tests("LoadTests", ["Load", "Platform", "Wire"]),
+        tests("DemoTests", ["Demo", "Load", "Platform"]),
         tests("TidyTests", []),
     ]
 )

@@ -193,6 +193,18 @@ static inline int weir_poller_wait(int poller, struct epoll_event *events, int c
     return result < 0 ? -errno : result;
 }
 
+/// As above, to the nanosecond, for whoever must send at an exact time. Kernels before 5.11 lack the call and
+/// get the time rounded down to milliseconds: a turn without events, early.
+static inline int weir_poller_wait_nanos(
+    int poller, struct epoll_event *events, int count, int64_t timeout_nanos) {
+    struct timespec timeout = {timeout_nanos / 1000000000, timeout_nanos % 1000000000};
+    int result = epoll_pwait2(poller, events, count, &timeout, NULL);
+    if (result < 0 && errno == ENOSYS) {
+        return weir_poller_wait(poller, events, count, (int)(timeout_nanos / 1000000));
+    }
+    return result < 0 ? -errno : result;
+}
+
 static inline uint64_t weir_event_token(const struct epoll_event *event) { return event->data.u64; }
 static inline uint32_t weir_event_readiness(const struct epoll_event *event) { return event->events; }
 

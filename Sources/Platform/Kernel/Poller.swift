@@ -58,6 +58,17 @@ import CLinux
         return Int(filled)
     }
 
+    /// Waits for events until `deadline` at the latest, exact to the timer's slack (50 us by default) where
+    /// `wait(timeoutMillis:)` rounds: for an open-loop load, whose send times are its promise.
+    public mutating func wait(until deadline: Instant) -> Int {
+        let left = deadline - Clock.now()
+        // Bound: a day, so that the conversion to the kernel's signed seconds cannot overflow.
+        let nanos = Int64(min(left.nanos, 86_400_000_000_000))
+        let result = weir_poller_wait_nanos(descriptor.raw, events, eventsMax, nanos)
+        filled = result > 0 ? result : 0
+        return Int(filled)
+    }
+
     /// The i-th event of the last `wait`.
     @inlinable public subscript(i: Int) -> (token: Token, readiness: Readiness) {
         precondition(i >= 0 && i < Int(filled), "no such event")

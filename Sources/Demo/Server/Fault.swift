@@ -1,0 +1,61 @@
+// How an embedded model server misbehaves, and how long its model takes when it is well. Values that are
+// switched while the server runs.
+// Invariant: shares are parts per million of inference requests; health checks never see a fault, because
+// the failures worth a guardrail are those that a health check does not notice.
+
+import Platform
+
+/// What is wrong with a model.
+public struct Fault: Sendable, Hashable {
+    /// Requests that get a 500.
+    public var errorPPM: UInt32
+    /// Requests that are never answered.
+    public var hangPPM: UInt32
+    /// Added to every request's service time.
+    public var addedDelay: Interval
+    /// Errors come only in the first `burst.length` of every `burst.period`; nil: at any time.
+    public var burst: Burst?
+
+    /// Bad spells that come and go.
+    public struct Burst: Sendable, Hashable {
+        public var period: Interval
+        public var length: Interval
+        public init(period: Interval, length: Interval) {
+            precondition(period.nanos > 0, "a period")
+            self.period = period
+            self.length = length
+        }
+    }
+
+    public init(
+        errorPPM: UInt32 = 0, hangPPM: UInt32 = 0, addedDelay: Interval = .zero, burst: Burst? = nil
+    ) {
+        self.errorPPM = errorPPM
+        self.hangPPM = hangPPM
+        self.addedDelay = addedDelay
+        self.burst = burst
+    }
+
+    /// A model that is well.
+    public static let none = Fault()
+
+    /// Whether errors and hangs are due at a moment.
+    func isActive(at now: Instant) -> Bool {
+        guard let burst else { return true }
+        return now.nanos % burst.period.nanos < burst.length.nanos
+    }
+}
+
+/// How long a healthy model takes: a fixed part and an exponentially distributed one.
+public struct ServiceTime: Sendable, Hashable {
+    public var fixed: Interval
+    public var meanOfRest: Interval
+
+    public init(fixed: Interval, meanOfRest: Interval) {
+        self.fixed = fixed
+        self.meanOfRest = meanOfRest
+    }
+
+    /// Answers at once: the origin of a benchmark.
+    public static let immediate = ServiceTime(fixed: .zero, meanOfRest: .zero)
+}
