@@ -1,0 +1,168 @@
+// A config taken over: at the start and by a reload. Names keep their slots, models that did not change keep
+// their evidence, and what was decided outlives what is written: a quarantined version stays dark.
+
+import Logging
+import Metrics
+import Platform
+import Proxy
+import Rollout
+
+extension ControlLoop {
+    /// The loop over a fresh plan: the one that the data plane is to be started with.
+    /// - Throws: `PlanProblem` when the config makes a quarantined version stable.
+    static func firstPlan(
+        _ config: Config, saved: SavedState, slots: inout SlotTable
+    ) throws(PlanProblem) -> Plan {
+        var overrides = PlanOverrides()
+        for model in config.models {
+            guard let state = saved.models[model.name]?.rollout else { continue }
+            overrides.weights[model.name] = state.weights
+            overrides.quarantined[model.name] = Set(state.quarantined.keys)
+        }
+        return try PlanBuilder.plan(from: config, slots: &slots, overrides: overrides, epoch: 1)
+    }
+
+    /// Starts watching: every model in its saved state, or in its first.
+    func begin() {
+        take(config, plan)
+        note([
+            JournalEvent(
+                at: wallMicros, .configLoaded, reason: "started with config \(config.digest)",
+                details: [
+                    .init("digest", .string(config.digest)),
+                    .init("models", .integer(Int64(config.models.count))),
+                ])
+        ])
+    }
+
+    /// Takes a validated config over while traffic flows; answered when every core obeys it.
+    func reconfigure(_ change: Reconfiguration) {
+        guard models.allSatisfy({ $0.barred == 0 }) else {
+            deferred.append(change)
+            return
+        }
+        let diff = ConfigDiff(from: config, to: change.config)
+        guard diff.refusals.isEmpty else { return refuse(change, diff.refusals) }
+        var trial = slots
+        do throws(PlanProblem) {
+            _ = try PlanBuilder.plan(
+                from: change.config, slots: &trial, overrides: overrides(change.config), epoch: plan.epoch + 1
+            )
+        } catch {
+            return refuse(change, ["\(error)"])
+        }
+        note([
+            JournalEvent(
+                at: wallMicros, .configLoaded, actor: change.actor,
+                reason: change.reason.isEmpty ? "the config was reloaded" : change.reason,
+                details: [
+                    .init("digest", .string(change.config.digest)),
+                    .init("changes", .array(diff.changes.map(JSON.string))),
+                ])
+        ])
+        log.notice(
+            "config reloaded: \(diff.changes.isEmpty ? "no changes" : diff.changes.joined(separator: "; "))",
+            metadata: ["actor": "\(change.actor)", "digest": "\(change.config.digest.prefix(12))"])
+        adopt(change, diff)
+    }
+
+    private func adopt(_ change: Reconfiguration, _ diff: ConfigDiff) {
+        var next = slots
+        guard
+            let fresh = try? PlanBuilder.plan(
+                from: change.config, slots: &next, overrides: overrides(change.config), epoch: plan.epoch + 1)
+        else { return refuse(change, ["the plan could not be built"]) }
+        slots = next
+        config = change.config
+        plan = fresh
+        take(change.config, fresh)
+        plane.publish(fresh)
+        isPlanWanted = true
+        guard let reply = change.reply else { return }
+        var verb = WaitingVerb(
+            verb: AdminVerb(.reload, reason: change.reason), actor: change.actor, replies: [reply],
+            deadline: now + Self.obeyedWithin)
+        verb.response = .json(
+            200,
+            [
+                "ok": true, "verb": "reload", "digest": .string(change.config.digest),
+                "changes": .array(diff.changes.map(JSON.string)),
+            ])
+        verb.epoch = fresh.epoch
+        waiting.append(verb)
+    }
+
+    /// Says in journal and log why a config changed nothing.
+    func refuse(_ change: Reconfiguration, _ problems: [String]) {
+        refuseConfig(problems, actor: change.actor, reply: change.reply)
+    }
+
+    /// Says in journal and log that a config was refused before it came to a plan.
+    func refuseConfig(
+        _ problems: [String], actor: String, reply: (@Sendable (AdminResponse) -> Void)?
+    ) {
+        log.error(
+            "config refused, nothing changed: \(problems.prefix(20).joined(separator: "; "))",
+            metadata: ["actor": "\(actor)"])
+        note([
+            JournalEvent(
+                at: wallMicros, .configRefused, actor: actor,
+                reason: "the config was refused and nothing changed",
+                details: [.init("problems", .array(problems.prefix(100).map(JSON.string)))])
+        ])
+        reply?(
+            .json(
+                422,
+                [
+                    "error": "the config was refused and nothing changed",
+                    "problems": .array(problems.map(JSON.string)),
+                ]))
+    }
+
+    /// A reload that waited for the bars of a cut.
+    func takeDeferred() {
+        guard !deferred.isEmpty, models.allSatisfy({ $0.barred == 0 }), !isPlanWanted else { return }
+        reconfigure(deferred.removeFirst())
+    }
+
+    /// Rebuilds the watched models over a config and its plan; models that stay as they are keep their
+    /// watches and windows.
+    private func take(_ config: Config, _ plan: Plan) {
+        var next: [WatchedModel] = []
+        var setups: [(index: Int, setup: RolloutSetup)] = []
+        for (model, planned) in zip(config.models, plan.models) {
+            let setup = RolloutSetup(model)
+            if let i = indexByName[model.name], models[i].isKept(by: model, planned) {
+                next.append(models[i])
+                if models[i].decided.setup != setup { setups.append((next.count - 1, setup)) }
+                continue
+            }
+            let kept = indexByName[model.name].map { models[$0].saved } ?? saved.models[model.name]
+            let isNew = kept == nil
+            next.append(
+                WatchedModel(
+                    config: model, plan: planned, meters: planned.versions.map { plane.meters($0.slot) },
+                    state: kept?.rollout ?? RolloutMachine.start(setup), saved: kept, now: lastTick))
+            if isNew || kept?.rollout.setup != setup { setups.append((next.count - 1, setup)) }
+        }
+        models = next
+        indexByName = Dictionary(uniqueKeysWithValues: next.enumerated().map { ($1.config.name, $0) })
+        for (i, setup) in setups { apply(i, .configured(setup), verb: nil) }
+    }
+}
+
+extension WatchedModel {
+    /// Whether a new config leaves everything that evidence depends on as it is.
+    func isKept(by new: ModelConfig, _ plan: ModelPlan) -> Bool {
+        plan.slot == slot && plan.versions.map(\.slot) == versionSlots && plan.stable == stable
+            && new == config
+    }
+}
+
+extension RolloutSetup {
+    init(_ model: ModelConfig) {
+        self.init(
+            stable: model.stable, candidates: model.candidates, weights: model.weights ?? [:],
+            coolDownMicros: model.coolDown.micros)
+    }
+}

@@ -1,0 +1,167 @@
+// Steps 2 to 4 of the control loop: what the machine ordered goes to the ledger, and what the ledger reports
+// becomes visible.
+
+import Logging
+import Platform
+import Proxy
+import Rollout
+
+extension ControlLoop {
+    /// Step 2: journal lines and state, in one entry.
+    func post(
+        _ i: Int, _ events: [JournalEvent], before: RolloutState, answer: VerbAnswer?, verb: WaitingVerb?
+    ) {
+        let name = models[i].config.name
+        saved.models[name] = models[i].saved
+        var verb = verb
+        if verb != nil, let answer { prepare(&verb, answer, model: name) }
+        let isRaising = verb?.verb.word.raisesExposure ?? false
+        let id = nextEntryID
+        nextEntryID += 1
+        pending[id] = PendingStep(model: name, before: before, after: models[i].decided, verb: verb)
+        let entry = LedgerEntry(id: id, events: events, state: saved, isKeptOnFailure: !isRaising)
+        if !ledger.post(entry) {
+            finish(id, failure: "the disk is too slow: \(LedgerThread.waitingMax) steps wait for it")
+        }
+    }
+
+    /// Journal lines that belong to no model's state.
+    func note(_ events: [JournalEvent]) {
+        let id = nextEntryID
+        nextEntryID += 1
+        _ = ledger.post(LedgerEntry(id: id, events: events, state: nil, isKeptOnFailure: true))
+    }
+
+    func takeReports() {
+        while let report = ledger.take() {
+            switch report {
+            case .durable(let id): finish(id, failure: nil)
+            case .failed(let id, let reason): finish(id, failure: reason)
+            case .degraded(let reason):
+                isLedgerDegraded = reason
+                log.critical(
+                    "the journal cannot be written: \(reason); cuts go on, verbs that give traffic are refused"
+                )
+            case .restored:
+                isLedgerDegraded = nil
+                log.notice("the journal can be written again")
+            }
+        }
+    }
+
+    /// Step 3: a durable state may be shown; one that the disk refused is shown unless it raised exposure.
+    private func finish(_ id: UInt64, failure: String?) {
+        if failure != nil { ledgerFailures += 1 }
+        guard let step = pending.removeValue(forKey: id), let i = indexByName[step.model] else { return }
+        let isRaising = step.verb?.verb.word.raisesExposure ?? false
+        if let failure, isRaising {
+            takeBack(step, i)
+            step.verb.map { refuse($0, failure) }
+            return
+        }
+        models[i].durable = step.after
+        isPlanWanted = true
+        guard var verb = step.verb else { return }
+        if let failure { warn(&verb, failure) }
+        verb.isDurable = failure == nil
+        verb.epoch = nil
+        waiting.append(verb)
+    }
+
+    /// Undoes a raise that could not be made durable, unless a cut has overtaken it.
+    private func takeBack(_ step: PendingStep, _ i: Int) {
+        guard models[i].decided == step.after else { return }
+        models[i].decided = step.before
+        models[i].alignWatches(now: lastTick)
+        saved.models[step.model] = models[i].saved
+    }
+
+    /// Steps 3 and 4: publishes when something changed and no plan is under way; lifts bars and answers
+    /// verbs when the plan is obeyed.
+    func settlePlan() {
+        let obeyed = plane.obeyedEpoch
+        guard obeyed >= plan.epoch else { return }
+        if !changingModels.isEmpty || models.contains(where: { $0.barred != 0 }) { settleModels() }
+        slots.obeyed(epoch: obeyed)
+        answerObeyed(obeyed)
+        takeDeferred()
+        if isPlanWanted { publish() }
+    }
+
+    private func settleModels() {
+        for i in changingModels where models.indices.contains(i) {
+            guard let slot = plan.models.firstIndex(where: { $0.slot == models[i].slot }) else { continue }
+            models[i].history.settle(at: lastTick, weights: plan.models[slot].versions.map(\.weightPPM))
+        }
+        changingModels = []
+        guard !isPlanWanted else { return }
+        // The plan that is obeyed says everything that was decided: the bars have done their work.
+        let underWay = Set(pending.values.map(\.model))
+        for i in models.indices where models[i].barred != 0 && !underWay.contains(models[i].config.name) {
+            models[i].barred = 0
+            plane.clearCut(models[i].slot)
+        }
+    }
+
+    /// Builds the plan of the durable states and hands it to the cores.
+    private func publish() {
+        isPlanWanted = false
+        let next: Plan
+        do throws(PlanProblem) {
+            next = try PlanBuilder.plan(
+                from: config, slots: &slots, overrides: overrides(config), epoch: plan.epoch + 1)
+        } catch {
+            log.critical("no new plan: \(error); the plan in force stays")
+            return
+        }
+        let before = plan
+        var same = next
+        same.epoch = before.epoch
+        guard same != before else {
+            for v in waiting.indices where waiting[v].epoch == nil { waiting[v].epoch = before.epoch }
+            return
+        }
+        plan = next
+        for i in models.indices {
+            let weights = { (plan: Plan) in
+                plan.models.first { $0.slot == self.models[i].slot }?.versions.map(\.weightPPM)
+            }
+            guard weights(before) != weights(next) else { continue }
+            models[i].history.change(at: lastTick)
+            changingModels.insert(i)
+        }
+        for v in waiting.indices where waiting[v].epoch == nil { waiting[v].epoch = next.epoch }
+        plane.publish(next)
+    }
+
+    /// What has been decided since the config was written, durable parts only.
+    func overrides(_ config: Config) -> PlanOverrides {
+        var overrides = PlanOverrides()
+        for model in config.models {
+            let state =
+                indexByName[model.name].map { models[$0].durable } ?? saved.models[model.name]?.rollout
+            guard let state else { continue }
+            overrides.weights[model.name] = state.weights
+            overrides.quarantined[model.name] = Set(state.quarantined.keys)
+        }
+        return overrides
+    }
+
+    /// Keeps the evidence of running rollouts, so that a restart does not spend a second alpha.
+    func saveEvidence() {
+        guard now - lastSaved >= Self.saveEvery, isLedgerDegraded == nil else { return }
+        lastSaved = now
+        var isChanged = false
+        for model in models where !model.watches.isEmpty && !model.isResting {
+            let fresh = model.saved
+            if saved.models[model.config.name] != fresh {
+                saved.models[model.config.name] = fresh
+                isChanged = true
+            }
+        }
+        guard isChanged else { return }
+        let id = nextEntryID
+        nextEntryID += 1
+        _ = ledger.post(LedgerEntry(id: id, events: [], state: saved, isKeptOnFailure: true))
+    }
+}

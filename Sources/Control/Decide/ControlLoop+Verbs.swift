@@ -1,0 +1,175 @@
+// Operators' verbs: who may, what it means to the machine, and when the caller is told. A request id makes a
+// verb idempotent, also over a restart: its answer is part of the saved state.
+
+import Logging
+import Platform
+import Rollout
+
+extension ControlLoop {
+    /// How long a caller waits for cores to obey.
+    static let obeyedWithin = Interval.seconds(10)
+
+    /// Takes a verb; the answer comes through `reply`, now or after it is durable and obeyed.
+    /// - Parameter actor: who, as far as the connection shows.
+    func obey(_ verb: AdminVerb, actor: String, reply: @escaping @Sendable (AdminResponse) -> Void) {
+        if let id = verb.requestID, isRepeated(id, verb, reply) { return }
+        let who = verb.actor.map { "\($0) (\(actor))" } ?? actor
+        guard let i = indexByName[verb.model] else {
+            let known = models.map(\.config.name).prefix(20).joined(separator: ", ")
+            return reply(.refusal(404, "there is no model \(verb.model); the config has \(known)"))
+        }
+        if let unknown = unknownVersion(verb, models[i].config) {
+            let known = models[i].config.versions.map(\.name).joined(separator: ", ")
+            return reply(.refusal(422, "model \(verb.model) has no version \(unknown); it has \(known)"))
+        }
+        if verb.word.raisesExposure, let reason = isLedgerDegraded {
+            return reply(
+                .refusal(
+                    503,
+                    "nothing was changed: the journal cannot be written (\(reason)), and "
+                        + "\(verb.word.rawValue) must be durable before it is visible"))
+        }
+        guard let asked = verb.rollout else {
+            return reply(.refusal(422, "\(verb.word.rawValue) is no verb for a model"))
+        }
+        let request = VerbRequest(verb: asked, actor: who, reason: verb.reason, force: verb.force)
+        let waiting = WaitingVerb(
+            verb: verb, actor: who, replies: [reply], deadline: now + Self.obeyedWithin)
+        apply(i, .verb(request), verb: waiting)
+    }
+
+    private func unknownVersion(_ verb: AdminVerb, _ model: ModelConfig) -> String? {
+        var named = Array(verb.weights.keys)
+        if let version = verb.version { named.append(version) }
+        return named.sorted().first { model.version($0) == nil }
+    }
+
+    /// Whether the request id is known: then it gets the known answer, or joins the callers that wait for it.
+    private func isRepeated(
+        _ id: String, _ verb: AdminVerb, _ reply: @escaping @Sendable (AdminResponse) -> Void
+    ) -> Bool {
+        let conflict = AdminResponse.refusal(
+            409, "request_id \(id) was used for another request; a new request needs a new id")
+        for (key, step) in pending where step.verb?.verb.requestID == id {
+            guard step.verb?.verb.signature == verb.signature else {
+                reply(conflict)
+                return true
+            }
+            pending[key]?.verb?.replies.append(reply)
+            return true
+        }
+        if let v = waiting.firstIndex(where: { $0.verb.requestID == id }) {
+            guard waiting[v].verb.signature == verb.signature else {
+                reply(conflict)
+                return true
+            }
+            waiting[v].replies.append(reply)
+            return true
+        }
+        guard let known = saved.answered.last(where: { $0.requestID == id }) else { return false }
+        reply(
+            known.request == verb.signature
+                ? AdminResponse(
+                    status: known.status, contentType: "application/json", body: Array(known.body.utf8))
+                : conflict)
+        return true
+    }
+
+    /// Puts the machine's answer into the verb, and into the saved state under its request id.
+    func prepare(_ waiting: inout WaitingVerb?, _ answer: VerbAnswer, model: String) {
+        guard var verb = waiting, let i = indexByName[model] else { return }
+        let said = answer.said
+        let body: JSON = [
+            "ok": .bool(said.isAccepted), "verb": .string(verb.verb.word.rawValue), "model": .string(model),
+            "answer": .string(said.sentence), "phase": .string(models[i].decided.phase.word),
+            "weights": JSON(shares: models[i].decided.weights), "request_id": .optional(verb.verb.requestID),
+            "durable": true,
+        ]
+        verb.response = .json(said.isAccepted ? 200 : 409, body)
+        if !said.isAccepted { verb.response = .json(409, body.with("error", .string(said.sentence))) }
+        waiting = verb
+        guard let id = verb.verb.requestID else { return }
+        saved.answered.append(
+            AnsweredVerb(
+                requestID: id, request: verb.verb.signature, status: verb.response.status,
+                body: String(decoding: verb.response.body, as: UTF8.self)))
+        if saved.answered.count > SavedState.answeredMax { saved.answered.removeFirst() }
+    }
+
+    /// A raise that could not be made durable: nothing was changed.
+    func refuse(_ verb: WaitingVerb, _ failure: String) {
+        saved.answered.removeAll { $0.requestID == verb.verb.requestID }
+        let response = AdminResponse.refusal(
+            503, "nothing was changed: \(verb.verb.word.rawValue) could not be made durable (\(failure))")
+        for reply in verb.replies { reply(response) }
+    }
+
+    /// A verb that takes traffic away was obeyed although the disk refused it.
+    func warn(_ verb: inout WaitingVerb, _ failure: String) {
+        guard let body = try? JSON(parsing: verb.response.body) else { return }
+        let warned = body.with("durable", false).with(
+            "warning",
+            .string("obeyed, but not durable: \(failure); it is written as soon as the disk allows"))
+        verb.response = .json(verb.response.status, warned)
+    }
+
+    /// Answers the verbs whose plan every core obeys, and those whose time is over.
+    func answerObeyed(_ obeyed: UInt64) {
+        waiting.removeAll { verb in
+            guard let epoch = verb.epoch, epoch <= obeyed else { return false }
+            for reply in verb.replies { reply(verb.response) }
+            return true
+        }
+    }
+
+    /// Answers verbs that no core obeyed in time.
+    func answerLate() {
+        waiting.removeAll { verb in
+            guard verb.deadline <= now else { return false }
+            let late = AdminResponse.refusal(
+                504, "\(verb.verb.word.rawValue) is decided and durable, but not every core obeys it yet")
+            for reply in verb.replies { reply(late) }
+            return true
+        }
+    }
+}
+
+extension AdminVerb {
+    /// What the verb is to the rollout machine; nil for `reload`.
+    var rollout: RolloutVerb? {
+        switch word {
+        case .rollback: .rollback(version: version)
+        case .promote: .promote(version: version)
+        case .pause: .pause
+        case .resume: .resume
+        case .weights: .weights(weights)
+        case .unquarantine: version.map { .unquarantine(version: $0) }
+        case .reload: nil
+        }
+    }
+}
+
+extension RolloutPhase {
+    /// The phase's word in status and answers.
+    var word: String {
+        switch self {
+        case .split: "split"
+        case .paused: "paused"
+        case .cut: "cut"
+        case .promoted: "promoted"
+        }
+    }
+}
+
+extension JSON {
+    /// The object with a member replaced or added at its end.
+    func with(_ name: String, _ value: JSON) -> JSON {
+        guard case .object(var members) = self else { return self }
+        if let i = members.firstIndex(where: { $0.name == name }) {
+            members[i].value = value
+        } else {
+            members.append(Member(name, value))
+        }
+        return .object(members)
+    }
+}

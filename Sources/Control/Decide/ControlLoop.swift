@@ -1,0 +1,167 @@
+// The control loop without its thread and its clock: evidence in, cuts and plans out. Every 100 ms, for every
+// model with traffic: meters → watches → RolloutMachine → what it orders, in this order:
+//
+//   1. cut: the switch on the board, which every core's next assignment obeys
+//   2. journal and state, on the ledger's thread
+//   3. once durable (or once the disk has refused): the plan
+//   4. once every core obeys the plan: the switch is lifted, the verb is answered
+//
+// Invariants: a cut waits for nothing; a plan shows durable states only; one plan is under way at a time; a
+// bar outlives the plan that makes it needless. Owner: the controller's thread.
+
+import Logging
+import Metrics
+import Platform
+import Proxy
+import Rollout
+
+/// The joint between what is measured, what is decided and what cores obey.
+final class ControlLoop {
+    let plane: any Plane
+    let ledger: any Ledger
+    let log: Logger
+    var config: Config
+    var slots: SlotTable
+    var models: [WatchedModel] = []
+    var indexByName: [String: Int] = [:]
+    /// What the state file holds or will hold; models that left the config stay in it.
+    var saved: SavedState
+    var isLedgerDegraded: String?
+    var ledgerFailures: UInt64 = 0
+    var cuts: [String: UInt64] = [:]
+
+    /// The newest plan given to the plane, and whether a newer one is wanted.
+    var plan: Plan
+    var isPlanWanted = false
+    /// The weights that the plan under way changes, by model index; settled when it is obeyed.
+    var changingModels: Set<Int> = []
+    var nextEntryID: UInt64 = 1
+    var pending: [UInt64: PendingStep] = [:]
+    var waiting: [WaitingVerb] = []
+    var health: [EndpointSlot: Bool] = [:]
+    /// A config that arrived while a bar was up: bits of a bar are indices of the plan it was made for.
+    var deferred: [Reconfiguration] = []
+    var lastSaved = Instant(nanos: 0)
+    var lastTick = Tick(number: 0)
+    var now = Instant(nanos: 0)
+    var wallMicros: UInt64 = 0
+
+    /// Evidence is saved this often; a crash loses at most that much of it.
+    static let saveEvery = Interval.seconds(10)
+
+    /// - Parameter plan: the plan that the plane was started with, made from `config` and `saved`.
+    init(
+        config: Config, plan: Plan, slots: SlotTable, saved: SavedState, plane: any Plane,
+        ledger: any Ledger, log: Logger, now: Instant, wallMicros: UInt64
+    ) {
+        self.config = config
+        self.plan = plan
+        self.slots = slots
+        self.saved = saved
+        self.plane = plane
+        self.ledger = ledger
+        self.log = log
+        self.now = now
+        self.wallMicros = wallMicros
+        lastSaved = now
+        lastTick = Tick(monotonicNanos: now.nanos)
+    }
+
+    /// One round: what has arrived, then the tick if it is due. Cheap when nothing is.
+    func turn(now: Instant, wallMicros: UInt64) {
+        self.now = now
+        self.wallMicros = wallMicros
+        takeReports()
+        let tick = Tick(monotonicNanos: now.nanos)
+        if tick > lastTick {
+            lastTick = tick
+            for i in models.indices { step(i, tick) }
+            saveEvidence()
+        }
+        settlePlan()
+    }
+
+    private func step(_ i: Int, _ tick: Tick) {
+        guard models[i].isDue(tick) else { return }
+        let readings = models[i].step(tick)
+        guard !readings.isEmpty || models[i].recovery != nil else { return }
+        apply(i, .tick(readings, recovery: models[i].recoveryReading), verb: nil)
+    }
+
+    /// Runs the machine and does what it orders.
+    /// - Returns: the machine's answer, for a verb.
+    @discardableResult
+    func apply(_ i: Int, _ input: RolloutInput, verb: WaitingVerb?) -> VerbAnswer? {
+        let before = models[i].decided
+        let (state, actions) = RolloutMachine.step(before, input, wallMicros: wallMicros)
+        guard state != before || !actions.isEmpty else { return nil }
+        models[i].decided = state
+        var events: [JournalEvent] = []
+        var answer: VerbAnswer?
+        for action in actions {
+            switch action {
+            case .cut(let versions): cut(i, versions)
+            case .clearCut, .setWeights: isPlanWanted = true
+            case .startRecovery: models[i].startRecovery(at: lastTick)
+            case .endRecovery: models[i].recovery = nil
+            case .journal(let event): events.append(tell(i, event))
+            case .answer(let said): answer = said
+            }
+        }
+        models[i].alignWatches(now: lastTick)
+        post(i, events, before: before, answer: answer, verb: verb)
+        return answer
+    }
+
+    /// Step 1 of a cut: nothing may come before it.
+    private func cut(_ i: Int, _ versions: [String]) {
+        models[i].barred |= models[i].mask(versions)
+        plane.cut(models[i].slot, versions: models[i].barred)
+        isPlanWanted = true
+        cuts[models[i].config.name, default: 0] += 1
+    }
+
+    private func tell(_ i: Int, _ event: RolloutEvent) -> JournalEvent {
+        let told = JournalEvent(event, model: models[i].config.name, at: wallMicros)
+        let level: Logger.Level =
+            switch event {
+            case .cut, .alert, .overruled: .warning
+            case .recovery(_, let reading): reading.verdict == .recovered ? .notice : .warning
+            case .verb, .promoted, .weights: .notice
+            case .configured: .info
+            }
+        log.log(
+            level: level, "\(event.kind): \(told.reason)",
+            metadata: ["model": "\(models[i].config.name)", "actor": "\(told.actor)"])
+        return told
+    }
+}
+
+/// A step that the ledger has been given and has not reported.
+struct PendingStep {
+    var model: String
+    var before: RolloutState
+    var after: RolloutState
+    var verb: WaitingVerb?
+}
+
+/// A verb on its way: posted, then durable, then obeyed, then answered.
+struct WaitingVerb: Sendable {
+    var verb: AdminVerb
+    var actor: String
+    /// Every caller of this request id gets the answer.
+    var replies: [@Sendable (AdminResponse) -> Void]
+    var response = AdminResponse.text(500, "")
+    /// The plan that must be obeyed before the answer is true; nil while it is not yet published.
+    var epoch: UInt64?
+    var isDurable = false
+    var deadline = Instant.never
+}
+
+/// A config to take over, with who asked.
+struct Reconfiguration: Sendable {
+    var config: Config
+    var actor: String
+    var reason: String
+    var reply: (@Sendable (AdminResponse) -> Void)?
+}

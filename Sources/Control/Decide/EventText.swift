@@ -1,0 +1,126 @@
+// What the rollout machine did, as journal lines: a sentence for people and the evidence as members.
+
+import Metrics
+import Rollout
+
+extension JournalEvent {
+    /// The line for an event of the rollout machine.
+    init(_ event: RolloutEvent, model: String, at wallMicros: UInt64) {
+        let told = Self.tell(event)
+        self.init(
+            at: wallMicros, Kind(rawValue: event.kind) ?? .overruled, model: model, actor: told.actor,
+            reason: told.reason, details: told.details)
+    }
+
+    private static func tell(
+        _ event: RolloutEvent
+    ) -> (actor: String, reason: String, details: [JSON.Member]) {
+        switch event {
+        case .configured(let setup):
+            return (
+                "weir", "the config names \(setup.stable) stable",
+                [
+                    .init("stable", .string(setup.stable)),
+                    .init("candidates", .array(setup.candidates.map(JSON.string))),
+                    .init("weights", JSON(shares: setup.weights)),
+                ]
+            )
+        case .verb(let request, let answer):
+            let said = answer.said
+            var details: [JSON.Member] = [
+                .init("verb", .string(request.verb.word)), .init("accepted", .bool(said.isAccepted)),
+                .init("answer", .string(said.sentence)), .init("force", .bool(request.force)),
+            ]
+            details += request.verb.arguments
+            return (request.actor, request.reason, details)
+        case .cut(let record): return (record.actor, record.reason, record.members)
+        case .promoted(let record):
+            return (record.actor, record.reason, [.init("version", .string(record.version))])
+        case .weights(let weights, let reason):
+            let shares = Dictionary(uniqueKeysWithValues: weights.map { ($0.version, $0.ppm) })
+            return ("weir", reason, [.init("weights", JSON(shares: shares))])
+        case .alert(let version, let reading):
+            return (
+                "weir", reading.reason, [.init("version", .string(version)), .init("reading", reading.json)]
+            )
+        case .recovery(let cutID, let reading):
+            return ("weir", reading.reason, [.init("cut", .string(cutID)), .init("recovery", reading.json)])
+        case .overruled(let sentence): return ("weir", sentence, [])
+        }
+    }
+}
+
+extension JSON {
+    /// Weights as percentages, by version name.
+    init(shares: [String: UInt32]) {
+        self = .object(
+            shares.sorted { $0.key < $1.key }.map { .init($0.key, .string(Notation.text(ppm: $0.value))) })
+    }
+}
+
+extension VerbAnswer {
+    var said: (isAccepted: Bool, sentence: String) {
+        switch self {
+        case .accepted(let sentence): (true, sentence)
+        case .refused(let sentence): (false, sentence)
+        }
+    }
+}
+
+extension RolloutVerb {
+    /// The verb's arguments as members of its journal line.
+    var arguments: [JSON.Member] {
+        switch self {
+        case .rollback(let version), .promote(let version):
+            version.map { [.init("version", .string($0))] } ?? []
+        case .unquarantine(let version): [.init("version", .string(version))]
+        case .weights(let weights): [.init("weights", JSON(shares: weights))]
+        case .pause, .resume: []
+        }
+    }
+}
+
+extension CutRecord {
+    var members: [JSON.Member] {
+        [
+            .init("cut", .string(id)), .init("versions", .array(versions.map(JSON.string))),
+            .init("guardrail", .optional(guardrail)),
+            .init("weights_before", JSON(shares: weightsBefore)),
+            .init("evidence", .array(evidence.map(\.json))),
+        ]
+    }
+
+    var json: JSON {
+        .object(
+            [
+                .init("at", .string(Timestamp.text(wallMicros: wallMicros))),
+                .init("actor", .string(actor)), .init("reason", .string(reason)),
+            ] + members)
+    }
+}
+
+extension RecoveryReading {
+    var json: JSON {
+        [
+            "verdict": .string(verdict.rawValue), "requests": .integer(Int64(requests)),
+            "events": .integer(Int64(events)), "threshold": .number(threshold), "reason": .string(reason),
+        ]
+    }
+}
+
+extension GuardrailReading {
+    /// The reading in status, journal and reports.
+    var json: JSON {
+        func number(_ value: Double?) -> JSON { value.map(JSON.number) ?? .null }
+        return [
+            "name": .string(name), "rule": .string(rule), "verdict": .string(verdict.rawValue),
+            "action": .string(action.rawValue), "progress": .number(progress),
+            "candidate": number(candidate), "stable": number(stable), "threshold": number(threshold),
+            "candidate_requests": .integer(Int64(candidateRequests)),
+            "stable_requests": .integer(Int64(stableRequests)),
+            "candidate_events": .integer(Int64(candidateEvents)),
+            "stable_events": .integer(Int64(stableEvents)), "log_e": number(logE),
+            "max_log_e": number(maxLogE), "alpha": number(alpha), "reason": .string(reason),
+        ]
+    }
+}

@@ -1,0 +1,64 @@
+// A model's rolling windows: for the rules that are written over windows, for the latency reference, and for
+// the live figures of the status page. Read once a second, because a reading touches every histogram bin.
+
+import Metrics
+import Rollout
+
+/// Rolling windows per version.
+struct ModelFigures {
+    /// What "recently" means for the latency reference and for stable's rate before a cut.
+    static let recentTicks = 6_000
+    /// What "now" means for rates and quantiles shown to people.
+    static let liveTicks = 100
+    private static let ticksPerReading: UInt64 = 10
+
+    /// By version, then by window length.
+    private var windows: [[Int: Window]]
+    private var lastReading: Tick?
+
+    init(specs: [GuardrailSpec], versions: Int) {
+        var lengths: Set = [Self.recentTicks, Self.liveTicks]
+        for spec in specs where !spec.rule.isSequential { lengths.insert(max(1, spec.windowTicks)) }
+        var own: [Int: Window] = [:]
+        for ticks in lengths {
+            own[ticks] = Window(ticks: ticks, slices: min(60, max(1, ticks / Int(Self.ticksPerReading))))
+        }
+        windows = Array(repeating: own, count: versions)
+    }
+
+    /// Takes a reading of every version when a second has passed since the last one.
+    mutating func observe(_ meters: [[VersionMeter]], at now: Tick) {
+        if let last = lastReading, now.number < last.number + Self.ticksPerReading { return }
+        lastReading = now
+        for version in meters.indices {
+            let snapshot = VersionMeter.sum(meters[version])
+            let reading = WindowReading(snapshot, latency: WatchedModel.judged)
+            for ticks in windows[version].keys { windows[version][ticks]?.observe(reading, at: now) }
+        }
+    }
+
+    /// A version's last ten minutes.
+    func recent(_ version: Int) -> WindowReading? { windows[version][Self.recentTicks]?.content }
+
+    /// A version's last ten seconds, and how many ticks of them have been observed.
+    func live(_ version: Int) -> (content: WindowReading, ticks: UInt64)? {
+        guard let window = windows[version][Self.liveTicks], let content = window.content else { return nil }
+        return (content, window.observedTicks)
+    }
+
+    /// Candidate and stable over the same window, for rules over windows.
+    func pair(candidate: Int, stable: Int, ticks: Int, quantile: Double?) -> WindowPair? {
+        guard let a = windows[candidate][ticks]?.content, let b = windows[stable][ticks]?.content else {
+            return nil
+        }
+        return WindowPair(candidate: WindowArm(a, quantile), stable: WindowArm(b, quantile))
+    }
+}
+
+extension WindowArm {
+    fileprivate init(_ content: WindowReading, _ quantile: Double?) {
+        self.init(
+            requests: Int(clamping: content.requests), failures: Int(clamping: content.failures),
+            latencyMicros: quantile.flatMap { content.latency.quantile($0) })
+    }
+}

@@ -1,0 +1,208 @@
+// One model under watch: its decided and its published state, its meters, its candidates' guardrails.
+// Reads evidence; decides nothing (RolloutMachine does) and touches no traffic (ControlLoop does).
+//
+// Invariant: `decided` is what the machine says; `durable` is the newest decided state that the ledger has
+// reported, and the only one that plans are built from. Between the two lies at most a cut, whose bar the
+// cores obey already.
+
+import Metrics
+import Proxy
+import Rollout
+
+/// A model's share of the control loop.
+struct WatchedModel {
+    /// Ticks without traffic after which a model rests; longer than any request may stay unresolved.
+    static let restAfterTicks: UInt64 = 600
+    /// A resting model is still stepped this often, so that its watches never fall behind their rings.
+    static let restingStepTicks: UInt64 = 100
+    /// The time by which guardrails judge a version.
+    static let judged = TimeKind.upstream
+
+    let config: ModelConfig
+    let slot: ModelSlot
+    let versionSlots: [VersionSlot]
+    let stable: Int
+    /// By version, then by core.
+    let meters: [[VersionMeter]]
+
+    var decided: RolloutState
+    var durable: RolloutState
+    var watches: [Int: CandidateWatch] = [:]
+    var readings: [Int: [GuardrailReading]] = [:]
+    var reference: LatencyReference
+    var recovery: RecoveryWatch?
+    var recoveryReading: RecoveryReading?
+    var history: SplitHistory
+    var figures: ModelFigures
+    /// Versions barred on the board until a plan that says the same is obeyed.
+    var barred: UInt32 = 0
+
+    private var lastChecked: Tick
+    private var lastTraffic: Tick
+    private var lastStepped: Tick
+
+    init(
+        config: ModelConfig, plan: ModelPlan, meters: [[VersionMeter]], state: RolloutState,
+        saved: SavedState.Model?, now: Tick
+    ) {
+        self.config = config
+        slot = plan.slot
+        versionSlots = plan.versions.map(\.slot)
+        stable = plan.stable
+        self.meters = meters
+        decided = state
+        durable = state
+        if let kept = saved?.reference {
+            reference = kept
+            reference.resume(at: now)
+        } else {
+            reference = LatencyReference(specs: config.guardrails)
+        }
+        history = SplitHistory(weights: plan.versions.map(\.weightPPM), at: now)
+        figures = ModelFigures(specs: config.guardrails, versions: plan.versions.count)
+        lastChecked = now
+        // As if there had been traffic: requests of the moments before count.
+        lastTraffic = now
+        lastStepped = now
+        if state.recovery == .watching { startRecovery(at: now) }
+        alignWatches(saved: saved?.watches ?? [:], now: now)
+        writeThresholds()
+    }
+
+    func name(_ version: Int) -> String { config.versions[version].name }
+
+    /// The bits of versions in a switch word.
+    func mask(_ names: some Sequence<String>) -> UInt32 {
+        names.reduce(0) { mask, name in config.index(of: name).map { mask | 1 << UInt32($0) } ?? mask }
+    }
+
+    /// Versions that guardrails watch: every candidate that is not quarantined.
+    private var watchable: Set<Int> {
+        Set(config.candidates.filter { decided.quarantined[$0] == nil }.compactMap(config.index(of:)))
+    }
+
+    /// Starts watches of versions that came under trial, drops those of versions that left it.
+    mutating func alignWatches(saved: [String: CandidateWatch.Saved] = [:], now: Tick) {
+        let wanted = watchable
+        for version in watches.keys where !wanted.contains(version) {
+            watches[version] = nil
+            readings[version] = nil
+        }
+        for version in wanted where watches[version] == nil {
+            if let kept = saved[name(version)] {
+                watches[version] = CandidateWatch(restoring: kept, specs: config.guardrails, from: now)
+            } else {
+                watches[version] = CandidateWatch(specs: config.guardrails, from: now)
+            }
+        }
+    }
+
+    mutating func startRecovery(at now: Tick) {
+        let before = figures.recent(stable)
+        let rate = before.map { $0.requests > 0 ? Double($0.failures) / Double($0.requests) : 0 } ?? 0
+        recovery = RecoveryWatch(from: Tick(number: now.number + 1), stableRateBefore: rate)
+        recoveryReading = nil
+    }
+
+    /// What must survive a restart.
+    var saved: SavedState.Model {
+        var kept: [String: CandidateWatch.Saved] = [:]
+        for (version, watch) in watches { kept[name(version)] = watch.saved }
+        return SavedState.Model(rollout: decided, watches: kept, reference: reference)
+    }
+}
+
+extension WatchedModel {
+    /// Whether this tick needs the model. An idle model costs one load per version and core and tick.
+    mutating func isDue(_ now: Tick) -> Bool {
+        var tick = max(lastChecked.number, now.number > 8 ? now.number - 8 : 0)
+        lastChecked = now
+        while tick < now.number {
+            if hasTraffic(Tick(number: tick)) {
+                lastTraffic = now
+                break
+            }
+            tick += 1
+        }
+        if now.number - lastTraffic.number <= Self.restAfterTicks { return true }
+        return now.number - lastStepped.number >= Self.restingStepTicks
+    }
+
+    var isResting: Bool { lastChecked.number - lastTraffic.number > Self.restAfterTicks }
+
+    private func hasTraffic(_ tick: Tick) -> Bool {
+        meters.contains { $0.contains { $0.evidence.read(tick) != nil } }
+    }
+
+    /// Reads the unsettled ticks and says where every guardrail and the recovery check stand.
+    mutating func step(_ now: Tick) -> [VersionReadings] {
+        lastStepped = now
+        figures.observe(meters, at: now)
+        refreshReference(now)
+        var all: [VersionReadings] = []
+        for version in watches.keys.sorted() {
+            guard var watch = watches.removeValue(forKey: version) else { continue }
+            let found = watch.step(
+                now: now, reference: reference,
+                windows: { figures.pair(candidate: version, stable: stable, ticks: $0, quantile: $1) },
+                read: { pair(version, at: $0, now: now) })
+            watches[version] = watch
+            readings[version] = found
+            all.append(VersionReadings(version: name(version), readings: found))
+        }
+        if var running = recovery {
+            recoveryReading = running.step(now: now) { arm(stable, at: $0, now: now) }
+            recovery = running
+        }
+        return all
+    }
+
+    private mutating func refreshReference(_ now: Tick) {
+        guard let recent = figures.recent(stable) else { return }
+        let latency = recent.latency
+        let changed = reference.refresh(now: now, requests: latency.count) { latency.quantile($0) }
+        if changed { writeThresholds() }
+    }
+
+    /// Writes the frozen thresholds to every meter of the model.
+    private func writeThresholds() {
+        for version in meters.indices {
+            let thresholds = version == stable ? reference.stableThresholds : reference.candidateThresholds
+            for meter in meters[version] {
+                for (i, micros) in thresholds.enumerated() { meter.setThreshold(i, micros: micros) }
+            }
+        }
+    }
+
+    /// Whether the rings still hold a tick. The margin is for a reader that is slow.
+    private func isRemembered(_ tick: Tick, _ now: Tick) -> Bool {
+        tick <= now && now.number - tick.number < UInt64(EvidenceRing.buckets) - 16
+    }
+
+    private func pair(_ version: Int, at tick: Tick, now: Tick) -> PairTick? {
+        guard isRemembered(tick, now) else { return nil }
+        let candidate = VersionMeter.evidence(meters[version], at: tick)
+        let stable = VersionMeter.evidence(meters[stable], at: tick)
+        var split: PairSplit?
+        if let weights = history.weights(at: tick) {
+            split = PairSplit(candidatePPM: weights[version], stablePPM: weights[self.stable])
+        }
+        // A core that assigned by another weight, however that came about, spoils the tick.
+        if let candidate, candidate.weightPPM != split?.candidatePPM { split = nil }
+        if let stable, stable.weightPPM != split?.stablePPM { split = nil }
+        return PairTick(tick: tick, split: split, candidate: ArmTick(candidate), stable: ArmTick(stable))
+    }
+
+    private func arm(_ version: Int, at tick: Tick, now: Tick) -> ArmTick? {
+        guard isRemembered(tick, now) else { return nil }
+        return ArmTick(VersionMeter.evidence(meters[version], at: tick))
+    }
+}
+
+extension ArmTick {
+    /// No bucket: nothing started in that tick.
+    fileprivate init(_ bucket: EvidenceBucket?) {
+        self.init(
+            randomised: bucket?.randomised ?? ArmCounts(), pinned: bucket?.pinned ?? ArmCounts())
+    }
+}

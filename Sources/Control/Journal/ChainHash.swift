@@ -1,0 +1,13 @@
+// The link of the journal's chain: SHA-256 (FIPS 180-4) of a whole line without its newline.
+
+/// The hash of one journal line, as 64 lower-case hex digits.
+struct ChainHash: Hashable, Sendable {
+    let hex: String
+
+    init(of line: some Collection<UInt8>) { hex = Digest.sha256(Array(line)) }
+
+    init(hex: String) { self.hex = hex }
+
+    /// What the first line carries: it has no predecessor.
+    static let origin = ChainHash(hex: String(repeating: "0", count: 64))
+}

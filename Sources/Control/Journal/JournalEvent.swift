@@ -1,0 +1,74 @@
+// What stands in a journal line besides the chain: who did what to which model, why, and on which numbers.
+// The words in `Kind` are an interface: people grep for them and pipelines match on them.
+
+/// One event of the journal, before it has a place in the chain.
+public struct JournalEvent: Sendable, Hashable {
+    public enum Kind: String, Sendable, CaseIterable {
+        /// The process took the state directory over, and gave it back.
+        case started, stopped
+        /// A config was loaded, or refused and nothing changed.
+        case configLoaded = "config_loaded"
+        case configRefused = "config_refused"
+        /// What the rollout machine did: see `RolloutEvent`.
+        case configured, verb, cut, promoted, weights, alert, recovery, overruled
+        /// An endpoint changed between healthy and unhealthy.
+        case health
+        /// The last line was torn by a crash and moved aside; nothing acknowledged was lost.
+        case journalRecovered = "journal_recovered"
+        /// Lines that had been written are missing or altered.
+        case journalGap = "journal_gap"
+        /// The journal can be written again after a failure.
+        case journalRestored = "journal_restored"
+    }
+
+    public var wallMicros: UInt64
+    public var kind: Kind
+    public var model: String?
+    /// "weir" for the machine's own acts, else who asked, as far as known.
+    public var actor: String
+    /// A sentence.
+    public var reason: String
+    /// The evidence: further members of the line, in order.
+    public var details: [JSON.Member]
+
+    public init(
+        at wallMicros: UInt64, _ kind: Kind, model: String? = nil, actor: String = "weir", reason: String,
+        details: [JSON.Member] = []
+    ) {
+        self.wallMicros = wallMicros
+        self.kind = kind
+        self.model = model
+        self.actor = actor
+        self.reason = reason
+        self.details = details
+    }
+
+    /// A line's greatest length. Longer reasons are cut, longer details are left out and said to be.
+    static let lineBytesMax = 256 << 10
+
+    /// The line for this event, without its newline.
+    func line(sequence: UInt64, previous: ChainHash) -> [UInt8] {
+        let full = text(sequence: sequence, previous: previous, reason: reason, details: details)
+        guard full.count > Self.lineBytesMax else { return full }
+        let short = String(decoding: reason.utf8.prefix(4_096), as: UTF8.self)
+        let note = JSON.Member("left_out", .string("details of \(full.count) bytes"))
+        return text(sequence: sequence, previous: previous, reason: short, details: [note])
+    }
+
+    private func text(
+        sequence: UInt64, previous: ChainHash, reason: String, details: [JSON.Member]
+    ) -> [UInt8] {
+        var members: [JSON.Member] = [
+            .init("seq", .count(sequence)),
+            .init("at", .string(Timestamp.text(wallMicros: wallMicros))),
+            .init("kind", .string(kind.rawValue)),
+        ]
+        if let model { members.append(.init("model", .string(model))) }
+        members.append(.init("actor", .string(actor)))
+        members.append(.init("reason", .string(reason)))
+        let taken: Set = ["seq", "at", "kind", "model", "actor", "reason", "prev"]
+        members.append(contentsOf: details.filter { !taken.contains($0.name) })
+        members.append(.init("prev", .string(previous.hex)))
+        return Array(JSON.object(members).text.utf8)
+    }
+}

@@ -1,0 +1,99 @@
+// The ledger on its own thread: steps in by one mailbox, reports out by another. The controller never waits
+// for a disk; a report wakes it.
+
+import Platform
+import Synchronization
+
+/// What the controller needs of the ledger.
+protocol Ledger: Sendable {
+    /// Hands a step over; false when too many wait, which counts as a refused disk.
+    func post(_ entry: LedgerEntry) -> Bool
+    /// The next report, in order.
+    func take() -> LedgerReport?
+}
+
+/// The ledger's mailboxes and its thread.
+final class LedgerThread: Ledger {
+    /// Steps that may wait for a slow disk.
+    static let waitingMax = 1_024
+
+    fileprivate let entries: Mailbox<LedgerEntry>
+    let reports: Mailbox<LedgerReport>
+    fileprivate let stopping = Atomic<Bool>(false)
+    private let thread = Mutex<Thread?>(nil)
+
+    init() throws(SystemFailure) {
+        entries = try Mailbox(capacity: Self.waitingMax)
+        // A step makes at most three reports.
+        reports = try Mailbox(capacity: 4 * Self.waitingMax)
+    }
+
+    /// Opens the journal of `directory`, here, so that one that cannot be read stops the start; then writes
+    /// on a thread of its own until `stop`.
+    func start(_ directory: StateDirectory) throws(SystemFailure) {
+        let journal = try Journal(
+            opening: FileStorage(directory: directory.path), wallMicros: Clock.wallMicros())
+        let writer = LedgerWriter(journal: journal) { state throws(SystemFailure) in
+            try directory.save(state)
+        }
+        let loop = LedgerLoop(self, writer, try Poller(eventsMax: 4))
+        try loop.watch()
+        let started = try Thread.spawn(name: "weir-ledger") { loop.run() }
+        thread.withLock { $0 = started }
+    }
+
+    /// Writes what has been posted, then ends the thread.
+    func stop() {
+        stopping.store(true, ordering: .releasing)
+        entries.wakeup.signal()
+        let running = thread.withLock { $0.take() }
+        running?.join()
+    }
+
+    func post(_ entry: LedgerEntry) -> Bool { entries.post(entry) }
+    func take() -> LedgerReport? { reports.take() }
+}
+
+/// What runs on the ledger's thread.
+private final class LedgerLoop {
+    private let ledger: LedgerThread
+    private var writer: LedgerWriter
+    private var poller: Poller
+
+    init(_ ledger: LedgerThread, _ writer: LedgerWriter, _ poller: consuming Poller) {
+        self.ledger = ledger
+        self.writer = writer
+        self.poller = poller
+    }
+
+    func watch() throws(SystemFailure) {
+        let watched = poller.add(
+            ledger.entries.wakeup.descriptor, token: Token(bits: 0), interest: .readable)
+        if let errno = watched { throw SystemFailure(operation: "watch the ledger's mailbox", errno: errno) }
+    }
+
+    func run() {
+        while true {
+            _ = poller.wait(timeoutMillis: timeoutMillis(Clock.now()))
+            ledger.entries.wakeup.drain()
+            // Read before the last look into the mailbox: what was posted before `stop` is written.
+            let isStopping = ledger.stopping.load(ordering: .acquiring)
+            while let entry = ledger.entries.take() {
+                send(writer.write(entry, now: Clock.now(), wallMicros: Clock.wallMicros()))
+            }
+            let now = Clock.now()
+            if now >= writer.retryAt { send(writer.retry(now: now, wallMicros: Clock.wallMicros())) }
+            if isStopping { return }
+        }
+    }
+
+    private func timeoutMillis(_ now: Instant) -> Int32 {
+        guard writer.retryAt != .never else { return -1 }
+        return Int32(clamping: (writer.retryAt - now).millis + 1)
+    }
+
+    private func send(_ reports: [LedgerReport]) {
+        // Full only when the controller has stopped taking: then nobody waits for a report.
+        for report in reports { _ = ledger.reports.post(report) }
+    }
+}

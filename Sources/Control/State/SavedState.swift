@@ -1,0 +1,121 @@
+// What a restart must know: per model the rollout's state and the evidence spent so far, and the requests
+// that were answered, so that a verb repeated after a crash is not obeyed twice.
+//
+// The file carries the SHA-256 of its own content: a flipped bit must not un-quarantine a version.
+
+import FoundationEssentials
+import Rollout
+
+/// The content of `rollouts.json`.
+public struct SavedState: Codable, Equatable, Sendable {
+    /// One model's share.
+    public struct Model: Codable, Equatable, Sendable {
+        public var rollout: RolloutState
+        /// Per candidate: the wealth of its guardrails, so that a restart does not spend a second alpha.
+        public var watches: [String: CandidateWatch.Saved]
+        /// The latency thresholds that the evidence was taken with.
+        public var reference: LatencyReference?
+
+        public init(
+            rollout: RolloutState, watches: [String: CandidateWatch.Saved] = [:],
+            reference: LatencyReference? = nil
+        ) {
+            self.rollout = rollout
+            self.watches = watches
+            self.reference = reference
+        }
+    }
+
+    public var models: [String: Model]
+    /// The last verbs that carried a request id, oldest first.
+    public var answered: [AnsweredVerb]
+
+    public init(models: [String: Model] = [:], answered: [AnsweredVerb] = []) {
+        self.models = models
+        self.answered = answered
+    }
+
+    /// Request ids remembered.
+    static let answeredMax = 256
+}
+
+/// A verb that was answered, kept so that its repetition gets the same answer.
+public struct AnsweredVerb: Codable, Equatable, Sendable {
+    public var requestID: String
+    /// The verb and its arguments: the same id with another request is refused.
+    public var request: String
+    public var status: Int
+    public var body: String
+
+    public init(requestID: String, request: String, status: Int, body: String) {
+        self.requestID = requestID
+        self.request = request
+        self.status = status
+        self.body = body
+    }
+}
+
+extension SavedState {
+    static let format = 1
+
+    /// The file's bytes: a header line with format and digest, then the state.
+    func encoded() -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        // Strings, integers and doubles in arrays and dictionaries: encoding them cannot fail.
+        guard let data = try? encoder.encode(self) else { preconditionFailure("a saved state encodes") }
+        let body = [UInt8](data)
+        let header: JSON = [
+            "weir_rollouts": .integer(Int64(Self.format)), "sha256": .string(Digest.sha256(Array(body))),
+        ]
+        return Array((header.text + "\n").utf8) + body + [UInt8(ascii: "\n")]
+    }
+
+    /// - Throws: `StateProblem` when the bytes are not exactly what `encoded` wrote.
+    static func decoded(_ bytes: [UInt8], path: String) throws(StateProblem) -> SavedState {
+        guard let end = bytes.firstIndex(of: UInt8(ascii: "\n")), bytes.last == UInt8(ascii: "\n"),
+            end + 1 < bytes.count, let header = try? JSON(parsing: bytes[..<end]),
+            let format = header["weir_rollouts"]?.integer, let digest = header["sha256"]?.string
+        else { throw .corrupt(path: path, what: "it does not begin with a weir_rollouts line") }
+        guard format == Int64(Self.format) else {
+            throw .corrupt(path: path, what: "its format is \(format), this build reads \(Self.format)")
+        }
+        let body = bytes[(end + 1)..<(bytes.count - 1)]
+        guard Digest.sha256(Array(body)) == digest else {
+            throw .corrupt(
+                path: path, what: "its content does not have the SHA-256 that its first line names")
+        }
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        do {
+            return try decoder.decode(SavedState.self, from: Data(body))
+        } catch {
+            throw .corrupt(path: path, what: "a field is missing or has another type (\(error))")
+        }
+    }
+}
+
+/// Why a state directory cannot be used; the description says what to do.
+public enum StateProblem: Error, Sendable, Equatable, CustomStringConvertible {
+    case corrupt(path: String, what: String)
+    case locked(directory: String, by: String)
+    case unusable(directory: String, what: String)
+
+    public var description: String {
+        switch self {
+        case .corrupt(let path, let what):
+            "\(path) is damaged: \(what). Weir does not start without it, because it says which versions are "
+                + "quarantined. Restore it from a backup, or, when journal.jsonl tells you which versions "
+                + "must stay off, move it away and set those versions' weight to 0 in the config first."
+        case .locked(let directory, let owner):
+            "state_dir \(directory) is in use by \(owner). Two processes must not share one: stop the other "
+                + "one, or give this one its own state_dir."
+        case .unusable(let directory, let what):
+            "state_dir \(directory) cannot be used: \(what). Create it, writable for the user of weir, "
+                + "or name another one under state_dir."
+        }
+    }
+}
