@@ -131,6 +131,18 @@ private func expired(_ wheel: inout TimerWheel) -> Set<UInt32> {
         #expect(due == 0)
     }
 
+    @Test("A deadline moved forward leaves nothing behind that wakes the poller")
+    func moved() {
+        var wheel = TimerWheel(capacity: 2, start: Instant(nanos: 0))
+        wheel.schedule(0, at: Instant(nanos: 100 * tick))
+        wheel.schedule(0, at: Instant(nanos: 50 * tick))
+        wheel.advance(to: Instant(nanos: 50 * tick))
+        #expect(expired(&wheel) == [0])
+        wheel.schedule(1, at: Instant(nanos: 1_000 * tick))
+        let millis = wheel.timeoutMillis(now: Instant(nanos: 50 * tick))
+        #expect(millis == Int32((950 * tick + 999_999) / 1_000_000))
+    }
+
     @Test("A wheel agrees with a dictionary of deadlines over any history", arguments: seeds(30))
     func model(seed: UInt64) {
         var random = Random64(seed: seed)
