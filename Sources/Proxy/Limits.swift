@@ -23,7 +23,7 @@ public struct Limits: Sendable, Hashable {
 
     /// A request line or field line. Longer: 414 or 431.
     public var lineBytesMax = 16 << 10
-    /// A message head. Longer: 431 downstream, 502 upstream. One block holds it.
+    /// A message head. Longer: 431 downstream, 502 upstream.
     public var headBytesMax = 64 << 10
     /// Fields of a head or trailer section. More: 431 or 502.
     public var fieldsMax = 128
@@ -37,6 +37,10 @@ public struct Limits: Sendable, Hashable {
     public var keepAliveIdle = Interval.seconds(75)
     /// An idle pooled upstream connection; below the 5 s at which common model servers close theirs.
     public var poolIdle = Interval.seconds(4)
+    /// A tunnel (after 101) in which nobody speaks. Late: closed.
+    public var tunnelIdle = Interval.seconds(3_600)
+    /// From our last reply on a connection we close to giving up on the client's own close.
+    public var lingerDeadline = Interval.seconds(2)
     /// From SIGTERM to closing what is still open.
     public var drainDeadline = Interval.seconds(25)
 
@@ -53,8 +57,8 @@ public struct Limits: Sendable, Hashable {
 
     // Bounds of a plan, checked when the config is loaded. The tables that cores index by slot have these
     // sizes; memory behind unused slots is never touched.
-    public static let modelsMax = 4_096
-    public static let versionsMax = 16_384
+    public static let modelsMax = 2_048
+    public static let versionsMax = 8_192
     public static let versionsPerModelMax = 32
     public static let endpointsMax = 16_384
     public static let endpointsPerVersionMax = 256

@@ -1,0 +1,65 @@
+// The board: the words that control writes and cores read, or the reverse, outside any plan. Cut switches and
+// health words are loaded per assignment, so a cut reaches the next request before the new plan does.
+// Invariant: each word has one writing thread; words that cores write lie on pages of their own core.
+
+import Metrics
+import Platform
+import Synchronization
+
+/// Words that control writes and every core reads.
+struct Board: ~Copyable, Sendable {
+    private let switchPages = SharedPages(byteCount: Limits.modelsMax * 8)
+    private let healthPages = SharedPages(byteCount: Limits.endpointsMax * 4)
+
+    /// One word per model: bit i bars version i of the model; `splitCut` sends every split to stable.
+    var switches: UnsafeMutablePointer<Atomic<UInt64>> {
+        switchPages.base.assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    /// One word per endpoint: 0 while its health checks pass or there are none.
+    var health: UnsafeMutablePointer<Atomic<UInt32>> {
+        healthPages.base.assumingMemoryBound(to: Atomic<UInt32>.self)
+    }
+
+    /// The bit of a switch word that sends every split to stable.
+    static let splitCut: UInt64 = 1 << 63
+}
+
+/// What one core writes and control reads: meters, access records, and how far the core has come.
+final class CoreLink: Sendable {
+    private let meterPages = SharedPages(byteCount: Limits.versionsMax * VersionMeter.byteCount)
+    private let corePages = SharedPages(byteCount: CoreMeter.byteCount)
+    let accessLog = AccessRing()
+    let commands: Mailbox<CoreCommand>
+    /// The epoch of the plan that this core obeys.
+    let obeyedEpoch = Atomic<UInt64>(0)
+    /// Set once the core has stopped accepting and holds no client connection.
+    let isDrained = Atomic<Bool>(false)
+
+    init() throws(SystemFailure) {
+        commands = try Mailbox(capacity: 64)
+    }
+
+    func meter(_ version: VersionSlot) -> VersionMeter {
+        precondition(version < Limits.versionsMax)
+        return VersionMeter(at: meterPages.base + version * VersionMeter.byteCount)
+    }
+
+    var coreMeter: CoreMeter { CoreMeter(at: corePages.base) }
+
+    /// Hands a command over and wakes the core. The box is far larger than the commands that can be under
+    /// way (control waits for each), so a full one is our own mistake.
+    func send(_ command: CoreCommand) {
+        let isTaken = commands.post(command)
+        precondition(isTaken, "a core's mailbox is full: control did not wait for it")
+    }
+}
+
+/// What control tells a core.
+enum CoreCommand: Sendable {
+    case obey(Plan, AssignImage)
+    /// Stop accepting; end connections as they fall idle.
+    case drain
+    /// Leave the loop now.
+    case stop
+}

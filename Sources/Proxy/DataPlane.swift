@@ -1,0 +1,177 @@
+// The data plane as control sees it: start it with a plan, publish another, cut a model, read what the cores
+// measured, drain. Nothing here runs on the request path; a core meets control only through its link
+// (commands in, meters and access records out) and the board (switches and health words).
+
+import Metrics
+import Platform
+import Synchronization
+
+/// What a data plane needs before its first plan.
+public struct DataPlaneSettings: Sendable {
+    /// Where clients connect; port 0 picks a free one.
+    public var listeners: [SocketAddress]
+    /// Event loops, one thread each; at least 1.
+    public var cores: Int
+    public var limits: Limits
+    /// Key of the tag in `x-weir-id`.
+    public var idKey: (UInt64, UInt64)
+
+    public init(
+        listeners: [SocketAddress], cores: Int, limits: Limits = Limits(), idKey: (UInt64, UInt64) = (0, 0)
+    ) {
+        self.listeners = listeners
+        self.cores = cores
+        self.limits = limits
+        self.idKey = idKey
+    }
+}
+
+/// All cores behind one handle. Every method may be called from one control thread at a time.
+public final class DataPlane: Sendable {
+    /// The bound addresses, ports resolved, in the order of the settings.
+    public let addresses: [SocketAddress]
+    private let settings: DataPlaneSettings
+    private let board: SharedBoard
+    private let links: [CoreLink]
+    private let listening: Mutex<[[Int32]]>
+    private let threads = Mutex<[Thread]>([])
+
+    /// Binds every listener once per core (SO_REUSEPORT), so that a port in use is an error here and not later.
+    ///
+    /// - Throws: the failed call with its address.
+    public init(_ settings: DataPlaneSettings) throws(SystemFailure) {
+        precondition(settings.cores >= 1 && !settings.listeners.isEmpty)
+        self.settings = settings
+        board = SharedBoard()
+        var links: [CoreLink] = []
+        for _ in 0..<settings.cores { links.append(try CoreLink()) }
+        self.links = links
+        var bound = settings.listeners
+        var descriptors: [[Int32]] = []
+        for core in 0..<settings.cores {
+            var own: [Int32] = []
+            for i in bound.indices {
+                // A Unix socket has no SO_REUSEPORT: the cores accept from one socket, by duplicates of it.
+                if core > 0, case .unix = bound[i] {
+                    let first = Descriptor(adopting: descriptors[0][i])
+                    let copy = try first.duplicate()
+                    descriptors[0][i] = first.release()
+                    own.append(copy.release())
+                    continue
+                }
+                let descriptor = try Socket.listen(bound[i], reusePort: true)
+                if let actual = Socket.localAddress(of: descriptor) { bound[i] = actual }
+                own.append(descriptor.release())
+            }
+            descriptors.append(own)
+        }
+        addresses = bound
+        listening = Mutex(descriptors)
+    }
+
+    /// Starts the cores on `plan`. Called once.
+    public func start(_ plan: Plan) throws(SystemFailure) {
+        let descriptors = listening.withLock { held in
+            defer { held = [] }
+            return held
+        }
+        precondition(descriptors.count == links.count, "a data plane starts once")
+        let image = AssignImage(models: plan.models, trusted: plan.trusted)
+        var started: [Thread] = []
+        for (index, link) in links.enumerated() {
+            let seat = CoreSeat(
+                index: index, count: links.count, limits: settings.limits, idKey: settings.idKey,
+                listeners: descriptors[index], board: board, link: link)
+            link.send(.obey(plan, image))
+            let thread = try Thread.spawn(name: "weir-core-\(index)") {
+                Core.run(seat)
+            }
+            started.append(thread)
+        }
+        threads.withLock { [started] held in held = started }
+    }
+
+    /// Gives every core the plan; each takes it over between two turns.
+    public func publish(_ plan: Plan) {
+        let image = AssignImage(models: plan.models, trusted: plan.trusted)
+        for link in links { link.send(.obey(plan, image)) }
+    }
+
+    /// The smallest plan epoch over the cores: what every core obeys at least.
+    public var obeyedEpoch: UInt64 {
+        links.map { $0.obeyedEpoch.load(ordering: .acquiring) }.min() ?? 0
+    }
+
+    /// Sends every split of the model to stable and bars the versions whose bits are set (bit i: index i in
+    /// the model's plan). Each core's next assignment sees it. Stays until `clearCut`.
+    public func cut(_ model: ModelSlot, versions: UInt32) {
+        precondition(model < Limits.modelsMax)
+        board.words.switches[model].store(Board.splitCut | UInt64(versions), ordering: .releasing)
+    }
+
+    /// Lifts the switches, once the obeyed plan says the same or an operator asked for it.
+    public func clearCut(_ model: ModelSlot) {
+        precondition(model < Limits.modelsMax)
+        board.words.switches[model].store(0, ordering: .releasing)
+    }
+
+    /// The verdict of active health checks; endpoints start healthy.
+    public func setHealthy(_ endpoint: EndpointSlot, _ isHealthy: Bool) {
+        precondition(endpoint < Limits.endpointsMax)
+        board.words.health[endpoint].store(isHealthy ? 0 : 1, ordering: .releasing)
+    }
+
+    /// One meter per core for the version; additive.
+    public func meters(_ version: VersionSlot) -> [VersionMeter] {
+        links.map { $0.meter(version) }
+    }
+
+    /// What each core says of itself.
+    public func coreMeters() -> [CoreMeter] {
+        links.map { $0.coreMeter }
+    }
+
+    /// Hands over every access record that waits, core by core.
+    public func drainAccessLog(_ body: (AccessRecord) -> Void) {
+        for link in links {
+            while let record = link.accessLog.take() { body(record) }
+        }
+    }
+
+    /// Stops accepting; connections end as they fall idle.
+    public func drain() {
+        for link in links { link.send(.drain) }
+    }
+
+    /// Whether no core holds a client connection any more.
+    public var isDrained: Bool {
+        links.allSatisfy { $0.isDrained.load(ordering: .acquiring) }
+    }
+
+    /// Ends the cores, whatever they still hold, and waits for their threads.
+    public func stop() {
+        for link in links { link.send(.stop) }
+        let running = threads.withLock { held in
+            defer { held = [] }
+            return held
+        }
+        for thread in running { thread.join() }
+    }
+}
+
+/// The board behind a reference, so that cores and control share one.
+final class SharedBoard: Sendable {
+    let words = Board()
+}
+
+/// Everything a core takes along into its thread.
+struct CoreSeat: Sendable {
+    let index: Int
+    let count: Int
+    let limits: Limits
+    let idKey: (UInt64, UInt64)
+    /// Listening descriptors; the core owns them.
+    let listeners: [Int32]
+    let board: SharedBoard
+    let link: CoreLink
+}

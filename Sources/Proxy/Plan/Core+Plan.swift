@@ -1,0 +1,174 @@
+// Taking a plan over, between two turns: compile it into the tables by slot, leave every connection and every
+// exchange as it is, and report the epoch. Endpoints that the plan no longer names close their idle
+// connections; what is in flight to them finishes.
+
+import Metrics
+import Platform
+import Synchronization
+
+extension Core {
+    /// Works off what control sent.
+    func takeCommands() {
+        link.commands.wakeup.drain()
+        while let command = link.commands.take() {
+            switch command {
+            case .obey(let next, let image): obey(next, image)
+            case .drain: startDraining()
+            case .stop: isStopped = true
+            }
+        }
+    }
+
+    private func obey(_ next: Plan, _ image: AssignImage) {
+        guard next.epoch >= plan.epoch else { return }
+        var arena = PlanArena()
+        forgetPlan()
+        for model in next.models { compile(model, &arena) }
+        modelSlots = arena.values(next.models.map { UInt32($0.slot) })
+        assign = AssignTable(image)
+        plan = next
+        // The old arena goes with this assignment; no state points into it any more.
+        self.arena = arena
+        closeForgotten()
+        meter.count(.plansAdopted)
+        meter.set(.planEpoch, Int(truncatingIfNeeded: next.epoch))
+        link.obeyedEpoch.store(next.epoch, ordering: .releasing)
+    }
+
+    /// Clears what the old plan said; counters and pools stay.
+    private func forgetPlan() {
+        for slot in 0..<UInt32(models.count) {
+            let model = models[slot]
+            model.pointee.isPlanned = false
+            model.pointee.stable = noSlot
+            model.pointee.versions = nil
+            model.pointee.versionCount = 0
+            model.pointee.shadowVersion = noSlot
+        }
+        for slot in 0..<UInt32(versions.count) {
+            let version = versions[slot]
+            version.pointee.isPlanned = false
+            version.pointee.endpoints = nil
+            version.pointee.endpointCount = 0
+            version.pointee.rewrite = RewriteTable()
+            version.pointee.versionLine = UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+        for slot in 0..<UInt32(endpoints.count) { endpoints[slot].pointee.isPlanned = false }
+    }
+
+    private func compile(_ model: ModelPlan, _ arena: inout PlanArena) {
+        models.grow(to: model.slot + 1, filling: ModelState())
+        let state = models[UInt32(model.slot)]
+        var slots: [UInt32] = []
+        for version in model.versions {
+            compile(version, of: model, &arena)
+            slots.append(UInt32(version.slot))
+        }
+        state.pointee.isPlanned = true
+        state.pointee.versions = arena.values(slots)
+        state.pointee.versionCount = slots.count
+        state.pointee.stable = slots[model.stable]
+        state.pointee.timeouts = model.timeouts
+        state.pointee.retries = model.retries
+        state.pointee.shields = model.shield
+        state.pointee.sendsVersion = model.sendsVersion
+        state.pointee.sendsID = model.sendsID
+        if let shadow = model.shadow, !model.versions[shadow.version].isQuarantined {
+            state.pointee.shadowVersion = slots[shadow.version]
+            state.pointee.shadowPPM = shadow.ppm
+            state.pointee.shadowBodyMax = shadow.bodyBytesMax
+            state.pointee.shadowInFlightMax = share(shadow.inFlightMax)
+            state.pointee.shadowAge = shadow.ageMax
+        }
+    }
+
+    private func compile(_ version: VersionPlan, of model: ModelPlan, _ arena: inout PlanArena) {
+        versions.grow(to: version.slot + 1, filling: VersionState())
+        let state = versions[UInt32(version.slot)]
+        state.pointee.isPlanned = true
+        state.pointee.model = UInt32(model.slot)
+        state.pointee.weightPPM = version.weightPPM
+        state.pointee.inFlightMax = share(version.inFlightMax)
+        state.pointee.waitingMax = share(version.queueMax)
+        state.pointee.queueTimeout = version.queueTimeout
+        state.pointee.slowStart = version.slowStart
+        state.pointee.ejection = version.ejection
+        state.pointee.rewrite = compile(version.rewrite, &arena)
+        state.pointee.versionLine = arena.bytes("x-weir-version: \(version.name)\r\n")
+        state.pointee.nameHash = ExchangeID.versionHash(model: model.name, version: version.name)
+        var slots: [UInt32] = []
+        for endpoint in version.endpoints {
+            compile(endpoint, of: version)
+            slots.append(UInt32(endpoint.slot))
+        }
+        state.pointee.endpoints = arena.values(slots)
+        state.pointee.endpointCount = slots.count
+    }
+
+    private func compile(_ endpoint: EndpointPlan, of version: VersionPlan) {
+        endpoints.grow(to: endpoint.slot + 1, filling: EndpointState())
+        let state = endpoints[UInt32(endpoint.slot)]
+        state.pointee.isPlanned = true
+        state.pointee.version = UInt32(version.slot)
+        state.pointee.address = RawAddress(endpoint.address)
+        if case .unix = endpoint.address { state.pointee.isUnix = true } else { state.pointee.isUnix = false }
+    }
+
+    private func compile(_ rewrite: RewritePlan, _ arena: inout PlanArena) -> RewriteTable {
+        var table = RewriteTable()
+        if let prefix = rewrite.pathPrefix {
+            table.pathFrom = arena.bytes(prefix.from)
+            table.pathTo = arena.bytes(prefix.to)
+        }
+        if let host = rewrite.host { table.host = arena.bytes(host) }
+        table.added = arena.bytes(rewrite.addHeaders.map { "\($0.name): \($0.value)\r\n" }.joined())
+        // An added header replaces what the client sent under its name.
+        let names = rewrite.removeHeaders + rewrite.addHeaders.map(\.name)
+        var removed: [UnsafeRawBufferPointer] = []
+        for name in names { removed.append(arena.bytes(name)) }
+        table.removed = arena.values(removed)
+        table.removedCount = removed.count
+        return table
+    }
+
+    /// This core's part of a bound over all cores, at least one.
+    private func share(_ bound: Int) -> Int32 {
+        Int32(clamping: max(1, (bound + seat.count - 1) / seat.count))
+    }
+
+    /// Closes idle connections to endpoints that the plan no longer names.
+    private func closeForgotten() {
+        for slot in 0..<UInt32(endpoints.count) where !endpoints[slot].pointee.isPlanned {
+            while endpoints[slot].pointee.pool.newest != noSlot {
+                closeIdle(endpoints[slot].pointee.pool.newest)
+            }
+            while endpoints[slot].pointee.shadowPool.newest != noSlot {
+                closeIdle(endpoints[slot].pointee.shadowPool.newest)
+            }
+        }
+    }
+
+    /// Takes what already waits at the listeners, closes them, and lets connections end as they fall idle.
+    private func startDraining() {
+        guard !isDraining else { return }
+        for index in 0..<listeners.count { acceptAll(index) }
+        isDraining = true
+        listeners.close()
+        meter.set(.draining, 1)
+        var slot = downstreams.nextLive(from: 0)
+        while let current = slot {
+            slot = downstreams.nextLive(from: current + 1)
+            if downstreams.pointer(current).pointee.phase == .idle,
+                downstreams.pointer(current).pointee.output.isEmpty
+            {
+                closeDownstream(current)
+            }
+        }
+        if downstreams.count == 0 { link.isDrained.store(true, ordering: .releasing) }
+    }
+
+    /// Leaves everything behind; descriptors close with their slots.
+    func close() {
+        listeners.close()
+    }
+}

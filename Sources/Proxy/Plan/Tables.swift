@@ -1,0 +1,119 @@
+// What a core keeps per slot: models, versions and endpoints with their counters, pools and the settings of
+// the obeyed plan, compiled to bytes and numbers. Slots outlive plans, so exchanges in progress keep their
+// footing while weights and rules change; what the plan no longer names keeps its counters and loses its rest.
+// Invariant: all pointers into a plan's arena are replaced in the same step that replaces the arena.
+
+import Metrics
+import Platform
+
+/// Bytes that live as long as the plan they were compiled from.
+struct PlanArena: ~Copyable {
+    private var pieces: [UnsafeMutableRawBufferPointer] = []
+
+    deinit {
+        for piece in pieces { piece.deallocate() }
+    }
+
+    /// A copy of the text's UTF-8 in the arena.
+    mutating func bytes(_ text: String) -> UnsafeRawBufferPointer {
+        let utf8 = Array(text.utf8)
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, utf8.count), alignment: 1)
+        piece.copyBytes(from: utf8)
+        pieces.append(piece)
+        return UnsafeRawBufferPointer(rebasing: piece[..<utf8.count])
+    }
+
+    /// A copy of the values in the arena; nil when there are none.
+    mutating func values<T: BitwiseCopyable>(_ values: [T]) -> UnsafeMutablePointer<T>? {
+        guard !values.isEmpty else { return nil }
+        let piece = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: values.count * MemoryLayout<T>.stride, alignment: MemoryLayout<T>.alignment)
+        pieces.append(piece)
+        let typed = piece.bindMemory(to: T.self)
+        _ = typed.initialize(from: values)
+        return typed.baseAddress
+    }
+}
+
+/// What a request's head loses and gains on its way to a version.
+struct RewriteTable {
+    var pathFrom = UnsafeRawBufferPointer(start: nil, count: 0)
+    var pathTo = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Replaces Host where not empty.
+    var host = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Whole field lines.
+    var added = UnsafeRawBufferPointer(start: nil, count: 0)
+    var removed: UnsafeMutablePointer<UnsafeRawBufferPointer>?
+    var removedCount = 0
+}
+
+/// A model on one core.
+struct ModelState {
+    var isPlanned = false
+    var stable: UInt32 = noSlot
+    var versions: UnsafeMutablePointer<UInt32>?
+    var versionCount = 0
+    var timeouts = Timeouts()
+    var retries = RetryPlan()
+    var shields = true
+    var sendsVersion = false
+    var sendsID = false
+    var shadowVersion: UInt32 = noSlot
+    var shadowPPM: UInt32 = 0
+    var shadowBodyMax = 0
+    var shadowInFlightMax: Int32 = 0
+    var shadowAge = Interval.zero
+    var shadowInFlight: Int32 = 0
+    /// Retry budget in millionths of a retry.
+    var retryTokens: Int64 = ModelState.retryTokensMax
+    var refilledAt: Instant = .never
+
+    /// A hundred retries may come at once before the share of requests binds.
+    static let retryTokensMax: Int64 = 100_000_000
+}
+
+/// A version on one core.
+struct VersionState {
+    var isPlanned = false
+    var model: UInt32 = noSlot
+    var weightPPM: UInt32 = 0
+    var endpoints: UnsafeMutablePointer<UInt32>?
+    var endpointCount = 0
+    var inFlight: Int32 = 0
+    var inFlightMax: Int32 = 0
+    var waitingHead: UInt32 = noSlot
+    var waitingTail: UInt32 = noSlot
+    var waiting: Int32 = 0
+    var waitingMax: Int32 = 0
+    var queueTimeout = Interval.zero
+    var slowStart = Interval.zero
+    var ejection = EjectionPlan()
+    var rewrite = RewriteTable()
+    /// `x-weir-version: NAME` as a field line.
+    var versionLine = UnsafeRawBufferPointer(start: nil, count: 0)
+    var nameHash: UInt32 = 0
+}
+
+/// An endpoint on one core: its pools and what real requests said of it.
+struct EndpointState {
+    var isPlanned = false
+    var isUnix = false
+    var version: UInt32 = noSlot
+    var address: RawAddress?
+    var inFlight: Int32 = 0
+    var failuresInRow: Int32 = 0
+    var ejections: Int32 = 0
+    var ejectedUntil = Instant(nanos: 0)
+    /// When it last became usable again; slow start counts from here.
+    var returnedAt = Instant(nanos: 0)
+    var wasHealthy = true
+    var pool = ConnectionPool()
+    var shadowPool = ConnectionPool()
+}
+
+/// The idle connections of an endpoint, newest first.
+struct ConnectionPool {
+    var newest: UInt32 = noSlot
+    var oldest: UInt32 = noSlot
+    var count: Int32 = 0
+}
