@@ -1,0 +1,73 @@
+// Accept: connections from the listeners into downstream slots. Each core has its own listening sockets
+// (SO_REUSEPORT), so the kernel spreads connections and no core ever wakes for another's.
+// Bound: `acceptsPerTurnMax` per listener and turn; without a slot or a descriptor accepting pauses, and the
+// kernel's backlog holds the rest.
+
+import Metrics
+import Platform
+
+extension Core {
+    /// Takes what waits at one listener.
+    func acceptAll(_ index: Int) {
+        guard index < listeners.count else { return }
+        for _ in 0..<Limits.acceptsPerTurnMax {
+            guard downstreams.count < downstreams.capacity else {
+                pauseAccepting()
+                return
+            }
+            switch listeners.accept(index) {
+            case .connection(let descriptor, let peer):
+                admit(descriptor, peer)
+            case .wouldBlock:
+                return
+            case .failed(let errno):
+                // EMFILE, ENFILE, ENOBUFS, ENOMEM: wait for one to close. Others concern one connection.
+                if errno.isOutOfDescriptors {
+                    pauseAccepting()
+                    return
+                }
+            }
+        }
+        resume(Token(kind: TokenKind.listener, generation: 0, slot: UInt32(index)))
+    }
+
+    private func admit(_ descriptor: consuming Descriptor, _ peer: IPAddress) {
+        descriptor.setNoDelay()
+        guard let slot = downstreams.insert(Downstream(descriptor: descriptor, peer: peer)) else { return }
+        let d = downstreams.pointer(slot)
+        let token = downstreamToken(slot)
+        let failure = poller.add(
+            d.pointee.descriptor, token: token, interest: [.readable, .writable, .peerClosed])
+        guard failure == nil else {
+            downstreams.remove(slot)
+            return
+        }
+        meter.count(.accepted)
+        meter.set(.downstreams, downstreams.count)
+        d.pointee.headSince = now
+        armDownstream(slot, now + limits.headerDeadline)
+        readDownstream(slot)
+    }
+
+    private func pauseAccepting() {
+        isAcceptPaused = true
+        meter.count(.acceptsPaused)
+        timers.schedule(acceptTimer, at: now + .millis(100))
+    }
+
+    /// After a pause: looks at every listener again, because an edge may have been missed.
+    func resumeAccepting() {
+        guard isAcceptPaused, downstreams.count < downstreams.capacity else { return }
+        isAcceptPaused = false
+        timers.cancel(acceptTimer)
+        for index in 0..<listeners.count { acceptAll(index) }
+    }
+
+    func downstreamToken(_ slot: UInt32) -> Token {
+        Token(kind: TokenKind.downstream, generation: downstreams.generation(slot), slot: slot)
+    }
+
+    func upstreamToken(_ slot: UInt32) -> Token {
+        Token(kind: TokenKind.upstream, generation: upstreams.generation(slot), slot: slot)
+    }
+}

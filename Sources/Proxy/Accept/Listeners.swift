@@ -1,0 +1,39 @@
+// The listening sockets of one core: a fixed row of descriptors that closes as one when the core drains.
+
+import Platform
+
+/// The listening sockets of one core.
+struct Listeners: ~Copyable {
+    private let row: UnsafeMutablePointer<Descriptor>
+    private let capacity: Int
+    /// 0 once closed.
+    private(set) var count: Int
+
+    init(adopting raws: [Int32]) {
+        capacity = raws.count
+        row = .allocate(capacity: max(1, capacity))
+        for (index, raw) in raws.enumerated() { (row + index).initialize(to: Descriptor(adopting: raw)) }
+        count = capacity
+    }
+
+    deinit {
+        row.deinitialize(count: count)
+        row.deallocate()
+    }
+
+    func accept(_ index: Int) -> Accepted {
+        precondition(index < count)
+        return Socket.accept(row[index])
+    }
+
+    func watch(_ index: Int, _ poller: borrowing Poller, _ token: Token) -> Errno? {
+        precondition(index < count)
+        return poller.add(row[index], token: token, interest: .readable)
+    }
+
+    /// Closes all; connections that wait in their backlogs are reset by the kernel, so accept them first.
+    mutating func close() {
+        row.deinitialize(count: count)
+        count = 0
+    }
+}

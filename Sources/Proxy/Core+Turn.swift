@@ -1,0 +1,203 @@
+// Time limits. Every connection, waiting exchange and shadow copy has one deadline in the wheel; what a late
+// one means is read from its state, so moving on costs a store and nothing is cancelled on the way.
+
+import Metrics
+import Platform
+
+extension Core {
+    // Timer ids: downstreams, upstreams, exchanges, shadows, and one for accepting.
+    var upstreamTimers: UInt32 { UInt32(limits.downstreamsMax) }
+    var exchangeTimers: UInt32 { upstreamTimers + UInt32(limits.upstreamsMax) }
+    var shadowTimers: UInt32 { exchangeTimers + UInt32(limits.exchangesMax) }
+    var acceptTimer: UInt32 { shadowTimers + UInt32(limits.shadowsMax) }
+
+    /// A timer came up.
+    func expire(_ id: UInt32) {
+        if id < upstreamTimers {
+            expireDownstream(id)
+        } else if id < exchangeTimers {
+            expireUpstream(id - upstreamTimers)
+        } else if id < shadowTimers {
+            waitedTooLong(id - exchangeTimers)
+        } else if id < acceptTimer {
+            dropShadow(id - shadowTimers, .aged)
+        } else {
+            resumeAccepting()
+        }
+    }
+
+    private func expireDownstream(_ slot: UInt32) {
+        let d = downstreams.pointer(slot)
+        let deadline = d.pointee.deadline
+        guard deadline <= now else {
+            if deadline != .never { timers.schedule(slot, at: deadline) }
+            return
+        }
+        meter.countTimeout(limit(of: d.pointee.phase))
+        d.pointee.deadline = .never
+        switch d.pointee.phase {
+        case .idle where !d.pointee.output.isEmpty, .lingering:
+            d.pointee.descriptor.resetOnClose()
+            closeDownstream(slot)
+        case .idle:
+            closeDownstream(slot)
+        case .head:
+            refuse(slot, status: 408, reason: "header_timeout")
+        case .exchange:
+            expireExchange(slot)
+        }
+    }
+
+    private func limit(of phase: DownstreamPhase) -> TimeLimit {
+        switch phase {
+        case .idle: .keepAlive
+        case .head: .header
+        case .exchange: .body
+        case .lingering: .drain
+        }
+    }
+
+    /// A client that does not read its response, or sends its body too slowly.
+    private func expireExchange(_ slot: UInt32) {
+        let d = downstreams.pointer(slot)
+        let x = d.pointee.exchange
+        let exchange = exchanges.pointer(x)
+        if !d.pointee.output.isEmpty {
+            d.pointee.descriptor.resetOnClose()
+            cancel(x, .clientCancel)
+            return
+        }
+        switch exchange.pointee.stage {
+        case .tunnel:
+            tunnelIdle(x)
+        case .queued, .forwarding, .responding, .flushing:
+            guard !exchange.pointee.request.isComplete else { return }
+            let came = exchange.pointee.bytesIn - exchange.pointee.windowBytes
+            let least = limits.bodyBytesPerSecondMin * limits.bodyRateWindow.millis / 1_000
+            if came >= least || d.pointee.wasPaused || exchange.pointee.stage == .queued {
+                openRateWindow(slot, x)
+                return
+            }
+            if exchange.pointee.stage == .responding {
+                cancel(x, .timeoutClient)
+            } else {
+                releaseUpstream(x, isReusable: false)
+                replyLocally(x, status: 408, reason: "body_too_slow", outcome: .timeoutClient)
+            }
+        }
+    }
+
+    private func expireUpstream(_ slot: UInt32) {
+        let u = upstreams.pointer(slot)
+        let deadline = u.pointee.deadline
+        guard deadline <= now else {
+            if deadline != .never { timers.schedule(upstreamTimers + slot, at: deadline) }
+            return
+        }
+        u.pointee.deadline = .never
+        switch u.pointee.phase {
+        case .idle:
+            meter.countTimeout(.poolIdle)
+            closeIdle(slot)
+        case .connecting:
+            meter.countTimeout(.connect)
+            upstreamFailed(slot, .timeoutConnect)
+        case .busy:
+            guard u.pointee.exchange != noSlot else { return }
+            let exchange = exchanges.pointer(u.pointee.exchange)
+            switch exchange.pointee.stage {
+            case .forwarding:
+                if !u.pointee.output.isEmpty {
+                    meter.countTimeout(.idle)
+                    upstreamFailed(slot, .timeoutIdle)
+                    return
+                }
+                // Until the request is whole the client is waited for, under its own time limit.
+                guard exchange.pointee.request.isComplete else { return }
+                meter.countTimeout(.firstByte)
+                upstreamFailed(slot, .timeoutFirstByte)
+            case .responding:
+                // Silence that our own backpressure caused is not the upstream's.
+                if !downstreams.pointer(exchange.pointee.downstream).pointee.output.isEmpty {
+                    armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
+                    return
+                }
+                meter.countTimeout(.idle)
+                upstreamFailed(slot, .timeoutIdle)
+            case .queued, .flushing, .tunnel:
+                return
+            }
+        }
+    }
+
+    /// Sets when the upstream connection is judged next.
+    func armUpstream(_ slot: UInt32, _ deadline: Instant) {
+        upstreams.pointer(slot).pointee.deadline = deadline
+        timers.schedule(upstreamTimers + slot, at: deadline)
+    }
+
+    /// Puts a token into the line that is worked off at the end of the turn's events, once.
+    func resume(_ token: Token) {
+        switch token.kind {
+        case TokenKind.downstream:
+            let d = downstreams.pointer(token.slot)
+            guard !d.pointee.isResumed else { return }
+            d.pointee.isResumed = true
+        case TokenKind.upstream:
+            let u = upstreams.pointer(token.slot)
+            guard !u.pointee.isResumed else { return }
+            u.pointee.isResumed = true
+        default:
+            break
+        }
+        resumed.append(token)
+    }
+
+    func resumeUpstreamLater(_ slot: UInt32) {
+        if upstreams.pointer(slot).pointee.isReadable { resume(upstreamToken(slot)) }
+    }
+
+    /// Puts a connection aside until buffers are free again.
+    func starve(_ token: Token) {
+        switch token.kind {
+        case TokenKind.downstream:
+            let d = downstreams.pointer(token.slot)
+            guard !d.pointee.isResumed else { return }
+            d.pointee.isResumed = true
+        default:
+            let u = upstreams.pointer(token.slot)
+            guard !u.pointee.isResumed else { return }
+            u.pointee.isResumed = true
+        }
+        meter.count(.buffersExhausted)
+        starved.append(token)
+    }
+
+    /// Works off what stood in line when it was called; what joins meanwhile waits for the next turn.
+    func resumeAll() {
+        if !starved.isEmpty, readSize() > 0 {
+            for _ in 0..<starved.count {
+                if let token = starved.popFirst() { resumed.append(token) }
+            }
+        }
+        for _ in 0..<resumed.count {
+            guard let token = resumed.popFirst() else { return }
+            now = Clock.now()
+            switch token.kind {
+            case TokenKind.downstream:
+                guard downstreams.isLive(token.slot, generation: token.generation) else { continue }
+                downstreams.pointer(token.slot).pointee.isResumed = false
+                resumeDownstream(token.slot)
+            case TokenKind.upstream:
+                guard upstreams.isLive(token.slot, generation: token.generation) else { continue }
+                upstreams.pointer(token.slot).pointee.isResumed = false
+                readUpstream(token.slot)
+            case TokenKind.exchange:
+                guard exchanges.isLive(token.slot, generation: token.generation) else { continue }
+                redispatch(token.slot)
+            default:
+                acceptAll(Int(token.slot))
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+// One core: a thread with its own event loop, connections, pools, buffers and counters. Nothing here is
+// shared with another core; control is met through the link and the board only.
+//
+// Table of contents, in the order in which a request lives:
+//   Accept/      take connections from the listeners
+//   Downstream/  read heads, refuse what is wrong, keep the client's side of the connection
+//   Assign/      which model, which version, and why
+//   Upstream/    which endpoint, which connection; pools, ejection, waiting lines
+//   Exchange/    relay the request and the response; retry and shield; tunnels
+//   Shadow/      the copy that nobody waits for
+//   Finish/      settle the outcome: evidence, histograms, access log
+//   Plan/        what control publishes, and the tables a core makes of it
+//
+// A turn: wait → each event → what the events resumed → expired timers. Handlers that end while the read
+// buffer is in use never start another read: they put the connection into the `resumed` line instead.
+
+import Metrics
+import Platform
+import Synchronization
+import Wire
+
+/// The kinds of poller tokens.
+enum TokenKind {
+    static let listener: UInt8 = 1
+    static let downstream: UInt8 = 2
+    static let upstream: UInt8 = 3
+    static let wakeup: UInt8 = 4
+    /// Only in the line of what is resumed: an exchange to be sent (again).
+    static let exchange: UInt8 = 5
+}
+
+/// One thread's data plane. Confined to the thread that runs it.
+final class Core {
+    let seat: CoreSeat
+    let link: CoreLink
+    let limits: Limits
+    let meter: CoreMeter
+    var poller: Poller
+    var timers: TimerWheel
+    var pool: BufferPool
+    var downstreams: Slab<Downstream>
+    var upstreams: Slab<Upstream>
+    var exchanges: Slab<Exchange>
+    var shadows: Slab<ShadowCopy>
+    var listeners: Listeners
+
+    var requestParser: HeadParser
+    var responseParser: HeadParser
+    /// What one read brought; valid until the next read.
+    let inbox: UnsafeMutableRawBufferPointer
+    /// What one write takes; valid until the next message is composed.
+    let outbox: UnsafeMutableRawBufferPointer
+    /// The prepared head of a shadow copy, from `startShadow` to the first `tee`.
+    let shadowbox: UnsafeMutableRawBufferPointer
+
+    var models: StateTable<ModelState>
+    var versions: StateTable<VersionState>
+    var endpoints: StateTable<EndpointState>
+    var assign: AssignTable
+    var arena = PlanArena()
+    /// Model slots by index in the plan.
+    var modelSlots: UnsafeMutablePointer<UInt32>?
+    var plan: Plan
+
+    /// Connections to be resumed at the end of the turn's events, by token; first in, first out.
+    var resumed: ResumeLine
+    /// Connections that wait for buffers, by token.
+    var starved: ResumeLine
+    var random: Random64
+    var now: Instant
+    var isDraining = false
+    var isStopped = false
+    /// Accepting stopped for want of a descriptor or a slot.
+    var isAcceptPaused = false
+
+    /// The thread's body: takes the seat, obeys the first plan, turns until stopped.
+    static func run(_ seat: CoreSeat) {
+        let core: Core
+        do {
+            core = try Core(seat)
+        } catch {
+            preconditionFailure("core \(seat.index) cannot start: \(error)")
+        }
+        while !core.isStopped { core.turn() }
+        core.close()
+    }
+
+    init(_ seat: CoreSeat) throws(SystemFailure) {
+        self.seat = seat
+        link = seat.link
+        limits = seat.limits
+        meter = seat.link.coreMeter
+        now = Clock.now()
+        poller = try Poller(eventsMax: Limits.eventsMax)
+        let connections = seat.limits.downstreamsMax + seat.limits.upstreamsMax
+        let timed = connections + seat.limits.exchangesMax + seat.limits.shadowsMax + 1
+        timers = TimerWheel(capacity: timed, start: now)
+        pool = BufferPool(blocks: seat.limits.blocksMax, blockBytes: Limits.blockBytes)
+        downstreams = Slab(capacity: seat.limits.downstreamsMax)
+        upstreams = Slab(capacity: seat.limits.upstreamsMax)
+        exchanges = Slab(capacity: seat.limits.exchangesMax)
+        shadows = Slab(capacity: seat.limits.shadowsMax)
+        resumed = ResumeLine(capacity: 2 * (connections + seat.limits.exchangesMax))
+        starved = ResumeLine(capacity: 2 * connections)
+        let headLimits = HeadLimits(
+            lineBytesMax: seat.limits.lineBytesMax, headBytesMax: seat.limits.headBytesMax,
+            fieldsMax: seat.limits.fieldsMax)
+        requestParser = HeadParser(limits: headLimits)
+        responseParser = HeadParser(limits: headLimits)
+        let readMax = max(Limits.readBytes, seat.limits.replayBytesMax)
+        inbox = Self.scratch(seat.limits.headBytesMax + Limits.readBytes + readMax)
+        // A head, and a read of the smallest chunks (each byte of data grows by less than its old framing).
+        outbox = Self.scratch(3 * seat.limits.headBytesMax + 2 * readMax)
+        shadowbox = Self.scratch(3 * seat.limits.headBytesMax + Self.copyMax)
+        models = StateTable(capacity: Limits.modelsMax)
+        versions = StateTable(capacity: Limits.versionsMax)
+        endpoints = StateTable(capacity: Limits.endpointsMax)
+        plan = Plan(epoch: 0, models: [], trusted: [], accessLogPPM: 0)
+        assign = AssignTable(models: [], trusted: [])
+        random = Random64(seed: Entropy.word())
+        listeners = Listeners(adopting: seat.listeners)
+        try register()
+    }
+
+    private static func scratch(_ bytes: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: Pages.allocate(bytes: bytes), count: bytes)
+    }
+
+    private func register() throws(SystemFailure) {
+        let wakeup = Token(kind: TokenKind.wakeup, generation: 0, slot: 0)
+        if let errno = poller.add(link.commands.wakeup.descriptor, token: wakeup, interest: .readable) {
+            throw SystemFailure(operation: "watch a core's mailbox", errno: errno)
+        }
+        for index in 0..<listeners.count {
+            let token = Token(kind: TokenKind.listener, generation: 0, slot: UInt32(index))
+            if let errno = listeners.watch(index, poller, token) {
+                throw SystemFailure(operation: "watch a listener", errno: errno)
+            }
+        }
+    }
+
+    /// Wait, handle what came, resume what became possible, expire what is due.
+    func turn() {
+        let timeout = resumed.isEmpty ? timers.timeoutMillis(now: now) : 0
+        let count = poller.wait(timeoutMillis: timeout)
+        now = Clock.now()
+        for i in 0..<count {
+            let event = poller[i]
+            dispatch(event.token, event.readiness)
+        }
+        resumeAll()
+        timers.advance(to: now)
+        while let id = timers.popExpired() { expire(id) }
+    }
+
+    private func dispatch(_ token: Token, _ readiness: Readiness) {
+        switch token.kind {
+        case TokenKind.upstream:
+            guard upstreams.isLive(token.slot, generation: token.generation) else { return }
+            upstreamReady(token.slot, readiness)
+        case TokenKind.downstream:
+            guard downstreams.isLive(token.slot, generation: token.generation) else { return }
+            downstreamReady(token.slot, readiness)
+        case TokenKind.listener:
+            acceptAll(Int(token.slot))
+        default:
+            takeCommands()
+        }
+    }
+}

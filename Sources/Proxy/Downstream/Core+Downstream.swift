@@ -1,0 +1,265 @@
+// The client's side of a connection: events, reading, flushing, ending. Reads stop where the next piece has
+// no room (backpressure) and start again when the other side has drained; an edge seen meanwhile is kept in
+// `isReadable`. Source: RFC 9112 sections 2, 6.3, 9.
+
+import Metrics
+import Platform
+import Wire
+
+extension Core {
+    /// An event of the poller for a client's connection.
+    func downstreamReady(_ slot: UInt32, _ readiness: Readiness) {
+        now = Clock.now()
+        if readiness.contains(.error) || readiness.contains(.hangUp) {
+            downstreamLost(slot)
+            return
+        }
+        let d = downstreams.pointer(slot)
+        if readiness.contains(.peerClosed) {
+            d.pointee.isPeerDone = true
+            d.pointee.isReadable = true
+        }
+        if readiness.contains(.readable) { d.pointee.isReadable = true }
+        if readiness.contains(.writable), !d.pointee.output.isEmpty {
+            guard flushDownstream(slot) else { return }
+        }
+        if d.pointee.isReadable { readDownstream(slot) }
+    }
+
+    /// Continues a connection whose obstacle is gone: first what is held, then the socket.
+    func resumeDownstream(_ slot: UInt32) {
+        let d = downstreams.pointer(slot)
+        let held = d.pointee.input.count
+        if held > 0, d.pointee.phase == .idle {
+            _ = d.pointee.input.copyOut(to: inbox, pool)
+            d.pointee.input.clear(&pool)
+            let generation = downstreams.generation(slot)
+            takeHead(slot, held: 0, count: held)
+            guard downstreams.isLive(slot, generation: generation) else { return }
+        }
+        readDownstream(slot)
+    }
+
+    /// Reads until the socket is empty or the bytes have nowhere to go.
+    func readDownstream(_ slot: UInt32) {
+        let generation = downstreams.generation(slot)
+        while downstreams.isLive(slot, generation: generation) {
+            let d = downstreams.pointer(slot)
+            guard d.pointee.isReadable, takesInput(d) else { return }
+            let size = readSize()
+            guard size > 0 else {
+                starve(downstreamToken(slot))
+                return
+            }
+            let held = d.pointee.input.count
+            let room = UnsafeMutableRawBufferPointer(rebasing: inbox[held..<held + size])
+            switch d.pointee.descriptor.receive(into: room) {
+            case .moved(let count):
+                d.pointee.isReadable = count == size || d.pointee.isPeerDone
+                downstreamRead(slot, held: held, count: held + count)
+            case .wouldBlock:
+                d.pointee.isReadable = false
+                return
+            case .closed:
+                downstreamEnded(slot)
+                return
+            case .failed:
+                downstreamLost(slot)
+                return
+            }
+        }
+    }
+
+    private func downstreamRead(_ slot: UInt32, held: Int, count: Int) {
+        let d = downstreams.pointer(slot)
+        switch d.pointee.phase {
+        case .idle, .head:
+            takeHead(slot, held: held, count: count)
+        case .exchange:
+            if held > 0 {
+                // Part of a trailer section, which is parsed whole.
+                _ = d.pointee.input.copyOut(to: inbox, pool)
+                d.pointee.input.clear(&pool)
+            }
+            let bytes = UnsafeRawBufferPointer(rebasing: inbox[..<count])
+            let x = d.pointee.exchange
+            if exchanges.pointer(x).pointee.stage == .tunnel {
+                relayToUpstream(x, bytes)
+            } else {
+                relayRequest(x, head: 0, bytes)
+            }
+        case .lingering:
+            d.pointee.input.clear(&pool)
+        }
+    }
+
+    /// Whether what the client sends now has somewhere to go.
+    private func takesInput(_ d: UnsafeMutablePointer<Downstream>) -> Bool {
+        switch d.pointee.phase {
+        case .idle, .head:
+            // Replies to pipelined requests leave one by one; the next request waits for the last reply.
+            return d.pointee.output.isEmpty && !d.pointee.closesAfterFlush
+        case .lingering:
+            return true
+        case .exchange:
+            let x = exchanges.pointer(d.pointee.exchange)
+            guard x.pointee.upstream != noSlot else { return false }
+            switch x.pointee.stage {
+            case .queued, .flushing:
+                return false
+            case .forwarding, .responding:
+                guard !x.pointee.request.isComplete else { return false }
+            case .tunnel:
+                break
+            }
+            let isClear = upstreams.pointer(x.pointee.upstream).pointee.output.isEmpty
+            if !isClear { d.pointee.wasPaused = true }
+            return isClear
+        }
+    }
+
+    /// How much may be read at once: less when buffers run low, nothing when what is read could not be held.
+    func readSize() -> Int {
+        let free = pool.free
+        if free > limits.blocksMax / 4 { return Limits.readBytes }
+        if free > limits.blocksMax / 16 { return Limits.blockBytes }
+        return 0
+    }
+
+    /// The client closed its side.
+    private func downstreamEnded(_ slot: UInt32) {
+        let d = downstreams.pointer(slot)
+        d.pointee.isReadable = false
+        d.pointee.isPeerDone = true
+        switch d.pointee.phase {
+        case .idle, .lingering:
+            closeDownstream(slot)
+        case .head:
+            refuse(slot, status: 400, reason: "incomplete_head")
+        case .exchange:
+            let x = d.pointee.exchange
+            let exchange = exchanges.pointer(x)
+            if exchange.pointee.stage == .tunnel {
+                tunnelEnded(x, fromClient: true)
+            } else if !exchange.pointee.request.isComplete {
+                // The body will never be complete: the upstream must not take it for a whole one.
+                cancel(x, .clientCancel)
+            }
+        // A half-close after a whole request is no cancel: the reply is due.
+        }
+    }
+
+    /// The connection is gone in both directions.
+    func downstreamLost(_ slot: UInt32) {
+        let d = downstreams.pointer(slot)
+        if d.pointee.phase == .exchange {
+            cancel(d.pointee.exchange, .clientCancel)
+        } else {
+            closeDownstream(slot)
+        }
+    }
+
+    /// Sends bytes to the client, keeping what it does not take. False: the client is gone, and the caller
+    /// cancels. The caller holds no other connection's bytes in `outbox` afterwards.
+    func sendDownstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer, more: Bool = false) -> Bool {
+        let d = downstreams.pointer(slot)
+        guard d.pointee.output.isEmpty else { return d.pointee.output.append(bytes, &pool) }
+        switch d.pointee.descriptor.send(bytes, more: more) {
+        case .moved(let count):
+            if count == bytes.count { return true }
+            armDownstream(slot, now + stallLimit(slot))
+            return d.pointee.output.append(UnsafeRawBufferPointer(rebasing: bytes[count...]), &pool)
+        case .wouldBlock:
+            armDownstream(slot, now + stallLimit(slot))
+            return d.pointee.output.append(bytes, &pool)
+        case .closed, .failed:
+            return false
+        }
+    }
+
+    private func stallLimit(_ slot: UInt32) -> Interval {
+        let d = downstreams.pointer(slot)
+        guard d.pointee.phase == .exchange else { return limits.lingerDeadline }
+        return models[exchanges.pointer(d.pointee.exchange).pointee.model].pointee.timeouts.idle
+    }
+
+    /// Sends what is held. False when the connection ended over it.
+    private func flushDownstream(_ slot: UInt32) -> Bool {
+        let d = downstreams.pointer(slot)
+        while !d.pointee.output.isEmpty {
+            let piece = d.pointee.output.front(pool)
+            switch d.pointee.descriptor.send(piece) {
+            case .moved(let count):
+                d.pointee.output.consume(count, &pool)
+                armDownstream(slot, now + stallLimit(slot))
+                if count < piece.count { return true }
+            case .wouldBlock:
+                return true
+            case .closed, .failed:
+                downstreamLost(slot)
+                return false
+            }
+        }
+        return downstreamFlushed(slot)
+    }
+
+    /// The client has taken everything: the exchange ends, the upstream may be read again, or we close.
+    private func downstreamFlushed(_ slot: UInt32) -> Bool {
+        let d = downstreams.pointer(slot)
+        d.pointee.deadline = .never
+        if d.pointee.phase == .exchange {
+            let x = d.pointee.exchange
+            let exchange = exchanges.pointer(x)
+            if exchange.pointee.stage == .flushing {
+                let generation = downstreams.generation(slot)
+                finish(x)
+                return downstreams.isLive(slot, generation: generation)
+            }
+            if exchange.pointee.stage == .tunnel, exchange.pointee.isServerDone {
+                let generation = downstreams.generation(slot)
+                passTunnelEnd(x)
+                return downstreams.isLive(slot, generation: generation)
+            }
+            if exchange.pointee.upstream != noSlot { resumeUpstreamLater(exchange.pointee.upstream) }
+            return true
+        }
+        if d.pointee.closesAfterFlush {
+            shutDownstream(slot)
+            return false
+        }
+        return true
+    }
+
+    /// Ends the connection after its last reply: at once, or by lingering where input is unread.
+    func shutDownstream(_ slot: UInt32) {
+        let d = downstreams.pointer(slot)
+        guard d.pointee.lingers else {
+            closeDownstream(slot)
+            return
+        }
+        d.pointee.descriptor.shutdownWrite()
+        d.pointee.phase = .lingering
+        d.pointee.input.clear(&pool)
+        armDownstream(slot, now + limits.lingerDeadline)
+        resume(downstreamToken(slot))
+    }
+
+    /// Frees the connection and all it holds. Its exchange, if any, was finished before.
+    func closeDownstream(_ slot: UInt32) {
+        let d = downstreams.pointer(slot)
+        precondition(d.pointee.exchange == noSlot, "a connection closes after its exchange")
+        d.pointee.input.clear(&pool)
+        d.pointee.output.clear(&pool)
+        timers.cancel(slot)
+        downstreams.remove(slot)
+        meter.set(.downstreams, downstreams.count)
+        if isAcceptPaused { resumeAccepting() }
+        if isDraining, downstreams.count == 0 { link.isDrained.store(true, ordering: .releasing) }
+    }
+
+    /// Sets when the connection is judged next.
+    func armDownstream(_ slot: UInt32, _ deadline: Instant) {
+        downstreams.pointer(slot).pointee.deadline = deadline
+        timers.schedule(slot, at: deadline)
+    }
+}

@@ -1,0 +1,142 @@
+// From bytes to an exchange: parse the head, refuse what is wrong, find the model, have it assigned, and hand
+// it to Upstream. Everything that is read from the head is read here, while the bytes lie in the inbox.
+
+import Metrics
+import Platform
+import Synchronization
+import Wire
+
+extension Core {
+    /// Parses the head in the inbox.
+    ///
+    /// - Parameters:
+    ///   - held: how many of the bytes lie in `input` (at the inbox's start they are not yet copied).
+    ///   - count: all bytes of the message so far.
+    func takeHead(_ slot: UInt32, held: Int, count: Int) {
+        let d = downstreams.pointer(slot)
+        let fresh = UnsafeRawBufferPointer(rebasing: inbox[held..<count])
+        if held > 0 {
+            // Without a line end in the new bytes nothing can have become complete: the head is not copied
+            // again for every dripped byte.
+            guard count > limits.headBytesMax || contains(fresh, 0x0A) else {
+                keepHead(slot, fresh)
+                return
+            }
+            _ = d.pointee.input.copyOut(to: inbox, pool)
+        }
+        let bytes = UnsafeRawBufferPointer(rebasing: inbox[..<count])
+        switch requestParser.request(bytes.bytes, scanned: Int(d.pointee.scanned)) {
+        case .needMore(let scanned):
+            d.pointee.scanned = UInt32(scanned)
+            keepHead(slot, fresh)
+        case .refused(let refusal):
+            refuse(slot, status: refusal.status, reason: refusal.cause.label)
+        case .complete(let head):
+            d.pointee.input.clear(&pool)
+            d.pointee.scanned = 0
+            begin(slot, head, bytes)
+        }
+    }
+
+    private func keepHead(_ slot: UInt32, _ fresh: UnsafeRawBufferPointer) {
+        let d = downstreams.pointer(slot)
+        if d.pointee.phase == .idle {
+            d.pointee.phase = .head
+            d.pointee.headSince = now
+            armDownstream(slot, now + limits.headerDeadline)
+        }
+        guard d.pointee.input.append(fresh, &pool) else {
+            refuse(slot, status: 503, reason: "buffers_exhausted")
+            return
+        }
+    }
+
+    private func contains(_ bytes: UnsafeRawBufferPointer, _ byte: UInt8) -> Bool {
+        for b in bytes where b == byte { return true }
+        return false
+    }
+
+    /// A whole head: makes the exchange and sends it on.
+    private func begin(_ slot: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
+        let d = downstreams.pointer(slot)
+        let started = d.pointee.phase == .head ? d.pointee.headSince : now
+        d.pointee.phase = .idle
+        d.pointee.deadline = .never
+        guard let index = assign.route(head, bytes: bytes.bytes), let modelSlots else {
+            meter.count(.unrouted)
+            refuse(slot, status: 404, reason: "no_model_matches", isHead: head.method == .head)
+            return
+        }
+        let modelSlot = modelSlots[index]
+        let model = models[modelSlot]
+        let switches = seat.board.words.switches[Int(modelSlot)].load(ordering: .acquiring)
+        let caller = assign.caller(
+            peer: d.pointee.peer, head: head, fields: requestParser, bytes: bytes.bytes)
+        let assignment = assign.assign(
+            index, head: head, fields: requestParser, bytes: bytes.bytes, caller: caller,
+            switches: Switches(word: switches), random: &random)
+        guard assignment.hasVersion, let versionSlots = model.pointee.versions else {
+            refuse(slot, status: 503, reason: "no_version", isHead: head.method == .head)
+            return
+        }
+        let version = versionSlots[Int(assignment.version)]
+        var exchange = Exchange(
+            downstream: slot, model: modelSlot, assigned: version, serving: version,
+            client: caller.client, isTrusted: caller.isTrusted,
+            startTick: Tick(monotonicNanos: now.nanos), reason: assignment.reason, method: head.method,
+            minorVersion: head.minorVersion, keepsAlive: head.keepsAlive && !isDraining,
+            wantsUpgrade: head.upgrade, request: BodyProgress(head.framing, of: .request),
+            startedAt: started, assignedAt: now)
+        exchange.weightPPM = assignment.weightPPM
+        // Without a draw, or against a cut, the exchange is no evidence for a comparison by weight.
+        exchange.isPinned = !assignment.isRandomised || assignment.reason == .cut
+        exchange.keyHash = assignment.keyHash
+        exchange.isShadowed = assignment.matchesShadow && drawsShadow(model)
+        note(&exchange, head, bytes)
+        guard let x = exchanges.insert(exchange) else {
+            refuse(slot, status: 503, reason: "exchanges_exhausted", isHead: head.method == .head)
+            return
+        }
+        d.pointee.phase = .exchange
+        d.pointee.exchange = x
+        startEvidence(x)
+        refillRetries(model)
+        if !head.request(isComplete: bytes.count) { openRateWindow(slot, x) }
+        dispatch(x, head, bytes, isReplay: false)
+    }
+
+    private func drawsShadow(_ model: UnsafeMutablePointer<ModelState>) -> Bool {
+        let ppm = model.pointee.shadowPPM
+        return ppm >= 1_000_000 || ppm > 0 && random.below(1_000_000) < UInt64(ppm)
+    }
+
+    /// Copies what the access log will want, while the head is at hand.
+    private func note(_ exchange: inout Exchange, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
+        let capacity = 176
+        let start = Int(head.path.start)
+        let count = min(Int(head.path.count), capacity)
+        exchange.isPathCut = Int(head.path.count) > capacity
+        exchange.pathCount = UInt8(count)
+        withUnsafeMutableBytes(of: &exchange.path) { target in
+            target.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]))
+        }
+    }
+
+    /// Starts watching how fast the body arrives.
+    func openRateWindow(_ slot: UInt32, _ x: UInt32) {
+        exchanges.pointer(x).pointee.windowBytes = exchanges.pointer(x).pointee.bytesIn
+        downstreams.pointer(slot).pointee.wasPaused = false
+        armDownstream(slot, now + limits.bodyRateWindow)
+    }
+}
+
+extension RequestHead {
+    /// Whether the bytes read so far hold the whole request.
+    func request(isComplete count: Int) -> Bool {
+        switch framing {
+        case .none: true
+        case .length(let length): UInt64(count - byteCount) >= length
+        case .chunked, .untilClose: false
+        }
+    }
+}

@@ -1,0 +1,248 @@
+// Heads on their way out: re-serialised from what one validator accepted, never passed on as they came.
+// Hop-by-hop fields (and those that Connection names) stay behind; what the sidecar vouches for is written
+// anew. Source: RFC 9110 sections 7.6.1 and 7.6.3, RFC 9112 section 3.
+// Bound: the outbox holds two heads and one read; a writer that overflows fails the exchange.
+
+import Metrics
+import Platform
+import Wire
+
+extension Core {
+    /// Writes the request head for a version into the outbox.
+    ///
+    /// - Returns: its bytes.
+    func composeRequest(
+        _ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer, version: UInt32
+    ) -> Int {
+        var out = HeadWriter(outbox)
+        writeRequest(&out, x, head, bytes, version: version, isShadow: false)
+        return out.count
+    }
+
+    /// Writes the head of a request, for the primary or for a shadow copy.
+    func writeRequest(
+        _ out: inout HeadWriter, _ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer,
+        version: UInt32, isShadow: Bool
+    ) {
+        let exchange = exchanges.pointer(x)
+        let state = versions[version]
+        let rewrite = state.pointee.rewrite
+        out.append(piece(bytes, head.methodName))
+        out.append(" ")
+        writeTarget(&out, head, bytes, rewrite)
+        out.append(" HTTP/1.1\r\nhost: ")
+        out.append(rewrite.host.count > 0 ? rewrite.host : piece(bytes, head.authority))
+        out.append("\r\n")
+        let peer = downstreams.pointer(exchange.pointee.downstream).pointee.peer
+        let isTrusted = exchange.pointee.isTrusted
+        var forwardedFor = Slice.empty
+        var hasProto = false
+        var hasHost = false
+        var hasID = false
+        for i in 0..<head.fieldCount {
+            let field = requestParser.field(i)
+            switch field.known {
+            case .host, .forwarded:
+                if field.known == .host || !isTrusted { continue }
+            case .transferEncoding, .connection, .keepAlive, .proxyConnection, .upgrade:
+                continue
+            case .te:
+                if asksForTrailers(piece(bytes, field.value)) { out.append("te: trailers\r\n") }
+                continue
+            case .forwardedFor:
+                // One list: the last one wins where a client sent several lines.
+                forwardedFor = field.value
+                continue
+            case .forwardedProto:
+                if !isTrusted { continue }
+                hasProto = true
+            case .forwardedHost:
+                if !isTrusted { continue }
+                hasHost = true
+            case .weir:
+                continue
+            case .expect where isShadow:
+                continue
+            case .idempotencyKey:
+                exchange.pointee.hasIdempotencyKey = true
+            case .requestID:
+                if hasID { continue }
+                hasID = true
+                if !isShadow { noteID(exchange, piece(bytes, field.value)) }
+            default:
+                break
+            }
+            if field.isHopByHop || isRemoved(field, bytes, rewrite) { continue }
+            writeField(&out, field, bytes)
+        }
+        if case .chunked = head.framing { out.append("transfer-encoding: chunked\r\n") }
+        if exchange.pointee.wantsUpgrade, !isShadow { writeUpgrade(&out, head, bytes) }
+        out.append("x-forwarded-for: ")
+        if forwardedFor.count > 0 {
+            out.append(piece(bytes, forwardedFor))
+            out.append(", ")
+        }
+        writeAddress(&out, peer)
+        if !hasProto { out.append("\r\nx-forwarded-proto: http") }
+        if !hasHost {
+            out.append("\r\nx-forwarded-host: ")
+            out.append(piece(bytes, head.authority))
+        }
+        if !hasID {
+            out.append("\r\nx-request-id: ")
+            writeID(&out, exchange)
+        }
+        if isShadow { out.append("\r\nx-weir-shadow: 1") }
+        out.append("\r\n")
+        out.append(rewrite.added)
+        out.append("\r\n")
+    }
+
+    private func writeTarget(
+        _ out: inout HeadWriter, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer, _ rewrite: RewriteTable
+    ) {
+        if head.form == .asterisk {
+            out.append("*")
+            return
+        }
+        let path = piece(bytes, head.path)
+        let from = rewrite.pathFrom
+        if from.count > 0, path.count >= from.count,
+            UnsafeRawBufferPointer(rebasing: path[..<from.count]).elementsEqual(from)
+        {
+            out.append(rewrite.pathTo)
+            out.append(UnsafeRawBufferPointer(rebasing: path[from.count...]))
+        } else {
+            out.append(path)
+        }
+        if head.hasQuery {
+            out.append("?")
+            out.append(piece(bytes, head.query))
+        }
+    }
+
+    private func isRemoved(_ field: Field, _ bytes: UnsafeRawBufferPointer, _ rewrite: RewriteTable) -> Bool {
+        guard let removed = rewrite.removed else { return false }
+        for i in 0..<rewrite.removedCount where field.isNamed(removed[i].bytes, in: bytes.bytes) {
+            return true
+        }
+        return false
+    }
+
+    private func asksForTrailers(_ value: UnsafeRawBufferPointer) -> Bool {
+        // "trailers" as one little-endian word, in any case of letters.
+        value.count == 8
+            && value.loadUnaligned(as: UInt64.self) | 0x2020_2020_2020_2020 == 0x7372_656C_6961_7274
+    }
+
+    @inline(__always)
+    private func writeField(_ out: inout HeadWriter, _ field: Field, _ bytes: UnsafeRawBufferPointer) {
+        out.append(field, of: bytes.bytes)
+    }
+
+    private func writeUpgrade(_ out: inout HeadWriter, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
+        out.append("connection: upgrade\r\n")
+        for i in 0..<head.fieldCount {
+            let field = requestParser.field(i)
+            if field.known == .upgrade { writeField(&out, field, bytes) }
+        }
+    }
+
+    private func writeAddress(_ out: inout HeadWriter, _ address: IPAddress) {
+        withUnsafeTemporaryAllocation(byteCount: IPAddress.textBytesMax, alignment: 1) { text in
+            let count = address == .none ? 0 : address.writeText(into: text)
+            if count == 0 {
+                out.append("unknown")
+            } else {
+                out.append(UnsafeRawBufferPointer(rebasing: text[..<count]))
+            }
+        }
+    }
+
+    private func noteID(_ exchange: UnsafeMutablePointer<Exchange>, _ id: UnsafeRawBufferPointer) {
+        let count = min(id.count, 48)
+        exchange.pointee.requestIDCount = UInt8(count)
+        withUnsafeMutableBytes(of: &exchange.pointee.requestID) { target in
+            target.copyMemory(from: UnsafeRawBufferPointer(rebasing: id[..<count]))
+        }
+    }
+
+    /// The id of a request that came without one: 32 hexadecimal digits, the same on every attempt.
+    private func writeID(_ out: inout HeadWriter, _ exchange: UnsafeMutablePointer<Exchange>) {
+        if exchange.pointee.requestIDCount == 0 {
+            withUnsafeMutableBytes(of: &exchange.pointee.requestID) { target in
+                var id = HeadWriter(UnsafeMutableRawBufferPointer(rebasing: target[..<32]))
+                id.appendHex(random.next(), digits: 16)
+                id.appendHex(random.next(), digits: 16)
+            }
+            exchange.pointee.requestIDCount = 32
+        }
+        withUnsafeBytes(of: &exchange.pointee.requestID) { id in
+            out.append(UnsafeRawBufferPointer(rebasing: id[..<Int(exchange.pointee.requestIDCount)]))
+        }
+    }
+
+    /// Writes the head of a response for the client into the outbox.
+    ///
+    /// - Returns: its bytes.
+    func composeResponse(_ x: UInt32, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) -> Int {
+        let exchange = exchanges.pointer(x)
+        var out = HeadWriter(outbox)
+        out.append("HTTP/1.1 ")
+        out.appendDecimal(UInt64(head.status))
+        out.append(" ")
+        out.append(piece(bytes, head.reason))
+        out.append("\r\n")
+        for i in 0..<head.fieldCount {
+            let field = responseParser.field(i)
+            if field.known == .transferEncoding || field.known == .weir { continue }
+            if field.isHopByHop { continue }
+            writeField(&out, field, bytes)
+        }
+        if head.status == 101 {
+            writeSwitch(&out, head, bytes)
+        } else if head.status >= 200 {
+            if exchange.pointee.encodesChunked { out.append("transfer-encoding: chunked\r\n") }
+            writeStamp(&out, exchange)
+            if !exchange.pointee.keepsAlive {
+                out.append("connection: close\r\n")
+            } else if exchange.pointee.minorVersion == 0 {
+                out.append("connection: keep-alive\r\n")
+            }
+        }
+        out.append("\r\n")
+        return out.count
+    }
+
+    private func writeSwitch(_ out: inout HeadWriter, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) {
+        out.append("connection: upgrade\r\n")
+        for i in 0..<head.fieldCount {
+            let field = responseParser.field(i)
+            if field.known == .upgrade { writeField(&out, field, bytes) }
+        }
+    }
+
+    /// The version that answered, and the id from which the assignment can be read back.
+    private func writeStamp(_ out: inout HeadWriter, _ exchange: UnsafeMutablePointer<Exchange>) {
+        let model = models[exchange.pointee.model]
+        if model.pointee.sendsVersion { out.append(versions[exchange.pointee.serving].pointee.versionLine) }
+        if model.pointee.sendsID {
+            out.append("x-weir-id: ")
+            let id = ExchangeID(
+                version: versions[exchange.pointee.assigned].pointee.nameHash,
+                weightPPM: exchange.pointee.weightPPM,
+                startMillis: Clock.wallMicros() / 1_000 &- (now - exchange.pointee.startedAt).millis,
+                salt: UInt16(truncatingIfNeeded: random.next()))
+            id.write(to: &out, key: seat.idKey)
+            out.append("\r\n")
+        }
+    }
+
+    /// A slice of what was read.
+    @inline(__always)
+    func piece(_ bytes: UnsafeRawBufferPointer, _ slice: Slice) -> UnsafeRawBufferPointer {
+        // Bound: the parser made the slice from these very bytes.
+        precondition(slice.end <= bytes.count)
+        return UnsafeRawBufferPointer(rebasing: bytes[slice.range])
+    }
+}

@@ -1,0 +1,228 @@
+// The request on its way: head and first body bytes in one write, then every read as it comes. Bodies with a
+// length pass as they are; chunked ones are decoded and encoded anew, so that no peer's framing reaches the
+// other. A shadow copy gets the same bytes after the primary has had them.
+// Backpressure: what the upstream does not take is held, and the client is not read until it is gone.
+
+import Metrics
+import Platform
+import Wire
+
+extension Core {
+    /// Relays request bytes that lie in the inbox.
+    ///
+    /// - Parameters:
+    ///   - head: bytes of a request head composed at the outbox's start, or 0.
+    ///   - bytes: body bytes and whatever follows them (the next requests).
+    ///   - isReplay: the bytes were recorded and counted when they first came.
+    func relayRequest(_ x: UInt32, head: Int, _ bytes: UnsafeRawBufferPointer, isReplay: Bool = false) {
+        let exchange = exchanges.pointer(x)
+        let taken: Int
+        switch exchange.pointee.request.framing {
+        case .none, .untilClose:
+            taken = 0
+            emit(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<0]))
+        case .length:
+            taken = Int(min(exchange.pointee.request.remaining, UInt64(bytes.count)))
+            exchange.pointee.request.remaining -= UInt64(taken)
+            exchange.pointee.request.isComplete = exchange.pointee.request.remaining == 0
+            emit(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<taken]))
+        case .chunked:
+            guard let count = relayChunks(x, head: head, bytes, isReplay: isReplay) else { return }
+            taken = count
+        }
+        if !isReplay {
+            exchange.pointee.bytesIn &+= UInt64(taken)
+            record(x, UnsafeRawBufferPointer(rebasing: bytes[..<taken]))
+            keepRest(x, UnsafeRawBufferPointer(rebasing: bytes[taken...]))
+        }
+        if exchange.pointee.request.isComplete { requestComplete(x) }
+    }
+
+    /// Decodes and re-encodes chunks; nil when the exchange ended over them.
+    private func relayChunks(
+        _ x: UInt32, head: Int, _ bytes: UnsafeRawBufferPointer, isReplay: Bool
+    ) -> Int? {
+        let exchange = exchanges.pointer(x)
+        var out = HeadWriter(UnsafeMutableRawBufferPointer(rebasing: outbox[head...]))
+        var position = 0
+        var isOpen = true
+        while isOpen {
+            switch nextChunk(&exchange.pointee.request, bytes, from: position) {
+            case .data(let start, let count):
+                writeChunk(&out, UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]))
+                position = start + count
+            case .needMore(let consumed):
+                position = consumed
+                isOpen = false
+            case .trailers(let start):
+                position = start
+                isOpen = false
+                switch requestParser.trailers(bytes.bytes.extracting(start..<bytes.count), of: .request) {
+                case .complete(let fields, let count):
+                    out.appendLastChunk()
+                    writeTrailers(&out, requestParser, fields, bytes, from: start)
+                    position = start + count
+                    exchange.pointee.request.isComplete = true
+                case .needMore:
+                    break
+                case .refused(let refusal):
+                    refuseBody(x, refusal)
+                    return nil
+                }
+            case .refused(let refusal):
+                refuseBody(x, refusal)
+                return nil
+            }
+        }
+        let body = UnsafeRawBufferPointer(rebasing: outbox[head..<head + out.count])
+        emit(x, head: head, body, isContiguous: true)
+        return position
+    }
+
+    /// The next stretch of a chunked body. A trailer section that was not whole comes up again.
+    func nextChunk(
+        _ body: inout BodyProgress, _ bytes: UnsafeRawBufferPointer, from position: Int
+    ) -> ChunkEvent {
+        if body.isInTrailers { return .trailers(start: position) }
+        let event = body.decoder.next(bytes.bytes, from: position)
+        if case .trailers = event { body.isInTrailers = true }
+        return event
+    }
+
+    func writeChunk(_ out: inout HeadWriter, _ data: UnsafeRawBufferPointer) {
+        out.appendChunkHeader(count: UInt64(data.count))
+        out.append(data)
+        out.append("\r\n")
+    }
+
+    /// Writes a trailer section's fields and its end.
+    func writeTrailers(
+        _ out: inout HeadWriter, _ parser: borrowing HeadParser, _ fields: Int,
+        _ bytes: UnsafeRawBufferPointer, from start: Int
+    ) {
+        let section = UnsafeRawBufferPointer(rebasing: bytes[start...])
+        for i in 0..<fields {
+            let field = parser.field(i)
+            if field.isHopByHop { continue }
+            out.append(field, of: section.bytes)
+        }
+        out.append("\r\n")
+    }
+
+    /// A body that is no body: the client is told if nothing was said yet, the upstream connection closes.
+    private func refuseBody(_ x: UInt32, _ refusal: Refusal) {
+        if exchanges.pointer(x).pointee.stage == .responding {
+            cancel(x, .clientError)
+            return
+        }
+        releaseUpstream(x, isReusable: false)
+        exchanges.pointer(x).pointee.keepsAlive = false
+        replyLocally(x, status: refusal.status, reason: refusal.cause.label, outcome: .clientError)
+    }
+
+    /// Sends head and body to the primary, then the body to the shadow copy.
+    private func emit(
+        _ x: UInt32, head: Int, _ body: UnsafeRawBufferPointer, isContiguous: Bool = false
+    ) {
+        let exchange = exchanges.pointer(x)
+        let slot = exchange.pointee.upstream
+        if head > 0 {
+            if isContiguous {
+                sendUpstream(slot, written(head + body.count))
+            } else if body.count <= Self.copyMax {
+                UnsafeMutableRawBufferPointer(rebasing: outbox[head..<head + body.count])
+                    .copyMemory(from: body)
+                sendUpstream(slot, written(head + body.count))
+            } else {
+                sendUpstream(slot, written(head), more: true)
+                sendUpstream(slot, body)
+            }
+        } else if body.count > 0 {
+            sendUpstream(slot, body)
+        }
+        if exchange.pointee.shadow != noSlot { tee(exchange.pointee.shadow, body) }
+    }
+
+    /// Bodies up to this size are copied behind their head, which is cheaper than a second write.
+    static let copyMax = 32 << 10
+
+    /// Bytes that belong to the next request wait as input.
+    private func keepRest(_ x: UInt32, _ rest: UnsafeRawBufferPointer) {
+        guard rest.count > 0 else { return }
+        let d = downstreams.pointer(exchanges.pointer(x).pointee.downstream)
+        if !d.pointee.input.append(rest, &pool) { exchanges.pointer(x).pointee.keepsAlive = false }
+    }
+
+    /// The whole request has been read; once the upstream has it all, its time runs.
+    private func requestComplete(_ x: UInt32) {
+        let exchange = exchanges.pointer(x)
+        let d = downstreams.pointer(exchange.pointee.downstream)
+        if d.pointee.output.isEmpty { d.pointee.deadline = .never }
+        if exchange.pointee.shadow != noSlot { teeComplete(exchange.pointee.shadow) }
+        guard exchange.pointee.upstream != noSlot else { return }
+        let u = upstreams.pointer(exchange.pointee.upstream)
+        if u.pointee.phase == .busy, u.pointee.output.isEmpty { requestSent(x) }
+    }
+
+    /// The upstream has taken the whole request.
+    func requestSent(_ x: UInt32) {
+        let exchange = exchanges.pointer(x)
+        guard exchange.pointee.stage == .forwarding else { return }
+        exchange.pointee.sentAt = Clock.now()
+        armUpstream(
+            exchange.pointee.upstream, now + models[exchange.pointee.model].pointee.timeouts.firstByte)
+    }
+
+    /// Keeps request bytes so that the request can be sent again, as long as they stay within bounds.
+    func record(_ x: UInt32, _ bytes: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(x)
+        guard exchange.pointee.isReplayable else { return }
+        let isWithin = exchange.pointee.replay.count + bytes.count <= limits.replayBytesMax
+        if isWithin, exchange.pointee.replay.append(bytes, &pool) { return }
+        exchange.pointee.isReplayable = false
+        exchange.pointee.replay.clear(&pool)
+    }
+
+    /// Sends bytes to a model server, keeping what it does not take yet. A failure is found again when the
+    /// connection is read: what the server said before it closed comes first.
+    func sendUpstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer, more: Bool = false) {
+        let u = upstreams.pointer(slot)
+        guard !u.pointee.isWriteDead, bytes.count > 0 else { return }
+        guard u.pointee.phase == .busy, u.pointee.output.isEmpty else {
+            if !u.pointee.output.append(bytes, &pool) { writeFailed(slot) }
+            return
+        }
+        switch u.pointee.descriptor.send(bytes, more: more) {
+        case .moved(let count):
+            if u.pointee.exchange != noSlot { exchanges.pointer(u.pointee.exchange).pointee.hasSent = true }
+            guard count < bytes.count else { return }
+            holdUpstream(slot, UnsafeRawBufferPointer(rebasing: bytes[count...]))
+        case .wouldBlock:
+            holdUpstream(slot, bytes)
+        case .closed, .failed:
+            writeFailed(slot)
+        }
+    }
+
+    private func holdUpstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
+        let u = upstreams.pointer(slot)
+        guard u.pointee.output.append(bytes, &pool) else {
+            writeFailed(slot)
+            return
+        }
+        watchWrites(slot)
+        if u.pointee.exchange != noSlot {
+            let model = models[exchanges.pointer(u.pointee.exchange).pointee.model]
+            armUpstream(slot, now + model.pointee.timeouts.idle)
+        }
+    }
+
+    /// Nothing more can be sent on the connection; it is read once more and then given up.
+    func writeFailed(_ slot: UInt32) {
+        let u = upstreams.pointer(slot)
+        u.pointee.isWriteDead = true
+        u.pointee.isReadable = true
+        u.pointee.output.clear(&pool)
+        resume(upstreamToken(slot))
+    }
+}

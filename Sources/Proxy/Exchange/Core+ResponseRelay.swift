@@ -1,0 +1,238 @@
+// The response on its way: heads (interim ones too) re-serialised, body bytes forwarded at every read, whatever
+// their type. A client of HTTP/1.1 gets a length or chunks, so that its connection lives on; one of HTTP/1.0
+// gets the bytes and a close. A truncated upstream body aborts the client's stream and never ends it cleanly.
+// Source: RFC 9110 section 15.2, RFC 9112 section 6.3.
+
+import Metrics
+import Platform
+import Wire
+
+extension Core {
+    /// Parses response heads from the first bytes of a response.
+    func takeResponse(_ x: UInt32, _ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(x)
+        let u = upstreams.pointer(slot)
+        var rest = bytes
+        while true {
+            switch responseParser.response(
+                rest.bytes, scanned: Int(u.pointee.scanned), to: exchange.pointee.method)
+            {
+            case .needMore(let scanned):
+                u.pointee.scanned = UInt32(scanned)
+                guard u.pointee.input.append(rest, &pool) else {
+                    attemptFailed(x, .localRefusal)
+                    return
+                }
+                return
+            case .refused:
+                attemptFailed(x, .protocolError)
+                return
+            case .complete(let head):
+                u.pointee.scanned = 0
+                if head.isInterim {
+                    guard relayInterim(x, head, rest) else { return }
+                    rest = UnsafeRawBufferPointer(rebasing: rest[head.byteCount...])
+                    if rest.isEmpty { return }
+                    continue
+                }
+                if head.status == 101 {
+                    switchProtocols(x, head, rest)
+                } else {
+                    beginResponse(x, head, rest)
+                }
+                return
+            }
+        }
+    }
+
+    /// Passes a 1xx head on; false when the exchange ended over it.
+    private func relayInterim(_ x: UInt32, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let exchange = exchanges.pointer(x)
+        // A client of HTTP/1.0 knows none. A request sent again has had its own.
+        guard exchange.pointee.minorVersion >= 1 else { return true }
+        let count = composeResponse(x, head, bytes)
+        guard sendDownstream(exchange.pointee.downstream, written(count)) else {
+            cancel(x, .clientCancel)
+            return false
+        }
+        return true
+    }
+
+    private func beginResponse(_ x: UInt32, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(x)
+        let isFailure = head.status >= 500
+        judge(exchange.pointee.endpoint, isFailure: isFailure)
+        if isFailure, canShield(x) {
+            attemptFailed(x, .upstreamError)
+            return
+        }
+        exchange.pointee.status = head.status
+        if !exchange.pointee.isSettled {
+            exchange.pointee.outcome =
+                isFailure ? .upstreamError : head.status >= 400 ? .clientError : .success
+        }
+        exchange.pointee.stage = .responding
+        exchange.pointee.isReplayable = false
+        exchange.pointee.replay.clear(&pool)
+        exchange.pointee.response = BodyProgress(head.framing, of: .response)
+        exchange.pointee.responseKeepsUpstream = head.keepsAlive
+        decideFraming(exchange, head)
+        armUpstream(exchange.pointee.upstream, now + models[exchange.pointee.model].pointee.timeouts.idle)
+        let count = composeResponse(x, head, bytes)
+        relayResponse(x, head: count, UnsafeRawBufferPointer(rebasing: bytes[head.byteCount...]))
+    }
+
+    private func decideFraming(_ exchange: UnsafeMutablePointer<Exchange>, _ head: ResponseHead) {
+        switch head.framing {
+        case .none, .length:
+            exchange.pointee.encodesChunked = false
+        case .chunked, .untilClose:
+            exchange.pointee.encodesChunked = exchange.pointee.minorVersion >= 1
+            if exchange.pointee.minorVersion == 0 { exchange.pointee.keepsAlive = false }
+        }
+        if isDraining { exchange.pointee.keepsAlive = false }
+        if !exchange.pointee.request.isComplete {
+            // An early answer: what is left of the request cannot be told from the next one in time.
+            exchange.pointee.keepsAlive = false
+            downstreams.pointer(exchange.pointee.downstream).pointee.lingers = true
+        }
+    }
+
+    /// Relays response bytes that lie in the inbox, behind a head composed at the outbox's start (or 0).
+    func relayResponse(_ x: UInt32, head: Int, _ bytes: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(x)
+        var isExcess = false
+        let isAlive: Bool
+        switch exchange.pointee.response.framing {
+        case .none:
+            isExcess = !bytes.isEmpty
+            isAlive = forward(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<0]))
+        case .length:
+            let count = Int(min(exchange.pointee.response.remaining, UInt64(bytes.count)))
+            exchange.pointee.response.remaining -= UInt64(count)
+            exchange.pointee.response.isComplete = exchange.pointee.response.remaining == 0
+            isExcess = count < bytes.count
+            isAlive = forward(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+        case .untilClose:
+            if exchange.pointee.encodesChunked {
+                var out = HeadWriter(UnsafeMutableRawBufferPointer(rebasing: outbox[head...]))
+                if !bytes.isEmpty { writeChunk(&out, bytes) }
+                exchange.pointee.bytesOut &+= UInt64(bytes.count)
+                isAlive = sendDownstream(exchange.pointee.downstream, written(head + out.count))
+            } else {
+                isAlive = forward(x, head: head, bytes)
+            }
+        case .chunked:
+            guard let ending = relayResponseChunks(x, head: head, bytes) else { return }
+            isExcess = ending.isExcess
+            isAlive = ending.isAlive
+        }
+        guard isAlive else {
+            cancel(x, .clientCancel)
+            return
+        }
+        if isExcess { exchange.pointee.responseKeepsUpstream = false }
+        if exchange.pointee.response.isComplete { responseComplete(x) }
+    }
+
+    /// Decodes chunks and encodes them anew (or not, for HTTP/1.0); nil when the exchange ended over them.
+    private func relayResponseChunks(
+        _ x: UInt32, head: Int, _ bytes: UnsafeRawBufferPointer
+    ) -> (isExcess: Bool, isAlive: Bool)? {
+        let exchange = exchanges.pointer(x)
+        let encodes = exchange.pointee.encodesChunked
+        var out = HeadWriter(UnsafeMutableRawBufferPointer(rebasing: outbox[head...]))
+        var position = 0
+        var isOpen = true
+        while isOpen {
+            switch nextChunk(&exchange.pointee.response, bytes, from: position) {
+            case .data(let start, let count):
+                let data = UnsafeRawBufferPointer(rebasing: bytes[start..<start + count])
+                if encodes { writeChunk(&out, data) } else { out.append(data) }
+                exchange.pointee.bytesOut &+= UInt64(count)
+                position = start + count
+            case .needMore(let consumed):
+                position = consumed
+                isOpen = false
+            case .trailers(let start):
+                position = start
+                isOpen = false
+                let section = bytes.bytes.extracting(start..<bytes.count)
+                switch responseParser.trailers(section, of: .response) {
+                case .complete(let fields, let count):
+                    if encodes {
+                        out.appendLastChunk()
+                        writeTrailers(&out, responseParser, fields, bytes, from: start)
+                    }
+                    position = start + count
+                    exchange.pointee.response.isComplete = true
+                case .needMore:
+                    break
+                case .refused:
+                    attemptFailed(x, .protocolError)
+                    return nil
+                }
+            case .refused:
+                attemptFailed(x, .protocolError)
+                return nil
+            }
+        }
+        let isExcess = exchange.pointee.response.isComplete && position < bytes.count
+        if !exchange.pointee.response.isComplete, position < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
+            guard upstreams.pointer(exchange.pointee.upstream).pointee.input.append(rest, &pool) else {
+                attemptFailed(x, .localRefusal)
+                return nil
+            }
+        }
+        let isAlive =
+            head + out.count == 0 || sendDownstream(exchange.pointee.downstream, written(head + out.count))
+        return (isExcess, isAlive)
+    }
+
+    /// Sends head and body: in one write where the body is small, in two without a copy where it is not.
+    private func forward(_ x: UInt32, head: Int, _ body: UnsafeRawBufferPointer) -> Bool {
+        let exchange = exchanges.pointer(x)
+        let slot = exchange.pointee.downstream
+        exchange.pointee.bytesOut &+= UInt64(body.count)
+        guard head > 0 else { return body.isEmpty || sendDownstream(slot, body) }
+        guard body.count > Self.copyMax else {
+            if !body.isEmpty {
+                UnsafeMutableRawBufferPointer(rebasing: outbox[head..<head + body.count])
+                    .copyMemory(from: body)
+            }
+            return sendDownstream(slot, written(head + body.count))
+        }
+        return sendDownstream(slot, written(head), more: true) && sendDownstream(slot, body)
+    }
+
+    /// A response that ends with its connection has ended.
+    func endUntilClose(_ x: UInt32) {
+        let exchange = exchanges.pointer(x)
+        exchange.pointee.response.isComplete = true
+        if exchange.pointee.encodesChunked {
+            var out = HeadWriter(outbox)
+            out.appendLastChunk()
+            out.append("\r\n")
+            guard sendDownstream(exchange.pointee.downstream, written(out.count)) else {
+                cancel(x, .clientCancel)
+                return
+            }
+        }
+        exchange.pointee.responseKeepsUpstream = false
+        responseComplete(x)
+    }
+
+    /// The upstream has said everything; the exchange ends when the client has it all.
+    private func responseComplete(_ x: UInt32) {
+        let exchange = exchanges.pointer(x)
+        let isReusable = exchange.pointee.responseKeepsUpstream && exchange.pointee.request.isComplete
+        if exchange.pointee.sentAt != .never {
+            exchange.pointee.upstreamNanos = (now - exchange.pointee.sentAt).nanos
+        }
+        settle(x, exchange.pointee.outcome)
+        releaseUpstream(x, isReusable: isReusable)
+        exchange.pointee.stage = .flushing
+        if downstreams.pointer(exchange.pointee.downstream).pointee.output.isEmpty { finish(x) }
+    }
+}

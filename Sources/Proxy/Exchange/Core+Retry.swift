@@ -1,0 +1,137 @@
+// Failed attempts. Before the client has a byte of the response there is still a choice: a candidate's failure
+// is shielded (sent again to stable, and counted against the candidate all the same), a safe request is tried
+// again on another endpoint, and the rest gets a local reply. After that byte there is none: the client's
+// stream is aborted, so that nobody takes half a response for a whole one.
+// Safe (RFC 9110 section 9.2.2): nothing was sent, or the method is idempotent, or the request says so
+// (idempotency-key), or the model's config does. Budget: a share of requests with a floor of three a second.
+
+import Metrics
+import Platform
+import Wire
+
+extension Core {
+    /// The current attempt failed.
+    func attemptFailed(_ x: UInt32, _ outcome: Outcome) {
+        let exchange = exchanges.pointer(x)
+        let endpoint = exchange.pointee.endpoint
+        if outcome != .upstreamError, outcome != .localRefusal { judge(endpoint, isFailure: true) }
+        if exchange.pointee.stage == .responding {
+            abort(x, outcome == .timeoutIdle || outcome == .protocolError ? outcome : .cutMidStream)
+            return
+        }
+        if exchange.pointee.stage == .tunnel {
+            abort(x, .cutMidStream)
+            return
+        }
+        let shields = canShield(x)
+        let retries = !shields && canRetry(x, outcome)
+        releaseUpstream(x, isReusable: false)
+        if shields {
+            settle(x, outcome)
+            link.meter(Int(exchange.pointee.assigned)).countShielded()
+            exchange.pointee.serving = models[exchange.pointee.model].pointee.stable
+            exchange.pointee.isShielded = true
+            exchange.pointee.endpoint = noSlot
+            sendAgain(x)
+        } else if retries {
+            link.meter(Int(exchange.pointee.serving)).countRetry()
+            sendAgain(x)
+        } else {
+            giveUp(x, outcome)
+        }
+    }
+
+    private func sendAgain(_ x: UInt32) {
+        let exchange = exchanges.pointer(x)
+        let model = models[exchange.pointee.model]
+        model.pointee.retryTokens -= 1_000_000
+        exchange.pointee.stage = .queued
+        exchange.pointee.firstByteAt = .never
+        exchange.pointee.sentAt = .never
+        resume(exchangeToken(x))
+    }
+
+    /// Whether a failure now can be hidden from the client by sending the request to stable.
+    func canShield(_ x: UInt32) -> Bool {
+        let exchange = exchanges.pointer(x)
+        let model = models[exchange.pointee.model]
+        return model.pointee.shields && model.pointee.stable != noSlot
+            && exchange.pointee.serving != model.pointee.stable && exchange.pointee.stage == .forwarding
+            && isRepeatable(exchange) && model.pointee.retryTokens >= 1_000_000
+    }
+
+    private func canRetry(_ x: UInt32, _ outcome: Outcome) -> Bool {
+        let exchange = exchanges.pointer(x)
+        let model = models[exchange.pointee.model]
+        switch outcome {
+        case .connectFailure, .reset, .timeoutConnect: break
+        default: return false
+        }
+        let isSafe =
+            !exchange.pointee.hasSent || exchange.pointee.method.isIdempotent
+            || exchange.pointee.hasIdempotencyKey || model.pointee.retries.nonIdempotent
+        return isSafe && exchange.pointee.serving == model.pointee.stable
+            && Int(exchange.pointee.attempts) <= model.pointee.retries.attemptsMax
+            && isRepeatable(exchange) && model.pointee.retryTokens >= 1_000_000
+    }
+
+    /// Whether all that has been read of the request is still at hand: in `replay`, or unread as input.
+    private func isRepeatable(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+        if !exchange.pointee.replay.isEmpty { return exchange.pointee.isReplayable }
+        return exchange.pointee.bytesIn == 0
+            && !downstreams.pointer(exchange.pointee.downstream).pointee.input.isEmpty
+    }
+
+    private func giveUp(_ x: UInt32, _ outcome: Outcome) {
+        switch outcome {
+        case .timeoutConnect:
+            replyLocally(x, status: 504, reason: "upstream_connect_timeout", outcome: outcome)
+        case .timeoutFirstByte:
+            replyLocally(x, status: 504, reason: "upstream_first_byte_timeout", outcome: outcome)
+        case .timeoutIdle:
+            replyLocally(x, status: 504, reason: "upstream_idle_timeout", outcome: outcome)
+        case .connectFailure:
+            replyLocally(x, status: 502, reason: "upstream_connect_failed", outcome: outcome)
+        case .protocolError:
+            replyLocally(x, status: 502, reason: "upstream_protocol_error", outcome: outcome)
+        case .localRefusal:
+            replyLocally(x, status: 503, reason: "buffers_exhausted", outcome: outcome)
+        default:
+            replyLocally(x, status: 502, reason: "upstream_reset", outcome: outcome)
+        }
+    }
+
+    /// Ends an exchange whose client already has part of the response.
+    private func abort(_ x: UInt32, _ outcome: Outcome) {
+        let exchange = exchanges.pointer(x)
+        let slot = exchange.pointee.downstream
+        // A reset, not a FIN: a body that is delimited by the close must not look whole.
+        downstreams.pointer(slot).pointee.descriptor.resetOnClose()
+        exchange.pointee.outcome = exchange.pointee.isSettled ? exchange.pointee.outcome : outcome
+        end(x)
+        closeDownstream(slot)
+    }
+
+    /// Ends an exchange whose client is gone, or is to be cut off.
+    func cancel(_ x: UInt32, _ outcome: Outcome) {
+        let exchange = exchanges.pointer(x)
+        let slot = exchange.pointee.downstream
+        // A failure seen before stays; a client that leaves afterwards does not excuse it.
+        let isKnown = exchange.pointee.isSettled || exchange.pointee.outcome.isFailure
+        if !isKnown { exchange.pointee.outcome = outcome }
+        leaveLine(x)
+        end(x)
+        closeDownstream(slot)
+    }
+
+    /// Adds this request's share to its model's retry budget.
+    func refillRetries(_ model: UnsafeMutablePointer<ModelState>) {
+        let since = now - model.pointee.refilledAt
+        if model.pointee.refilledAt == .never || since >= .seconds(1) {
+            model.pointee.retryTokens += 3_000_000
+            model.pointee.refilledAt = now
+        }
+        let tokens = model.pointee.retryTokens + Int64(model.pointee.retries.budgetPPM)
+        model.pointee.retryTokens = min(tokens, ModelState.retryTokensMax)
+    }
+}

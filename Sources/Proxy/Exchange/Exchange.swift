@@ -1,0 +1,133 @@
+// One request and its response, from the first byte read to the outcome recorded: the hub between a
+// downstream and an upstream end. Ends are slots, never references; closing one side clears the other's link.
+//
+//   queued ──▶ forwarding ──▶ responding ──▶ flushing ──▶ finished
+//      ▲            │  │                 └──▶ tunnel ──────▲
+//      └── retry ───┘  └── failed before the first byte: local reply
+//
+// Invariant: an exchange is settled (evidence, outcome) exactly once, for the version it was assigned to.
+
+import Metrics
+import Platform
+import Wire
+
+/// No slot.
+let noSlot = UInt32.max
+
+/// Where an exchange stands.
+enum ExchangeStage: UInt8 {
+    /// Waits for a place at the version, or to be sent again; the request lies in `replay`.
+    case queued
+    /// The request is on its way upstream; no byte of the final response has gone to the client.
+    case forwarding
+    /// The final head has gone to the client.
+    case responding
+    /// The response is complete; its last bytes wait for the client to read.
+    case flushing
+    /// After 101: bytes both ways.
+    case tunnel
+}
+
+/// How far a message body has come, on the side it is read from.
+struct BodyProgress {
+    var framing: BodyFraming
+    var decoder: ChunkedDecoder
+    /// Bytes still to come where the framing has a length.
+    var remaining: UInt64
+    /// The last chunk is read; the trailer section is not.
+    var isInTrailers = false
+    var isComplete: Bool
+
+    init(_ framing: BodyFraming, of kind: MessageKind) {
+        self.framing = framing
+        decoder = ChunkedDecoder(kind)
+        switch framing {
+        case .none:
+            remaining = 0
+            isComplete = true
+        case .length(let count):
+            remaining = count
+            isComplete = count == 0
+        case .chunked, .untilClose:
+            remaining = 0
+            isComplete = false
+        }
+    }
+}
+
+/// One request and its response.
+struct Exchange {
+    // Links.
+    var downstream: UInt32
+    var upstream: UInt32 = noSlot
+    var shadow: UInt32 = noSlot
+    /// Next in the version's waiting line.
+    var nextWaiting: UInt32 = noSlot
+
+    // Assignment. Slots outlive plans; indices into a plan do not.
+    var model: UInt32
+    var assigned: UInt32
+    var serving: UInt32
+    var endpoint: UInt32 = noSlot
+    var weightPPM: UInt32 = 0
+    /// The caller, behind trusted peers.
+    var client: IPAddress
+    var isTrusted: Bool
+    var startTick: Tick
+    var reason: AssignmentReason
+
+    var stage: ExchangeStage = .queued
+    var method: Wire.Method
+    var minorVersion: UInt8
+    var attempts: UInt8 = 0
+    var status: UInt16 = 0
+    /// What the assigned version is charged with once that is known.
+    var outcome: Outcome = .success
+    /// A request body or head byte of this attempt was accepted by the kernel.
+    var hasSent = false
+    var isSettled = false
+    var isPinned = false
+    var isShielded = false
+    var keepsAlive: Bool
+    var hasIdempotencyKey = false
+    var wantsUpgrade: Bool
+    /// The request can still be sent again from `replay`.
+    var isReplayable = true
+    /// The response goes out chunked (its length is unknown and the client speaks HTTP/1.1).
+    var encodesChunked = false
+    /// Counts in the serving version's and endpoint's requests in flight.
+    var isInFlight = false
+    var isWaiting = false
+    /// A shadow copy was drawn for it.
+    var isShadowed = false
+    /// The upstream connection outlives the response.
+    var responseKeepsUpstream = false
+    var isClientDone = false
+    var isServerDone = false
+
+    var request: BodyProgress
+    var response = BodyProgress(.none, of: .response)
+    /// The raw request as read, from its first head byte on, while it is replayable.
+    var replay = ByteQueue()
+
+    // Times.
+    var startedAt: Instant
+    var assignedAt: Instant
+    var sentAt: Instant = .never
+    var firstByteAt: Instant = .never
+    var upstreamNanos: UInt64 = .max
+    /// Body bytes read when the current rate window opened.
+    var windowBytes: UInt64 = 0
+
+    var bytesIn: UInt64 = 0
+    var bytesOut: UInt64 = 0
+    var keyHash: UInt64 = 0
+
+    // For the access log.
+    var pathCount: UInt8 = 0
+    var requestIDCount: UInt8 = 0
+    var isPathCut = false
+    var path = InlineArray<176, UInt8>(repeating: 0)
+    var requestID = InlineArray<48, UInt8>(repeating: 0)
+
+}

@@ -1,0 +1,126 @@
+// The end of an exchange: its outcome settled with the version it was assigned to, its times in the
+// histograms, its line in the access log, its slots free, and the client's connection ready for what follows.
+// Counts belong to the assigned version, whoever answered (design: intention to treat).
+
+import Metrics
+import Platform
+import Wire
+
+extension Core {
+    /// The request has its version: it counts from now on, also while it hangs.
+    func startEvidence(_ x: UInt32) {
+        let exchange = exchanges.pointer(x)
+        link.meter(Int(exchange.pointee.assigned)).start(
+            tick: exchange.pointee.startTick, weightPPM: exchange.pointee.weightPPM,
+            isPinned: exchange.pointee.isPinned)
+        meter.count(.requests)
+    }
+
+    /// Charges the assigned version with an outcome, once.
+    func settle(_ x: UInt32, _ outcome: Outcome) {
+        let exchange = exchanges.pointer(x)
+        guard !exchange.pointee.isSettled else { return }
+        exchange.pointee.isSettled = true
+        exchange.pointee.outcome = outcome
+        link.meter(Int(exchange.pointee.assigned)).settle(
+            start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned, outcome: outcome,
+            nanos: (now - exchange.pointee.assignedAt).nanos)
+    }
+
+    /// A response has reached its client whole: the exchange ends, the connection goes on.
+    func finish(_ x: UInt32) {
+        let exchange = exchanges.pointer(x)
+        let slot = exchange.pointee.downstream
+        let keepsAlive = exchange.pointee.keepsAlive && !isDraining
+        now = Clock.now()
+        end(x)
+        let d = downstreams.pointer(slot)
+        guard keepsAlive else {
+            d.pointee.closesAfterFlush = true
+            shutDownstream(slot)
+            return
+        }
+        armDownstream(slot, now + limits.keepAliveIdle)
+        if d.pointee.isReadable || !d.pointee.input.isEmpty { resume(downstreamToken(slot)) }
+    }
+
+    /// Counts, logs and frees the exchange, whatever became of it. The client's connection stays, idle.
+    func end(_ x: UInt32) {
+        let exchange = exchanges.pointer(x)
+        settle(x, exchange.pointee.outcome)
+        releaseUpstream(x, isReusable: false)
+        if exchange.pointee.shadow != noSlot { primaryEnded(exchange.pointee.shadow) }
+        exchange.pointee.replay.clear(&pool)
+        measure(exchange)
+        log(exchange)
+        let d = downstreams.pointer(exchange.pointee.downstream)
+        d.pointee.exchange = noSlot
+        d.pointee.phase = .idle
+        exchanges.remove(x)
+        meter.set(.exchanges, exchanges.count)
+    }
+
+    private func measure(_ exchange: UnsafeMutablePointer<Exchange>) {
+        let version = link.meter(Int(exchange.pointee.assigned))
+        if exchange.pointee.status != 0 {
+            version.countStatus(exchange.pointee.status)
+            meter.count(.responses)
+        }
+        version.countBytes(in: exchange.pointee.bytesIn, out: exchange.pointee.bytesOut)
+        guard !exchange.pointee.outcome.isExcluded else { return }
+        let total = (now - exchange.pointee.startedAt).nanos
+        version.record(.total, nanos: total)
+        let upstream = exchange.pointee.upstreamNanos
+        guard upstream != .max else { return }
+        version.record(.added, nanos: total > upstream ? total &- upstream : 0)
+        // What stable did in a candidate's place is no time of the candidate's.
+        guard exchange.pointee.serving == exchange.pointee.assigned else { return }
+        version.record(.upstream, nanos: upstream)
+        if exchange.pointee.firstByteAt != .never {
+            version.record(.firstByte, nanos: (exchange.pointee.firstByteAt - exchange.pointee.sentAt).nanos)
+        }
+    }
+
+    /// Failures always enter the access log, the rest by its sampling.
+    private func log(_ exchange: UnsafeMutablePointer<Exchange>) {
+        let isNotable =
+            exchange.pointee.outcome.isFailure || exchange.pointee.isShielded
+            || exchange.pointee.reason == .fallback
+        if !isNotable {
+            guard plan.accessLogPPM > 0 else { return }
+            guard plan.accessLogPPM >= 1_000_000 || random.below(1_000_000) < UInt64(plan.accessLogPPM)
+            else { return }
+        }
+        var record = AccessRecord()
+        record.wallMicros = Clock.wallMicros()
+        record.totalMicros = Self.micros((now - exchange.pointee.startedAt).nanos)
+        record.upstreamMicros = Self.micros(exchange.pointee.upstreamNanos)
+        if exchange.pointee.firstByteAt != .never, exchange.pointee.sentAt != .never {
+            record.firstByteMicros = Self.micros(
+                (exchange.pointee.firstByteAt - exchange.pointee.sentAt).nanos)
+        }
+        record.bytesIn = exchange.pointee.bytesIn
+        record.bytesOut = exchange.pointee.bytesOut
+        record.client = downstreams.pointer(exchange.pointee.downstream).pointee.peer
+        record.model = exchange.pointee.model
+        record.assigned = exchange.pointee.assigned
+        record.answered = exchange.pointee.serving
+        record.status = exchange.pointee.status
+        record.core = UInt16(truncatingIfNeeded: seat.index)
+        record.attempts = exchange.pointee.attempts
+        record.outcome = exchange.pointee.outcome
+        record.reason = exchange.pointee.reason
+        record.isShielded = exchange.pointee.isShielded
+        record.method = exchange.pointee.method.rawValue
+        record.requestIDCount = exchange.pointee.requestIDCount
+        record.requestID = exchange.pointee.requestID
+        record.pathCount = exchange.pointee.pathCount
+        record.isPathCut = exchange.pointee.isPathCut
+        record.path = exchange.pointee.path
+        meter.count(link.accessLog.offer(record) ? .accessRecords : .accessRecordsDropped)
+    }
+
+    private static func micros(_ nanos: UInt64) -> UInt32 {
+        nanos == .max ? .max : UInt32(min(nanos / 1_000, UInt64(UInt32.max - 1)))
+    }
+}

@@ -1,0 +1,107 @@
+// The opaque exchange id: version, weight in force and start time, with a keyed tag, so that an outcome posted
+// hours later joins its assignment without any stored state, and a forged id is refused.
+// Form: 48 lower-case hexadecimal digits = 16 bytes of content and 8 of SipHash-2-4 (Aumasson, Bernstein 2012).
+
+import Wire
+
+/// What an id says about its exchange.
+public struct ExchangeID: Sendable, Hashable {
+    /// Hash of the version's name and model.
+    public var version: UInt32
+    /// The assigned version's weight when the request came.
+    public var weightPPM: UInt32
+    /// Milliseconds since 1970, 48 bits.
+    public var startMillis: UInt64
+    /// Tells exchanges of one millisecond apart.
+    public var salt: UInt16
+
+    private var first: UInt64 { UInt64(version) << 32 | UInt64(weightPPM) }
+    private var second: UInt64 { startMillis << 16 | UInt64(salt) }
+
+    func write(to out: inout HeadWriter, key: (UInt64, UInt64)) {
+        out.appendHex(first, digits: 16)
+        out.appendHex(second, digits: 16)
+        out.appendHex(SipHash.hash(first, second, key: key), digits: 16)
+    }
+
+    /// Reads an id back.
+    ///
+    /// - Returns: nil for anything that was not written with this key.
+    public init?(text: String, key: (UInt64, UInt64)) {
+        let digits = Array(text.utf8)
+        guard digits.count == 48,
+            let first = Self.word(digits[0..<16]), let second = Self.word(digits[16..<32]),
+            let tag = Self.word(digits[32..<48]), tag == SipHash.hash(first, second, key: key)
+        else { return nil }
+        version = UInt32(truncatingIfNeeded: first >> 32)
+        weightPPM = UInt32(truncatingIfNeeded: first)
+        startMillis = second >> 16
+        salt = UInt16(truncatingIfNeeded: second)
+    }
+
+    init(version: UInt32, weightPPM: UInt32, startMillis: UInt64, salt: UInt16) {
+        self.version = version
+        self.weightPPM = weightPPM
+        self.startMillis = startMillis & 0xFFFF_FFFF_FFFF
+        self.salt = salt
+    }
+
+    /// How an id names a version: a hash that does not change with the config.
+    public static func versionHash(model: String, version: String) -> UInt32 {
+        var name = Array("\(model)/\(version)".utf8)
+        return name.withUnsafeMutableBytes { bytes in
+            guard let base = bytes.baseAddress else { return 0 }
+            return UInt32(truncatingIfNeeded: XXHash64.hash(ByteView(base, bytes.count), seed: 0))
+        }
+    }
+
+    private static func word(_ digits: ArraySlice<UInt8>) -> UInt64? {
+        var word: UInt64 = 0
+        for digit in digits {
+            switch digit {
+            case 0x30...0x39: word = word << 4 | UInt64(digit - 0x30)
+            case 0x61...0x66: word = word << 4 | UInt64(digit - 0x61 + 10)
+            default: return nil
+            }
+        }
+        return word
+    }
+}
+
+/// SipHash-2-4 of two 64-bit words.
+enum SipHash {
+    static func hash(_ a: UInt64, _ b: UInt64, key: (UInt64, UInt64)) -> UInt64 {
+        var state = SIMD4<UInt64>(
+            key.0 ^ 0x736f_6d65_7073_6575, key.1 ^ 0x646f_7261_6e64_6f6d,
+            key.0 ^ 0x6c79_6765_6e65_7261, key.1 ^ 0x7465_6462_7974_6573)
+        absorb(a, &state)
+        absorb(b, &state)
+        // The last word holds the length, 16 bytes.
+        absorb(16 << 56, &state)
+        state[2] ^= 0xFF
+        for _ in 0..<4 { turn(&state) }
+        return state[0] ^ state[1] ^ state[2] ^ state[3]
+    }
+
+    private static func absorb(_ word: UInt64, _ state: inout SIMD4<UInt64>) {
+        state[3] ^= word
+        turn(&state)
+        turn(&state)
+        state[0] ^= word
+    }
+
+    private static func turn(_ v: inout SIMD4<UInt64>) {
+        v[0] = v[0] &+ v[1]
+        v[1] = rotate(v[1], 13) ^ v[0]
+        v[0] = rotate(v[0], 32)
+        v[2] = v[2] &+ v[3]
+        v[3] = rotate(v[3], 16) ^ v[2]
+        v[0] = v[0] &+ v[3]
+        v[3] = rotate(v[3], 21) ^ v[0]
+        v[2] = v[2] &+ v[1]
+        v[1] = rotate(v[1], 17) ^ v[2]
+        v[2] = rotate(v[2], 32)
+    }
+
+    private static func rotate(_ word: UInt64, _ by: UInt64) -> UInt64 { word << by | word >> (64 - by) }
+}

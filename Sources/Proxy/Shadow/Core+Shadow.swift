@@ -1,0 +1,241 @@
+// Shadow copies: the same request to another version, on connections of its own, after the primary has had its
+// bytes. A copy is bounded in number, bytes and age and is the first to go when buffers run low; nothing it
+// does or fails to do is waited for. Its response is measured and discarded.
+// Invariant: a copy that begins is counted once as sent and once as settled or dropped with a reason.
+
+import Metrics
+import Platform
+import Wire
+
+extension Core {
+    /// Decides whether the request is copied, and prepares the copy's head. Nothing is sent yet: the first
+    /// `tee`, after the primary's write, opens the connection.
+    func startShadow(_ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(x)
+        let model = models[exchange.pointee.model]
+        let version = model.pointee.shadowVersion
+        guard version != noSlot, version != exchange.pointee.assigned, exchange.pointee.isShadowed else {
+            return
+        }
+        let meter = link.meter(Int(version))
+        if exchange.pointee.wantsUpgrade { return meter.countShadowDrop(ShadowDrop.notEligible) }
+        if model.pointee.shadowInFlight >= model.pointee.shadowInFlightMax {
+            return meter.countShadowDrop(ShadowDrop.inFlight)
+        }
+        if case .length(let length) = head.framing, length > UInt64(model.pointee.shadowBodyMax) {
+            return meter.countShadowDrop(ShadowDrop.bodyTooLarge)
+        }
+        if pool.free < limits.blocksMax / 4 { return meter.countShadowDrop(ShadowDrop.buffers) }
+        let copy = ShadowCopy(
+            exchange: x, model: exchange.pointee.model, version: version, method: head.method,
+            bodyBytesMax: model.pointee.shadowBodyMax, sentAt: now,
+            giveUpAt: now + model.pointee.shadowAge)
+        guard let s = shadows.insert(copy) else { return meter.countShadowDrop(ShadowDrop.inFlight) }
+        model.pointee.shadowInFlight += 1
+        exchange.pointee.shadow = s
+        var out = HeadWriter(shadowbox)
+        writeRequest(&out, x, head, bytes, version: version, isShadow: true)
+        shadows.pointer(s).pointee.headCount = UInt32(out.count)
+    }
+
+    /// Sends body bytes, the first time behind the prepared head.
+    func tee(_ s: UInt32, _ body: UnsafeRawBufferPointer) {
+        let copy = shadows.pointer(s)
+        copy.pointee.bodyBytes += body.count
+        guard copy.pointee.bodyBytes <= copy.pointee.bodyBytesMax else {
+            dropShadow(s, .bodyTooLarge)
+            return
+        }
+        guard pool.free >= limits.blocksMax / 8 else {
+            dropShadow(s, .buffers)
+            return
+        }
+        if copy.pointee.upstream != noSlot {
+            sendUpstream(copy.pointee.upstream, body)
+            return
+        }
+        guard openShadow(s) else { return }
+        let head = Int(copy.pointee.headCount)
+        let slot = copy.pointee.upstream
+        if body.count <= Self.copyMax {
+            if !body.isEmpty {
+                UnsafeMutableRawBufferPointer(rebasing: shadowbox[head..<head + body.count])
+                    .copyMemory(from: body)
+            }
+            sendUpstream(slot, UnsafeRawBufferPointer(rebasing: shadowbox[..<(head + body.count)]))
+        } else {
+            sendUpstream(slot, UnsafeRawBufferPointer(rebasing: shadowbox[..<head]), more: true)
+            sendUpstream(slot, body)
+        }
+    }
+
+    private func openShadow(_ s: UInt32) -> Bool {
+        let copy = shadows.pointer(s)
+        let endpoint = pickEndpoint(versions[copy.pointee.version], avoiding: noSlot, insists: false)
+        guard endpoint != noSlot else {
+            dropShadow(s, .noEndpoint)
+            return false
+        }
+        guard let slot = connection(to: endpoint, isShadow: true) else {
+            dropShadow(s, .connections)
+            return false
+        }
+        upstreams.pointer(slot).pointee.shadow = s
+        copy.pointee.upstream = slot
+        copy.pointee.sentAt = now
+        link.meter(Int(copy.pointee.version)).countShadowSent()
+        timers.schedule(shadowTimers + s, at: copy.pointee.giveUpAt)
+        return true
+    }
+
+    /// The copied request is whole.
+    func teeComplete(_ s: UInt32) {
+        let copy = shadows.pointer(s)
+        copy.pointee.isRequestComplete = true
+        if copy.pointee.response.isComplete, copy.pointee.hasHead { settleShadow(s, copy.pointee.outcome) }
+    }
+
+    /// The primary has ended; a copy whose request is not whole can no longer become so.
+    func primaryEnded(_ s: UInt32) {
+        shadows.pointer(s).pointee.exchange = noSlot
+        if !shadows.pointer(s).pointee.isRequestComplete { dropShadow(s, .clientGone) }
+    }
+
+    /// Response bytes of a copy: measured, then forgotten.
+    func shadowRead(_ s: UInt32, _ bytes: UnsafeRawBufferPointer) {
+        let copy = shadows.pointer(s)
+        var rest = bytes
+        while !copy.pointee.hasHead {
+            let u = upstreams.pointer(copy.pointee.upstream)
+            switch responseParser.response(
+                rest.bytes, scanned: Int(u.pointee.scanned), to: copy.pointee.method)
+            {
+            case .needMore(let scanned):
+                u.pointee.scanned = UInt32(scanned)
+                if !u.pointee.input.append(rest, &pool) { dropShadow(s, .buffers) }
+                return
+            case .refused:
+                shadowFailed(s, .protocolError)
+                return
+            case .complete(let head):
+                u.pointee.scanned = 0
+                rest = UnsafeRawBufferPointer(rebasing: rest[head.byteCount...])
+                if head.isInterim {
+                    if rest.isEmpty { return }
+                    continue
+                }
+                guard head.status != 101 else {
+                    shadowFailed(s, .protocolError)
+                    return
+                }
+                copy.pointee.hasHead = true
+                copy.pointee.keepsAlive = head.keepsAlive
+                copy.pointee.outcome =
+                    head.status >= 500 ? .upstreamError : head.status >= 400 ? .clientError : .success
+                copy.pointee.response = BodyProgress(head.framing, of: .response)
+            }
+        }
+        discard(s, rest)
+    }
+
+    private func discard(_ s: UInt32, _ bytes: UnsafeRawBufferPointer) {
+        let copy = shadows.pointer(s)
+        switch copy.pointee.response.framing {
+        case .none:
+            if !bytes.isEmpty { copy.pointee.keepsAlive = false }
+        case .length:
+            let count = min(copy.pointee.response.remaining, UInt64(bytes.count))
+            copy.pointee.response.remaining -= count
+            copy.pointee.response.isComplete = copy.pointee.response.remaining == 0
+            if count < UInt64(bytes.count) { copy.pointee.keepsAlive = false }
+        case .untilClose:
+            return
+        case .chunked:
+            guard discardChunks(s, bytes) else { return }
+        }
+        if copy.pointee.response.isComplete, copy.pointee.isRequestComplete {
+            settleShadow(s, copy.pointee.outcome)
+        }
+    }
+
+    private func discardChunks(_ s: UInt32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let copy = shadows.pointer(s)
+        var position = 0
+        while true {
+            switch nextChunk(&copy.pointee.response, bytes, from: position) {
+            case .data(let start, let count):
+                position = start + count
+            case .needMore(let consumed):
+                return keepShadowInput(s, bytes, from: consumed)
+            case .trailers(let start):
+                switch responseParser.trailers(bytes.bytes.extracting(start..<bytes.count), of: .response) {
+                case .complete(_, let count):
+                    copy.pointee.response.isComplete = true
+                    if start + count < bytes.count { copy.pointee.keepsAlive = false }
+                    return true
+                case .needMore:
+                    return keepShadowInput(s, bytes, from: start)
+                case .refused:
+                    shadowFailed(s, .protocolError)
+                    return false
+                }
+            case .refused:
+                shadowFailed(s, .protocolError)
+                return false
+            }
+        }
+    }
+
+    private func keepShadowInput(_ s: UInt32, _ bytes: UnsafeRawBufferPointer, from position: Int) -> Bool {
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
+        if upstreams.pointer(shadows.pointer(s).pointee.upstream).pointee.input.append(rest, &pool) {
+            return true
+        }
+        dropShadow(s, .buffers)
+        return false
+    }
+
+    /// The copy's connection ended: the end of a response that is delimited by it, or a failure.
+    func shadowFailed(_ s: UInt32, _ outcome: Outcome) {
+        let copy = shadows.pointer(s)
+        let isEnd =
+            outcome == .reset && copy.pointee.hasHead && copy.pointee.response.framing == .untilClose
+            && upstreams.pointer(copy.pointee.upstream).pointee.isPeerDone
+        copy.pointee.keepsAlive = false
+        settleShadow(s, isEnd ? copy.pointee.outcome : outcome)
+    }
+
+    private func settleShadow(_ s: UInt32, _ outcome: Outcome) {
+        let copy = shadows.pointer(s)
+        let meter = link.meter(Int(copy.pointee.version))
+        meter.settleShadow(outcome, nanos: (now - copy.pointee.sentAt).nanos)
+        freeShadow(s, keepsConnection: copy.pointee.keepsAlive && copy.pointee.isRequestComplete)
+    }
+
+    /// Gives a copy up.
+    func dropShadow(_ s: UInt32, _ reason: ShadowDrop) {
+        link.meter(Int(shadows.pointer(s).pointee.version)).countShadowDrop(reason)
+        freeShadow(s, keepsConnection: false)
+    }
+
+    private func freeShadow(_ s: UInt32, keepsConnection: Bool) {
+        let copy = shadows.pointer(s)
+        if copy.pointee.exchange != noSlot {
+            exchanges.pointer(copy.pointee.exchange).pointee.shadow = noSlot
+        }
+        let slot = copy.pointee.upstream
+        if slot != noSlot {
+            let u = upstreams.pointer(slot)
+            u.pointee.shadow = noSlot
+            let isSound = u.pointee.phase == .busy && !u.pointee.isPeerDone && !u.pointee.isWriteDead
+            if keepsConnection, isSound, u.pointee.output.isEmpty, u.pointee.input.isEmpty {
+                keepIdle(slot)
+            } else {
+                closeUpstream(slot)
+            }
+        }
+        timers.cancel(shadowTimers + s)
+        models[copy.pointee.model].pointee.shadowInFlight -= 1
+        shadows.remove(s)
+    }
+}

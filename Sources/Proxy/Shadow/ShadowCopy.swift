@@ -1,0 +1,31 @@
+// A copy of a request on its way to a shadow version. It shares nothing with the primary but a link that is
+// cut when either ends: the primary never waits for it, and its response goes nowhere.
+//
+// Invariant: whatever happens to a copy is counted once, as answered, failed or dropped with a reason.
+
+import Metrics
+import Platform
+import Wire
+
+/// A copy of a request on its way to a shadow version.
+struct ShadowCopy {
+    /// The primary's exchange while it lives.
+    var exchange: UInt32
+    /// Set by the first write.
+    var upstream: UInt32 = noSlot
+    var model: UInt32
+    var version: UInt32
+    var method: Wire.Method
+    /// Bytes of the head that is prepared in the core's shadow box until the first write.
+    var headCount: UInt32 = 0
+    var bodyBytes = 0
+    var bodyBytesMax: Int
+    var isRequestComplete = false
+    /// The head of the final response has been read.
+    var hasHead = false
+    var keepsAlive = true
+    var outcome: Outcome = .success
+    var response = BodyProgress(.none, of: .response)
+    var sentAt: Instant
+    var giveUpAt: Instant
+}

@@ -1,0 +1,199 @@
+// The model server's side: events, connecting, flushing, reading. Whatever a server does to its connection
+// ends here in one of three ways: bytes for the exchange or the shadow copy, the end of an idle connection, or
+// a failed attempt.
+
+import Metrics
+import Platform
+import Wire
+
+extension Core {
+    /// An event of the poller for a connection to a model server.
+    func upstreamReady(_ slot: UInt32, _ readiness: Readiness) {
+        now = Clock.now()
+        let u = upstreams.pointer(slot)
+        let isBroken = readiness.contains(.error) || readiness.contains(.hangUp)
+        if readiness.contains(.peerClosed) || isBroken { u.pointee.isPeerDone = true }
+        switch u.pointee.phase {
+        case .connecting:
+            finishConnecting(slot, readiness)
+        case .idle:
+            // A close, or bytes that nobody asked for: either way the connection is of no use.
+            if readiness.contains(.readable) || u.pointee.isPeerDone { closeIdle(slot) }
+        case .busy:
+            if readiness.contains(.writable), !u.pointee.output.isEmpty { flushUpstream(slot) }
+            if readiness.contains(.readable) || u.pointee.isPeerDone {
+                u.pointee.isReadable = true
+                readUpstream(slot)
+            }
+        }
+    }
+
+    private func finishConnecting(_ slot: UInt32, _ readiness: Readiness) {
+        let u = upstreams.pointer(slot)
+        if Socket.pendingError(of: u.pointee.descriptor) != nil {
+            meter.count(.upstreamConnectFailures)
+            upstreamFailed(slot, .connectFailure)
+            return
+        }
+        guard readiness.contains(.writable) else { return }
+        u.pointee.phase = .busy
+        u.pointee.deadline = .never
+        flushUpstream(slot)
+        if readiness.contains(.readable), u.pointee.phase == .busy {
+            u.pointee.isReadable = true
+            readUpstream(slot)
+        }
+    }
+
+    /// Sends what is held; when it is gone the client is read again, and a whole request's time runs.
+    private func flushUpstream(_ slot: UInt32) {
+        let u = upstreams.pointer(slot)
+        while !u.pointee.output.isEmpty {
+            switch u.pointee.output.send(to: u.pointee.descriptor, &pool) {
+            case .moved:
+                if u.pointee.exchange != noSlot {
+                    let exchange = exchanges.pointer(u.pointee.exchange)
+                    exchange.pointee.hasSent = true
+                    armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
+                }
+            case .wouldBlock:
+                watchWrites(slot)
+                return
+            case .closed, .failed:
+                writeFailed(slot)
+                return
+            }
+        }
+        if u.pointee.shadow != noSlot { return }
+        guard u.pointee.exchange != noSlot else { return }
+        let exchange = exchanges.pointer(u.pointee.exchange)
+        if exchange.pointee.stage == .tunnel, exchange.pointee.isClientDone {
+            passTunnelEnd(u.pointee.exchange)
+            return
+        }
+        if exchange.pointee.request.isComplete { requestSent(u.pointee.exchange) }
+        let d = exchange.pointee.downstream
+        if downstreams.pointer(d).pointee.isReadable { resume(downstreamToken(d)) }
+    }
+
+    /// Asks for writability where it was not registered from the start: on Unix sockets a registered writer
+    /// would be woken by every read of the peer.
+    func watchWrites(_ slot: UInt32) {
+        let u = upstreams.pointer(slot)
+        guard !u.pointee.watchesWrites else { return }
+        u.pointee.watchesWrites = true
+        _ = poller.change(
+            u.pointee.descriptor, token: upstreamToken(slot), interest: [.readable, .writable, .peerClosed])
+    }
+
+    /// Reads until the socket is empty or the client takes no more.
+    func readUpstream(_ slot: UInt32) {
+        let generation = upstreams.generation(slot)
+        while upstreams.isLive(slot, generation: generation) {
+            let u = upstreams.pointer(slot)
+            guard u.pointee.isReadable, u.pointee.phase == .busy else { return }
+            if u.pointee.exchange != noSlot {
+                let d = exchanges.pointer(u.pointee.exchange).pointee.downstream
+                guard downstreams.pointer(d).pointee.output.isEmpty else { return }
+            }
+            let size = readSize()
+            guard size > 0 else {
+                starve(upstreamToken(slot))
+                return
+            }
+            let held = u.pointee.input.copyOut(to: inbox, pool)
+            let room = UnsafeMutableRawBufferPointer(rebasing: inbox[held..<held + size])
+            switch u.pointee.descriptor.receive(into: room) {
+            case .moved(let count):
+                u.pointee.isReadable = count == size || u.pointee.isPeerDone
+                u.pointee.input.clear(&pool)
+                upstreamRead(slot, UnsafeRawBufferPointer(rebasing: inbox[..<(held + count)]))
+            case .wouldBlock:
+                u.pointee.isReadable = false
+                return
+            case .closed:
+                u.pointee.isPeerDone = true
+                upstreamEnded(slot)
+                return
+            case .failed:
+                upstreamFailed(slot, .reset)
+                return
+            }
+        }
+    }
+
+    private func upstreamRead(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
+        let u = upstreams.pointer(slot)
+        if u.pointee.shadow != noSlot {
+            shadowRead(u.pointee.shadow, bytes)
+            return
+        }
+        let x = u.pointee.exchange
+        guard x != noSlot else {
+            closeUpstream(slot)
+            return
+        }
+        let exchange = exchanges.pointer(x)
+        switch exchange.pointee.stage {
+        case .forwarding:
+            if exchange.pointee.firstByteAt == .never { exchange.pointee.firstByteAt = now }
+            takeResponse(x, slot, bytes)
+        case .responding:
+            armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
+            relayResponse(x, head: 0, bytes)
+        case .tunnel:
+            relayToDownstream(x, bytes)
+        case .queued, .flushing:
+            preconditionFailure("an exchange without a response to come has no upstream")
+        }
+    }
+
+    /// The server closed its side.
+    private func upstreamEnded(_ slot: UInt32) {
+        let u = upstreams.pointer(slot)
+        let x = u.pointee.exchange
+        if x != noSlot {
+            let exchange = exchanges.pointer(x)
+            if exchange.pointee.stage == .tunnel {
+                u.pointee.isReadable = false
+                tunnelEnded(x, fromClient: false)
+                return
+            }
+            if exchange.pointee.stage == .responding, exchange.pointee.response.framing == .untilClose {
+                endUntilClose(x)
+                return
+            }
+        }
+        upstreamFailed(slot, .reset)
+    }
+
+    /// The connection is of no more use to whoever it serves.
+    func upstreamFailed(_ slot: UInt32, _ outcome: Outcome) {
+        let u = upstreams.pointer(slot)
+        if u.pointee.shadow != noSlot {
+            shadowFailed(u.pointee.shadow, outcome)
+        } else if u.pointee.exchange != noSlot {
+            attemptFailed(u.pointee.exchange, outcome)
+        } else {
+            closeUpstream(slot)
+        }
+    }
+
+    /// Parts the exchange from its upstream connection, which goes back to the pool or closes.
+    func releaseUpstream(_ x: UInt32, isReusable: Bool) {
+        let exchange = exchanges.pointer(x)
+        let slot = exchange.pointee.upstream
+        if slot != noSlot {
+            exchange.pointee.upstream = noSlot
+            let u = upstreams.pointer(slot)
+            u.pointee.exchange = noSlot
+            let isSound = u.pointee.phase == .busy && !u.pointee.isPeerDone && !u.pointee.isWriteDead
+            if isReusable, isSound, u.pointee.output.isEmpty, u.pointee.input.isEmpty {
+                keepIdle(slot)
+            } else {
+                closeUpstream(slot)
+            }
+        }
+        leave(x)
+    }
+}

@@ -1,0 +1,54 @@
+// A connection to a model server: connecting, idle in its endpoint's pool, or busy with one exchange or one
+// shadow copy. The pool is a list through the slots themselves, newest first.
+//
+// Invariant: `exchange` and `shadow` are never both set; both are clear exactly when the connection is idle.
+
+import Platform
+
+/// What a connection to a model server is doing.
+enum UpstreamPhase: UInt8 {
+    case connecting
+    case idle
+    case busy
+}
+
+/// A connection to a model server.
+struct Upstream: ~Copyable {
+    var descriptor: Descriptor
+    let endpoint: UInt32
+    var exchange: UInt32 = noSlot
+    var shadow: UInt32 = noSlot
+    var poolNext: UInt32 = noSlot
+    var poolPrevious: UInt32 = noSlot
+    var scanned: UInt32 = 0
+    /// Part of a response head, or body that the client could not take yet.
+    var input = ByteQueue()
+    /// Request bytes that the server has not taken yet.
+    var output = ByteQueue()
+    var deadline: Instant = .never
+    /// Since when it lies in the pool.
+    var idleSince: Instant = .never
+    /// Requests it has carried before this one.
+    var uses: UInt32 = 0
+    var phase: UpstreamPhase
+    let isShadow: Bool
+    let isUnix: Bool
+    var isReadable = true
+    /// Writability is registered (always on TCP, after a short write on Unix sockets).
+    var watchesWrites: Bool
+    var isPeerDone = false
+    var isResumed = false
+    /// Sending failed; what the server said before may still be in the socket.
+    var isWriteDead = false
+
+    init(
+        descriptor: consuming Descriptor, endpoint: UInt32, phase: UpstreamPhase, isShadow: Bool, isUnix: Bool
+    ) {
+        self.descriptor = descriptor
+        self.endpoint = endpoint
+        self.phase = phase
+        self.isShadow = isShadow
+        self.isUnix = isUnix
+        watchesWrites = !isUnix
+    }
+}
