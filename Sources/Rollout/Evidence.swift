@@ -64,7 +64,9 @@ public struct PairSplit: Sendable, Hashable, Codable {
 public struct PairTick: Sendable, Hashable {
     public var tick: Tick
     /// Nil when weights changed inside the tick or differed between cores: such a tick is dropped in both
-    /// arms.
+    /// arms. To be known from what was published and obeyed, never from which buckets exist: a version has
+    /// no bucket in a tick in which it got no request, and leaving such ticks out would count stable's
+    /// failures only where the candidate was present, which makes a rare candidate look worse than it is.
     public var split: PairSplit?
     public var candidate: ArmTick
     public var stable: ArmTick
@@ -74,19 +76,6 @@ public struct PairTick: Sendable, Hashable {
         self.split = split
         self.candidate = candidate
         self.stable = stable
-    }
-
-    /// The pair of a tick from its evidence, summed over cores, with the split that `SplitHistory` knows to
-    /// have been in force. A bucket that shows another weight voids the split.
-    ///
-    /// The split is never taken from the buckets: a version has no bucket in a tick in which it got no
-    /// request, and leaving such ticks out would count stable's failures only where the candidate was
-    /// present, which makes a rare candidate look worse than it is.
-    public init(tick: Tick, split: PairSplit?, candidate: EvidenceBucket?, stable: EvidenceBucket?) {
-        self.init(tick: tick, split: split, candidate: ArmTick(candidate), stable: ArmTick(stable))
-        guard let split else { return }
-        if let candidate, candidate.weightPPM != split.candidatePPM { self.split = nil }
-        if let stable, stable.weightPPM != split.stablePPM { self.split = nil }
     }
 }
 
