@@ -1,0 +1,41 @@
+// What a person can say to `weir demo`. The command line is parsed by weir; this is its meaning.
+// Invariant: every option has a value that makes a good demo, so that none is needed.
+
+import Platform
+
+/// The options of `weir demo`.
+public struct DemoOptions: Sendable, Hashable {
+    /// What goes wrong.
+    public var scenario: Scenario
+    /// How long it runs at most; a demo that has shown its cut ends a little after it.
+    public var duration: Interval
+    /// Requests per second.
+    public var rate: Double
+    public var output: Output
+
+    /// How a demo reports.
+    public enum Output: String, Sendable, Hashable, CaseIterable {
+        /// A live view on a terminal, lines elsewhere, and a summary in words.
+        case text
+        /// One JSON object on standard output at the end and nothing else.
+        case json
+    }
+
+    /// The shortest demo: a candidate needs some good seconds before it goes bad, and some to be caught.
+    public static let durationMin = Interval.seconds(5)
+    /// The bounds of `rate`.
+    public static let rates = 50.0...20_000.0
+
+    /// - Precondition: `duration` is at least `durationMin` and `rate` lies in `rates`.
+    public init(
+        scenario: Scenario = .errors, duration: Interval = .seconds(30), rate: Double = 1_000,
+        output: Output = .text
+    ) {
+        precondition(duration >= Self.durationMin && duration < .seconds(86_400), "5 s to a day")
+        precondition(Self.rates.contains(rate), "50 to 20,000 requests per second")
+        self.scenario = scenario
+        self.duration = duration
+        self.rate = rate
+        self.output = output
+    }
+}

@@ -1,0 +1,53 @@
+// The load of a demo on a thread of its own: it asks, counts what users saw, and stops when told.
+// Invariant: counters have one writer, the load's thread; the main thread only reads them.
+
+import Load
+import Platform
+import Synchronization
+
+/// A running load.
+final class Traffic: Sendable {
+    private final class Counters: Sendable {
+        let requests = Atomic<UInt64>(0)
+        let errors = Atomic<UInt64>(0)
+        let isStopping = Atomic<Bool>(false)
+    }
+
+    private let counters = Counters()
+    private let thread: Thread
+
+    init(_ plan: LoadPlan) throws(SystemFailure) {
+        let counters = counters
+        thread = try Thread.spawn(name: "load") {
+            do throws(SystemFailure) {
+                var generator = try LoadGenerator(plan)
+                generator.run(
+                    each: { result in
+                        counters.requests.add(1)
+                        if !result.isGood { counters.errors.add(1) }
+                    }, while: { _ in !counters.isStopping.load(ordering: .relaxed) })
+            } catch {
+                preconditionFailure("\(error)")
+            }
+        }
+    }
+
+    /// Requests that have ended, for better or worse.
+    var requests: UInt64 { counters.requests.load(ordering: .relaxed) }
+
+    /// Requests that a user would call failed.
+    var errors: UInt64 { counters.errors.load(ordering: .relaxed) }
+
+    /// Sends nothing more, and waits until every request has ended.
+    func stop() {
+        counters.isStopping.store(true, ordering: .relaxed)
+        thread.join()
+    }
+}
+
+extension Atomic where Value == UInt64 {
+    /// Adds as the only writer: a load and a store, no locked instruction.
+    fileprivate borrowing func add(_ count: UInt64) {
+        store(load(ordering: .relaxed) &+ count, ordering: .relaxed)
+    }
+}
