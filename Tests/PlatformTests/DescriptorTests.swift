@@ -15,20 +15,28 @@ struct Pair: ~Copyable {
     let b: Descriptor
 
     init() {
+        let ends = Self.numbers()
+        a = Descriptor(adopting: ends.0)
+        b = Descriptor(adopting: ends.1)
+    }
+
+    /// The two ends as bare numbers, for the caller to adopt or close.
+    static func numbers() -> (Int32, Int32) {
         var ends: [Int32] = [0, 0]
         precondition(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | O_NONBLOCK, 0, &ends) == 0)
-        a = Descriptor(adopting: ends[0])
-        b = Descriptor(adopting: ends[1])
+        return (ends[0], ends[1])
     }
 }
 
 extension Descriptor {
-    /// Receives at most `count` bytes.
+    /// Receives at most `count` bytes. Shortens the array in place: an optimised build of Swift 6.3 frees a
+    /// copy `Array(bytes[..<n])` while it is being filled, where the caller then ignores it.
     func received(_ count: Int) -> (transfer: Transfer, bytes: [UInt8]) {
         var bytes = [UInt8](repeating: 0, count: count)
         let transfer = bytes.withUnsafeMutableBytes { receive(into: $0) }
         guard case .moved(let n) = transfer else { return (transfer, []) }
-        return (transfer, Array(bytes[..<n]))
+        bytes.removeLast(count - n)
+        return (transfer, bytes)
     }
 
     func sent(_ bytes: [UInt8]) -> Transfer { bytes.withUnsafeBytes { send($0) } }

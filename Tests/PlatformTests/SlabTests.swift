@@ -158,4 +158,34 @@ private struct Resource: ~Copyable {
         let isOpenStill = isOpen(taken.raw)
         #expect(isOpenStill)
     }
+
+    @Test("A connection's socket closes when it is swapped out and dropped, or leaves with its slot")
+    func closing() throws {
+        struct Connection: ~Copyable {
+            var socket: Descriptor?
+        }
+        let (first, firstPeer) = Pair.numbers()
+        let (second, secondPeer) = Pair.numbers()
+        let peers = [firstPeer, secondPeer]
+        defer { for peer in peers { close(peer) } }
+        var slab = Slab<Connection>(capacity: 8)
+        guard let slot = slab.insert(Connection(socket: Descriptor(adopting: first))) else {
+            Issue.record("an empty slab has room")
+            return
+        }
+        #expect(peerState(peers[0]) == .wouldBlock)
+        slab.pointer(slot).pointee.socket = Descriptor(adopting: second)
+        #expect(peerState(peers[0]) == .closed, "what was replaced is closed")
+        #expect(peerState(peers[1]) == .wouldBlock)
+        slab.remove(slot)
+        #expect(peerState(peers[1]) == .closed)
+    }
+
+    /// What a read at this end says about the other one.
+    private func peerState(_ raw: Int32) -> Transfer {
+        let descriptor = Descriptor(adopting: raw)
+        let transfer = descriptor.received(1).transfer
+        _ = descriptor.release()
+        return transfer
+    }
 }

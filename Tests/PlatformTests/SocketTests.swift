@@ -129,6 +129,22 @@ private func refusal(_ attempt: () throws(SystemFailure) -> Void) -> SystemFailu
         }
     }
 
+    @Test("A client that is accepted and dropped sees the end, so no descriptor leaks from the answer")
+    func dropped() throws {
+        let listener = try Socket.listen(loopback)
+        let bound = Socket.localAddress(of: listener)
+        let client = try connected(to: try #require(bound))
+        try waitReadable(listener)
+        switch Socket.accept(listener) {
+        case .connection(let server, _): server.setNoDelay()
+        case .wouldBlock: Issue.record("a client waits")
+        case .failed(let errno): Issue.record(errno)
+        }
+        try waitReadable(client)
+        let end = client.received(1)
+        #expect(end.transfer == .closed)
+    }
+
     @Test("Several cores can listen on one port")
     func reusePort() throws {
         let first = try Socket.listen(loopback)
