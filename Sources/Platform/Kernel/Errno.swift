@@ -22,6 +22,7 @@ import Glibc
     @inlinable public static var nameTooLong: Errno { Errno(code: ENAMETOOLONG) }
     @inlinable public static var noSuchFile: Errno { Errno(code: ENOENT) }
     @inlinable public static var exists: Errno { Errno(code: EEXIST) }
+    @inlinable public static var wouldBlock: Errno { Errno(code: EAGAIN) }
     @inlinable public static var fileTooLarge: Errno { Errno(code: EFBIG) }
 
     /// Whether the process or the system has no descriptor left: accepting must pause, not spin.

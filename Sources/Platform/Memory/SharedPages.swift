@@ -1,5 +1,6 @@
 // Memory that several threads look at, each word by the discipline its owner states (single writer, relaxed
 // atomics). This is the one door through which raw memory crosses threads.
+// Invariant: the pages live as long as the one value that owns them; views must not outlive it.
 
 /// Zeroed pages that may be used from any thread; released with the last owner.
 ///
