@@ -4,7 +4,8 @@
 
 /// Zeroed pages that may be used from any thread; released with the last owner.
 ///
-/// Unchecked, because the compiler cannot see the discipline: every user keeps to words with one writing thread.
+/// Unchecked, because the compiler cannot see the discipline: every user keeps to words with one writing
+/// thread.
 public struct SharedPages: ~Copyable, @unchecked Sendable {
     public let base: UnsafeMutableRawPointer
     public let byteCount: Int
