@@ -81,7 +81,7 @@ public struct ExpositionWriter {
     }
 
     /// One sample of the counter or gauge that was begun last.
-    public mutating func sample(_ value: UInt64, _ labels: Labels = Labels()) {
+    public mutating func sample(_ value: some BinaryInteger, _ labels: Labels = Labels()) {
         line(suffix: sampleSuffix, labels.text, "\(value)")
     }
 

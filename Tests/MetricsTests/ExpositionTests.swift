@@ -10,8 +10,8 @@ import Testing
     static func page(_ format: Exposition.Format) -> String {
         var writer = ExpositionWriter(format)
         writer.begin("weir_requests", .counter, help: "Requests by outcome.")
-        writer.sample(UInt64(3), ["model": "a", "outcome": "success"])
-        writer.sample(UInt64(0), ["model": "a\\b \"c\"\nd", "outcome": "reset"])
+        writer.sample(3, ["model": "a", "outcome": "success"])
+        writer.sample(0, ["model": "a\\b \"c\"\nd", "outcome": "reset"])
         writer.begin("weir_traffic_weight_ratio", .gauge, help: "Share of traffic.")
         writer.sample(0.05)
         writer.begin("weir_request_duration_seconds", .histogram, help: "Time taken.")

@@ -1,0 +1,97 @@
+// The page's part on the sidecar itself: connections, refusals, time limits, buffers, control, process.
+
+import Metrics
+
+extension MetricsPage {
+    func writeCores(to writer: inout ExpositionWriter) {
+        writer.begin("weir_connections", .gauge, help: "Open connections, by side.")
+        for (word, gauge) in [
+            ("downstream", CoreGauge.downstreams), ("upstream", .upstreams),
+            ("upstream_idle", .idleUpstreams),
+        ] {
+            writer.sample(core[gauge], ["side": word])
+        }
+        writer.begin("weir_exchanges", .gauge, help: "Exchanges in progress.")
+        writer.sample(core[.exchanges])
+        writer.begin("weir_shadows_inflight", .gauge, help: "Shadow copies in progress.")
+        writer.sample(core[.shadows])
+        writer.begin("weir_buffers_free", .gauge, help: "Free buffer blocks.")
+        writer.sample(core[.buffersFree])
+        writer.begin("weir_draining", .gauge, help: "Whether the process accepts no more connections.")
+        writer.sample(core[.draining] > 0 ? 1 : 0)
+        writer.begin("weir_cores", .gauge, help: "Event loops.")
+        writer.sample(cores)
+        for counter in CoreCounter.allCases {
+            writer.begin(Self.name(of: counter), .counter, help: Self.help(of: counter))
+            writer.sample(core[counter])
+        }
+        writer.begin("weir_refused", .counter, help: "Requests that Weir answered itself, by cause.")
+        for cause in RefusalCause.allCases { writer.sample(core[cause], ["cause": cause.label]) }
+        writer.begin("weir_timeouts", .counter, help: "Time limits that ran out, by limit.")
+        for limit in TimeLimit.allCases { writer.sample(core[limit], ["limit": limit.label]) }
+    }
+
+    func writeProcess(to writer: inout ExpositionWriter) {
+        writer.begin("weir_plan_epoch", .gauge, help: "Epoch of the plan that every core obeys.")
+        writer.sample(control.obeyedEpoch)
+        writer.begin("weir_config_reloads", .counter, help: "Config reloads, by result.")
+        writer.sample(control.reloadsApplied, ["result": "applied"])
+        writer.sample(control.reloadsRefused, ["result": "refused"])
+        writer.begin("weir_journal_failures", .counter, help: "Decisions that could not be made durable.")
+        writer.sample(control.journalFailures)
+        writer.begin("weir_access_log_lines", .counter, help: "Access log lines, by result.")
+        writer.sample(control.accessLines, ["result": "written"])
+        writer.sample(control.accessLinesLost, ["result": "lost"])
+        writer.begin("weir_build_info", .gauge, help: "The running release; always 1.")
+        writer.sample(1, ["version": buildVersion])
+        writer.begin("process_cpu_seconds", .counter, help: "User and system CPU time of the process.")
+        writer.sample(process.cpuSeconds)
+        writer.begin("process_resident_memory_bytes", .gauge, help: "Resident memory.")
+        writer.sample(process.residentBytes)
+        writer.begin("process_virtual_memory_bytes", .gauge, help: "Reserved address space.")
+        writer.sample(process.virtualBytes)
+        writer.begin("process_open_fds", .gauge, help: "Open file descriptors.")
+        writer.sample(process.openDescriptors)
+        writer.begin("process_max_fds", .gauge, help: "Most file descriptors that may be open.")
+        writer.sample(process.descriptorsMax)
+        writer.begin("process_start_time_seconds", .gauge, help: "Start of the process, seconds since 1970.")
+        writer.sample(process.startSeconds)
+    }
+
+    /// A core counter's family; the words that say too little alone get the thing they count.
+    static func name(of counter: CoreCounter) -> String {
+        switch counter {
+        case .turns: "weir_event_loop_turns"
+        case .requests: "weir_core_requests"
+        case .responses: "weir_core_responses"
+        case .accepted: "weir_connections_accepted"
+        case .ejections: "weir_endpoint_ejections"
+        case .upstreamReused, .upstreamConnects, .downstreamsClosed, .upstreamsClosed, .acceptsPaused,
+            .upstreamConnectFailures, .unrouted, .accessRecords, .accessRecordsDropped, .buffersExhausted,
+            .tunnels, .plansAdopted:
+            "weir_" + counter.label
+        }
+    }
+
+    static func help(of counter: CoreCounter) -> String {
+        switch counter {
+        case .turns: "Turns of the event loops."
+        case .requests: "Requests ended, of all models and of none."
+        case .responses: "Responses written."
+        case .upstreamReused: "Requests sent over a pooled connection."
+        case .accepted: "Client connections accepted."
+        case .upstreamConnects: "Connections opened to endpoints."
+        case .downstreamsClosed: "Client connections closed."
+        case .upstreamsClosed: "Connections to endpoints closed."
+        case .acceptsPaused: "Times that accepting was put off because no slot was free."
+        case .upstreamConnectFailures: "Connections to endpoints that failed."
+        case .unrouted: "Requests that no model matched."
+        case .accessRecords: "Access records handed to control."
+        case .accessRecordsDropped: "Access records lost because control did not keep up."
+        case .buffersExhausted: "Turns that ran out of buffer blocks."
+        case .tunnels: "Connections that became tunnels after a 101."
+        case .ejections: "Endpoints left alone for a while after failing real requests."
+        case .plansAdopted: "Plans taken over by cores."
+        }
+    }
+}

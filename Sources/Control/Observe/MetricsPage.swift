@@ -1,0 +1,152 @@
+// The page behind /metrics: the whole process as text, from values alone. Whoever serves it gathers the
+// snapshots; nothing here knows a socket, a core or a clock.
+//
+// Names: prefix `weir_`, base units, counters end in `_total`, ratios 0...1; `process_*` as every exporter
+// has them. Label values come from bounded sets: names of the config, and the words of our own enums. No
+// path, key, client or error text is ever a label.
+
+import Metrics
+
+/// Everything that one page says.
+public struct MetricsPage: Sendable {
+    /// One version of one model.
+    public struct Version: Sendable {
+        public var model: String
+        public var version: String
+        /// What the version is to the model now: stable, candidate, shadow or none.
+        public var role: String
+        /// Its share of the split in force, 0...1.
+        public var weight: Double
+        /// Barred from traffic until an operator says otherwise.
+        public var isQuarantined: Bool
+        /// Endpoints in all, and those that may be sent requests.
+        public var endpoints: Int
+        public var healthyEndpoints: Int
+        /// Summed over cores.
+        public var snapshot: VersionMeterSnapshot
+
+        public init(
+            model: String, version: String, role: String, weight: Double, isQuarantined: Bool = false,
+            endpoints: Int = 0, healthyEndpoints: Int = 0, snapshot: VersionMeterSnapshot
+        ) {
+            self.model = model
+            self.version = version
+            self.role = role
+            self.weight = weight
+            self.isQuarantined = isQuarantined
+            self.endpoints = endpoints
+            self.healthyEndpoints = healthyEndpoints
+            self.snapshot = snapshot
+        }
+
+        var labels: Labels { ["model": model, "version": version, "role": role] }
+    }
+
+    /// One guardrail of one candidate.
+    public struct Guardrail: Sendable {
+        public var model: String
+        public var version: String
+        public var guardrail: String
+        /// Share of the way to a trip, 0...1.
+        public var progress: Double
+        /// The word of its verdict: pass, fail, not_enough_data.
+        public var verdict: String
+
+        public init(model: String, version: String, guardrail: String, progress: Double, verdict: String) {
+            self.model = model
+            self.version = version
+            self.guardrail = guardrail
+            self.progress = progress
+            self.verdict = verdict
+        }
+
+        var labels: Labels { ["model": model, "version": version, "guardrail": guardrail] }
+    }
+
+    /// How often a model was cut back by one guardrail (or by `operator`) since the process started.
+    public struct Cuts: Sendable {
+        public var model: String
+        public var guardrail: String
+        public var count: UInt64
+
+        public init(model: String, guardrail: String, count: UInt64) {
+            self.model = model
+            self.guardrail = guardrail
+            self.count = count
+        }
+    }
+
+    /// What control counts about its own work.
+    public struct ControlCounts: Sendable {
+        public var reloadsApplied: UInt64 = 0
+        public var reloadsRefused: UInt64 = 0
+        /// Decisions that could not be made durable.
+        public var journalFailures: UInt64 = 0
+        public var accessLines: UInt64 = 0
+        /// Lines that the file did not take.
+        public var accessLinesLost: UInt64 = 0
+        /// Plan epoch that every core obeys.
+        public var obeyedEpoch: UInt64 = 0
+
+        public init() {}
+    }
+
+    /// The process as the kernel sees it.
+    public struct Process: Sendable {
+        public var cpuSeconds: Double
+        public var residentBytes: Int
+        public var virtualBytes: Int
+        public var openDescriptors: Int
+        public var descriptorsMax: Int
+        /// Since 1970.
+        public var startSeconds: Double
+
+        public init(
+            cpuSeconds: Double, residentBytes: Int, virtualBytes: Int, openDescriptors: Int,
+            descriptorsMax: Int, startSeconds: Double
+        ) {
+            self.cpuSeconds = cpuSeconds
+            self.residentBytes = residentBytes
+            self.virtualBytes = virtualBytes
+            self.openDescriptors = openDescriptors
+            self.descriptorsMax = descriptorsMax
+            self.startSeconds = startSeconds
+        }
+    }
+
+    /// Release of the binary.
+    public var buildVersion: String
+    public var cores: Int
+    public var versions: [Version]
+    public var guardrails: [Guardrail]
+    public var cuts: [Cuts]
+    /// Summed over cores.
+    public var core: CoreMeterSnapshot
+    public var control: ControlCounts
+    public var process: Process
+
+    public init(
+        buildVersion: String, cores: Int, versions: [Version], guardrails: [Guardrail], cuts: [Cuts],
+        core: CoreMeterSnapshot, control: ControlCounts, process: Process
+    ) {
+        self.buildVersion = buildVersion
+        self.cores = cores
+        self.versions = versions
+        self.guardrails = guardrails
+        self.cuts = cuts
+        self.core = core
+        self.control = control
+        self.process = process
+    }
+
+    /// The page in either format; serve it with `format.contentType`.
+    public func text(_ format: Exposition.Format) -> String {
+        var writer = ExpositionWriter(format)
+        writeRequests(to: &writer)
+        writeShadows(to: &writer)
+        writeRollout(to: &writer)
+        writeCores(to: &writer)
+        writeProcess(to: &writer)
+        return writer.finish()
+    }
+}
