@@ -58,7 +58,9 @@ def render(template: str, parts: set[str], values: dict) -> str:
 class Contestant:
     """One proxy, running on the proxies' CPU."""
 
-    def __init__(self, name: str, scenario: str, origins: dict):
+    def __init__(
+        self, name: str, scenario: str, origins: dict, prefix=(), environment=None, patience: float = 20
+    ):
         program, config, arguments, _ = ALL[name]
         self.name = name
         self.port = free_port()
@@ -71,16 +73,17 @@ class Contestant:
         filled = [render(a, set(), {"config": path, "dir": self.dir}).strip() for a in arguments]
         self.log = open(self.dir / "log", "ab")
         self.child = subprocess.Popen(
-            [find(program), *filled],
+            [*prefix, find(program), *filled],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
+            env={**os.environ, **(environment or {})},
             preexec_fn=on_cpu(PROXY_CPU),
         )
-        self._wait()
+        self._wait(patience)
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + 20
+    def _wait(self, patience: float) -> None:
+        deadline = time.monotonic() + patience
         while not accepts(self.port):
             if self.child.poll() is not None or time.monotonic() > deadline:
                 said = (self.dir / "log").read_text()[-2000:]
@@ -93,10 +96,10 @@ class Contestant:
     def pid(self) -> int:
         return self.child.pid
 
-    def stop(self) -> None:
+    def stop(self, patience: float = 3) -> None:
         self.child.send_signal(signal.SIGINT if self.name == "nghttpx" else signal.SIGTERM)
         try:
-            self.child.wait(3)
+            self.child.wait(patience)
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()

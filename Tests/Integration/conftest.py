@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from processes import SERVERS, MLServer, Process, accepts, answers, free_port
+from weir import Weir
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +49,20 @@ def echo(tmp_path_factory):
         yield port
     finally:
         process.stop()
+
+
+@pytest.fixture
+def weir(tmp_path):
+    """Starts Weirs; those still running are ended with the test, and what they said is shown if it failed."""
+    started = []
+
+    def start(models, **settings):
+        folder = tmp_path / f"weir-{len(started)}"
+        folder.mkdir()
+        started.append(Weir(folder, models, **settings))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.stop()
+        print(one.process.tail())

@@ -1,0 +1,136 @@
+"""Weir as an operator meets it: metrics that Prometheus accepts, verbs, reload, drain, checks of a config."""
+
+import json
+import signal
+import subprocess
+import threading
+import time
+
+import requests
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from clients import INFER, REQUEST, Load, ask_many, infer
+from processes import Process, accepts, answers, free_port, wait_until
+from weir import BINARY, iris_model
+
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def test_prometheus_accepts_the_metrics(iris, weir, tmp_path):
+    proxy = weir([iris_model(iris, weights={"v2": "20%"})])
+    ask_many(proxy.url, 200)
+    kind, text = proxy.metrics()
+    assert kind.startswith("text/plain")
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    kind, text = proxy.metrics(OPEN_METRICS)
+    assert kind.startswith("application/openmetrics-text")
+    families = list(text_string_to_metric_families(text))
+    assert text.endswith("# EOF\n")
+    samples = [s for f in families for s in f.samples]
+    successes = [s.value for s in samples if s.labels.get("outcome") == "success"]
+    assert sum(successes) >= 200
+
+
+def test_prometheus_scrapes_it(iris, weir, tmp_path):
+    proxy = weir([iris_model(iris, weights={"v2": "20%"})])
+    port = free_port()
+    config = tmp_path / "prometheus.yml"
+    target = f"127.0.0.1:{proxy.admin_port}"
+    config.write_text(
+        json.dumps(
+            {
+                "global": {"scrape_interval": "1s"},
+                "scrape_configs": [{"job_name": "weir", "static_configs": [{"targets": [target]}]}],
+            }
+        )
+    )
+    prometheus = Process(
+        [
+            "prometheus",
+            f"--config.file={config}",
+            f"--storage.tsdb.path={tmp_path / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        tmp_path / "prometheus.log",
+    )
+    try:
+        base = f"http://127.0.0.1:{port}"
+        prometheus.wait_ready(lambda: answers(base + "/-/ready"), "Prometheus", 30)
+
+        def is_up():
+            reply = requests.get(base + "/api/v1/targets", timeout=5).json()
+            targets = reply["data"]["activeTargets"]
+            assert not any(t["lastError"] for t in targets), targets
+            return any(t["health"] == "up" for t in targets)
+
+        wait_until(is_up, "a scrape", 20, 0.2)
+    finally:
+        prometheus.stop()
+
+
+def test_an_operator_rolls_back_and_is_named(iris, weir):
+    proxy = weir([iris_model(iris, weights={"v2": "50%"})])
+    assert set(ask_many(proxy.url, 60)) == {"v1", "v2"}
+    body = {"model": "iris", "actor": "ada", "reason": "looks odd"}
+    reply = requests.post(proxy.admin + "/verbs/rollback", json=body, timeout=5)
+    assert reply.status_code == 200, reply.text
+    assert set(ask_many(proxy.url, 100)) == {"v1"}
+    assert any("ada" in e["actor"] and "looks odd" in str(e) for e in proxy.journal()), proxy.journal()
+
+
+def test_a_reload_changes_weights_and_a_bad_file_changes_nothing(iris, weir):
+    proxy = weir([iris_model(iris, weights={"v2": "0%"})])
+    assert set(ask_many(proxy.url, 60)) == {"v1"}
+    proxy.reload([iris_model(iris, weights={"v2": "100%"})])
+    wait_until(lambda: set(ask_many(proxy.url, 6)) == {"v2"}, "the new weights", 10)
+    proxy.reload([iris_model(iris, weights={"v2": "nonsense"})])
+    proxy.wait_for("config_refused", 10)
+    assert set(ask_many(proxy.url, 60)) == {"v2"}
+
+
+def test_a_reload_under_load_costs_nobody_anything(iris, weir):
+    proxy = weir([iris_model(iris, weights={"v2": "10%"})])
+    with Load(proxy.url) as load:
+        for weight in ("90%", "30%", "60%"):
+            count = load.total
+            proxy.reload([iris_model(iris, weights={"v2": weight})])
+            wait_until(lambda: load.total > count + 150, "traffic after a reload")
+    assert load.failures == []
+
+
+def test_sigterm_lets_requests_finish_and_exits_0(iris, weir):
+    proxy = weir([iris_model(iris, weights={"v2": "100%"})])
+    iris["v2"].slow_file.touch()
+    ends = []
+
+    def ask():
+        with requests.Session() as session:
+            ends.append(infer(session, proxy.url).status_code)
+
+    try:
+        workers = [threading.Thread(target=ask) for _ in range(4)]
+        served = iris["v2"].served()
+        for worker in workers:
+            worker.start()
+        time.sleep(0.1)  # the requests take 0.25 s; they are under way now
+        proxy.signal(signal.SIGTERM)
+        for worker in workers:
+            worker.join()
+        assert ends == [200] * 4
+        assert proxy.process.child.wait(30) == 0
+        assert iris["v2"].served() - served == 4
+        assert not accepts(proxy.port)
+    finally:
+        iris["v2"].slow_file.unlink()
+
+
+def test_a_config_error_names_its_place(tmp_path):
+    path = tmp_path / "weir.yaml"
+    path.write_text("listeners:\n  - listen: 127.0.0.1:0\nmodels:\n  - nmae: iris\n")
+    done = subprocess.run([BINARY, "check", "--config", path], capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert 64 <= done.returncode <= 78, said
+    assert f"{path}:4:5" in said
+    assert "nmae" in said and "name" in said
