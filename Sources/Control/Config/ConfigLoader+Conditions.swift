@@ -11,8 +11,8 @@ extension Kind where Value == RouteMatch {
             let prefix = section.optional("path_prefix", .path)
             let path = section.optional("path", .path)
             if !["host", "path_prefix", "path"].contains(where: section.has) {
-                section.reading.report(
-                    section.place, "says nothing", expected: "host, path_prefix or path")
+                section.lacks(
+                    ["host", "path_prefix", "path"], "says nothing", expected: "host, path_prefix or path")
             }
             if section.has("path_prefix"), section.has("path") {
                 section.reading.report(
@@ -39,8 +39,8 @@ extension Kind where Value == [Condition] {
             let addresses = section.optional("client_address", .oneOrMany(.addressRange, max: 256))
             let keys = ["header", "cookie", "query", "path", "method", "client_address"]
             if !keys.contains(where: section.has) {
-                section.reading.report(
-                    section.place, "says nothing, and would hold for every request",
+                section.lacks(
+                    keys, "says nothing, and would hold for every request",
                     expected: "at least one condition")
             }
             var conditions: [Condition] = []
@@ -105,7 +105,15 @@ extension Kind where Value == String {
         let expected = "a regular expression over bytes"
         return Kind(expected: expected) { node in
             guard let text = node.text, !text.isEmpty else { return node.mismatch(expected: expected) }
-            return text
+            do throws(PatternFailure) {
+                return try Pattern(text).text
+            } catch {
+                node.reading.report(
+                    node.place,
+                    "the regular expression makes no sense at byte \(error.position)"
+                        + " (\(error.found)):", value: text, expected: error.expected)
+                return nil
+            }
         }
     }
 }

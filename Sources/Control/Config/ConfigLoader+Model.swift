@@ -128,21 +128,27 @@ extension Kind where Value == StickyKey {
             ]
             return section.only(keys, of: ["header", "cookie", "query"])
         }
-        return Kind(expected: "{header: name}, {cookie: name}, {query: name} or client_address") { node in
-            guard node.text != nil else { return node.read(section) }
-            return node.read(.word(["client_address"])).map { _ in .clientAddress }
+        let expected = "{header: name}, {cookie: name}, {query: name} or client_address"
+        return Kind(expected: expected) { node in
+            guard let text = node.text else { return node.read(section) }
+            if text == "client_address" { return .clientAddress }
+            return node.mismatch(expected: expected, suggestion: Nearest.to(text, among: ["client_address"]))
         }
     }
 }
 
 extension SectionReader {
     /// The one alternative that the file has; reports when it has none or several.
-    func only<Value>(_ values: [Value?], of keys: [String]) -> Value? {
+    mutating func only<Value>(_ values: [Value?], of keys: [String]) -> Value? {
         let present = keys.filter(has)
-        if present.count != 1, !reading.isProbing {
+        let expected = "one of " + keys.joined(separator: ", ")
+        if present.isEmpty {
+            lacks(keys, "says nothing", expected: expected)
+            return nil
+        }
+        if present.count > 1 {
             reading.report(
-                place, present.isEmpty ? "says nothing" : "has both \(present.joined(separator: " and "))",
-                expected: "one of " + keys.joined(separator: ", "))
+                place, "has both \(present.joined(separator: " and "))", expected: expected)
             return nil
         }
         return values.compactMap { $0 }.first

@@ -18,7 +18,8 @@ extension Kind where Value == Config {
             let accessLog = section.value("access_log", .accessLog, or: AccessLogConfig())
             let models = section.required(
                 "models", .marked(.list(of: .model, count: 1...Limits.modelsMax)))
-            let checked = models.flatMap { ModelChecks(section.reading).checked($0) }
+            let own = (listeners ?? []).map(\.value) + [admin]
+            let checked = models.flatMap { ModelChecks(section.reading, own: own).checked($0) }
             let addresses = listeners.flatMap { ListenerChecks.checked($0, admin: admin, section.reading) }
             guard let addresses, let checked else { return nil }
             return Config(
@@ -63,6 +64,13 @@ extension Kind where Value == Limits {
             limits.replayBytesMax = section.value(
                 "replay_bytes_max", .size(0...(64 << 20)), or: limits.replayBytesMax)
             limits.poolIdleMax = section.value("pool_idle_max", .count(0...65_536), or: limits.poolIdleMax)
+            let pool = limits.blocksMax * Limits.blockBytes
+            if limits.replayBytesMax > pool {
+                section.reading.report(
+                    section.place,
+                    "replay_bytes_max is larger than the \(limits.blocksMax) blocks of blocks_max",
+                    expected: "at most \(Notation.text(bytes: pool))")
+            }
             return limits
         }
     }

@@ -7,14 +7,10 @@ extension Kind where Value == [TableEntry<VersionConfig>] {
     /// The versions of a model, by name, in the order of the file.
     static var versions: Kind {
         let table = Kind.table(
-            "a mapping from version name to its endpoints", names: .name, of: .version)
+            "a mapping from version name to its endpoints", names: .name, of: .version,
+            max: Limits.versionsPerModelMax)
         return Kind(expected: table.expected) { node in
             guard var versions = node.read(table) else { return nil }
-            if versions.count > Limits.versionsPerModelMax {
-                node.reading.report(
-                    node.place, "has \(versions.count) versions",
-                    expected: "at most \(Limits.versionsPerModelMax)")
-            }
             for index in versions.indices {
                 let name = versions[index].name.value
                 versions[index].value?.name = name
@@ -59,8 +55,8 @@ extension Kind where Value == [SocketAddress] {
                         addresses.append(address)
                     } else {
                         node.reading.report(
-                            item.place, "stands here twice (\(address)):", value: item.text,
-                            expected: "each endpoint once")
+                            item.place, "\(address) stands here already:", value: item.text,
+                            expected: "each address once")
                     }
                 }
             }
@@ -147,10 +143,6 @@ extension Kind where Value == RewritePlan {
                 .table("a mapping from header to value", names: .rewritable, of: .headerValue), or: [])
             let removed = section.value(
                 "remove_headers", .list(of: .rewritable, count: 0...64), or: [])
-            if added.count > 64 {
-                section.reading.report(
-                    section.place, "adds \(added.count) headers", expected: "at most 64")
-            }
             let pairs = added.compactMap { entry in
                 entry.value.map { RewritePlan.HeaderPair(name: entry.name.value, value: $0) }
             }

@@ -56,7 +56,10 @@ public enum ConfigLoader {
             let root = NodeReader(tree.root, path: "", schema: "", reading: reading)
             let config = root.read(.config(digest: Digest.sha256(text)))
             if reading.problems.isEmpty, let config { return .success(config) }
-            precondition(!reading.problems.isEmpty, "a config was refused without a reason")
+            // A reader that gives up without a word is a defect; a reload must survive it all the same.
+            if reading.problems.isEmpty {
+                return .failure(whole(file, "is refused, and Weir has lost the reason: a defect of Weir"))
+            }
             return .failure(ConfigProblems(all: reading.problems.sorted()))
         } catch {
             return .failure(ConfigProblems(all: [error]))

@@ -23,8 +23,9 @@ extension Kind where Value == [SocketAddress] {
             guard let text = node.text else { return node.mismatch(expected: expected) }
             if text.hasPrefix("unix:") { return unix(text, node) }
             guard let colon = text.lastIndex(of: ":"), colon != text.startIndex,
-                let number = UInt16(text[text.index(after: colon)...]), number > 0 || port == .any
+                let number = UInt16(text[text.index(after: colon)...])
             else { return node.mismatch(expected: expected, suggestion: meant(text, port)) }
+            if number == 0, port == .notZero { return node.mismatch(expected: "a port from 1 to 65535") }
             if let literal = SocketAddress(text) { return [literal] }
             let host = String(text[..<colon])
             guard isHostName(host) else {
@@ -140,6 +141,15 @@ extension AddressRange {
 }
 
 extension SocketAddress {
+    /// Whether a connection to it ends at a listener on `listener`.
+    func isServed(by listener: SocketAddress) -> Bool {
+        guard case .ip(let own, let ownPort) = listener, case .ip(let ip, let port) = self else {
+            return self == listener
+        }
+        let isWildcard = own == IPAddress(ipv4: 0) || own == .none
+        return ownPort == port && (own == ip || isWildcard && isLocal)
+    }
+
     /// Whether only this machine can reach it.
     var isLocal: Bool {
         switch self {

@@ -5,12 +5,9 @@ import Platform
 import Proxy
 
 extension Kind where Value == String {
-    /// Any text that is not empty.
+    /// Any text that is not empty, up to 4,096 bytes.
     static func text(_ expected: String) -> Kind {
-        Kind(expected: expected) { node in
-            guard let text = node.text, !text.isEmpty else { return node.mismatch(expected: expected) }
-            return text
-        }
+        bytes(expected, where: { $0 != 0 })
     }
 
     /// A text of which every byte passes a test.
@@ -45,7 +42,8 @@ extension Kind where Value == String {
         let expected = "a header value without control characters or spaces around it"
         return Kind(expected: expected) { node in
             guard let text = node.text, let first = text.utf8.first, let last = text.utf8.last,
-                text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 9 }), first > 0x20, last > 0x20
+                text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 9 }), first > 0x20, last > 0x20,
+                text.utf8.count <= 4_096
             else { return node.mismatch(expected: expected) }
             return text
         }
@@ -63,8 +61,7 @@ extension Kind where Value == String {
         let expected = "a path that starts with / and has no ?, # or space"
         return Kind(expected: expected) { node in
             guard let text = node.text, isTarget(text), !text.utf8.contains(UInt8(ascii: "?")) else {
-                let slashed = node.text.flatMap { isTarget("/" + $0) ? "/" + $0 : nil }
-                return node.mismatch(expected: expected, suggestion: slashed)
+                return node.mismatch(expected: expected, suggestion: node.text.flatMap(pathMeant))
             }
             return text
         }
@@ -99,8 +96,15 @@ extension Kind where Value == String {
         }
     }
 
+    /// The path without its query, or with the slash that it lacks.
+    private static func pathMeant(_ text: String) -> String? {
+        let path = text.prefix { $0 != "?" && $0 != "#" }
+        let slashed = path.hasPrefix("/") ? String(path) : "/" + path
+        return isTarget(slashed) ? slashed : nil
+    }
+
     private static func isTarget(_ text: String) -> Bool {
-        text.utf8.first == UInt8(ascii: "/")
+        text.utf8.first == UInt8(ascii: "/") && text.utf8.count <= 4_096
             && text.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "#") }
     }
 
@@ -189,7 +193,10 @@ extension Kind where Value: Comparable {
                 let value = try parse(text)
                 return range.contains(value) ? value : node.mismatch(expected: expected)
             } catch {
-                return node.mismatch(expected: expected, suggestion: error.suggestion)
+                let meant = error.suggestion.flatMap { suggestion in
+                    (try? parse(suggestion)).flatMap { range.contains($0) ? suggestion : nil }
+                }
+                return node.mismatch(expected: expected, suggestion: meant)
             }
         }
     }

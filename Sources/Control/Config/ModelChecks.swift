@@ -10,8 +10,13 @@ import Rollout
 
 struct ModelChecks {
     let reading: Reading
+    /// Where Weir itself listens.
+    let own: [SocketAddress]
 
-    init(_ reading: Reading) { self.reading = reading }
+    init(_ reading: Reading, own: [SocketAddress]) {
+        self.reading = reading
+        self.own = own
+    }
 
     /// The models as values; nil when anything is wrong with any of them.
     func checked(_ list: Marked<[ModelDraft]>) -> [ModelConfig]? {
@@ -19,6 +24,7 @@ struct ModelChecks {
         checkNames(list.value)
         checkMatches(list.value)
         checkTotals(list)
+        for draft in list.value { checkLoops(draft) }
         let models = list.value.map(checked)
         guard reading.problems.count == before else { return nil }
         let whole = models.compactMap { $0 }
@@ -77,6 +83,19 @@ struct ModelChecks {
                 } else {
                     owners[match.value] = owner
                 }
+            }
+        }
+    }
+
+    /// An endpoint that is one of Weir's own listeners would send every request round in circles.
+    private func checkLoops(_ draft: ModelDraft) {
+        for version in draft.versions ?? [] {
+            for endpoint in version.value?.endpoints ?? [] where own.contains(where: endpoint.isServed) {
+                var place = version.name.place
+                place.path += ".\(version.name.value).endpoints"
+                reading.report(
+                    place, "Weir itself listens on", value: endpoint.description,
+                    expected: "the address of a model server")
             }
         }
     }
@@ -195,7 +214,7 @@ struct ModelChecks {
         for guardrail in draft.guardrails where !seen.insert(guardrail.value.spec.name).inserted {
             reading.report(
                 guardrail.place, "another guardrail has the name", value: guardrail.value.spec.name,
-                expected: "a name of its own, by the key name")
+                expected: "a `name` of its own")
         }
         let slots = draft.guardrails.reduce(0) { $0 + $1.value.spec.latencySlots }
         if slots > ArmCounts.fastSlots, let last = draft.guardrails.last {

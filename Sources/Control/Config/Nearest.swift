@@ -19,6 +19,7 @@ enum Nearest {
         "max_concurrency": "max_in_flight", "traffic": "weights", "split": "weights", "type": "kind",
         "metric": "kind", "trusted": "trusted_proxies", "data_dir": "state_dir", "workers": "cores",
         "threads": "cores", "concurrency": "cores", "max_body_size": "max_body",
+        "ip": "client_address", "client_ip": "client_address", "source_ip": "client_address",
     ]
 
     /// The known word nearest to `word`, if one is near enough to be what was meant.
@@ -31,7 +32,11 @@ enum Nearest {
             let distance = distance(spelled, candidate.lowercased())
             if distance <= bound, distance < (best?.distance ?? .max) { best = (candidate, distance) }
         }
-        return best?.word
+        if let best { return best.word }
+        // A word cut short, or one with something added.
+        return known.first {
+            $0.hasPrefix(spelled) && spelled.count > 2 || spelled.hasPrefix($0) && $0.count > 2
+        }
     }
 
     /// Insertions, deletions, substitutions and swaps of neighbours between two words.

@@ -36,9 +36,12 @@ final class Reading {
     private(set) var keys: Set<String> = []
     private var answers: [String: Result<[SocketAddress], NameFailure>] = [:]
     private var visits = 0
+    private var merges = 0
 
-    /// Aliases can make a small file large; more values than the largest sensible config has are refused.
+    /// Aliases can make a small file large; more values than the largest sensible config has are refused,
+    /// and more merges than its versions could need.
     static let visitsMax = 2_000_000
+    static let mergesMax = 20_000
 
     init(file: String, resolve: @escaping NameResolver, probing: Bool = false, masked: [MaskedKey] = []) {
         self.file = file
@@ -67,6 +70,15 @@ final class Reading {
             report(place, "aliases expand the file to more than \(Reading.visitsMax) values")
         }
         return visits < Reading.visitsMax
+    }
+
+    /// Whether one more mapping may be merged into another.
+    fileprivate func merge(_ place: Place) -> Bool {
+        merges += 1
+        if merges == Reading.mergesMax {
+            report(place, "aliases expand the file to more than \(Reading.mergesMax) merged mappings")
+        }
+        return merges < Reading.mergesMax
     }
 
     /// The addresses of a name; asked once per file.
@@ -132,6 +144,15 @@ struct NodeReader {
         return nil
     }
 
+    /// Reports a list with too few or too many items.
+    func miscounted<Value>(_ count: Int, _ range: ClosedRange<Int>) -> Value? {
+        let isShort = count < range.lowerBound
+        reading.report(
+            place, count == 0 ? "is empty" : "has \(count) entries",
+            expected: isShort ? "at least \(range.lowerBound)" : "at most \(range.upperBound)")
+        return nil
+    }
+
     /// Reads this node; nil when a problem was reported.
     func read<Value>(_ kind: Kind<Value>) -> Value? {
         reading.visit(place) ? kind.read(self) : nil
@@ -159,8 +180,8 @@ struct SectionReader {
     private var entries: [MappingEntry]
     private var asked: [String] = []
     private var taken: Set<String> = []
-    /// Required keys that are not there, with what they expect.
-    private var missing: [(key: String, expected: String)] = []
+    /// What is not there and should be: one of `keys`.
+    private var missing: [(keys: [String], message: String, expected: String)] = []
 
     fileprivate init(_ node: NodeReader) {
         self.node = node
@@ -183,7 +204,7 @@ struct SectionReader {
     /// The value of a key that must be there; nil when it is absent or wrong.
     mutating func required<Value>(_ key: String, _ kind: Kind<Value>) -> Value? {
         if let node = find(key) { return node.read(kind) }
-        missing.append((key, kind.expected))
+        lacks([key], "lacks '\(key)'", expected: kind.expected)
         return nil
     }
 
@@ -194,6 +215,11 @@ struct SectionReader {
         var place = entry.place
         place.path = node.place.path.isEmpty ? key : "\(node.place.path).\(key)"
         reading.report(place, message, expected: expected)
+    }
+
+    /// That none of `keys` is there and one should be; reported at the end, unless a misspelt one is.
+    mutating func lacks(_ keys: [String], _ message: String, expected: String) {
+        missing.append((keys, message, expected))
     }
 
     /// Whether the file has the key.
@@ -211,15 +237,18 @@ struct SectionReader {
     /// Reports every key that nobody asked for, and every required key for which none of them stands.
     fileprivate func finish() {
         var meant: Set<String> = []
+        var hasUnknown = false
         for entry in entries where !taken.contains(entry.name) {
             let nearest = Nearest.to(entry.name, among: asked)
             if let nearest { meant.insert(nearest) }
+            hasUnknown = true
             reading.report(
                 Place(path: place.path, line: entry.place.line, column: entry.place.column), "unknown key",
                 value: entry.name, expected: "one of " + asked.joined(separator: ", "), suggestion: nearest)
         }
-        for lack in missing where !meant.contains(lack.key) {
-            reading.report(place, "lacks '\(lack.key)'", expected: lack.expected)
+        for lack in missing {
+            let isMisspelt = lack.keys.count > 1 ? hasUnknown : meant.contains(lack.keys[0])
+            if !isMisspelt { reading.report(place, lack.message, expected: lack.expected) }
         }
     }
 }
@@ -240,9 +269,9 @@ extension Kind {
         }
     }
 
-    /// A mapping from names that the user chooses.
+    /// A mapping from names that the user chooses, at most `max` of them.
     static func table<Item>(
-        _ expected: String, names: Kind<String>, of kind: Kind<Item>
+        _ expected: String, names: Kind<String>, of kind: Kind<Item>, max: Int = 64
     ) -> Kind where Value == [TableEntry<Item>] {
         Kind(expected: expected) { node in
             if node.reading.isProbing {
@@ -252,10 +281,17 @@ extension Kind {
             guard let entries = node.entries(), !entries.isEmpty else {
                 return node.mismatch(expected: expected)
             }
+            if entries.count > max { return node.miscounted(entries.count, 1...max) }
+            var seen: Set<String> = []
             return entries.compactMap { entry in
                 let key = NodeReader(
                     entry.key, path: node.place.path, schema: node.schema, reading: node.reading)
                 guard let name = key.read(names) else { return nil }
+                if !seen.insert(name).inserted {
+                    node.reading.report(
+                        key.place, "means the same as a name before it:", value: entry.name,
+                        expected: "each name once")
+                }
                 let value = node.child(entry.value, entry.name, schema: "<name>").read(kind)
                 return TableEntry(name: Marked(value: name, place: key.place, text: name), value: value)
             }
@@ -274,9 +310,7 @@ extension Kind {
             }
             guard let items = node.items() else { return node.mismatch(expected: expected) }
             guard count.contains(items.count) else {
-                let wanted = items.isEmpty ? "at least \(count.lowerBound)" : "at most \(count.upperBound)"
-                node.reading.report(node.place, "has \(items.count) items", expected: wanted)
-                return nil
+                return node.miscounted(items.count, count)
             }
             return items.compactMap { $0.read(kind) }
         }
@@ -289,9 +323,7 @@ extension Kind {
         Kind(expected: "\(kind.expected), or a list of such") { node in
             guard let items = node.items() else { return node.read(kind).map { [$0] } }
             guard (1...max).contains(items.count) else {
-                node.reading.report(
-                    node.place, "has \(items.count) items", expected: "one to \(max) of them")
-                return nil
+                return node.miscounted(items.count, 1...max)
             }
             return items.compactMap { $0.renamed(node.schema).read(kind) }
         }
@@ -370,7 +402,7 @@ extension NodeReader {
 
     /// What `<<` brings in: the keys of one mapping or of several, the first of them winning.
     private func merged(_ value: Node, at mark: Place) -> [MappingEntry] {
-        guard reading.visit(mark) else { return [] }
+        guard reading.merge(mark) else { return [] }
         let sources = value.sequence.map(Array.init) ?? [value]
         return sources.flatMap { source -> [MappingEntry] in
             let node = NodeReader(source, path: place.path, schema: schema, reading: reading)

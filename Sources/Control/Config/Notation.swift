@@ -90,6 +90,9 @@ public enum Notation {
     }
 
     private static func durationMeant(_ number: String, _ unit: String) -> String? {
+        if ["d", "day", "days"].contains(unit), let days = UInt64(number), days < 10_000 {
+            return "\(days * 24)h"
+        }
         let words = [
             "": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m",
             "minute": "m", "minutes": "m", "hour": "h", "hours": "h", "hr": "h", "msec": "ms",

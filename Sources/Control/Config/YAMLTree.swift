@@ -18,9 +18,9 @@ struct YAMLTree {
         var lines = YAMLTree.lines(of: text)
         var masked: [MaskedKey] = []
         while true {
-            // libYAML keeps a pointer into the text: padding keeps it out of Swift's inline small strings.
-            let padded = lines.joined() + Array(repeating: "\n", count: 16)
-            var composed = String(String.UnicodeScalarView(padded))
+            var composed = String(String.UnicodeScalarView(lines.joined()))
+            // libYAML keeps a pointer into the text, so it must not be one of Swift's inline small strings.
+            if composed.utf8.count < 16 { composed += String(repeating: " ", count: 16) }
             composed.makeContiguousUTF8()
             do {
                 guard let root = try Yams.compose(yaml: composed, .default, .default, .utf8) else {
@@ -51,6 +51,8 @@ struct YAMLTree {
         var lines: [[Unicode.Scalar]] = [[]]
         var last: Unicode.Scalar?
         for scalar in text.unicodeScalars {
+            // A byte order mark is no character of the first line.
+            if scalar == "\u{FEFF}", last == nil { continue }
             if scalar == "\n", last == "\r" {
                 lines[lines.count - 2].append(scalar)
             } else {
@@ -98,13 +100,20 @@ struct YAMLTree {
         case YamlError.scanner(let context, let message, let mark, let text),
             YamlError.parser(let context, let message, let mark, let text),
             YamlError.composer(let context, let message, let mark, let text):
+            // The end of the file counts as a line of its own.
             problem(
-                file, mark.line, mark.column,
-                "not valid YAML: " + (context.map { "\($0.text) (line \($0.mark.line)), " } ?? "") + message,
+                file, min(mark.line, lines(of: text).count), mark.column,
+                "not valid YAML: \(context.map { prelude($0, mark) } ?? "")\(message)",
                 expected: hint(mark, text))
         case YamlError.reader(let message, _, _, _): problem(file, 0, 0, "not valid YAML: \(message)")
         default: problem(file, 0, 0, "not valid YAML: \(error)")
         }
+    }
+
+    /// What libYAML was doing, with the place where it began unless that is the place of the problem.
+    private static func prelude(_ context: YamlError.Context, _ mark: Mark) -> String {
+        context.mark.line == mark.line
+            ? "\(context.text), " : "\(context.text) that starts in line \(context.mark.line), "
     }
 
     /// What usually helps at a character that YAML does not take.
@@ -114,7 +123,7 @@ struct YAMLTree {
         else { return nil }
         switch lines[mark.line - 1][mark.column - 1] {
         case "\t": return "spaces; YAML does not take tabs for indentation"
-        case "%", "@", "`": return "a value that starts with this character in quotes"
+        case "%", "@", "`": return "the value in quotes, because this character means something to YAML"
         case ":" where lines[mark.line - 1].contains("["): return "an IPv6 address in quotes, as \"[::1]:80\""
         default: return nil
         }
