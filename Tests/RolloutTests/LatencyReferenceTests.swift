@@ -1,0 +1,108 @@
+// Laws of the frozen latency thresholds.
+
+import Metrics
+import Rollout
+import Testing
+
+@Suite struct LatencyReferenceTests {
+    private func quantile(_ scale: Double) -> (Double) -> UInt64? {
+        { q in UInt64((scale * q).rounded()) }
+    }
+
+    @Test("the default guardrails take four slots: evidence and size, for p50 and p99")
+    func slots() {
+        let specs = GuardrailSpec.defaults(alpha: 0.01)
+        #expect(LatencyReference.slotsNeeded(by: specs) == 4)
+        var reference = LatencyReference(specs: specs)
+        #expect(reference.stableThresholds == [0, 0, 0, 0])
+        let renewal1 = reference.refresh(now: Tick(number: 5), requests: 1000, quantile: quantile(100_000))
+        #expect(renewal1)
+        #expect(reference.stableThresholds == [50_000, 50_000, 99_000, 99_000])
+        #expect(reference.candidateThresholds == [50_000, 65_000, 99_000, 128_700])
+        #expect(reference.stableLagTicks == 1)
+    }
+
+    @Test("constant thresholds are known at once, and equal ones share a slot")
+    func constants() {
+        let specs = [0.5, 0.99].map {
+            GuardrailSpec(
+                name: "p\($0)", measure: .latency(quantile: $0), rule: .sequentialAbove(300_000))
+        }
+        let reference = LatencyReference(specs: specs)
+        #expect(reference.candidateThresholds == [300_000] && reference.stableThresholds == [300_000])
+    }
+
+    @Test("fewer than a thousand requests give no threshold, and the lag all the same")
+    func tooFew() {
+        var reference = LatencyReference(specs: .defaults)
+        let renewal2 = reference.refresh(now: Tick(number: 5), requests: 999, quantile: quantile(1_000_000))
+        #expect(!renewal2)
+        #expect(reference.stableThresholds == [0, 0, 0, 0])
+        #expect(reference.stableLagTicks == 10)
+    }
+
+    @Test("once frozen, thresholds hold for a minute")
+    func frozen() {
+        var reference = LatencyReference(specs: .defaults)
+        _ = reference.refresh(now: Tick(number: 5), requests: 1000, quantile: quantile(100_000))
+        let first = reference
+        let renewal3 = reference.refresh(now: Tick(number: 604), requests: 9000, quantile: quantile(200_000))
+        #expect(!renewal3)
+        #expect(reference == first)
+        let renewal4 = reference.refresh(now: Tick(number: 605), requests: 9000, quantile: quantile(200_000))
+        #expect(renewal4)
+        #expect(reference.stableThresholds[0] == 100_000)
+        let renewal5 = reference.refresh(now: Tick(number: 1205), requests: 9000, quantile: quantile(200_000))
+        #expect(!renewal5)
+    }
+
+    @Test("a restart goes on with the thresholds it had")
+    func resume() {
+        var reference = LatencyReference(specs: .defaults)
+        _ = reference.refresh(now: Tick(number: 5_000_000), requests: 1000, quantile: quantile(100_000))
+        let before = reference.candidateThresholds
+        reference.resume(at: Tick(number: 10))
+        #expect(reference.candidateThresholds == before)
+        let renewal6 = reference.refresh(now: Tick(number: 609), requests: 5000, quantile: quantile(7000))
+        #expect(!renewal6)
+        let renewal7 = reference.refresh(now: Tick(number: 610), requests: 5000, quantile: quantile(7000))
+        #expect(renewal7)
+    }
+
+    @Test("ticks counted by other thresholds than stable's say nothing")
+    func mismatch() {
+        let specs = [GuardrailSpec.defaults(alpha: 0.01)[1]]
+        var bench = Bench(seed: 3, specs: specs)
+        bench.traffic.thresholds.candidate[0] -= 1
+        for _ in 0..<100 { bench.tick(candidate: Behaviours.slow(3), stable: Behaviours.slow(1)) }
+        #expect(bench.readings[0].candidateRequests == 0)
+        #expect(bench.readings[0].verdict == .notEnoughData)
+    }
+
+    @Test("more rules than slots: the ones left over never have data, and say why")
+    func exhausted() {
+        let specs = (1...7).map {
+            GuardrailSpec(
+                name: "p99 \($0)", measure: .latency(quantile: 0.99),
+                rule: .sequentialAbove(Double($0) * 1000))
+        }
+        #expect(LatencyReference.slotsNeeded(by: specs) == 7)
+        var bench = Bench(seed: 3, specs: specs)
+        for _ in 0..<20 { bench.tick(candidate: Behaviours.slow(1), stable: Behaviours.slow(1)) }
+        #expect(bench.readings[6].verdict == .notEnoughData)
+        #expect(bench.readings[6].reason.contains("no latency slot"))
+        #expect(bench.readings[0].verdict == .fail)
+    }
+
+    @Test("a spec that cannot be watched has a problem, in words")
+    func problems() {
+        func latency(_ rule: GuardrailSpec.Rule, _ q: Double = 0.99) -> String? {
+            GuardrailSpec(name: "x", measure: .latency(quantile: q), rule: rule).problem
+        }
+        #expect(latency(.sequentialAbove(30_000_000)) == nil)
+        #expect(latency(.sequentialAbove(30_000_001))?.contains("30 s") == true)
+        #expect(latency(.windowAbove(90_000_000)) == nil)
+        #expect(latency(.windowAbove(1000), 1)?.contains("quantile") == true)
+        for spec in GuardrailSpec.defaults(alpha: 0.01) { #expect(spec.problem == nil) }
+    }
+}
