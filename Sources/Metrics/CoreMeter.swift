@@ -1,5 +1,6 @@
 // One core: what it counts about itself and about traffic that never became a version's. Enums index the
 // words, so that a new counter is a new case and nothing else.
+// Invariant: the core is the only writer; a snapshot is a sum over cores and may be a moment old.
 
 /// Counters of a core; each grows only.
 public enum CoreCounter: UInt8, CaseIterable, Sendable {

@@ -1,26 +1,29 @@
 // The evidence ring: 512 buckets of a tick each, 51 seconds, in which a core counts a version's requests
 // by the tick they STARTED in. Counting by completion would see fast failures and slow time-outs at
 // different moments and take that for a difference between versions.
-//
-// A bucket is two cache lines; a request that the split assigned touches the first one alone, once at its
-// start and once at its end, and a pinned one both:
-//   word 0  tick + 1; 0 while nobody may read
-//   word 1  weight in force (u32) | threshold 0 (u32)      words 2-3  thresholds 1...4
-//   word 4  threshold 5 | started, randomised (u32)
-//   word 5  randomised, ended:  completed | failed << 22 | excluded << 43
-//   word 6  randomised, fast:   fast0 | fast1 << 21 | fast2 << 42 | parity of completed << 63
-//   word 7  the same for fast3...fast5
-//   word 8  started, pinned (u32)     words 9-11  as words 5-7, for pinned
-// The fields hold 2,097,151 requests per tick and core, twenty million a second: no core gets there.
-//
-// Invariants: one writer. A reader sees a bucket of the tick it asked for or nothing: the writer hides the
-// bucket (word 0) while it clears it and the reader looks at word 0 again after it has read (a seqlock
-// whose sequence is the tick). The three words of a settled request are told apart by their parity bits,
-// so a reader never sees a request completed without its speed.
+// Invariants: one writer. A reader gets a bucket of the tick it asked for, or nothing: the writer hides it
+// (word 0) while it clears it, and the reader looks at word 0 again after it has read, as in a seqlock whose
+// sequence is the tick. The three words that a settled request adds to are told apart by parity bits, so
+// that no reader sees a request completed without its speed. Source: guardrails/statistics.md, section 2.
 
 import Synchronization
 
 /// A view onto `byteCount` zeroed bytes of the caller; one writer, readers on any thread.
+///
+/// A bucket is two cache lines. A request that the split assigned touches the first one alone, once at its
+/// start and once at its end; a pinned one touches both:
+///
+///     word 0     tick + 1; 0 while nobody may read
+///     word 1     weight in force (u32) | threshold 0 (u32)
+///     words 2-3  thresholds 1...4
+///     word 4     threshold 5 | started, randomised (u32)
+///     word 5     randomised, ended: completed | failed << 22 | excluded << 43
+///     word 6     randomised, fast:  fast0 | fast1 << 21 | fast2 << 42 | parity of completed << 63
+///     word 7     the same for fast3...fast5
+///     word 8     started, pinned (u32)
+///     words 9-11 as words 5-7, for pinned
+///
+/// The fields hold 2,097,151 requests per tick and core, twenty million a second: no core gets there.
 @frozen public struct EvidenceRing: Sendable {
     @usableFromInline let words: Words
     /// The meter's thresholds, copied into each bucket when it opens.

@@ -4,6 +4,7 @@
 
 /// The two text formats and the choice between them.
 public enum Exposition {
+    /// A text format.
     public enum Format: Sendable, Hashable, CaseIterable {
         case prometheusText
         case openMetrics

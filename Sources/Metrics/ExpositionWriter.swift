@@ -37,6 +37,7 @@ public struct Labels: Sendable, Hashable, ExpressibleByDictionaryLiteral {
 
 /// Writes one page of metrics.
 public struct ExpositionWriter {
+    /// What a family's numbers are.
     public enum Kind: Sendable {
         /// Grows only; written with the suffix `_total`.
         case counter

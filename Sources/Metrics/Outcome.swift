@@ -1,5 +1,6 @@
 // The protocol-neutral end of an exchange. One enum for all protocols, because an error rate that mixes
 // a client's hang-up with a model's crash is no evidence about either.
+// Invariant: raw values index counters, and success is 0.
 
 /// How an exchange ended. Raw values index counters and stand in the access log's records.
 public enum Outcome: UInt8, CaseIterable, Sendable {

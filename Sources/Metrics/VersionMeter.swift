@@ -1,14 +1,6 @@
 // One version on one core: everything that is counted about its exchanges, in one piece of memory that the
 // caller owns. The core is the only writer of all but the thresholds, which control writes.
-//
-// The words are laid out by who touches them together. A plain exchange (random split, 2xx, success, four
-// times) touches two lines of this head, one line of the evidence ring, and the bin of each time:
-//   line 0     started, bytes in, bytes out, 2xx, 3xx, 4xx, 5xx, success
-//   line 1     sum and maximum of each of the four times
-//   lines 2-3  the other outcomes, other statuses, retries, shielded
-//   line 4     thresholds, fallbacks by reason
-//   lines 8-9  shadow: outcomes, sent; line 10: drops by reason; line 11: its latency's totals
-// The evidence ring follows at byte 4,096 and the bins of the five histograms after it. Memory behind
+// Invariant: the words are laid out by who touches them together (see `VersionMeter`), and memory behind
 // what never happens is never touched.
 
 /// Why a request that was to go to one version went to stable.
@@ -66,6 +58,16 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
 
 /// A view onto `byteCount` zeroed bytes of the caller. Counts belong to the version **assigned**, whoever
 /// answered in the end; shadow counts to the version the copy was sent to.
+///
+/// A plain exchange (random split, 2xx, success, four times) touches lines 0 and 1, one line of the evidence
+/// ring, and the bin of each time:
+///
+///     line 0     started, bytes in, bytes out, 2xx, 3xx, 4xx, 5xx, success
+///     line 1     sum and maximum of each of the four times
+///     lines 2-3  the other outcomes, other statuses, retries, shielded
+///     line 4     thresholds, fallbacks by reason
+///     lines 8-11 shadow: outcomes and sent, drops by reason, its latency's totals
+///     byte 4,096 the evidence ring, and after it the bins of the five histograms
 @frozen public struct VersionMeter: Sendable {
     @usableFromInline let words: Words
 

@@ -1,4 +1,6 @@
-// A version's counts at one moment, summed over cores: the readers' side of VersionMeter.
+// A version's counts at one moment, summed over cores: the readers' side of VersionMeter. Plain values,
+// which add up over cores and processes and subtract over time; windows and the metrics page live on them.
+// Invariant: a count is whole, but two counts may be an exchange apart, since they are read one by one.
 
 /// Plain values that add up over cores (and processes) and subtract over time.
 public struct VersionCounts: Sendable, Hashable {

@@ -1,4 +1,6 @@
-// The laws of an access line: always one line of valid JSON, whatever a client sent.
+// The laws of an access line: always one line of valid JSON, whatever a client sent. Read back by two
+// parsers, ours and Foundation's, from a table of hostile bytes and from random ones.
+// Also here: the plan and the record that the access log's tests share.
 
 import Foundation
 import Metrics

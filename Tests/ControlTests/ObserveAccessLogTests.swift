@@ -1,5 +1,6 @@
 // The laws of the access log: lines arrive whole and in order, trouble costs lines and a warning a minute,
-// and never more than that.
+// and never more than that. Destinations that refuse are made up, but for /dev/full and a real rotation.
+// The thread is waited for by its counts and by the file's appearance, never by time.
 
 import Foundation
 import Metrics

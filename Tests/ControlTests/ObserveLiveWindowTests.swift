@@ -1,4 +1,6 @@
 // The laws of the live figures: they speak of the last seconds only, per version.
+// The first half of each run is to be forgotten by its end.
+// Ticks are arguments, so no clock is waited for.
 
 import Metrics
 import Testing

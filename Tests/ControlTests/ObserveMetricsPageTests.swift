@@ -1,4 +1,6 @@
-// The laws of the metrics page: every family once, bounded labels, accepted by Prometheus' own tools.
+// The laws of the metrics page: it says what it was given, every family and series once, and Prometheus'
+// own tool accepts it. The sample has hostile names, since a config may.
+// promtool is of the Debian package `prometheus`; without it that suite does not run.
 
 import Foundation
 import Metrics

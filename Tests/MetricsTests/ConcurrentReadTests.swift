@@ -1,4 +1,6 @@
 // Readers beside a running writer, on another thread: what they see has to be something that was true.
+// The writer keeps equations between the counts, so that any torn reading breaks one. Checked to fail when
+// the parity bits, or the second look at the tick, are left out.
 
 import Glibc
 import Metrics

@@ -1,5 +1,6 @@
-// The laws of the evidence ring: a request belongs to the tick it started in, whenever it ends, and a
-// reader gets whole buckets or none.
+// The laws of the evidence ring: a request belongs to the tick it started in, whenever it ends; weights and
+// thresholds are the tick's; a bucket that is taken over forgets. A seeded random run is compared with a
+// dictionary of plain counts.
 
 import Metrics
 import Testing

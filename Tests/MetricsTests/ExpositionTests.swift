@@ -1,5 +1,6 @@
-// The laws of the exposition: the exact text of both formats, the choice between them, and what
-// Prometheus' own tool says about a page.
+// The laws of the exposition: the exact text of both formats, and the choice between them.
+// The Accept headers are those of Prometheus 2 and 3, of browsers, and of nobody in his right mind.
+// What Prometheus' own tools say about the same page is in PromtoolTests.
 
 import Foundation
 import Metrics

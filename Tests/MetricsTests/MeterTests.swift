@@ -1,4 +1,6 @@
 // The laws of the meters: each thing counted has words of its own, and a reading holds them all.
+// Every word gets a number of its own, so that two that overlap, or are swapped, show; and the ends of the
+// memory are written to.
 
 import Metrics
 import Testing

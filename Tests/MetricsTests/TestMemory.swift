@@ -1,4 +1,6 @@
 // What the tests of this target share: zeroed memory for meters, and random numbers that can be replayed.
+// A random test prints its seed; `WEIR_SEED=<n>` runs it again with that one.
+// Invariant: nothing here outlives the test that made it.
 
 import Foundation
 

@@ -1,4 +1,6 @@
 // The laws of a rolling window: it holds what came in lately, never anything older than its length.
+// A random run is compared, tick by tick, with a list of all events.
+// Lengths that slices do not divide, and windows of a single tick, are among the arguments.
 
 import Metrics
 import Testing

@@ -210,7 +210,8 @@ extension AccessLine {
         line.append(UInt8(ascii: "\""))
     }
 
-    /// Appends the character at `index`, or its first byte as %XX when there is none; returns the bytes taken.
+    /// Appends the character at `index`, or its first byte as %XX when there is none; returns the bytes
+    /// taken.
     private static func appendBeyondASCII(
         _ bytes: Span<UInt8>, _ index: Int, _ end: Int, to line: inout [UInt8]
     ) -> Int {

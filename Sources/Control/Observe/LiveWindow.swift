@@ -1,5 +1,6 @@
 // The figures a person watches: what each version did during the last few seconds. From successive
 // snapshots of cumulative counts, so that whoever shows them needs nothing but snapshots and a tick.
+// Invariant: figures speak of what has been observed; a window that has not filled divides by less time.
 
 import Metrics
 

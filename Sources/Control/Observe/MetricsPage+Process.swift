@@ -1,4 +1,6 @@
 // The page's part on the sidecar itself: connections, refusals, time limits, buffers, control, process.
+// Invariant: each of the cores' counters has a family of its own and each refusal and limit a label, also
+// while it is zero, so that a rate can be taken from its first event.
 
 import Metrics
 

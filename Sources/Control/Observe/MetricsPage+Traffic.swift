@@ -1,4 +1,6 @@
 // The page's part on traffic: requests by version, their times, shadow copies, the split and its guardrails.
+// Invariant: every version of every model has every series, also while it is zero; shadow families appear
+// with the first shadow.
 
 import Metrics
 
