@@ -4,7 +4,7 @@
 // Theory: one state per position in the grammar, so that the bytes may be cut anywhere.
 //
 //   size ─hex→ size   size ─";"→ name   size ─BWS→ beforeSemicolon ─";"→ name   size ─CR→ lineLF
-//   name ─token→ name  name ─"="→ value ─token→ value  value ─DQUOTE→ quoted ─DQUOTE→ afterValue
+//   name ─token→ name  name ─"="→ value ─token→ value  value ─DQUOTE→ quoted ─DQUOTE→ afterQuoted
 //   lineLF ─LF→ data, or the trailer section after size 0     data ─all read→ dataCR ─CR→ dataLF ─LF→ size
 //
 // Invariant: CRLF only; sizes below 2^63 in at most 16 digits; extensions are checked, bounded and dropped.
@@ -32,7 +32,7 @@
     @frozen @usableFromInline
     enum State: UInt8, Sendable {
         case size, beforeSemicolon, beforeName, name, afterName, beforeValue, value, quoted, quotedPair
-        case afterValue, lineLF, data, dataCR, dataLF, finished
+        case afterQuoted, afterValue, lineLF, data, dataCR, dataLF, finished
     }
 
     @usableFromInline var state = State.size
@@ -71,14 +71,16 @@
     /// Bytes that are not content.
     @usableFromInline
     mutating func line(_ bytes: RawSpan, _ from: Int) -> ChunkEvent {
-        var at = from
-        while at < bytes.byteCount {
-            if state == .data { return content(bytes, at) }
-            if let cause = take(bytes.byte(at: at)) { return .refused(Refusal(cause, in: kind)) }
-            at &+= 1
-            if state == .finished { return .trailers(start: at) }
+        bytes.withText { text in
+            var at = from
+            while at < text.byteCount {
+                if state == .data { return content(bytes, at) }
+                if let cause = take(text.byte(at: at)) { return .refused(Refusal(cause, in: kind)) }
+                at &+= 1
+                if state == .finished { return .trailers(start: at) }
+            }
+            return .needMore(consumed: text.byteCount)
         }
-        return .needMore(consumed: bytes.byteCount)
     }
 
     /// One byte of a chunk line or of the CRLF after content; returns what is wrong with it.
@@ -107,7 +109,7 @@
         case .data, .finished:
             return .chunkEnd
         case .beforeSemicolon, .beforeName, .name, .afterName, .beforeValue, .value, .quoted, .quotedPair,
-            .afterValue:
+            .afterQuoted, .afterValue:
             return takeExtension(byte)
         }
     }
@@ -149,10 +151,10 @@
             }
         case .value:
             if !ByteClass.isToken(byte) { return endExtension(byte, blank: .afterValue) }
-        case .afterValue:
+        case .afterQuoted, .afterValue:
             return endExtension(byte, blank: .afterValue)
         case .quoted:
-            if byte == 0x22 { state = .afterValue } else if byte == 0x5C { state = .quotedPair }
+            if byte == 0x22 { state = .afterQuoted } else if byte == 0x5C { state = .quotedPair }
             return isQuotable(byte) ? nil : .controlByte
         case .quotedPair:
             state = .quoted
@@ -169,7 +171,7 @@
         case 0x3B: state = .beforeName
         case 0x20, 0x09: state = blank
         // Blanks before the CR are in no grammar.
-        case 0x0D where state == .name || state == .value || state == .afterValue: state = .lineLF
+        case 0x0D where state == .name || state == .value || state == .afterQuoted: state = .lineLF
         default: return .chunkExtension
         }
         return nil

@@ -39,41 +39,40 @@ extension RawSpan {
     /// Whether the bytes at `slice` are `lowercase`, letters compared without case.
     @inlinable
     public func matches(_ slice: Slice, lowercase: RawSpan) -> Bool {
-        let count = Int(slice.count)
-        guard count == lowercase.byteCount, slice.end <= byteCount else { return false }
-        let start = Int(slice.start)
-        var index = 0
-        while count &- index >= 8 {
-            let word = Words.lowercased(self.word(at: start &+ index))
-            if word != lowercase.word(at: index) { return false }
-            index &+= 8
+        guard Int(slice.count) == lowercase.byteCount, slice.end <= byteCount else { return false }
+        return withText { text in
+            lowercase.withText { name in
+                var index = 0
+                while index < name.byteCount {
+                    let rest = name.byteCount &- index
+                    let word = Words.lowercased(text.word(at: Int(slice.start) &+ index))
+                    if Words.keep(rest, of: word) != name.word(at: index) { return false }
+                    index &+= 8
+                }
+                return true
+            }
         }
-        let rest = count &- index
-        if rest == 0 { return true }
-        let word = Words.keep(rest, of: Words.lowercased(self.word(at: start &+ index)))
-        return word == lowercase.word(at: index)
     }
 
     /// Whether the bytes at `slice` are exactly `other`.
     @inlinable
     public func matches(_ slice: Slice, exactly other: RawSpan) -> Bool {
-        let count = Int(slice.count)
-        guard count == other.byteCount, slice.end <= byteCount else { return false }
-        return hasPrefix(other, at: Int(slice.start))
+        guard Int(slice.count) == other.byteCount, slice.end <= byteCount else { return false }
+        return withText { text in other.withText { text.hasPrefix($0, at: Int(slice.start)) } }
     }
+}
 
-    /// Whether `prefix` stands at `start`; false where it would reach beyond the end.
-    @inlinable
-    func hasPrefix(_ prefix: RawSpan, at start: Int) -> Bool {
-        let count = prefix.byteCount
-        guard start >= 0, count <= byteCount &- start else { return false }
+extension Text {
+    /// Whether `prefix` stands at `start` (0 or more); false where it would reach beyond the end.
+    @inlinable @inline(__always)
+    func hasPrefix(_ prefix: Text, at start: Int) -> Bool {
+        guard prefix.byteCount <= byteCount &- start else { return false }
         var index = 0
-        while count &- index >= 8 {
-            if word(at: start &+ index) != prefix.word(at: index) { return false }
+        while index < prefix.byteCount {
+            let rest = prefix.byteCount &- index
+            if Words.keep(rest, of: word(at: start &+ index)) != prefix.word(at: index) { return false }
             index &+= 8
         }
-        let rest = count &- index
-        if rest == 0 { return true }
-        return Words.keep(rest, of: word(at: start &+ index)) == prefix.word(at: index)
+        return true
     }
 }

@@ -20,12 +20,12 @@ extension HeadParser {
 
     /// Reads the Connection fields and marks the fields they name as hop-by-hop.
     @inline(__always)
-    func connectionOptions(_ text: RawSpan) throws(Stop) -> ConnectionOptions {
-        notes.connectionCount == 0 ? ConnectionOptions() : try readConnection(text)
+    func connectionOptions(_ text: Text) throws(Stop) -> ConnectionOptions {
+        notes.hasConnection ? try readConnection(text) : ConnectionOptions()
     }
 
     @inline(never)
-    private func readConnection(_ text: RawSpan) throws(Stop) -> ConnectionOptions {
+    private func readConnection(_ text: Text) throws(Stop) -> ConnectionOptions {
         var options = ConnectionOptions()
         var count = 0
         for index in 0..<storedCount where fields[index].known == .connection {
@@ -40,7 +40,7 @@ extension HeadParser {
     }
 
     private func readOption(
-        _ text: RawSpan, _ element: Slice, _ options: inout ConnectionOptions
+        _ text: Text, _ element: Slice, _ options: inout ConnectionOptions
     ) throws(Stop) {
         let start = Int(element.start)
         let count = Int(element.count)
@@ -59,7 +59,7 @@ extension HeadParser {
     }
 
     /// Marks every field with the name at `option`, letters compared without case.
-    private func markNamed(_ text: RawSpan, _ option: Slice) throws(Stop) {
+    private func markNamed(_ text: Text, _ option: Slice) throws(Stop) {
         for at in option.range where !ByteClass.isToken(text.byte(at: at)) {
             throw .refused(.connectionSyntax)
         }
@@ -70,7 +70,7 @@ extension HeadParser {
 
     /// The framing of a request's body (RFC 9112 section 6.3, rules 3-7 without their leniency).
     @inline(__always)
-    func requestFraming(_ text: RawSpan, _ minorVersion: UInt8) throws(Stop) -> BodyFraming {
+    func requestFraming(_ text: Text, _ minorVersion: UInt8) throws(Stop) -> BodyFraming {
         if notes.transferEncoding >= 0 { return try chunkedFraming(text, minorVersion) }
         if notes.contentLength >= 0 { return .length(try contentLength(text)) }
         return .none
@@ -78,7 +78,7 @@ extension HeadParser {
 
     /// The framing of a response's body. Framing fields are checked even where they do not count.
     func responseFraming(
-        _ text: RawSpan, _ status: UInt16, _ minorVersion: UInt8, _ method: Method
+        _ text: Text, _ status: UInt16, _ minorVersion: UInt8, _ method: Method
     ) throws(Stop) -> BodyFraming {
         var framing = BodyFraming.untilClose
         if notes.transferEncoding >= 0 {
@@ -91,21 +91,21 @@ extension HeadParser {
     }
 
     @inline(never)
-    private func chunkedFraming(_ text: RawSpan, _ minorVersion: UInt8) throws(Stop) -> BodyFraming {
+    private func chunkedFraming(_ text: Text, _ minorVersion: UInt8) throws(Stop) -> BodyFraming {
         if notes.contentLength >= 0 { throw .refused(.contentLengthAndTransferEncoding) }
         if minorVersion == 0 { throw .refused(.transferEncodingInHTTP10) }
-        let value = fields[notes.transferEncoding].value
+        let value = fields[Int(notes.transferEncoding)].value
         guard isChunked(text, value) else { throw try wrongCoding(text, value) }
         return .chunked
     }
 
-    private func isChunked(_ text: RawSpan, _ slice: Slice) -> Bool {
+    private func isChunked(_ text: Text, _ slice: Slice) -> Bool {
         slice.count == 7
             && Words.keep(7, of: Words.lowercased(text.word(at: Int(slice.start)))) == Words.of("chunked")
     }
 
     /// What is wrong with a Transfer-Encoding other than "chunked" alone.
-    private func wrongCoding(_ text: RawSpan, _ value: Slice) throws(Stop) -> Stop {
+    private func wrongCoding(_ text: Text, _ value: Slice) throws(Stop) -> Stop {
         var chunkedCount = 0
         var endsChunked = false
         var list = ListCursor(value)
@@ -126,29 +126,40 @@ extension HeadParser {
         return .refused(endsChunked ? .transferEncodingUnsupported : .transferEncodingNotChunked)
     }
 
-    /// 1...19 digits, at most Int64.max: sums of two lengths still fit UInt64.
+    /// Digits only, at most Int64.max: the sum of two lengths still fits UInt64.
     @inline(__always)
-    private func contentLength(_ text: RawSpan) throws(Stop) -> UInt64 {
-        let value = fields[notes.contentLength].value
+    private func contentLength(_ text: Text) throws(Stop) -> UInt64 {
+        let value = fields[Int(notes.contentLength)].value
+        if value.count &- 1 < 8 {
+            guard let length = Words.decimal(text.word(at: Int(value.start)), Int(value.count)) else {
+                throw .refused(.contentLengthSyntax)
+            }
+            return length
+        }
+        return try longContentLength(text, value)
+    }
+
+    @inline(never)
+    private func longContentLength(_ text: Text, _ value: Slice) throws(Stop) -> UInt64 {
         if value.isEmpty { throw .refused(.contentLengthSyntax) }
+        for at in value.range where !ByteClass.isDigit(text.byte(at: at)) {
+            throw .refused(.contentLengthSyntax)
+        }
         var length: UInt64 = 0
         for at in value.range {
-            let digit = text.byte(at: at) &- 0x30
-            guard digit < 10 else { throw .refused(.contentLengthSyntax) }
             let (tens, overflow) = length.multipliedReportingOverflow(by: 10)
-            guard !overflow, tens <= UInt64(Int64.max) - UInt64(digit) else {
-                throw .refused(.contentLengthTooLarge)
-            }
-            length = tens + UInt64(digit)
+            let digit = UInt64(text.byte(at: at) - 0x30)
+            guard !overflow, tens <= UInt64(Int64.max) - digit else { throw .refused(.contentLengthTooLarge) }
+            length = tens + digit
         }
         return length
     }
 
     /// Whether there is one Upgrade field whose protocols may become a tunnel. HTTP/2 and TLS may not: what
     /// would flow through that tunnel is more requests, past the validator ("h2c smuggling").
-    func isUpgradeUsable(_ text: RawSpan) -> Bool {
+    func isUpgradeUsable(_ text: Text) -> Bool {
         guard notes.upgrade >= 0, notes.isUpgradeUsable else { return false }
-        var list = ListCursor(fields[notes.upgrade].value)
+        var list = ListCursor(fields[Int(notes.upgrade)].value)
         var isUsable = false
         while let element = list.next(text) {
             if element.isEmpty { continue }
@@ -177,7 +188,7 @@ struct ListCursor {
         end = value.end
     }
 
-    mutating func next(_ text: RawSpan) -> Slice? {
+    mutating func next(_ text: Text) -> Slice? {
         guard at <= end else { return nil }
         var start = at
         var stop = at
@@ -189,7 +200,7 @@ struct ListCursor {
     }
 }
 
-extension RawSpan {
+extension Text {
     /// Whether two runs of equal length are the same name, letters compared without case.
     fileprivate func isSameName(_ one: Slice, _ other: Slice) -> Bool {
         var index = 0

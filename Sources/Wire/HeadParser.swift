@@ -11,19 +11,24 @@
 /// The bounds of a head.
 public struct HeadLimits: Sendable, Hashable {
     /// A start line or field line without its CRLF. Longer: 414 or 431.
-    public var lineBytesMax: Int
+    public var lineBytesMax: Int { Int(lineMax) }
     /// A whole head or trailer section with its blank line. Longer: 431.
-    public var headBytesMax: Int
+    public var headBytesMax: Int { Int(headMax) }
     /// Fields of a head or trailer section. More: 431.
-    public var fieldsMax: Int
+    public var fieldsMax: Int { Int(fieldMax) }
+
+    private let lineMax: Int32
+    private let headMax: Int32
+    private let fieldMax: Int16
 
     /// - Precondition: all are positive, and a head is below 2 GiB.
     public init(lineBytesMax: Int = 16 << 10, headBytesMax: Int = 64 << 10, fieldsMax: Int = 128) {
         precondition(lineBytesMax > 0 && headBytesMax > 0 && fieldsMax > 0, "limits are positive")
         precondition(headBytesMax < 1 << 31 && fieldsMax < 1 << 15, "offsets and counts fit their fields")
-        self.lineBytesMax = lineBytesMax
-        self.headBytesMax = headBytesMax
-        self.fieldsMax = fieldsMax
+        // A line is part of a head.
+        lineMax = Int32(min(lineBytesMax, headBytesMax))
+        headMax = Int32(headBytesMax)
+        fieldMax = Int16(fieldsMax)
     }
 }
 
@@ -43,8 +48,8 @@ public struct HeadParser: ~Copyable {
     /// Fields of the last parse.
     @usableFromInline var storedCount = 0
     let limits: HeadLimits
-    /// Where the line that is being read starts.
-    var lineStart = 0
+    /// Where the line that is being read starts; below 2 GiB as heads are.
+    private var storedLineStart: UInt32 = 0
     var notes = SectionNotes()
 
     public init(limits: HeadLimits = HeadLimits()) {
@@ -73,14 +78,15 @@ public struct HeadParser: ~Copyable {
     ///   - scanned: what the last `needMore` for this head returned; 0 at first.
     public mutating func request(_ bytes: RawSpan, scanned: Int = 0) -> RequestParse {
         // A head must end in this part.
-        let text = bytes.extracting(first: min(bytes.byteCount, limits.headBytesMax))
-        guard isWorthReading(text, scanned) else { return .needMore(scanned: text.byteCount) }
-        do {
-            return .complete(try requestHead(text))
-        } catch {
-            switch verdict(error, text, .targetTooLong) {
-            case .some(let cause): return .refused(Refusal(cause, in: .request))
-            case .none: return .needMore(scanned: text.byteCount)
+        bytes.withText(limits.headBytesMax) { text in
+            guard isWorthReading(text, scanned) else { return .needMore(scanned: text.byteCount) }
+            do throws(Stop) {
+                return .complete(try requestHead(text))
+            } catch {
+                guard let cause = verdict(error, text, .targetTooLong) else {
+                    return .needMore(scanned: text.byteCount)
+                }
+                return .refused(Refusal(cause, in: .request))
             }
         }
     }
@@ -90,15 +96,15 @@ public struct HeadParser: ~Copyable {
     public mutating func response(
         _ bytes: RawSpan, scanned: Int = 0, to method: Method
     ) -> ResponseParse {
-        // A head must end in this part.
-        let text = bytes.extracting(first: min(bytes.byteCount, limits.headBytesMax))
-        guard isWorthReading(text, scanned) else { return .needMore(scanned: text.byteCount) }
-        do {
-            return .complete(try responseHead(text, to: method))
-        } catch {
-            switch verdict(error, text, .statusLine) {
-            case .some(let cause): return .refused(Refusal(cause, in: .response))
-            case .none: return .needMore(scanned: text.byteCount)
+        bytes.withText(limits.headBytesMax) { text in
+            guard isWorthReading(text, scanned) else { return .needMore(scanned: text.byteCount) }
+            do throws(Stop) {
+                return .complete(try responseHead(text, to: method))
+            } catch {
+                guard let cause = verdict(error, text, .statusLine) else {
+                    return .needMore(scanned: text.byteCount)
+                }
+                return .refused(Refusal(cause, in: .response))
             }
         }
     }
@@ -114,17 +120,17 @@ public struct HeadParser: ~Copyable {
     public mutating func trailers(
         _ bytes: RawSpan, scanned: Int = 0, of kind: MessageKind
     ) -> TrailerParse {
-        // A head must end in this part.
-        let text = bytes.extracting(first: min(bytes.byteCount, limits.headBytesMax))
-        guard isWorthReading(text, scanned) else { return .needMore(scanned: text.byteCount) }
-        begin()
-        do {
-            let end = try fieldLines(text, from: 0, isTrailer: true)
-            return .complete(fieldCount: storedCount, byteCount: end)
-        } catch {
-            switch verdict(error, text, .fieldLineTooLong) {
-            case .some(let cause): return .refused(Refusal(cause, in: kind))
-            case .none: return .needMore(scanned: text.byteCount)
+        bytes.withText(limits.headBytesMax) { text in
+            guard isWorthReading(text, scanned) else { return .needMore(scanned: text.byteCount) }
+            begin()
+            do throws(Stop) {
+                let end = try fieldLines(text, from: 0, isTrailer: true)
+                return .complete(fieldCount: storedCount, byteCount: end)
+            } catch {
+                guard let cause = verdict(error, text, .fieldLineTooLong) else {
+                    return .needMore(scanned: text.byteCount)
+                }
+                return .refused(Refusal(cause, in: kind))
             }
         }
     }
@@ -135,20 +141,23 @@ extension HeadParser {
     @inline(__always)
     mutating func begin() {
         storedCount = 0
-        lineStart = 0
+        storedLineStart = 0
         notes = SectionNotes()
     }
 
+    @inline(__always)
+    mutating func setLineStart(_ offset: Int) { storedLineStart = UInt32(truncatingIfNeeded: offset) }
+
     /// Whether a pass over `text` can say more than the last one did, which saw its first `scanned` bytes.
     @inline(__always)
-    private func isWorthReading(_ text: RawSpan, _ scanned: Int) -> Bool {
+    private func isWorthReading(_ text: Text, _ scanned: Int) -> Bool {
         scanned <= 0 || scanned > text.byteCount || resumable(text, scanned)
     }
 
     /// Looks at the new bytes, and at one byte before them, for the end of a head or for a line end that no
     /// head may have.
     @inline(never)
-    private func resumable(_ text: RawSpan, _ scanned: Int) -> Bool {
+    private func resumable(_ text: Text, _ scanned: Int) -> Bool {
         let count = text.byteCount
         if count == limits.headBytesMax { return true }
         if scanned.leadingZeroBitCount != count.leadingZeroBitCount { return true }
@@ -173,12 +182,12 @@ extension HeadParser {
 
     /// What a stopped pass means: a cause to refuse, or nil for "read on".
     @inline(never)
-    private func verdict(_ stop: Stop, _ text: RawSpan, _ startLineTooLong: RefusalCause) -> RefusalCause? {
+    private func verdict(_ stop: Stop, _ text: Text, _ startLineTooLong: RefusalCause) -> RefusalCause? {
         switch stop {
         case .refused(let cause): return cause
         case .short:
             // One byte more than a line may have: the CR of its end.
-            if text.byteCount - lineStart > limits.lineBytesMax + 1 {
+            if text.byteCount - Int(storedLineStart) > limits.lineBytesMax + 1 {
                 return notes.isInFields ? .fieldLineTooLong : startLineTooLong
             }
             return text.byteCount == limits.headBytesMax ? .headTooLong : nil
@@ -187,13 +196,14 @@ extension HeadParser {
 }
 
 /// What the field lines of one section said about framing and routing: indices of fields, -1 for none.
+/// Small on purpose: a parser's borrowed state is copied around.
 struct SectionNotes {
     var isInFields = false
     var isUpgradeUsable = true
-    var connectionCount = 0
-    var host = -1
-    var contentLength = -1
-    var transferEncoding = -1
-    var upgrade = -1
-    var expect = -1
+    var hasConnection = false
+    var host: Int16 = -1
+    var contentLength: Int16 = -1
+    var transferEncoding: Int16 = -1
+    var upgrade: Int16 = -1
+    var expect: Int16 = -1
 }

@@ -51,16 +51,27 @@
 extension KnownField {
     /// The field named by the `count` (1 or more) bytes at `start`, in any case of letters; `.weir` after a
     /// look at its prefix only. Cost: two or three loads, a jump by length, and a few comparisons.
+    ///
+    /// - Precondition: no byte is a control byte other than HTAB. Then `| 0x20` folds exactly: what it changes
+    ///   besides letters are "@[\]^_", which become bytes that no known name has. (CR would become "-".)
     @inline(__always)
-    static func named(_ text: RawSpan, at start: Int, count: Int) -> KnownField {
-        let first = Words.lowercased(text.word(at: start))
+    static func named(_ text: Text, at start: Int, count: Int) -> KnownField {
+        named(text, at: start, count: count, first: text.word(at: start))
+    }
+
+    /// The same where the word at `start` is already loaded.
+    @inline(__always)
+    static func named(_ text: Text, at start: Int, count: Int, first: UInt64) -> KnownField {
+        let fold = Words.all(0x20)
+        let first = first | fold
         if count < 8 { return short(Words.keep(count, of: first), count) }
-        if first == Words.of("x-weir-") | first & (0xFF << 56) { return .weir }
-        if count > 19 { return .none }
         // The last eight bytes overlap the first where the name is shorter than sixteen.
-        let last = Words.lowercased(text.word(at: start &+ count &- 8))
-        if count <= 16 { return medium(first, last, count) }
-        return long(first, Words.lowercased(text.word(at: start &+ 8)), last, count)
+        let last = text.word(at: start &+ count &- 8) | fold
+        let known =
+            count <= 16
+            ? medium(first, last, count) : long(first, text.word(at: start &+ 8) | fold, last, count)
+        if known != .none { return known }
+        return first == Words.of("x-weir-") | first & (0xFF << 56) ? .weir : .none
     }
 
     @inline(__always)

@@ -28,12 +28,12 @@
         }
     }
 
-    /// The method spelt by a word that holds up to seven letters and zeros.
+    /// The method spelt by a word that holds up to seven letters, a space, and zeros.
     @inline(__always)
     init(word: UInt64) {
-        if word == Words.of("GET") {
+        if word == Words.of("GET ") {
             self = .get
-        } else if word == Words.of("POST") {
+        } else if word == Words.of("POST ") {
             self = .post
         } else {
             self = Method.rare(word)
@@ -41,13 +41,13 @@
     }
 
     private static func rare(_ word: UInt64) -> Method {
-        if word == Words.of("HEAD") { return .head }
-        if word == Words.of("PUT") { return .put }
-        if word == Words.of("DELETE") { return .delete }
-        if word == Words.of("OPTIONS") { return .options }
-        if word == Words.of("PATCH") { return .patch }
-        if word == Words.of("TRACE") { return .trace }
-        if word == Words.of("CONNECT") { return .connect }
+        if word == Words.of("HEAD ") { return .head }
+        if word == Words.of("PUT ") { return .put }
+        if word == Words.of("DELETE ") { return .delete }
+        if word == Words.of("OPTIONS ") { return .options }
+        if word == Words.of("PATCH ") { return .patch }
+        if word == Words.of("TRACE ") { return .trace }
+        if word == Words.of("CONNECT ") { return .connect }
         return .other
     }
 }

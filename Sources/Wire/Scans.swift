@@ -34,9 +34,18 @@ enum Pairs {
         of name: RawSpan, in bytes: RawSpan, _ list: Slice, separator: UInt8, isCookie: Bool
     ) -> Slice? {
         guard list.end <= bytes.byteCount, name.byteCount > 0 else { return nil }
-        let text = bytes.extracting(first: list.end)
-        let end = list.end
-        var at = Int(list.start)
+        return bytes.withText(list.end) { text in
+            name.withText { value(of: $0, in: text, from: Int(list.start), separator, isCookie) }
+        }
+    }
+
+    /// - Parameter text: ends where the list ends.
+    @inlinable @inline(__always)
+    static func value(
+        of name: Text, in text: Text, from start: Int, _ separator: UInt8, _ isCookie: Bool
+    ) -> Slice? {
+        let end = text.byteCount
+        var at = start
         while at < end {
             if isCookie {
                 while at < end, ByteClass.isBlank(text.byte(at: at)) { at &+= 1 }
@@ -57,7 +66,7 @@ enum Pairs {
 
     /// Offset of the next separator, or of the end.
     @inlinable @inline(__always)
-    static func nextSeparator(_ text: RawSpan, _ start: Int, _ separator: UInt8) -> Int {
+    static func nextSeparator(_ text: Text, _ start: Int, _ separator: UInt8) -> Int {
         var at = start
         while at < text.byteCount {
             let marks = Words.bytes(text.word(at: at), equalTo: separator)
@@ -68,7 +77,7 @@ enum Pairs {
     }
 
     @inlinable @inline(__always)
-    static func trimmed(_ text: RawSpan, _ start: Int, _ end: Int, _ isCookie: Bool) -> Slice {
+    static func trimmed(_ text: Text, _ start: Int, _ end: Int, _ isCookie: Bool) -> Slice {
         var start = start
         var end = end
         if isCookie {

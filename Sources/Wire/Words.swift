@@ -47,6 +47,39 @@ enum Words {
         return word | isUpper &>> 2
     }
 
+    /// Marks bytes that are neither letters nor digits nor "-" nor ".": what nearly all names and hosts consist
+    /// of. Every mark is exact, not only the lowest.
+    @inlinable @inline(__always)
+    static func notPlain(_ word: UInt64) -> UInt64 {
+        let sevenBits = word & ~tops
+        let folded = sevenBits | all(0x20)
+        let letters = (folded &+ all(0x80 - 0x61)) ^ (folded &+ all(0x80 - 0x7B))
+        // "-", ".", "/" and the digits are neighbours.
+        let others = (sevenBits &+ all(0x80 - 0x2D)) ^ (sevenBits &+ all(0x80 - 0x3A))
+        let notSlash = (sevenBits ^ all(0x2F)) &+ all(0x7F)
+        return ~(letters | (others & notSlash)) & tops | word & tops
+    }
+
+    /// Marks bytes that stop a value: below 0x20, or 0x7F.
+    @inlinable @inline(__always)
+    static func controls(_ word: UInt64) -> UInt64 {
+        ((word &- all(0x20)) | ((word ^ all(0x7F)) &- all(1))) & ~word & tops
+    }
+
+    /// The number that the first `count` (1...8) bytes spell in decimal digits; nil if one is no digit.
+    @inlinable @inline(__always)
+    static func decimal(_ word: UInt64, _ count: Int) -> UInt64? {
+        // Digits at the top, zeros below them: the places of a number of eight digits.
+        let shift = UInt64(truncatingIfNeeded: (8 &- count) &* 8)
+        var digits = (word ^ all(0x30)) &<< shift
+        // A byte above 9 reaches the top bit with 0x76, or has it.
+        if ((digits & ~tops) &+ all(0x76) | digits) & tops != 0 { return nil }
+        // Neighbours become pairs (at most 99), pairs fours (9,999), fours eights.
+        digits = (digits &* 10 &+ (digits &>> 8)) & 0x00FF_00FF_00FF_00FF
+        digits = (digits &* 100 &+ (digits &>> 16)) & 0x0000_FFFF_0000_FFFF
+        return (digits &* 10_000 &+ (digits &>> 32)) & 0xFFFF_FFFF
+    }
+
     /// Up to eight characters as the word they make in a buffer; folds to a constant.
     @inlinable @inline(__always)
     static func of(_ text: StaticString) -> UInt64 {

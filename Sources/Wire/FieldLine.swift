@@ -1,0 +1,134 @@
+// The scans that take a field line apart.
+//
+// Place: HeadParser.fieldLines calls them once per line; the usual case is inlined there, the rest is not.
+// Invariant: names are tokens (1 byte or more) directly followed by the colon; values hold no control byte
+// but HTAB; each line ends with CRLF and none continues the one before.
+// Source: RFC 9112 sections 2.2 and 5, RFC 9110 sections 5.1, 5.5 and 5.6.
+
+extension Text {
+    /// Offset of the first colon, blank or control byte, or of the end.
+    /// - Parameter first: the word at `start`.
+    @inline(__always)
+    func endOfName(_ start: Int, _ first: UInt64) -> Int {
+        var at = start
+        var word = first
+        while true {
+            let marks = Words.bytes(word, equalTo: 0x3A) | Words.bytes(word, below: 0x21)
+            if marks != 0 { return at &+ Words.firstMarked(marks) }
+            at &+= 8
+            word = self.word(at: at)
+        }
+    }
+
+    /// Refuses a name that is not a token.
+    @inline(__always)
+    func checkToken(_ start: Int, _ end: Int) throws(Stop) {
+        var at = start
+        while at < end {
+            let marks = Words.keep(end &- at, of: Words.notPlain(word(at: at)))
+            if marks != 0 { return try checkRareToken(start, end) }
+            at &+= 8
+        }
+    }
+
+    @inline(never)
+    private func checkRareToken(_ start: Int, _ end: Int) throws(Stop) {
+        for at in start..<end where !ByteClass.isToken(byte(at: at)) { throw .refused(.fieldName) }
+        // Gateways that turn "-" into "_" (CGI, WSGI) would read these as the framing fields.
+        try checkLookalike(start, end - start)
+    }
+
+    @inline(never)
+    private func checkLookalike(_ start: Int, _ count: Int) throws(Stop) {
+        guard count == 14 || count == 17 else { return }
+        let first = Words.lowercased(word(at: start))
+        let last = Words.lowercased(word(at: start + count - 8))
+        if count == 14 && first == Words.of("content_") && last == Words.of("t_length")
+            || count == 17 && first == Words.of("transfer") && last == Words.of("encoding")
+                && byte(at: start + 8) == 0x5F
+        {
+            throw .refused(.fieldNameAmbiguous)
+        }
+    }
+
+    /// Offset of the first byte of the value: neither space nor tab. Usually one space stands before it.
+    @inline(__always)
+    func startOfValue(_ colon: Int, _ separator: UInt64) -> Int {
+        let isUsual = separator & 0xFF00 == 0x2000 && separator & 0xFF0000 > 0x200000
+        return _fastPath(isUsual) ? colon &+ 2 : afterBlanks(colon &+ 1)
+    }
+
+    @inline(never)
+    private func afterBlanks(_ start: Int) -> Int {
+        var at = start
+        while at < byteCount, ByteClass.isBlank(byte(at: at)) { at &+= 1 }
+        return at
+    }
+
+    /// `end` without the spaces and tabs before it. The byte before `start` exists: it is a colon or a blank.
+    @inline(__always)
+    func beforeBlanks(_ start: Int, _ end: Int) -> Int {
+        _fastPath(byte(at: end &- 1) > 0x20) ? end : beforeSomeBlanks(start, end)
+    }
+
+    @inline(never)
+    private func beforeSomeBlanks(_ start: Int, _ end: Int) -> Int {
+        var at = end
+        while at > start, ByteClass.isBlank(byte(at: at &- 1)) { at &-= 1 }
+        return at
+    }
+
+    /// Offset of the CR of the CRLF that ends the value at `start`.
+    @inline(__always)
+    func endOfValue(_ start: Int) throws(Stop) -> Int {
+        var at = start
+        while true {
+            let marks = Words.controls(word(at: at))
+            if marks == 0 {
+                at &+= 8
+                continue
+            }
+            at &+= Words.firstMarked(marks)
+            // Zeros stand for bytes beyond the end, so a whole CRLF is inside it.
+            if word(at: at) & 0xFFFF == Words.of("\r\n") { return at }
+            try checkControl(at)
+            at &+= 1
+        }
+    }
+
+    /// Lets a tab inside a value pass; anything else at `at` ends the pass.
+    @inline(never)
+    private func checkControl(_ at: Int) throws(Stop) {
+        guard at < byteCount else { throw .short }
+        switch byte(at: at) {
+        case 0x09: return
+        case 0x0D: if at + 1 < byteCount { throw .refused(.bareCR) } else { throw .short }
+        case 0x0A: throw .refused(.bareLF)
+        default: throw .refused(.controlByte)
+        }
+    }
+
+    /// The blank line, or what stands in the place of a field line or of its colon.
+    /// - Parameters:
+    ///   - start: start of the line.
+    ///   - stop: the first colon, blank or control byte in it, or the end of the bytes.
+    @inline(never)
+    func endOfSection(_ start: Int, _ stop: Int) throws(Stop) -> Int {
+        guard stop < byteCount else { throw .short }
+        switch byte(at: stop) {
+        case 0x0D:
+            guard stop + 1 < byteCount else { throw .short }
+            guard byte(at: stop + 1) == 0x0A else { throw .refused(.bareCR) }
+            guard stop == start else { throw .refused(.colonMissing) }
+            return stop + 2
+        case 0x0A: throw .refused(.bareLF)
+        case 0x3A: throw .refused(.fieldNameEmpty)
+        case 0x09, 0x20:
+            if stop == start { throw .refused(.lineFolding) }
+            let next = afterBlanks(stop)
+            guard next < byteCount else { throw .short }
+            throw .refused(byte(at: next) == 0x3A ? .spaceBeforeColon : .fieldName)
+        default: throw .refused(.controlByte)
+        }
+    }
+}

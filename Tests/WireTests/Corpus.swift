@@ -1,0 +1,19 @@
+// Bytes that once got past the validator, or broke a law: found by mutation or by the fuzzer, kept for good.
+
+import Testing
+
+@testable import Wire
+
+/// A request, and what it must be.
+private let corpus: [Hostile] = [
+    // A word compare that ignored length took "GET" and a zero byte for "GET".
+    Hostile("GET\u{0} / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "method_syntax"),
+    Hostile("POST\u{0}\u{0} / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "method_syntax"),
+]
+
+@Suite struct CorpusTests {
+    @Test("What got past the validator once is refused", arguments: corpus)
+    func refused(_ hostile: Hostile) {
+        #expect(request(hostile.text) == .refused(hostile.status, hostile.label))
+    }
+}
