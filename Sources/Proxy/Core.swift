@@ -52,6 +52,8 @@ final class Core {
     let outbox: UnsafeMutableRawBufferPointer
     /// The prepared head of a shadow copy, from `startShadow` to the first `tee`.
     let shadowbox: UnsafeMutableRawBufferPointer
+    /// The text of an IPv6 address while it is written into a head.
+    let addressbox: UnsafeMutableRawBufferPointer
 
     var models: StateTable<ModelState>
     var versions: StateTable<VersionState>
@@ -112,6 +114,7 @@ final class Core {
         // A head, and a read of the smallest chunks (each byte of data grows by less than its old framing).
         outbox = Self.scratch(3 * seat.limits.headBytesMax + 2 * readMax)
         shadowbox = Self.scratch(3 * seat.limits.headBytesMax + Self.copyMax)
+        addressbox = Self.scratch(IPAddress.textBytesMax)
         models = StateTable(capacity: Limits.modelsMax)
         versions = StateTable(capacity: Limits.versionsMax)
         endpoints = StateTable(capacity: Limits.endpointsMax)

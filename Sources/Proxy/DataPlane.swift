@@ -46,6 +46,7 @@ public final class DataPlane: Sendable {
         var links: [CoreLink] = []
         for _ in 0..<settings.cores { links.append(try CoreLink()) }
         self.links = links
+        for address in settings.listeners { try Self.claim(address) }
         var bound = settings.listeners
         var descriptors: [[Int32]] = []
         for core in 0..<settings.cores {
@@ -67,6 +68,14 @@ public final class DataPlane: Sendable {
         }
         addresses = bound
         listening = Mutex(descriptors)
+    }
+
+    /// Fails when somebody else listens at the address. SO_REUSEPORT alone would share it silently with another
+    /// process of the same user.
+    private static func claim(_ address: SocketAddress) throws(SystemFailure) {
+        if case .ip(_, let port) = address, port != 0 {
+            _ = try Socket.listen(address, reusePort: false)
+        }
     }
 
     /// Starts the cores on `plan`. Called once.

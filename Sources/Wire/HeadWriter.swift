@@ -115,6 +115,12 @@
     public mutating func appendHex(_ value: UInt64, digits: Int) {
         precondition(digits >= 1 && digits <= 16, "a word has sixteen hexadecimal digits")
         guard let place = reserve(digits) else { return }
+        if digits == 16 {
+            place.storeBytes(of: Self.hex(UInt32(truncatingIfNeeded: value &>> 32)), as: UInt64.self)
+            place.storeBytes(
+                of: Self.hex(UInt32(truncatingIfNeeded: value)), toByteOffset: 8, as: UInt64.self)
+            return
+        }
         var rest = value
         var index = digits
         while index > 0 {
@@ -123,6 +129,18 @@
             place.storeBytes(of: digit &+ (digit < 10 ? 0x30 : 0x57), toByteOffset: index, as: UInt8.self)
             rest &>>= 4
         }
+    }
+
+    /// Eight hexadecimal digits at once, first digit in the lowest byte: spread the nibbles over the bytes of a
+    /// word, then lift those above 9 to the letters.
+    @inlinable @inline(__always)
+    static func hex(_ value: UInt32) -> UInt64 {
+        var word = UInt64(value.byteSwapped)
+        word = (word | word &<< 16) & 0x0000_FFFF_0000_FFFF
+        word = (word | word &<< 8) & 0x00FF_00FF_00FF_00FF
+        word = (word &>> 4 | word &<< 8) & 0x0F0F_0F0F_0F0F_0F0F
+        let letters = (word &+ 0x0606_0606_0606_0606) &>> 4 & 0x0101_0101_0101_0101
+        return (word &+ 0x3030_3030_3030_3030 &+ letters &* 39).littleEndian
     }
 
     /// The head of a chunk of `count` (1 or more) bytes: its size and CRLF. After the content comes CRLF again.

@@ -25,77 +25,101 @@ extension Core {
         version: UInt32, isShadow: Bool
     ) {
         let exchange = exchanges.pointer(x)
-        let state = versions[version]
-        let rewrite = state.pointee.rewrite
+        let rewrite = versions[version].pointee.rewrite
         out.append(piece(bytes, head.methodName))
         out.append(" ")
         writeTarget(&out, head, bytes, rewrite)
         out.append(" HTTP/1.1\r\nhost: ")
         out.append(rewrite.host.count > 0 ? rewrite.host : piece(bytes, head.authority))
         out.append("\r\n")
-        let peer = downstreams.pointer(exchange.pointee.downstream).pointee.peer
-        let isTrusted = exchange.pointee.isTrusted
-        var forwardedFor = Slice.empty
-        var hasProto = false
-        var hasHost = false
-        var hasID = false
-        for i in 0..<head.fieldCount {
-            let field = requestParser.field(i)
-            switch field.known {
-            case .host, .forwarded:
-                if field.known == .host || !isTrusted { continue }
-            case .transferEncoding, .connection, .keepAlive, .proxyConnection, .upgrade:
-                continue
-            case .te:
-                if asksForTrailers(piece(bytes, field.value)) { out.append("te: trailers\r\n") }
-                continue
-            case .forwardedFor:
-                // One list: the last one wins where a client sent several lines.
-                forwardedFor = field.value
-                continue
-            case .forwardedProto:
-                if !isTrusted { continue }
-                hasProto = true
-            case .forwardedHost:
-                if !isTrusted { continue }
-                hasHost = true
-            case .weir:
-                continue
-            case .expect where isShadow:
-                continue
-            case .idempotencyKey:
-                exchange.pointee.hasIdempotencyKey = true
-            case .requestID:
-                if hasID { continue }
-                hasID = true
-                if !isShadow { noteID(exchange, piece(bytes, field.value)) }
-            default:
-                break
-            }
-            if field.isHopByHop || isRemoved(field, bytes, rewrite) { continue }
-            writeField(&out, field, bytes)
-        }
+        let found = writeRequestFields(&out, exchange, head, bytes, rewrite, isShadow: isShadow)
         if case .chunked = head.framing { out.append("transfer-encoding: chunked\r\n") }
         if exchange.pointee.wantsUpgrade, !isShadow { writeUpgrade(&out, head, bytes) }
         out.append("x-forwarded-for: ")
-        if forwardedFor.count > 0 {
-            out.append(piece(bytes, forwardedFor))
-            out.append(", ")
-        }
-        writeAddress(&out, peer)
-        if !hasProto { out.append("\r\nx-forwarded-proto: http") }
-        if !hasHost {
+        if found.contains(.forwardedFor) { writeForwardedFor(&out, head, bytes) }
+        writeAddress(&out, downstreams.pointer(exchange.pointee.downstream).pointee.peer)
+        if !found.contains(.forwardedProto) { out.append("\r\nx-forwarded-proto: http") }
+        if !found.contains(.forwardedHost) {
             out.append("\r\nx-forwarded-host: ")
             out.append(piece(bytes, head.authority))
         }
-        if !hasID {
+        if !found.contains(.requestID) {
             out.append("\r\nx-request-id: ")
             writeID(&out, exchange)
         }
         if isShadow { out.append("\r\nx-weir-shadow: 1") }
         out.append("\r\n")
-        out.append(rewrite.added)
+        if rewrite.added.count > 0 { out.append(rewrite.added) }
         out.append("\r\n")
+    }
+
+    /// The fields of which the sidecar writes its own unless a trusted caller sent them.
+    private struct Found: OptionSet {
+        let rawValue: UInt8
+        static let forwardedFor = Found(rawValue: 1)
+        static let forwardedProto = Found(rawValue: 2)
+        static let forwardedHost = Found(rawValue: 4)
+        static let requestID = Found(rawValue: 8)
+    }
+
+    /// Writes the fields that pass, in their order.
+    @inline(__always)
+    private func writeRequestFields(
+        _ out: inout HeadWriter, _ exchange: UnsafeMutablePointer<Exchange>, _ head: RequestHead,
+        _ bytes: UnsafeRawBufferPointer, _ rewrite: RewriteTable, isShadow: Bool
+    ) -> Found {
+        let isTrusted = exchange.pointee.isTrusted
+        var found: Found = []
+        var run = HeadRun()
+        for i in 0..<head.fieldCount {
+            let field = requestParser.field(i)
+            switch field.known {
+            case .host, .transferEncoding, .connection, .keepAlive, .proxyConnection, .upgrade, .weir:
+                continue
+            case .forwarded where !isTrusted, .expect where isShadow:
+                continue
+            case .te:
+                guard asksForTrailers(piece(bytes, field.value)) else { continue }
+                run.flush(bytes, to: &out)
+                out.append("te: trailers\r\n")
+                continue
+            case .forwardedFor:
+                found.insert(.forwardedFor)
+                continue
+            case .forwardedProto:
+                guard isTrusted else { continue }
+                found.insert(.forwardedProto)
+            case .forwardedHost:
+                guard isTrusted else { continue }
+                found.insert(.forwardedHost)
+            case .idempotencyKey:
+                exchange.pointee.hasIdempotencyKey = true
+            case .requestID:
+                guard !found.contains(.requestID) else { continue }
+                found.insert(.requestID)
+                if !isShadow { noteID(exchange, piece(bytes, field.value)) }
+            default:
+                break
+            }
+            if field.isHopByHop || isRemoved(field, bytes, rewrite) { continue }
+            let isLast = i &+ 1 == head.fieldCount
+            let next = isLast ? head.byteCount &- 2 : Int(requestParser.field(i &+ 1).name.start)
+            run.pass(field, next: next, of: bytes, to: &out)
+        }
+        run.flush(bytes, to: &out)
+        return found
+    }
+
+    /// What came of the list so far; several lines are one list (RFC 9110 section 5.3).
+    private func writeForwardedFor(
+        _ out: inout HeadWriter, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer
+    ) {
+        for i in 0..<head.fieldCount {
+            let field = requestParser.field(i)
+            guard field.known == .forwardedFor, !field.value.isEmpty else { continue }
+            out.append(piece(bytes, field.value))
+            out.append(", ")
+        }
     }
 
     private func writeTarget(
@@ -149,13 +173,20 @@ extension Core {
     }
 
     private func writeAddress(_ out: inout HeadWriter, _ address: IPAddress) {
-        withUnsafeTemporaryAllocation(byteCount: IPAddress.textBytesMax, alignment: 1) { text in
-            let count = address == .none ? 0 : address.writeText(into: text)
-            if count == 0 {
-                out.append("unknown")
-            } else {
-                out.append(UnsafeRawBufferPointer(rebasing: text[..<count]))
+        if address.isIPv4 {
+            var shift: UInt64 = 24
+            while true {
+                out.appendDecimal(address.low &>> shift & 0xFF)
+                if shift == 0 { return }
+                out.append(".")
+                shift &-= 8
             }
+        }
+        let count = address == .none ? 0 : address.writeText(into: addressbox)
+        if count == 0 {
+            out.append("unknown")
+        } else {
+            out.append(UnsafeRawBufferPointer(rebasing: addressbox[..<count]))
         }
     }
 
@@ -193,12 +224,15 @@ extension Core {
         out.append(" ")
         out.append(piece(bytes, head.reason))
         out.append("\r\n")
+        var run = HeadRun()
         for i in 0..<head.fieldCount {
             let field = responseParser.field(i)
-            if field.known == .transferEncoding || field.known == .weir { continue }
-            if field.isHopByHop { continue }
-            writeField(&out, field, bytes)
+            if field.isHopByHop || field.known == .weir { continue }
+            let isLast = i &+ 1 == head.fieldCount
+            let next = isLast ? head.byteCount &- 2 : Int(responseParser.field(i &+ 1).name.start)
+            run.pass(field, next: next, of: bytes, to: &out)
         }
+        run.flush(bytes, to: &out)
         if head.status == 101 {
             writeSwitch(&out, head, bytes)
         } else if head.status >= 200 {
