@@ -9,7 +9,7 @@ private func request(
     origin: String? = nil, fetchSite: String? = nil
 ) -> AdminRequest {
     AdminRequest(
-        method: method, path: path, query: [], host: host, contentType: type, accept: nil, origin: origin,
+        method: method, path: path, host: host, contentType: type, accept: nil, origin: origin,
         fetchSite: fetchSite, body: Array(body.utf8),
         peer: AdminPeer(description: "127.0.0.1", isUnixSocket: false, localHost: "127.0.0.1"))
 }

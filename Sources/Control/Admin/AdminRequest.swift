@@ -2,12 +2,10 @@
 // work on without a socket.
 
 /// A request to the admin API.
-struct AdminRequest: Sendable {
+struct AdminRequest: Sendable, Equatable {
     /// Upper-case.
     var method: String
     var path: String
-    /// Decoded names and values, in order.
-    var query: [(name: String, value: String)]
     /// Host without port, lower-case; brackets of IPv6 kept off.
     var host: String
     /// Media type without parameters, lower-case.

@@ -1,0 +1,78 @@
+// The admin API's server: one thread, one poller, a bounded number of connections. It parses, routes and
+// answers; what an answer says comes from the handlers, some at once (probes, metrics), some later (status and
+// verbs, from the controller through a mailbox).
+
+import Glibc
+import Platform
+import Synchronization
+
+/// Where the admin API's answers come from. All may be called from the admin thread at any time.
+struct AdminHandlers: Sendable {
+    var readiness: @Sendable () -> AdminResponse
+    var metrics: @Sendable (_ accept: String?) -> AdminResponse
+    var status: @Sendable (_ reply: @escaping @Sendable (AdminResponse) -> Void) -> Void
+    /// The second argument says who asks, as far as the connection shows.
+    var verb: @Sendable (AdminVerb, String, _ reply: @escaping @Sendable (AdminResponse) -> Void) -> Void
+}
+
+/// An answer that came later.
+struct AdminReply: Sendable {
+    var connection: Token
+    var response: AdminResponse
+}
+
+/// The admin API behind one listener.
+final class AdminServer: Sendable {
+    static let connectionsMax = 64
+    /// From the first byte of a request to its last.
+    static let requestTimeout = Interval.seconds(10)
+    /// For the client to read an answer.
+    static let writeTimeout = Interval.seconds(10)
+    static let idleTimeout = Interval.seconds(60)
+    /// For the client to close after an answer that ends the connection; until then what it still sends is
+    /// read and dropped, because closing on unread bytes would reset the answer away.
+    static let lingerTimeout = Interval.seconds(1)
+    /// For the controller to answer.
+    static let replyTimeout = Interval.seconds(30)
+
+    /// The bound address, port resolved.
+    let address: SocketAddress
+    let replies: Mailbox<AdminReply>
+    let stopping = Atomic<Bool>(false)
+    private let thread = Mutex<Thread?>(nil)
+    private let listener: Mutex<Descriptor?>
+
+    /// Binds. A Unix socket is for the owner only (mode 600).
+    init(_ address: SocketAddress) throws(SystemFailure) {
+        replies = try Mailbox(capacity: 4 * Self.connectionsMax)
+        let bound: Descriptor
+        if case .unix(let path) = address {
+            let mask = umask(0o177)
+            defer { umask(mask) }
+            try File.makeDirectory(File.directory(of: path), mode: 0o755)
+            bound = try Socket.listen(address, backlog: 64, reusePort: false)
+        } else {
+            bound = try Socket.listen(address, backlog: 64, reusePort: false)
+        }
+        self.address = Socket.localAddress(of: bound) ?? address
+        listener = Mutex(consume bound)
+    }
+
+    func start(_ handlers: AdminHandlers) throws(SystemFailure) {
+        let taken = listener.withLock { $0.take() }
+        guard let taken else { preconditionFailure("an admin server starts once") }
+        let loop = AdminLoop(self, taken, handlers, try Poller(eventsMax: 64))
+        try loop.watch()
+        let started = try Thread.spawn(name: "weir-admin") { loop.run() }
+        thread.withLock { $0 = started }
+    }
+
+    /// Closes every connection and ends the thread; a Unix socket's file goes.
+    func stop() {
+        stopping.store(true, ordering: .releasing)
+        replies.wakeup.signal()
+        let running = thread.withLock { $0.take() }
+        running?.join()
+        if case .unix(let path) = address { _ = try? File.remove(path) }
+    }
+}

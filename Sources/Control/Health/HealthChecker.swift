@@ -1,0 +1,70 @@
+// Active health checks: one thread asks every endpoint that has a check, at its interval with jitter, and tells
+// the data plane and the controller when one changes sides.
+//
+// Theory: an endpoint starts healthy, because a restart of Weir must not empty a fleet; it turns unhealthy after
+// `unhealthyThreshold` bad probes in a row and back after `healthyThreshold` good ones. The first probes are
+// spread over one interval, so that a thousand endpoints are not asked at once.
+
+import Platform
+import Proxy
+import Synchronization
+
+/// The health checks' thread.
+final class HealthChecker: Sendable {
+    /// Probes in flight; others wait for the next free place.
+    static let probesMax = 128
+
+    let targets: Mailbox<[HealthTarget]>
+    let stopping = Atomic<Bool>(false)
+    let plane: any Plane
+    let report: @Sendable (HealthTransition) -> Void
+    private let thread = Mutex<Thread?>(nil)
+
+    /// - Parameter report: told of every transition, on the checker's thread.
+    init(
+        plane: any Plane, report: @escaping @Sendable (HealthTransition) -> Void
+    ) throws(SystemFailure) {
+        targets = try Mailbox(capacity: 64)
+        self.plane = plane
+        self.report = report
+    }
+
+    func start() throws(SystemFailure) {
+        let loop = HealthLoop(self, try Poller(eventsMax: 256))
+        try loop.watch()
+        let started = try Thread.spawn(name: "weir-health") { loop.run() }
+        thread.withLock { $0 = started }
+    }
+
+    /// Replaces what is checked. Endpoints that stay keep their streak; those that leave are forgotten.
+    /// False when the thread does not keep up: the caller tries again.
+    func check(_ all: [HealthTarget]) -> Bool { targets.post(all) }
+
+    func stop() {
+        stopping.store(true, ordering: .releasing)
+        targets.wakeup.signal()
+        let running = thread.withLock { $0.take() }
+        running?.join()
+    }
+}
+
+/// A probe under way.
+final class Probe {
+    enum Stage { case connecting, sending, reading, closing }
+
+    let target: Int
+    let generation: UInt32
+    let descriptor: Descriptor
+    var stage: Stage
+    var sent = 0
+    var scanned = 0
+    /// Where the answer's bytes end in the probe's buffer.
+    var count = 0
+
+    init(target: Int, generation: UInt32, _ descriptor: consuming Descriptor, _ stage: Stage) {
+        self.target = target
+        self.generation = generation
+        self.descriptor = descriptor
+        self.stage = stage
+    }
+}

@@ -1,0 +1,267 @@
+// The health checks' loop: timers start probes, the poller moves them on, timers end them. Owner: its thread.
+// Invariant: a target has at most one probe; a probe holds one of `probesMax` buffers, which are reserved once.
+
+import Platform
+import Wire
+
+/// What runs on the health checks' thread.
+final class HealthLoop {
+    private enum Kind: UInt8 { case mailbox, probe }
+
+    /// One endpoint under check.
+    private struct Watched {
+        var target: HealthTarget
+        var request: [UInt8]
+        var streak = HealthStreak()
+        var probe: Int?
+        /// When the next probe starts, or when the one under way has failed.
+        var due: Instant
+    }
+
+    private static let answerBytesMax = 8 << 10
+
+    private let checker: HealthChecker
+    private var poller: Poller
+    private var parser = HeadParser(
+        limits: HeadLimits(lineBytesMax: 4 << 10, headBytesMax: answerBytesMax, fieldsMax: 64))
+    private var watched: [Watched] = []
+    private var probes: [Probe?]
+    private let buffers: UnsafeMutableRawPointer
+    private var generation: UInt32 = 0
+    private var timers: TimerWheel
+    private var random = Random64(seed: Entropy.word())
+    /// Targets whose time came while all places were taken.
+    private var waiting: [Int] = []
+
+    init(_ checker: HealthChecker, _ poller: consuming Poller) {
+        self.checker = checker
+        self.poller = poller
+        probes = Array(repeating: nil, count: HealthChecker.probesMax)
+        // Touched only as probes run.
+        buffers = Pages.allocate(bytes: HealthChecker.probesMax * Self.answerBytesMax)
+        timers = TimerWheel(capacity: 1 << 20, start: Clock.now())
+    }
+
+    deinit { Pages.release(buffers, bytes: HealthChecker.probesMax * Self.answerBytesMax) }
+
+    func watch() throws(SystemFailure) {
+        let token = Token(kind: Kind.mailbox.rawValue, generation: 0, slot: 0)
+        if let errno = poller.add(checker.targets.wakeup.descriptor, token: token, interest: .readable) {
+            throw SystemFailure(operation: "watch the health checks' mailbox", errno: errno)
+        }
+    }
+
+    func run() {
+        while !checker.stopping.load(ordering: .acquiring) {
+            let count = poller.wait(timeoutMillis: timers.timeoutMillis(now: Clock.now()))
+            for i in 0..<count {
+                let (token, _) = poller[i]
+                switch Kind(rawValue: token.kind) {
+                case .mailbox: checker.targets.wakeup.drain()
+                case .probe: advance(token)
+                case .none: break
+                }
+            }
+            while let next = checker.targets.take() { replace(next) }
+            timers.advance(to: Clock.now())
+            while let id = timers.popExpired() { expire(Int(id)) }
+        }
+    }
+
+    private func replace(_ next: [HealthTarget]) {
+        for (i, old) in watched.enumerated() {
+            timers.cancel(UInt32(i))
+            if let probe = old.probe { probes[probe] = nil }
+        }
+        let before = Dictionary(
+            watched.map { ($0.target.slot, $0) }, uniquingKeysWith: { first, _ in first })
+        waiting = []
+        watched = []
+        let now = Clock.now()
+        for target in next.prefix(1 << 20) {
+            var entry = Watched(target: target, request: target.request, due: now + spread(target))
+            if let old = before[target.slot], old.target.address == target.address {
+                entry.streak = old.streak
+                entry.due = old.probe == nil ? min(old.due, entry.due) : now
+            } else {
+                // A slot may have been another endpoint's.
+                checker.plane.setHealthy(target.slot, true)
+            }
+            watched.append(entry)
+            timers.schedule(UInt32(watched.count - 1), at: entry.due)
+        }
+        let kept = Set(next.map(\.slot))
+        for slot in before.keys where !kept.contains(slot) { checker.plane.setHealthy(slot, true) }
+    }
+
+    /// Somewhere inside the first interval.
+    private func spread(_ target: HealthTarget) -> Interval {
+        Interval(nanos: random.below(max(1, target.check.interval.nanos)))
+    }
+
+    /// The next interval, 10 % longer or shorter, so that checks of one interval drift apart.
+    private func jittered(_ interval: Interval) -> Interval {
+        Interval(nanos: interval.nanos / 10 * 9 + random.below(max(1, interval.nanos / 5)))
+    }
+
+    private func expire(_ i: Int) {
+        guard watched.indices.contains(i) else { return }
+        if let p = watched[i].probe, let probe = probes[p] {
+            guard probe.stage != .closing else { return end(probe, at: p) }
+            return conclude(p, isGood: false, "no answer in \(Notation.text(watched[i].target.check.timeout))")
+        }
+        start(i)
+    }
+
+    private func start(_ i: Int) {
+        guard let p = probes.firstIndex(where: { $0 == nil }) else {
+            waiting.append(i)
+            return
+        }
+        let now = Clock.now()
+        guard let address = RawAddress(watched[i].target.address) else {
+            return settle(i, isGood: false, "its address is too long")
+        }
+        generation &+= 1
+        switch Socket.connect(address) {
+        case .connected(let descriptor): admit(i, p, descriptor, .sending, now)
+        case .inProgress(let descriptor): admit(i, p, descriptor, .connecting, now)
+        case .failed(let errno): settle(i, isGood: false, "connect: \(errno.name)")
+        }
+    }
+
+    private func admit(
+        _ i: Int, _ p: Int, _ descriptor: consuming Descriptor, _ stage: Probe.Stage, _ now: Instant
+    ) {
+        let probe = Probe(target: i, generation: generation & Token.generationMask, descriptor, stage)
+        let token = Token(kind: Kind.probe.rawValue, generation: generation, slot: UInt32(p))
+        guard poller.add(probe.descriptor, token: token, interest: [.readable, .writable, .peerClosed]) == nil
+        else { return settle(i, isGood: false, "the poller is full") }
+        probes[p] = probe
+        watched[i].probe = p
+        timers.schedule(UInt32(i), at: now + watched[i].target.check.timeout)
+        if stage == .sending { send(probe, p) }
+    }
+
+    private func advance(_ token: Token) {
+        let p = Int(token.slot)
+        guard probes.indices.contains(p), let probe = probes[p], probe.generation == token.generation else {
+            return
+        }
+        switch probe.stage {
+        case .connecting:
+            if let errno = Socket.pendingError(of: probe.descriptor) {
+                return conclude(p, isGood: false, "connect: \(errno.name)")
+            }
+            probe.stage = .sending
+            send(probe, p)
+        case .sending: send(probe, p)
+        case .reading: read(probe, p)
+        case .closing: drop(probe, p)
+        }
+    }
+
+    private func send(_ probe: Probe, _ p: Int) {
+        let request = watched[probe.target].request
+        while probe.sent < request.count {
+            switch request[probe.sent...].withUnsafeBytes({ probe.descriptor.send($0) }) {
+            case .moved(let count): probe.sent += count
+            case .wouldBlock: return
+            case .closed: return conclude(p, isGood: false, "closed before the request was sent")
+            case .failed(let errno): return conclude(p, isGood: false, "send: \(errno.name)")
+            }
+        }
+        probe.stage = .reading
+        read(probe, p)
+    }
+
+    private func read(_ probe: Probe, _ p: Int) {
+        let buffer = UnsafeMutableRawBufferPointer(
+            start: buffers + p * Self.answerBytesMax, count: Self.answerBytesMax)
+        while true {
+            guard probe.count < buffer.count else {
+                return conclude(p, isGood: false, "its answer's head is longer than 8 KiB")
+            }
+            // In bounds: `count` is below the buffer's size.
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[probe.count...])
+            switch probe.descriptor.receive(into: rest) {
+            case .moved(let count): probe.count += count
+            case .wouldBlock: return
+            case .closed: return conclude(p, isGood: false, "closed without an answer")
+            case .failed(let errno): return conclude(p, isGood: false, "receive: \(errno.name)")
+            }
+            if judge(probe, p, UnsafeRawBufferPointer(buffer)) { return }
+        }
+    }
+
+    /// Whether the answer's head is complete; then the probe is decided.
+    private func judge(_ probe: Probe, _ p: Int, _ buffer: UnsafeRawBufferPointer) -> Bool {
+        var from = 0
+        while true {
+            let answer = UnsafeRawBufferPointer(rebasing: buffer[from..<probe.count])
+            switch parser.response(answer.bytes, scanned: from == 0 ? probe.scanned : 0, to: .get) {
+            case .needMore(let scanned):
+                probe.scanned = from == 0 ? scanned : 0
+                return false
+            case .refused(let refusal):
+                conclude(p, isGood: false, "its answer is not HTTP: \(refusal.cause.label)")
+                return true
+            case .complete(let head) where head.isInterim:
+                from += head.byteCount
+            case .complete(let head):
+                let isGood = watched[probe.target].target.check.statuses.contains(head.status)
+                conclude(p, isGood: isGood, "status \(head.status)")
+                return true
+            }
+        }
+    }
+
+    /// Decides a probe. An answered one lingers until the server closes, so that its log stays quiet.
+    private func conclude(_ p: Int, isGood: Bool, _ reason: String) {
+        guard let probe = probes[p] else { return }
+        let wasReading = probe.stage == .reading
+        note(probe.target, isGood: isGood, reason)
+        guard wasReading, isGood else { return end(probe, at: p) }
+        probe.stage = .closing
+        timers.schedule(UInt32(probe.target), at: Clock.now() + .seconds(1))
+        drop(probe, p)
+    }
+
+    private func drop(_ probe: Probe, _ p: Int) {
+        let buffer = UnsafeMutableRawBufferPointer(
+            start: buffers + p * Self.answerBytesMax, count: Self.answerBytesMax)
+        // A body longer than this is not worth waiting for.
+        for _ in 0..<8 {
+            switch probe.descriptor.receive(into: buffer) {
+            case .moved: continue
+            case .wouldBlock: return
+            case .closed, .failed: return end(probe, at: p)
+            }
+        }
+        end(probe, at: p)
+    }
+
+    private func end(_ probe: Probe, at p: Int) {
+        probes[p] = nil
+        watched[probe.target].probe = nil
+        schedule(probe.target)
+        if !waiting.isEmpty { start(waiting.removeFirst()) }
+    }
+
+    private func settle(_ i: Int, isGood: Bool, _ reason: String) {
+        note(i, isGood: isGood, reason)
+        schedule(i)
+    }
+
+    private func schedule(_ i: Int) {
+        watched[i].due = Clock.now() + jittered(watched[i].target.check.interval)
+        timers.schedule(UInt32(i), at: watched[i].due)
+    }
+
+    private func note(_ i: Int, isGood: Bool, _ reason: String) {
+        let target = watched[i].target
+        guard watched[i].streak.take(isGood: isGood, target.check) else { return }
+        checker.plane.setHealthy(target.slot, isGood)
+        checker.report(HealthTransition(target: target, isHealthy: isGood, reason: reason))
+    }
+}

@@ -1,0 +1,77 @@
+// What active health checks ask whom, derived from a config and its plan.
+
+import Platform
+import Proxy
+
+/// One endpoint to be asked.
+struct HealthTarget: Sendable, Equatable {
+    var slot: EndpointSlot
+    var address: SocketAddress
+    var model: String
+    var version: String
+    var check: HealthCheckConfig
+    /// What `Host` says.
+    var host: String
+
+    /// The endpoints of a config that have a health check, with their slots in `plan`.
+    static func all(of config: Config, plan: Plan) -> [HealthTarget] {
+        var targets: [HealthTarget] = []
+        for (model, planned) in zip(config.models, plan.models) {
+            for (version, plannedVersion) in zip(model.versions, planned.versions) {
+                guard let check = version.healthCheck else { continue }
+                for endpoint in plannedVersion.endpoints {
+                    targets.append(
+                        HealthTarget(
+                            slot: endpoint.slot, address: endpoint.address, model: model.name,
+                            version: version.name, check: check,
+                            host: version.rewrite.host ?? endpoint.address.hostText))
+                }
+            }
+        }
+        return targets
+    }
+
+    /// The bytes of the probe.
+    var request: [UInt8] {
+        Array(
+            ("GET \(check.path) HTTP/1.1\r\nhost: \(host)\r\nuser-agent: weir-health-check\r\n"
+                + "accept: */*\r\nconnection: close\r\n\r\n").utf8)
+    }
+}
+
+extension SocketAddress {
+    /// What a client writes into Host; a Unix socket has no name of its own.
+    var hostText: String {
+        switch self {
+        case .ip: description
+        case .unix: "localhost"
+        }
+    }
+}
+
+/// An endpoint that changed between healthy and unhealthy.
+struct HealthTransition: Sendable, Equatable {
+    var target: HealthTarget
+    var isHealthy: Bool
+    /// What the deciding probe saw.
+    var reason: String
+}
+
+/// One endpoint's streak: how many probes in a row said the same, and what that makes it.
+struct HealthStreak: Equatable {
+    private(set) var isHealthy = true
+    private var contrary = 0
+
+    /// Takes a probe's result; true when the endpoint changes sides.
+    mutating func take(isGood: Bool, _ check: HealthCheckConfig) -> Bool {
+        guard isGood != isHealthy else {
+            contrary = 0
+            return false
+        }
+        contrary += 1
+        guard contrary >= (isGood ? check.healthyThreshold : check.unhealthyThreshold) else { return false }
+        isHealthy = isGood
+        contrary = 0
+        return true
+    }
+}
