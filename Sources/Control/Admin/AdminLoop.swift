@@ -213,16 +213,17 @@ final class AdminLoop {
     private func dispatch(_ connection: AdminConnection, _ request: AdminRequest, keepsAlive: Bool) {
         let isHead = request.method == "HEAD"
         let token = connection.token
-        let reply: @Sendable (AdminResponse) -> Void = { [replies = server.replies] response in
+        let reply: AdminReturn = { [replies = server.replies] rendering in
             // Full only when the admin thread has ended.
-            _ = replies.post(AdminReply(connection: token, response: response))
+            _ = replies.post(AdminReply(connection: token, rendering: rendering))
         }
         switch AdminRoutes.errand(request) {
         case .answer(let response): answer(connection, response, isHead: isHead, keepsAlive: keepsAlive)
         case .liveness: answer(connection, .text(200, "alive"), isHead: isHead, keepsAlive: keepsAlive)
         case .readiness: answer(connection, handlers.readiness(), isHead: isHead, keepsAlive: keepsAlive)
         case .metrics(let accept):
-            answer(connection, handlers.metrics(accept), isHead: isHead, keepsAlive: keepsAlive)
+            wait(connection, isHead: isHead, keepsAlive: keepsAlive)
+            handlers.metrics(accept, reply)
         case .status:
             wait(connection, isHead: isHead, keepsAlive: keepsAlive)
             handlers.status(reply)
@@ -249,7 +250,7 @@ final class AdminLoop {
         guard let connection = find(reply.connection),
             case .waiting(let isHead, let keepsAlive) = connection.state
         else { return }
-        answer(connection, reply.response, isHead: isHead, keepsAlive: keepsAlive)
+        answer(connection, reply.rendering(), isHead: isHead, keepsAlive: keepsAlive)
         advance(connection)
     }
 

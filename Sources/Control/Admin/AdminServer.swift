@@ -6,19 +6,24 @@ import Glibc
 import Platform
 import Synchronization
 
-/// Where the admin API's answers come from. All may be called from the admin thread at any time.
+/// Makes an answer. Runs on the admin thread, so that a long page delays no decision.
+typealias AdminRendering = @Sendable () -> AdminResponse
+/// Where an answer goes, from any thread, once.
+typealias AdminReturn = @Sendable (@escaping AdminRendering) -> Void
+
+/// Where the admin API's answers come from. All are called on the admin thread.
 struct AdminHandlers: Sendable {
     var readiness: @Sendable () -> AdminResponse
-    var metrics: @Sendable (_ accept: String?) -> AdminResponse
-    var status: @Sendable (_ reply: @escaping @Sendable (AdminResponse) -> Void) -> Void
+    var metrics: @Sendable (_ accept: String?, @escaping AdminReturn) -> Void
+    var status: @Sendable (@escaping AdminReturn) -> Void
     /// The second argument says who asks, as far as the connection shows.
-    var verb: @Sendable (AdminVerb, String, _ reply: @escaping @Sendable (AdminResponse) -> Void) -> Void
+    var verb: @Sendable (AdminVerb, String, @escaping AdminReturn) -> Void
 }
 
 /// An answer that came later.
 struct AdminReply: Sendable {
     var connection: Token
-    var response: AdminResponse
+    var rendering: AdminRendering
 }
 
 /// The admin API behind one listener.

@@ -25,6 +25,7 @@ extension ControlLoop {
     /// Starts watching: every model in its saved state, or in its first.
     func begin() {
         take(config, plan)
+        onConfig(config, plan)
         note([
             JournalEvent(
                 at: wallMicros, .configLoaded, reason: "started with config \(config.digest)",
@@ -72,10 +73,12 @@ extension ControlLoop {
             let fresh = try? PlanBuilder.plan(
                 from: change.config, slots: &next, overrides: overrides(change.config), epoch: plan.epoch + 1)
         else { return refuse(change, ["the plan could not be built"]) }
+        reloadsApplied += 1
         slots = next
         config = change.config
         plan = fresh
         take(change.config, fresh)
+        onConfig(change.config, fresh)
         plane.publish(fresh)
         isPlanWanted = true
         guard let reply = change.reply else { return }
@@ -101,6 +104,7 @@ extension ControlLoop {
     func refuseConfig(
         _ problems: [String], actor: String, reply: (@Sendable (AdminResponse) -> Void)?
     ) {
+        reloadsRefused += 1
         log.error(
             "config refused, nothing changed: \(problems.prefix(20).joined(separator: "; "))",
             metadata: ["actor": "\(actor)"])
@@ -144,6 +148,9 @@ extension ControlLoop {
                     config: model, plan: planned, meters: planned.versions.map { plane.meters($0.slot) },
                     state: kept?.rollout ?? RolloutMachine.start(setup), saved: kept, now: lastTick))
             if isNew || kept?.rollout.setup != setup { setups.append((next.count - 1, setup)) }
+        }
+        for model in next {
+            if case .cut(let record) = model.decided.phase { lastCuts[model.config.name] = record }
         }
         models = next
         indexByName = Dictionary(uniqueKeysWithValues: next.enumerated().map { ($1.config.name, $0) })

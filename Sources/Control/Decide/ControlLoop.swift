@@ -20,6 +20,8 @@ final class ControlLoop {
     let plane: any Plane
     let ledger: any Ledger
     let log: Logger
+    /// Told of a config and its plan before the plan is published: who writes names or asks endpoints.
+    let onConfig: @Sendable (Config, Plan) -> Void
     var config: Config
     var slots: SlotTable
     var models: [WatchedModel] = []
@@ -28,7 +30,10 @@ final class ControlLoop {
     var saved: SavedState
     var isLedgerDegraded: String?
     var ledgerFailures: UInt64 = 0
-    var cuts: [String: UInt64] = [:]
+    var cuts: [CutKey: UInt64] = [:]
+    var lastCuts: [String: CutRecord] = [:]
+    var reloadsApplied: UInt64 = 0
+    var reloadsRefused: UInt64 = 0
 
     /// The newest plan given to the plane, and whether a newer one is wanted.
     var plan: Plan
@@ -52,8 +57,10 @@ final class ControlLoop {
     /// - Parameter plan: the plan that the plane was started with, made from `config` and `saved`.
     init(
         config: Config, plan: Plan, slots: SlotTable, saved: SavedState, plane: any Plane,
-        ledger: any Ledger, log: Logger, now: Instant, wallMicros: UInt64
+        ledger: any Ledger, log: Logger, now: Instant, wallMicros: UInt64,
+        onConfig: @escaping @Sendable (Config, Plan) -> Void = { _, _ in }
     ) {
+        self.onConfig = onConfig
         self.config = config
         self.plan = plan
         self.slots = slots
@@ -118,10 +125,14 @@ final class ControlLoop {
         models[i].barred |= models[i].mask(versions)
         plane.cut(models[i].slot, versions: models[i].barred)
         isPlanWanted = true
-        cuts[models[i].config.name, default: 0] += 1
     }
 
     private func tell(_ i: Int, _ event: RolloutEvent) -> JournalEvent {
+        if case .cut(let record) = event {
+            let name = models[i].config.name
+            lastCuts[name] = record
+            cuts[CutKey(model: name, guardrail: record.guardrail ?? "operator"), default: 0] += 1
+        }
         let told = JournalEvent(event, model: models[i].config.name, at: wallMicros)
         let level: Logger.Level =
             switch event {

@@ -40,11 +40,8 @@ struct ModelFigures {
     /// A version's last ten minutes.
     func recent(_ version: Int) -> WindowReading? { windows[version][Self.recentTicks]?.content }
 
-    /// A version's last ten seconds, and how many ticks of them have been observed.
-    func live(_ version: Int) -> (content: WindowReading, ticks: UInt64)? {
-        guard let window = windows[version][Self.liveTicks], let content = window.content else { return nil }
-        return (content, window.observedTicks)
-    }
+    /// A version's last ten seconds.
+    func liveWindow(_ version: Int) -> Window? { windows[version][Self.liveTicks] }
 
     /// Candidate and stable over the same window, for rules over windows.
     func pair(candidate: Int, stable: Int, ticks: Int, quantile: Double?) -> WindowPair? {

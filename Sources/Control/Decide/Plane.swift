@@ -19,3 +19,5 @@ protocol Plane: Sendable {
     func meters(_ version: VersionSlot) -> [VersionMeter]
     func setHealthy(_ endpoint: EndpointSlot, _ isHealthy: Bool)
 }
+
+extension DataPlane: Plane {}

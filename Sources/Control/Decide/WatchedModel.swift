@@ -15,8 +15,8 @@ struct WatchedModel {
     static let restAfterTicks: UInt64 = 600
     /// A resting model is still stepped this often, so that its watches never fall behind their rings.
     static let restingStepTicks: UInt64 = 100
-    /// The time by which guardrails judge a version.
-    static let judged = TimeKind.upstream
+    /// The time nearest to the latency that evidence is judged by: from assignment to the last byte.
+    static let judged = TimeKind.total
 
     let config: ModelConfig
     let slot: ModelSlot

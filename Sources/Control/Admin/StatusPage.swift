@@ -1,0 +1,153 @@
+// The status page: a snapshot of the controller with the meters of the moment, as JSON for people and tools.
+// Field names are an interface: the CLI, the demo and dashboards read them.
+
+import Metrics
+import Platform
+import Rollout
+
+/// Renders /status.
+struct StatusPage {
+    /// What the process says about itself.
+    struct Process: Sendable {
+        var state: String
+        var startedAtMicros: UInt64
+        var now: UInt64
+        var pid: Int32
+        var stateDir: String
+        var listeners: [SocketAddress]
+        var cores: Int
+    }
+
+    let snapshot: StatusSnapshot
+    let process: Process
+    /// The counts of a version, summed over cores.
+    let counts: (Int) -> VersionCounts
+
+    var json: JSON {
+        [
+            "version": .string(Release.version), "state": .string(process.state),
+            "pid": .integer(Int64(process.pid)),
+            "started_at": .string(Timestamp.text(wallMicros: process.startedAtMicros)),
+            "at": .string(Timestamp.text(wallMicros: process.now)),
+            "listeners": .array(process.listeners.map { .string($0.description) }),
+            "cores": .integer(Int64(process.cores)), "epoch": .count(snapshot.epoch),
+            "obeyed_epoch": .count(snapshot.obeyedEpoch), "config_digest": .string(snapshot.digest),
+            "journal": [
+                "path": .string(FileStorage.journalPath(in: process.stateDir)),
+                "writable": .bool(snapshot.journalTrouble == nil),
+                "trouble": .optional(snapshot.journalTrouble),
+                "failures": .count(snapshot.counts.journalFailures),
+            ],
+            "models": .array(snapshot.models.map(model)),
+        ]
+    }
+
+    private func model(_ model: StatusSnapshot.Model) -> JSON {
+        let state = model.state
+        return [
+            "name": .string(model.config.name), "phase": .string(state.phase.word),
+            "stable": .string(model.config.stable),
+            "candidates": .array(model.config.candidates.map(JSON.string)),
+            "weights": JSON(shares: state.weights), "rollout_epoch": .count(state.epoch),
+            "cuts": .integer(Int64(state.cutCount)),
+            "cool_down_until": state.coolDownUntil.map { .string(Timestamp.text(wallMicros: $0)) } ?? .null,
+            "recovery": recovery(model), "last_cut": model.lastCut?.json ?? .null,
+            "quarantined": .object(
+                state.quarantined.sorted { $0.key < $1.key }.map { .init($0.key, Self.quarantine($0.value)) }),
+            "versions": .array(model.config.versions.indices.map { version($0, of: model) }),
+        ]
+    }
+
+    private func recovery(_ model: StatusSnapshot.Model) -> JSON {
+        if let reading = model.recovery { return reading.json }
+        return model.state.recovery.map { ["verdict": .string($0.rawValue)] } ?? .null
+    }
+
+    private static func quarantine(_ record: QuarantineRecord) -> JSON {
+        [
+            "cut": .string(record.cutID), "at": .string(Timestamp.text(wallMicros: record.wallMicros)),
+            "reason": .string(record.reason),
+        ]
+    }
+
+    private func version(_ i: Int, of model: StatusSnapshot.Model) -> JSON {
+        let config = model.config.versions[i]
+        let name = config.name
+        let ppm = model.state.weights[name] ?? 0
+        let totals = counts(model.versionSlots[i])
+        return [
+            "name": .string(name), "role": .string(model.role(of: name)),
+            "weight": .string(Notation.text(ppm: ppm)), "weight_ppm": .integer(Int64(ppm)),
+            "quarantined": .bool(model.state.quarantined[name] != nil),
+            "live": live(model.live[i]),
+            "totals": [
+                "started": .count(totals.started), "completed": .count(totals.completed),
+                "failed": .count(totals.failed), "excluded": .count(totals.excluded),
+                "in_flight": .count(totals.inFlight), "shielded": .count(totals.shielded),
+                "retries": .count(totals.retries), "shadow_sent": .count(totals.shadowSent),
+            ],
+            "endpoints": .array(
+                model.endpoints[i].map {
+                    [
+                        "address": .string($0.address.description),
+                        "checked": .bool(config.healthCheck != nil),
+                        "healthy": .bool(snapshot.health[$0.slot] ?? true),
+                    ]
+                }),
+            "guardrails": .array(model.readings[i].map(\.json)),
+        ]
+    }
+
+    private func live(_ window: Window?) -> JSON {
+        guard let window, let content = window.content else { return .null }
+        let figures = LiveFigures(content, ticks: window.observedTicks)
+        func millis(_ micros: UInt64?) -> JSON { micros.map { .number(Double($0) / 1_000) } ?? .null }
+        return [
+            "rps": .number(figures.requestsPerSecond), "requests": .count(figures.requests),
+            "p50_ms": millis(figures.p50Micros), "p99_ms": millis(figures.p99Micros),
+            "error_share": figures.errorShare.map(JSON.number) ?? .null,
+            "window_s": .number(Double(window.observedTicks) / 10),
+        ]
+    }
+}
+
+extension StatusSnapshot.Model {
+    /// stable, candidate, shadow or none.
+    func role(of version: String) -> String { config.role(of: version)?.rawValue ?? "none" }
+}
+
+extension StatusSnapshot {
+    /// The page behind /metrics, from this snapshot and the meters of the moment.
+    func metricsPage(
+        cores: Int, core: CoreMeterSnapshot, meters: (Int) -> VersionMeterSnapshot
+    ) -> MetricsPage {
+        var versions: [MetricsPage.Version] = []
+        var guardrails: [MetricsPage.Guardrail] = []
+        for model in models {
+            for (i, version) in model.config.versions.enumerated() {
+                let ppm = model.state.weights[version.name] ?? 0
+                versions.append(
+                    MetricsPage.Version(
+                        model: model.config.name, version: version.name, role: model.role(of: version.name),
+                        weight: Double(ppm) / 1_000_000,
+                        isQuarantined: model.state.quarantined[version.name] != nil,
+                        endpoints: model.endpoints[i].count,
+                        healthyEndpoints: model.endpoints[i].count { health[$0.slot] ?? true },
+                        snapshot: meters(model.versionSlots[i])))
+                guardrails += model.readings[i].map {
+                    MetricsPage.Guardrail(
+                        model: model.config.name, version: version.name, guardrail: $0.name,
+                        progress: $0.progress, verdict: $0.verdict.rawValue)
+                }
+            }
+        }
+        return MetricsPage(
+            buildVersion: Release.version, cores: cores, versions: versions, guardrails: guardrails,
+            cuts: cuts.map { .init(model: $0.model, guardrail: $0.guardrail, count: $0.count) }, core: core,
+            control: counts,
+            process: MetricsPage.Process(
+                cpuSeconds: ProcessUsage.cpuSeconds, residentBytes: ProcessUsage.residentBytes,
+                virtualBytes: ProcessUsage.virtualBytes, openDescriptors: ProcessUsage.openDescriptors,
+                descriptorsMax: ProcessUsage.descriptorsMax, startSeconds: ProcessUsage.startSeconds))
+    }
+}

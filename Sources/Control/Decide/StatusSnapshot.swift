@@ -1,0 +1,77 @@
+// What the controller knows at one moment, as values: taken in microseconds on its thread, rendered to a status
+// page or to metrics on another.
+
+import Metrics
+import Platform
+import Proxy
+import Rollout
+
+/// The control loop at one moment.
+struct StatusSnapshot: Sendable {
+    /// One model at that moment.
+    struct Model: Sendable {
+        var config: ModelConfig
+        var slot: ModelSlot
+        var versionSlots: [VersionSlot]
+        var endpoints: [[EndpointPlan]]
+        var state: RolloutState
+        var isBarred: Bool
+        /// By version; empty where nothing is watched.
+        var readings: [[GuardrailReading]]
+        var recovery: RecoveryReading?
+        var lastCut: CutRecord?
+        /// The live windows, by version.
+        var live: [Window?]
+    }
+
+    var models: [Model]
+    var health: [EndpointSlot: Bool]
+    var cuts: [CutCount]
+    var epoch: UInt64
+    var obeyedEpoch: UInt64
+    var digest: String
+    var journalTrouble: String?
+    var counts: MetricsPage.ControlCounts
+
+    /// Cuts of a model since the start, by guardrail.
+    struct CutCount: Sendable, Hashable {
+        var model: String
+        /// "operator" for a verb.
+        var guardrail: String
+        var count: UInt64
+    }
+}
+
+extension ControlLoop {
+    /// Everything that the status page and the metrics say of decisions.
+    var snapshot: StatusSnapshot {
+        var counts = MetricsPage.ControlCounts()
+        counts.reloadsApplied = reloadsApplied
+        counts.reloadsRefused = reloadsRefused
+        counts.journalFailures = ledgerFailures
+        counts.obeyedEpoch = plane.obeyedEpoch
+        return StatusSnapshot(
+            models: zip(models, plan.models).map { model, planned in
+                StatusSnapshot.Model(
+                    config: model.config, slot: model.slot, versionSlots: model.versionSlots,
+                    endpoints: planned.versions.map(\.endpoints), state: model.decided,
+                    isBarred: model.barred != 0,
+                    readings: model.versionSlots.indices.map { model.readings[$0] ?? [] },
+                    recovery: model.recoveryReading, lastCut: lastCuts[model.config.name],
+                    live: model.versionSlots.indices.map { model.figures.liveWindow($0) })
+            },
+            health: health, cuts: cuts.map { $0.key.with($0.value) }.sorted { $0.model < $1.model },
+            epoch: plan.epoch, obeyedEpoch: counts.obeyedEpoch, digest: config.digest,
+            journalTrouble: isLedgerDegraded, counts: counts)
+    }
+}
+
+/// Which guardrail cut which model.
+struct CutKey: Hashable, Sendable {
+    var model: String
+    var guardrail: String
+
+    fileprivate func with(_ count: UInt64) -> StatusSnapshot.CutCount {
+        StatusSnapshot.CutCount(model: model, guardrail: guardrail, count: count)
+    }
+}

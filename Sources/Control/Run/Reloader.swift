@@ -1,0 +1,87 @@
+// Reloading a config: reading it and resolving its names can take seconds, so it has a thread of its own; only
+// a config that is right as a whole reaches the controller.
+
+import Platform
+import Synchronization
+
+/// Who wants the config reloaded.
+struct ReloadRequest: Sendable {
+    var actor: String
+    var reason: String
+    var reply: (@Sendable (AdminResponse) -> Void)?
+}
+
+/// The thread that loads configs.
+final class Reloader: Sendable {
+    private let requests: Mailbox<ReloadRequest>
+    private let stopping = Atomic<Bool>(false)
+    private let thread = Mutex<Thread?>(nil)
+    private let path: String
+    private let controller: Controller
+
+    init(path: String, controller: Controller) throws(SystemFailure) {
+        requests = try Mailbox(capacity: 16)
+        self.path = path
+        self.controller = controller
+    }
+
+    func start() throws(SystemFailure) {
+        let wait = MailboxWait(try Poller(eventsMax: 1))
+        try wait.watch(requests.wakeup)
+        let started = try Thread.spawn(name: "weir-reload") { [self] in
+            while !stopping.load(ordering: .acquiring) {
+                wait.wait(timeoutMillis: -1)
+                requests.wakeup.drain()
+                while let request = requests.take() { load(request) }
+            }
+        }
+        thread.withLock { $0 = started }
+    }
+
+    func stop() {
+        stopping.store(true, ordering: .releasing)
+        requests.wakeup.signal()
+        let running = thread.withLock { $0.take() }
+        running?.join()
+    }
+
+    /// Loads, validates and takes over; the answer comes through the request's reply.
+    func reload(_ request: ReloadRequest) {
+        if !requests.post(request) {
+            request.reply?(.refusal(503, "too many reloads wait; nothing was changed"))
+        }
+    }
+
+    private func load(_ request: ReloadRequest) {
+        let command: ControlCommand =
+            switch ConfigLoader.load(path: path) {
+            case .success(let config):
+                .configure(
+                    Reconfiguration(
+                        config: config, actor: request.actor, reason: request.reason, reply: request.reply))
+            case .failure(let problems):
+                .configRefused(
+                    problems.all.map(\.description), actor: request.actor, reply: request.reply)
+            }
+        if !controller.post(command) {
+            request.reply?(.refusal(503, "the controller is busy; nothing was changed"))
+        }
+    }
+}
+
+/// A poller over one mailbox, for threads that do nothing else.
+final class MailboxWait {
+    private var poller: Poller
+
+    init(_ poller: consuming Poller) { self.poller = poller }
+
+    func watch(_ wakeup: borrowing Wakeup) throws(SystemFailure) {
+        if let errno = poller.add(wakeup.descriptor, token: Token(bits: 0), interest: .readable) {
+            throw SystemFailure(operation: "watch a mailbox", errno: errno)
+        }
+    }
+
+    /// Whether something came in time.
+    @discardableResult
+    func wait(timeoutMillis: Int32) -> Bool { poller.wait(timeoutMillis: timeoutMillis) > 0 }
+}

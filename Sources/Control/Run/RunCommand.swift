@@ -1,0 +1,94 @@
+// `weir run`: a sidecar under signals. SIGTERM and SIGINT drain, then exit 0; a second one exits at once. SIGHUP
+// reloads. SIGUSR1 reopens the logs. Signals are blocked before the first thread exists and read from a descriptor,
+// so no handler runs in the middle of anything.
+
+import Glibc
+import Logging
+import Platform
+
+/// The life of the `weir run` process.
+public enum RunCommand {
+    private static let signals = [SIGTERM, SIGINT, SIGHUP, SIGUSR1]
+    private static let lookEveryMillis: Int32 = 50
+
+    /// Loads, starts, runs until told to stop.
+    /// - Returns: the exit code: 0 after a drain; 78 for a config that is wrong; see `SidecarProblem.exitCode`;
+    ///   128 + n after a second signal n.
+    public static func run(configPath: String, log: Logger) -> Int32 {
+        Signals.block(signals)
+        Signals.ignoreBrokenPipe()
+        ProcessUsage.raiseDescriptorsMax()
+        let config: Config
+        switch ConfigLoader.load(path: configPath) {
+        case .success(let loaded): config = loaded
+        case .failure(let problems):
+            for problem in problems.all { log.critical("\(problem)") }
+            log.critical("not started: \(problems.all.count) problems in \(configPath)")
+            return 78
+        }
+        do {
+            let received = try Signals.descriptor(for: signals)
+            let sidecar = try Sidecar(config: config, configPath: configPath, log: log)
+            try sidecar.start()
+            announce(sidecar, config, configPath, log)
+            return try serve(sidecar, config, received, log)
+        } catch let problem as SidecarProblem {
+            log.critical("not started: \(problem)")
+            return problem.exitCode
+        } catch {
+            log.critical("not started: \(error)")
+            return 71
+        }
+    }
+
+    private static func announce(_ sidecar: Sidecar, _ config: Config, _ path: String, _ log: Logger) {
+        let listeners = sidecar.addresses.map(\.description).joined(separator: ", ")
+        log.notice(
+            "weir \(Release.version) serves on \(listeners), admin on \(sidecar.adminAddress)",
+            metadata: [
+                "config": "\(path)", "digest": "\(config.digest.prefix(12))", "models": "\(config.models.count)",
+                "cores": "\(sidecar.cores)", "state_dir": "\(config.stateDir)",
+            ])
+        if case .ip(let address, _) = sidecar.adminAddress, !address.isLoopback {
+            log.warning("the admin API listens on \(address): whoever reaches it can move traffic")
+        }
+    }
+
+    private static func serve(
+        _ sidecar: Sidecar, _ config: Config, _ received: borrowing Descriptor, _ log: Logger
+    ) throws(SystemFailure) -> Int32 {
+        var poller = try Poller(eventsMax: 1)
+        if let errno = poller.add(received, token: Token(bits: 0), interest: .readable) {
+            throw SystemFailure(operation: "watch signals", errno: errno)
+        }
+        var drainEnd: Instant?
+        while true {
+            _ = poller.wait(timeoutMillis: drainEnd == nil ? -1 : lookEveryMillis)
+            while let number = Signals.next(received) {
+                switch number {
+                case SIGHUP: sidecar.reload(actor: "signal", reason: "SIGHUP")
+                case SIGUSR1: sidecar.reopenLogs()
+                default:
+                    if drainEnd != nil {
+                        log.warning("second signal: exiting at once")
+                        return 128 + number
+                    }
+                    log.notice("draining for up to \(Notation.text(config.limits.drainDeadline))")
+                    drainEnd = Clock.now() + config.limits.drainDeadline
+                    sidecar.drain()
+                }
+            }
+            if let end = drainEnd, sidecar.isDrained || Clock.now() >= end {
+                let isWhole = sidecar.isDrained
+                sidecar.stop()
+                log.notice(isWhole ? "drained, stopped" : "drain deadline reached, stopped")
+                return 0
+            }
+        }
+    }
+}
+
+extension IPAddress {
+    /// 127.0.0.0/8 or ::1.
+    var isLoopback: Bool { isIPv4 ? low >> 24 & 0xFF == 127 : high == 0 && low == 1 }
+}

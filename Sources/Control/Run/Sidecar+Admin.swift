@@ -1,0 +1,82 @@
+// The admin API's answers, gathered from the sidecar's parts: probes from flags, status and metrics from a snapshot
+// of the controller and the meters of the moment, verbs through the controller.
+
+import Glibc
+import Metrics
+import Platform
+import Proxy
+import Rollout
+
+extension Sidecar {
+    /// What the admin server asks.
+    var handlers: AdminHandlers {
+        AdminHandlers(
+            readiness: { [self] in readiness },
+            metrics: { [self] accept, answer in
+                ask(answer) { snapshot in
+                    let format = Exposition.format(accept: accept)
+                    return AdminResponse(
+                        status: 200, contentType: format.contentType,
+                        body: Array(self.metricsPage(snapshot).text(format).utf8))
+                }
+            },
+            status: { [self] answer in
+                ask(answer) { .json(200, self.statusPage($0).json) }
+            },
+            verb: { [self] verb, peer, answer in obey(verb, peer, answer) })
+    }
+
+    /// Gets a snapshot from the controller; the page is rendered on the admin thread.
+    private func ask(
+        _ answer: @escaping AdminReturn, _ render: @escaping @Sendable (StatusSnapshot) -> AdminResponse
+    ) {
+        let isPosted = controller.post(.snapshot { snapshot in answer { render(snapshot) } })
+        if !isPosted { answer { .refusal(503, "the controller is busy") } }
+    }
+
+    private func obey(_ verb: AdminVerb, _ peer: String, _ answer: @escaping AdminReturn) {
+        let reply: @Sendable (AdminResponse) -> Void = { response in answer { response } }
+        guard verb.word != .reload else {
+            let actor = verb.actor.map { "\($0) (\(peer))" } ?? peer
+            return reload(ReloadRequest(actor: actor, reason: verb.reason, reply: reply))
+        }
+        if !controller.post(.verb(verb, actor: peer, reply: reply)) {
+            reply(.refusal(503, "the controller is busy; nothing was changed"))
+        }
+    }
+
+    /// 200 while requests are taken; the reasons why not, or what is not as it should be, one per line.
+    private var readiness: AdminResponse {
+        var reasons: [String] = []
+        if isDraining.load(ordering: .acquiring) { reasons.append("draining") }
+        if plane.obeyedEpoch == 0 { reasons.append("no plan is obeyed yet") }
+        if !reasons.isEmpty { return .text(503, "not ready: " + reasons.joined(separator: "; ")) }
+        if let trouble = controller.trouble.withLock({ $0 }) {
+            return .text(200, "ready, but the journal cannot be written: \(trouble)")
+        }
+        return .text(200, "ready")
+    }
+
+    func statusPage(_ snapshot: StatusSnapshot) -> StatusPage {
+        StatusPage(
+            snapshot: snapshot,
+            process: StatusPage.Process(
+                state: isDraining.load(ordering: .acquiring) ? "draining" : "running",
+                startedAtMicros: startedAtMicros, now: Clock.wallMicros(), pid: getpid(),
+                stateDir: directory.path, listeners: addresses, cores: cores)
+        ) { [plane] slot in
+            var counts = VersionCounts()
+            for meter in plane.meters(slot) { meter.read(into: &counts) }
+            return counts
+        }
+    }
+
+    private func metricsPage(_ snapshot: StatusSnapshot) -> MetricsPage {
+        var known = snapshot
+        known.counts.accessLines = accessCounts.written
+        known.counts.accessLinesLost = accessCounts.lost
+        return known.metricsPage(cores: cores, core: CoreMeterSnapshot.sum(plane.coreMeters())) { slot in
+            VersionMeter.sum(plane.meters(slot))
+        }
+    }
+}

@@ -1,0 +1,211 @@
+// A whole Weir inside a process: data plane, controller, ledger, health checks, admin API and access log, started
+// in the order in which they need each other and stopped in the reverse one. `weir run` wraps it into signals;
+// `weir demo` embeds it with port 0.
+//
+// Invariant: nothing listens before the state directory is locked and read; nothing decided is lost when `stop`
+// returns.
+
+import Glibc
+import Logging
+import Metrics
+import Platform
+import Proxy
+import Rollout
+import Synchronization
+
+/// A running proxy and everything around it.
+public final class Sidecar: Sendable {
+    let config: Config
+    let directory: StateDirectory
+    let plane: DataPlane
+    let plan: Plan
+    let controller: Controller
+    let cores: Int
+    let startedAtMicros = Clock.wallMicros()
+    let isDraining = Atomic<Bool>(false)
+    private let slots: SlotTable
+    private let saved: SavedState
+    private let ledger: LedgerThread
+    private let health: HealthChecker
+    private let admin: AdminServer
+    private let reloader: Reloader?
+    private let accessLog = Mutex<AccessLogWriter?>(nil)
+    private let isStopped = Atomic<Bool>(false)
+    private let log: Logger
+
+    /// Locks and reads the state directory and binds every address; nothing is served before `start`.
+    /// - Parameters:
+    ///   - configPath: the file that a reload reads; nil: reloads are refused.
+    ///   - log: the process's own log.
+    public init(config: Config, configPath: String? = nil, log: Logger) throws(SidecarProblem) {
+        self.config = config
+        self.log = log
+        cores = config.cores ?? CPU.usable
+        do throws(StateProblem) {
+            directory = try StateDirectory(path: config.stateDir)
+            saved = try directory.load()
+        } catch {
+            throw .state(error)
+        }
+        var slots = SlotTable()
+        do throws(PlanProblem) {
+            plan = try ControlLoop.firstPlan(config, saved: saved, slots: &slots)
+        } catch {
+            throw .plan(error)
+        }
+        self.slots = slots
+        do throws(SystemFailure) {
+            ledger = try LedgerThread()
+            let controller = try Controller()
+            self.controller = controller
+            admin = try AdminServer(config.admin)
+            plane = try DataPlane(
+                DataPlaneSettings(
+                    listeners: config.listeners, cores: cores, limits: config.limits,
+                    idKey: IDKey.load(directory.path)))
+            // A full mailbox means a controller that is far behind; the endpoint's word is set all the same.
+            health = try HealthChecker(plane: plane) { _ = controller.post(.health($0)) }
+            var reloader: Reloader?
+            if let configPath { reloader = try Reloader(path: configPath, controller: controller) }
+            self.reloader = reloader
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// Where clients connect, ports resolved, in the order of the config.
+    public var addresses: [SocketAddress] { plane.addresses }
+    /// Where the admin API listens, port resolved.
+    public var adminAddress: SocketAddress { admin.address }
+    /// The journal's file.
+    public var journalPath: String { FileStorage.journalPath(in: directory.path) }
+
+    /// Starts everything; when it returns, requests are served.
+    public func start() throws(SidecarProblem) {
+        do throws(SystemFailure) {
+            try ledger.start(directory)
+            try startAccessLog()
+            try health.start()
+            try plane.start(plan)
+            try startController()
+            try reloader?.start()
+            try admin.start(handlers)
+        } catch {
+            throw .system(error)
+        }
+        _ = controller.post(
+            .note([
+                JournalEvent(
+                    at: Clock.wallMicros(), .started, reason: "weir \(Release.version) started",
+                    details: [
+                        .init("pid", .integer(Int64(getpid()))),
+                        .init("listeners", .array(addresses.map { .string($0.description) })),
+                        .init("admin", .string(adminAddress.description)),
+                    ])
+            ]))
+    }
+
+    private func startController() throws(SystemFailure) {
+        let (config, plan, slots, saved, log) = (config, plan, slots, saved, log)
+        let (plane, ledger, health) = (plane, ledger, health)
+        let accessLog = self.accessLog.withLock { $0 }
+        try controller.start(ledger) {
+            ControlLoop(
+                config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
+                log: log, now: Clock.now(), wallMicros: Clock.wallMicros()
+            ) { config, plan in
+                accessLog?.adopt(plan)
+                if !health.check(HealthTarget.all(of: config, plan: plan)) {
+                    log.error("the health checks do not keep up with reloads: the last one waits for the next")
+                }
+            }
+        }
+    }
+
+    private func startAccessLog() throws(SystemFailure) {
+        let path: String?
+        switch config.accessLog.destination {
+        case .none: return
+        case .standardOutput: path = nil
+        case .file(let name): path = name
+        }
+        let writer = try AccessLogWriter(
+            path: path, plan: plan, warn: { [log] in log.warning("\($0)") },
+            source: { [plane] body in plane.drainAccessLog(body) })
+        accessLog.withLock { $0 = writer }
+    }
+
+    // MARK: While it runs
+
+    /// Reads the config file again and takes it over when it is right as a whole; says so in log and journal.
+    public func reload(actor: String, reason: String) {
+        guard let reloader else { return log.error("reload: this process has no config file") }
+        reloader.reload(ReloadRequest(actor: actor, reason: reason, reply: nil))
+    }
+
+    /// Begins new files under the old names, after the old ones have been moved away.
+    public func reopenLogs() {
+        accessLog.withLock { $0 }?.reopen()
+        log.notice("logs reopened")
+    }
+
+    /// Stops accepting; exchanges go on to their end. Readiness says so at once.
+    public func drain() {
+        guard !isDraining.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        plane.drain()
+    }
+
+    /// Whether no client connection is left.
+    public var isDrained: Bool { plane.isDrained }
+
+    /// Ends everything. What was decided is durable when this returns, unless the disk refuses it.
+    public func stop() {
+        guard !isStopped.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        isDraining.store(true, ordering: .releasing)
+        reloader?.stop()
+        plane.stop()
+        health.stop()
+        _ = controller.post(
+            .note([
+                JournalEvent(
+                    at: Clock.wallMicros(), .stopped, reason: "weir \(Release.version) stopped",
+                    details: [.init("pid", .integer(Int64(getpid())))])
+            ]))
+        controller.stop()
+        ledger.stop()
+        accessLog.withLock { $0 }?.stop()
+        admin.stop()
+    }
+
+    /// The status page.
+    /// - Returns: nil when the controller did not answer in time.
+    public func status(within time: Interval = .seconds(5)) -> JSON? {
+        guard let box = try? Mailbox<StatusSnapshot>(capacity: 1), let poller = try? Poller(eventsMax: 1) else {
+            return nil
+        }
+        let wait = MailboxWait(poller)
+        guard (try? wait.watch(box.wakeup)) != nil, controller.post(.snapshot { _ = box.post($0) }) else {
+            return nil
+        }
+        let deadline = Clock.now() + time
+        while true {
+            if let snapshot = box.take() { return statusPage(snapshot).json }
+            let now = Clock.now()
+            guard now < deadline else { return nil }
+            wait.wait(timeoutMillis: Int32(clamping: (deadline - now).millis + 1))
+        }
+    }
+
+    /// Asks for a reload on behalf of an admin request.
+    func reload(_ request: ReloadRequest) {
+        guard let reloader else {
+            request.reply?(.refusal(409, "this process was not started from a config file"))
+            return
+        }
+        reloader.reload(request)
+    }
+
+    var accessCounts: (written: UInt64, lost: UInt64) {
+        accessLog.withLock { $0.map { ($0.written, $0.lost) } ?? (0, 0) }
+    }
+}

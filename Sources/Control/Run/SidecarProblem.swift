@@ -1,0 +1,30 @@
+// Why a sidecar does not start, with the exit code that says it to a supervisor (sysexits).
+
+import Platform
+
+/// Why a sidecar does not start; the description says what to do.
+public enum SidecarProblem: Error, Sendable, CustomStringConvertible {
+    case state(StateProblem)
+    case plan(PlanProblem)
+    case system(SystemFailure)
+
+    public var description: String {
+        switch self {
+        case .state(let problem): problem.description
+        case .plan(let problem): problem.description
+        case .system(let failure): failure.description
+        }
+    }
+
+    /// 65 damaged state, 71 the system refuses, 73 the state directory cannot be made, 75 it is in use, 78 the
+    /// config contradicts the state.
+    public var exitCode: Int32 {
+        switch self {
+        case .state(.corrupt): 65
+        case .state(.unusable): 73
+        case .state(.locked): 75
+        case .plan: 78
+        case .system: 71
+        }
+    }
+}
