@@ -90,7 +90,8 @@ final class AdminLoop {
 
     private func find(_ token: Token) -> AdminConnection? {
         let slot = Int(token.slot)
-        guard connections.indices.contains(slot), let connection = connections[slot], connection.token == token
+        guard connections.indices.contains(slot), let connection = connections[slot],
+            connection.token == token
         else { return nil }
         return connection
     }

@@ -54,13 +54,17 @@ struct AdminReader {
             return .needMore
         case .refused(let refusal):
             return .refused(
-                .refusal(Int(refusal.status), "the request is not HTTP as RFC 9112 has it: \(refusal.cause.label)"))
+                .refusal(
+                    Int(refusal.status), "the request is not HTTP as RFC 9112 has it: \(refusal.cause.label)")
+            )
         case .complete(let head):
             scanned = 0
             guard let request = request(head, parser, peer) else {
                 return .refused(.refusal(400, "a header field that may come once came twice, or is not text"))
             }
-            if case .length(let count) = head.framing, count > Self.bodyBytesMax { return .refused(Self.tooLarge) }
+            if case .length(let count) = head.framing, count > Self.bodyBytesMax {
+                return .refused(Self.tooLarge)
+            }
             bytes.removeFirst(head.byteCount)
             open = Open(
                 request: request, keepsAlive: head.keepsAlive, framing: head.framing,
@@ -74,8 +78,11 @@ struct AdminReader {
     private func text(_ slice: Slice) -> String? { String(validating: bytes[slice.range], as: UTF8.self) }
 
     /// nil when a field that decides who may ask is doubled or unreadable.
-    private func request(_ head: RequestHead, _ parser: borrowing HeadParser, _ peer: AdminPeer) -> AdminRequest? {
-        guard let method = text(head.methodName), let path = text(head.path), let authority = text(head.authority)
+    private func request(_ head: RequestHead, _ parser: borrowing HeadParser, _ peer: AdminPeer)
+        -> AdminRequest?
+    {
+        guard let method = text(head.methodName), let path = text(head.path),
+            let authority = text(head.authority)
         else { return nil }
         var request = AdminRequest(
             method: method, path: path, host: AdminRoutes.host(ofAuthority: authority), contentType: nil,
@@ -119,7 +126,9 @@ struct AdminReader {
         while !current.inTrailers {
             switch current.decoder.next(bytes.span.bytes, from: 0) {
             case .data(let start, let count):
-                guard current.request.body.count + count <= Self.bodyBytesMax else { return .refused(Self.tooLarge) }
+                guard current.request.body.count + count <= Self.bodyBytesMax else {
+                    return .refused(Self.tooLarge)
+                }
                 current.request.body.append(contentsOf: bytes[start..<(start + count)])
                 bytes.removeFirst(start + count)
             case .needMore(let consumed):
@@ -129,7 +138,8 @@ struct AdminReader {
                 bytes.removeFirst(start)
                 current.inTrailers = true
             case .refused(let refusal):
-                return .refused(.refusal(Int(refusal.status), "the body is malformed: \(refusal.cause.label)"))
+                return .refused(
+                    .refusal(Int(refusal.status), "the body is malformed: \(refusal.cause.label)"))
             }
         }
         switch parser.trailers(bytes.span.bytes, scanned: 0, of: .request) {
@@ -138,7 +148,8 @@ struct AdminReader {
             return finish(current)
         case .needMore: return wait(current)
         case .refused(let refusal):
-            return .refused(.refusal(Int(refusal.status), "the trailers are malformed: \(refusal.cause.label)"))
+            return .refused(
+                .refusal(Int(refusal.status), "the trailers are malformed: \(refusal.cause.label)"))
         }
     }
 

@@ -1,6 +1,6 @@
 // The admin API's server: one thread, one poller, a bounded number of connections. It parses, routes and
-// answers; what an answer says comes from the handlers, some at once (probes, metrics), some later (status and
-// verbs, from the controller through a mailbox).
+// answers; what an answer says comes from the handlers, some at once (probes, metrics), some later (status
+// and verbs, from the controller through a mailbox).
 
 import Glibc
 import Platform

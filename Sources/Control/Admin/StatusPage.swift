@@ -53,7 +53,9 @@ struct StatusPage {
             "cool_down_until": state.coolDownUntil.map { .string(Timestamp.text(wallMicros: $0)) } ?? .null,
             "recovery": recovery(model), "last_cut": model.lastCut?.json ?? .null,
             "quarantined": .object(
-                state.quarantined.sorted { $0.key < $1.key }.map { .init($0.key, Self.quarantine($0.value)) }),
+                state.quarantined.sorted { $0.key < $1.key }.map {
+                    .init($0.key, Self.quarantine($0.value))
+                }),
             "versions": .array(model.config.versions.indices.map { version($0, of: model) }),
         ]
     }

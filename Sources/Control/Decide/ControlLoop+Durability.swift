@@ -40,7 +40,7 @@ extension ControlLoop {
             case .degraded(let reason):
                 isLedgerDegraded = reason
                 log.critical(
-                    "the journal cannot be written: \(reason); cuts go on, verbs that give traffic are refused"
+                    "no journal: \(reason); cuts go on, verbs that give a version traffic are refused"
                 )
             case .restored:
                 isLedgerDegraded = nil

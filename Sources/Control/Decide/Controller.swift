@@ -1,5 +1,6 @@
-// The controller's thread: wakes every 100 ms, or earlier for a command or a report of the ledger, and lets the
-// control loop take a turn. Commands come by mailbox from the admin server, the health checks and the process.
+// The controller's thread: wakes every 100 ms, or earlier for a command or a report of the ledger, and lets
+// the control loop take a turn. Commands come by mailbox from the admin server, the health checks and the
+// process.
 
 import Logging
 import Platform
@@ -74,7 +75,9 @@ private final class ControllerRun {
             poller.add(
                 controller.commands.wakeup.descriptor, token: Token(bits: 0), interest: .readable)
             ?? poller.add(ledger.reports.wakeup.descriptor, token: Token(bits: 1), interest: .readable)
-        if let errno = failed { throw SystemFailure(operation: "watch the controller's mailboxes", errno: errno) }
+        if let errno = failed {
+            throw SystemFailure(operation: "watch the controller's mailboxes", errno: errno)
+        }
     }
 
     func run(_ loop: ControlLoop) {

@@ -1,5 +1,5 @@
-// What the controller knows at one moment, as values: taken in microseconds on its thread, rendered to a status
-// page or to metrics on another.
+// What the controller knows at one moment, as values: taken in microseconds on its thread, rendered to a
+// status page or to metrics on another.
 
 import Metrics
 import Platform

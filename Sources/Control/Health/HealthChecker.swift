@@ -1,9 +1,9 @@
-// Active health checks: one thread asks every endpoint that has a check, at its interval with jitter, and tells
-// the data plane and the controller when one changes sides.
+// Active health checks: one thread asks every endpoint that has a check, at its interval with jitter, and
+// tells the data plane and the controller when one changes sides.
 //
-// Theory: an endpoint starts healthy, because a restart of Weir must not empty a fleet; it turns unhealthy after
-// `unhealthyThreshold` bad probes in a row and back after `healthyThreshold` good ones. The first probes are
-// spread over one interval, so that a thousand endpoints are not asked at once.
+// Theory: an endpoint starts healthy, because a restart of Weir must not empty a fleet; it turns unhealthy
+// after `unhealthyThreshold` bad probes in a row and back after `healthyThreshold` good ones. The first
+// probes are spread over one interval, so that a thousand endpoints are not asked at once.
 
 import Platform
 import Proxy

@@ -1,5 +1,6 @@
 // The health checks' loop: timers start probes, the poller moves them on, timers end them. Owner: its thread.
-// Invariant: a target has at most one probe; a probe holds one of `probesMax` buffers, which are reserved once.
+// Invariant: a target has at most one probe; a probe holds one of `probesMax` buffers, which are reserved
+// once.
 
 import Platform
 import Wire
@@ -108,7 +109,8 @@ final class HealthLoop {
         guard watched.indices.contains(i) else { return }
         if let p = watched[i].probe, let probe = probes[p] {
             guard probe.stage != .closing else { return end(probe, at: p) }
-            return conclude(p, isGood: false, "no answer in \(Notation.text(watched[i].target.check.timeout))")
+            return conclude(
+                p, isGood: false, "no answer in \(Notation.text(watched[i].target.check.timeout))")
         }
         start(i)
     }
@@ -135,7 +137,8 @@ final class HealthLoop {
     ) {
         let probe = Probe(target: i, generation: generation & Token.generationMask, descriptor, stage)
         let token = Token(kind: Kind.probe.rawValue, generation: generation, slot: UInt32(p))
-        guard poller.add(probe.descriptor, token: token, interest: [.readable, .writable, .peerClosed]) == nil
+        guard
+            poller.add(probe.descriptor, token: token, interest: [.readable, .writable, .peerClosed]) == nil
         else { return settle(i, isGood: false, "the poller is full") }
         probes[p] = probe
         watched[i].probe = p

@@ -6,6 +6,8 @@
 // no successor. Someone who rewrites all later lines and the head is beyond any chain without an outside
 // witness: keep `weir audit verify`'s final hash elsewhere to catch that.
 
+import Platform
+
 /// The result of checking a journal.
 public struct AuditReport: Sendable, Equatable {
     /// One place where the journal is not as it was written.
@@ -142,5 +144,16 @@ public enum AuditVerify {
                     line: number, problem: .altered,
                     sentence: "was changed: journal.head carries another hash for it"))
         }
+    }
+}
+
+extension AuditVerify {
+    /// Checks the journal of a state directory as it lies there; a running Weir may go on writing meanwhile.
+    /// - Throws: when the journal cannot be read; a missing one is an error too.
+    public static func check(directory: String) throws(SystemFailure) -> AuditReport {
+        // The head first: it is never ahead of a journal that is read after it.
+        let head = try? File.readAll(FileStorage.headPath(in: directory), bytesMax: 4 << 10)
+        let journal = try File.readAll(FileStorage.journalPath(in: directory), bytesMax: 4 << 30)
+        return check(journal: journal, head: head)
     }
 }

@@ -1,5 +1,5 @@
-// The key behind `x-weir-id`: made once, kept in the state directory, so that an outcome posted days and restarts
-// later still finds its version. It hides version numbers from clients; it is no credential.
+// The key behind `x-weir-id`: made once, kept in the state directory, so that an outcome posted days and
+// restarts later still finds its version. It hides version numbers from clients; it is no credential.
 
 import Platform
 
@@ -17,7 +17,9 @@ enum IDKey {
         return key
     }
 
-    private static func word(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+    private static func word(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+        bytes.reduce(0) { $0 << 8 | UInt64($1) }
+    }
 
     private static func bytes(_ word: UInt64) -> [UInt8] {
         (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) }

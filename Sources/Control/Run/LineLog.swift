@@ -47,6 +47,9 @@ struct LineLog: LogHandler {
 
 /// The log of the whole process.
 public enum WeirLog {
+    /// The words for least levels, most talkative first.
+    public static let levels = Logger.Level.allCases.map(\.rawValue)
+
     /// A logger that writes lines to standard error.
     public static func standardError(level: Logger.Level = .info) -> Logger {
         logger(level: level) { line in

@@ -1,5 +1,5 @@
-// Reloading a config: reading it and resolving its names can take seconds, so it has a thread of its own; only
-// a config that is right as a whole reaches the controller.
+// Reloading a config: reading it and resolving its names can take seconds, so it has a thread of its own;
+// only a config that is right as a whole reaches the controller.
 
 import Platform
 import Synchronization

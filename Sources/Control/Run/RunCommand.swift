@@ -1,6 +1,6 @@
-// `weir run`: a sidecar under signals. SIGTERM and SIGINT drain, then exit 0; a second one exits at once. SIGHUP
-// reloads. SIGUSR1 reopens the logs. Signals are blocked before the first thread exists and read from a descriptor,
-// so no handler runs in the middle of anything.
+// `weir run`: a sidecar under signals. SIGTERM and SIGINT drain, then exit 0; a second one exits at once.
+// SIGHUP reloads. SIGUSR1 reopens the logs. Signals are blocked before the first thread exists and read from
+// a descriptor, so no handler runs in the middle of anything.
 
 import Glibc
 import Logging
@@ -12,9 +12,11 @@ public enum RunCommand {
     private static let lookEveryMillis: Int32 = 50
 
     /// Loads, starts, runs until told to stop.
-    /// - Returns: the exit code: 0 after a drain; 78 for a config that is wrong; see `SidecarProblem.exitCode`;
-    ///   128 + n after a second signal n.
-    public static func run(configPath: String, log: Logger) -> Int32 {
+    /// - Parameter logLevel: one of `WeirLog.levels`.
+    /// - Returns: the exit code: 0 after a drain; 78 for a config that is wrong; 128 + n after a second
+    ///   signal n; else `SidecarProblem.exitCode`.
+    public static func run(configPath: String, logLevel: String) -> Int32 {
+        let log = WeirLog.standardError(level: Logger.Level(rawValue: logLevel) ?? .info)
         Signals.block(signals)
         Signals.ignoreBrokenPipe()
         ProcessUsage.raiseDescriptorsMax()
@@ -46,7 +48,8 @@ public enum RunCommand {
         log.notice(
             "weir \(Release.version) serves on \(listeners), admin on \(sidecar.adminAddress)",
             metadata: [
-                "config": "\(path)", "digest": "\(config.digest.prefix(12))", "models": "\(config.models.count)",
+                "config": "\(path)", "digest": "\(config.digest.prefix(12))",
+                "models": "\(config.models.count)",
                 "cores": "\(sidecar.cores)", "state_dir": "\(config.stateDir)",
             ])
         if case .ip(let address, _) = sidecar.adminAddress, !address.isLoopback {

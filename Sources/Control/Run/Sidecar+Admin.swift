@@ -1,5 +1,5 @@
-// The admin API's answers, gathered from the sidecar's parts: probes from flags, status and metrics from a snapshot
-// of the controller and the meters of the moment, verbs through the controller.
+// The admin API's answers, gathered from the sidecar's parts: probes from flags, status and metrics from a
+// snapshot of the controller and the meters of the moment, verbs through the controller.
 
 import Glibc
 import Metrics

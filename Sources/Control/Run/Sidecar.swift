@@ -1,9 +1,9 @@
-// A whole Weir inside a process: data plane, controller, ledger, health checks, admin API and access log, started
-// in the order in which they need each other and stopped in the reverse one. `weir run` wraps it into signals;
-// `weir demo` embeds it with port 0.
+// A whole Weir inside a process: data plane, controller, ledger, health checks, admin API and access log,
+// started in the order in which they need each other and stopped in the reverse one. `weir run` wraps it into
+// signals; `weir demo` embeds it with port 0.
 //
-// Invariant: nothing listens before the state directory is locked and read; nothing decided is lost when `stop`
-// returns.
+// Invariant: nothing listens before the state directory is locked and read; nothing decided is lost when
+// `stop` returns.
 
 import Glibc
 import Logging
@@ -116,7 +116,8 @@ public final class Sidecar: Sendable {
             ) { config, plan in
                 accessLog?.adopt(plan)
                 if !health.check(HealthTarget.all(of: config, plan: plan)) {
-                    log.error("the health checks do not keep up with reloads: the last one waits for the next")
+                    log.error(
+                        "the health checks do not keep up with reloads: the last one waits for the next")
                 }
             }
         }
@@ -180,7 +181,8 @@ public final class Sidecar: Sendable {
     /// The status page.
     /// - Returns: nil when the controller did not answer in time.
     public func status(within time: Interval = .seconds(5)) -> JSON? {
-        guard let box = try? Mailbox<StatusSnapshot>(capacity: 1), let poller = try? Poller(eventsMax: 1) else {
+        guard let box = try? Mailbox<StatusSnapshot>(capacity: 1), let poller = try? Poller(eventsMax: 1)
+        else {
             return nil
         }
         let wait = MailboxWait(poller)

@@ -16,8 +16,8 @@ public enum SidecarProblem: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// 65 damaged state, 71 the system refuses, 73 the state directory cannot be made, 75 it is in use, 78 the
-    /// config contradicts the state.
+    /// 65 damaged state, 71 the system refuses, 73 the state directory cannot be made, 75 it is in use, 78
+    /// the config contradicts the state.
     public var exitCode: Int32 {
         switch self {
         case .state(.corrupt): 65

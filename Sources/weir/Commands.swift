@@ -1,0 +1,162 @@
+// The verbs that are not sent to a running Weir, or only read from it: run, check, status, audit, version.
+
+import ArgumentParser
+import Control
+import Platform
+
+struct Run: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the proxy.",
+        discussion: """
+            SIGTERM and SIGINT drain, then exit 0; a second one exits at once. SIGHUP validates and reloads \
+            the config. SIGUSR1 reopens the logs.
+            """)
+
+    @OptionGroup var config: ConfigOption
+    @Option(
+        help: ArgumentHelp(
+            "Least level that is logged: debug, info, notice, warning, error.", valueName: "level"))
+    var logLevel = "info"
+
+    func run() throws {
+        guard WeirLog.levels.contains(logLevel) else {
+            throw ValidationError(
+                "--log-level: '\(logLevel)' is none of \(WeirLog.levels.joined(separator: ", "))")
+        }
+        throw ExitCode(RunCommand.run(configPath: try config.path(), logLevel: logLevel))
+    }
+}
+
+struct Check: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Validate a config file and say what it amounts to.",
+        discussion: "Exit code 78 when the config is wrong; every problem is named with its line and column.")
+
+    @OptionGroup var config: ConfigOption
+    @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
+
+    func run() throws {
+        let path = try config.path()
+        switch output {
+        case .text:
+            let check = ConfigCheck.run(path: path)
+            if check.exitCode == 0 { Output.text(check.text) } else { Output.error(check.text.trimmedEnd) }
+            throw ExitCode(check.exitCode)
+        case .json:
+            switch ConfigLoader.load(path: path) {
+            case .success(let config):
+                Output.json(["ok": true, "file": .string(path), "digest": .string(config.digest)])
+            case .failure(let problems):
+                Output.json([
+                    "ok": false, "file": .string(path), "problems": .array(problems.all.map(Self.json)),
+                ])
+                throw ExitCode(78)
+            }
+        }
+    }
+
+    private static func json(_ problem: ConfigProblem) -> JSON {
+        [
+            "line": .integer(Int64(problem.line)), "column": .integer(Int64(problem.column)),
+            "path": .string(problem.path), "message": .string(problem.message),
+            "value": .optional(problem.value), "expected": .optional(problem.expected),
+            "suggestion": .optional(problem.suggestion),
+        ]
+    }
+}
+
+struct Status: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what a running Weir does: weights, traffic, guardrails, cuts.")
+
+    @Argument(help: "Only this model.") var model: String?
+    @OptionGroup var admin: AdminOption
+    @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
+
+    func run() throws {
+        let answer: AdminAnswer
+        do {
+            answer = try admin.client().get("/status")
+        } catch let problem as AdminUnreachable {
+            Output.error("\(problem)")
+            throw ExitCode(1)
+        }
+        guard answer.isSuccess, let status = answer.json else {
+            Output.error("status \(answer.status): \(answer.text)")
+            throw ExitCode(1)
+        }
+        let models = (status["models"]?.elements ?? []).filter { model == nil || $0["name"]?.string == model }
+        if let model, models.isEmpty {
+            Output.error("there is no model \(model) in the running config")
+            throw ExitCode(1)
+        }
+        switch output {
+        case .json: Output.json(model == nil ? status : models[0])
+        case .text: Output.text(StatusText.render(status, models))
+        }
+    }
+}
+
+struct Audit: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Look into the journal.", subcommands: [AuditVerifyCommand.self])
+}
+
+struct AuditVerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Check the journal's hash chain: any edit, deletion or reordering is named with its line.")
+
+    @OptionGroup var config: ConfigOption
+    @Option(help: ArgumentHelp("The state directory (default: the config's).", valueName: "folder"))
+    var stateDir: String?
+    @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
+
+    func run() throws {
+        let directory = try stateDir ?? configured()
+        let report: AuditReport
+        do throws(SystemFailure) {
+            report = try AuditVerify.check(directory: directory)
+        } catch {
+            Output.error("the journal cannot be read: \(error)")
+            throw ExitCode(1)
+        }
+        switch output {
+        case .json: Output.json(report.json)
+        case .text:
+            for finding in report.findings { Output.error("\(directory)/journal.jsonl: \(finding)") }
+            let verdict = report.isIntact ? "intact" : "NOT intact: \(report.findings.count) findings"
+            Output.text("\(report.lines) lines, \(verdict); last hash \(report.hash)\n")
+        }
+        if !report.isIntact { throw ExitCode(1) }
+    }
+
+    private func configured() throws -> String {
+        let path = try config.path()
+        switch ConfigLoader.load(path: path) {
+        case .success(let loaded): return loaded.stateDir
+        case .failure(let problems):
+            Output.error("\(problems.all[0])")
+            Output.error("the state directory is unknown, because \(path) is wrong; name it with --state-dir")
+            throw ExitCode(78)
+        }
+    }
+}
+
+struct Version: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Say which Weir this is.")
+
+    @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
+
+    func run() {
+        switch output {
+        case .text: Output.text("weir \(Release.version)\n")
+        case .json: Output.json(["version": .string(Release.version)])
+        }
+    }
+}
+
+extension String {
+    /// Without its last newline.
+    var trimmedEnd: String { hasSuffix("\n") ? String(dropLast()) : self }
+}

@@ -1,0 +1,123 @@
+// What several verbs share: which config, which running Weir, who asks and why.
+
+import ArgumentParser
+import Control
+import Glibc
+import Platform
+
+/// Which config file.
+struct ConfigOption: ParsableArguments {
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp(
+            "The config file (default: ./weir.yaml, else /etc/weir/weir.yaml).", valueName: "file"))
+    var config: String?
+
+    static let places = ["weir.yaml", "/etc/weir/weir.yaml"]
+
+    /// The file that was named, or the first of the usual places that exists; nil when there is none.
+    var found: String? {
+        if let config { return config }
+        return Self.places.first { (try? File.openRead($0)) != nil }
+    }
+
+    /// The file to load.
+    /// - Throws: when none was named and none of the usual places has one.
+    func path() throws -> String {
+        guard let found else {
+            throw ValidationError(
+                "no config: neither \(Self.places.joined(separator: " nor ")) exists; name one with --config")
+        }
+        return found
+    }
+}
+
+/// Which running Weir.
+struct AdminOption: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The admin API, as 127.0.0.1:9902 or unix:/run/weir.sock (default: what the config says).",
+            valueName: "address"))
+    var admin: String?
+
+    @OptionGroup var config: ConfigOption
+
+    static let standard = "127.0.0.1:9902"
+
+    /// The named address, else the config's, else the standard one.
+    func client() throws -> AdminClient {
+        if let admin {
+            guard let address = SocketAddress(admin) else {
+                throw ValidationError(
+                    "--admin: '\(admin)' is no address; expected 127.0.0.1:9902, [::1]:9902 or unix:/path")
+            }
+            return AdminClient(address)
+        }
+        if let path = config.found {
+            switch ConfigLoader.load(path: path) {
+            case .success(let loaded): return AdminClient(loaded.admin)
+            case .failure(let problems):
+                Output.error("\(problems.all[0])")
+                Output.error("the admin address is unknown, because \(path) is wrong; name it with --admin")
+                throw ExitCode(78)
+            }
+        }
+        guard let address = SocketAddress(Self.standard) else { throw ExitCode(1) }
+        return AdminClient(address)
+    }
+}
+
+/// Who asks, why, and how the answer is written.
+struct VerbOptions: ParsableArguments {
+    @OptionGroup var admin: AdminOption
+
+    @Option(help: "Why, for the journal.")
+    var reason = ""
+
+    @Option(help: ArgumentHelp("Makes the verb idempotent: the same id is obeyed once.", valueName: "id"))
+    var requestID: String?
+
+    @Option(help: "How the answer is written: text or json.")
+    var output = OutputFormat.text
+
+    /// Sends a verb and prints the answer; a refusal is exit code 1.
+    func send(_ verb: AdminVerb) throws {
+        var verb = verb
+        verb.reason = reason
+        verb.requestID = requestID
+        verb.actor = getenv("USER").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+        let answer: AdminAnswer
+        do {
+            answer = try admin.client().send(verb)
+        } catch let problem as AdminUnreachable {
+            Output.error("\(problem)")
+            throw ExitCode(1)
+        }
+        switch output {
+        case .json: Output.json(answer.json ?? ["status": .integer(Int64(answer.status))])
+        case .text: Self.say(answer)
+        }
+        if !answer.isSuccess { throw ExitCode(1) }
+    }
+
+    private static func say(_ answer: AdminAnswer) {
+        guard let body = answer.json else { return Output.error("status \(answer.status): \(answer.text)") }
+        guard answer.isSuccess else {
+            Output.error(body["error"]?.string ?? body["answer"]?.string ?? answer.text)
+            for problem in body["problems"]?.elements ?? [] {
+                Output.error("  " + (problem.string ?? problem.text))
+            }
+            return
+        }
+        if let sentence = body["answer"]?.string { Output.text(sentence + "\n") }
+        if let weights = body["weights"]?.members, !weights.isEmpty {
+            let list = weights.map { "\($0.name) \($0.value.string ?? "")" }.joined(separator: ", ")
+            Output.text("weights: \(list)\n")
+        }
+        if let changes = body["changes"]?.elements {
+            Output.text(changes.isEmpty ? "reloaded, no changes\n" : "reloaded:\n")
+            for change in changes { Output.text("  \(change.string ?? change.text)\n") }
+        }
+        if let warning = body["warning"]?.string { Output.error(warning) }
+    }
+}

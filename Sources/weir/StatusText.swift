@@ -1,0 +1,76 @@
+// The status page as text for a terminal: one block per model, one line per version and guardrail.
+
+import Control
+
+/// Renders the JSON of /status for people.
+enum StatusText {
+    static func render(_ status: JSON, _ models: [JSON]) -> String {
+        var out =
+            "weir \(status["version"]?.string ?? "?"), \(status["state"]?.string ?? "?"), "
+            + "since \(status["started_at"]?.string ?? "?"), plan \(status["obeyed_epoch"]?.integer ?? 0)\n"
+        if let trouble = status["journal"]?["trouble"]?.string {
+            out += "THE JOURNAL CANNOT BE WRITTEN: \(trouble)\n"
+        }
+        for model in models { out += render(model) }
+        return out
+    }
+
+    private static func render(_ model: JSON) -> String {
+        var out = "\n\(model["name"]?.string ?? "?"): \(model["phase"]?.string ?? "?")"
+        out += ", stable \(model["stable"]?.string ?? "?")\n"
+        if model["phase"]?.string == "cut", let cut = model["last_cut"] {
+            out += "  \(cut["cut"]?.string ?? "cut") at \(cut["at"]?.string ?? "?")"
+            out += " by \(cut["actor"]?.string ?? "?"): "
+            out += "\(cut["reason"]?.string ?? "")\n"
+            if let verdict = model["recovery"]?["verdict"]?.string {
+                out += "  recovery: \(verdict) \(model["recovery"]?["reason"]?.string ?? "")\n"
+            }
+        }
+        for version in model["versions"]?.elements ?? [] { out += line(version) }
+        for version in model["versions"]?.elements ?? [] {
+            for guardrail in version["guardrails"]?.elements ?? [] { out += line(guardrail, version) }
+        }
+        return out
+    }
+
+    private static func line(_ version: JSON) -> String {
+        let live = version["live"]
+        var out = "  " + pad(version["name"]?.string ?? "?", 14) + pad(version["role"]?.string ?? "", 11)
+        out += padLeft(version["weight"]?.string ?? "", 8)
+        out += padLeft(live?["rps"]?.number.map { fixed($0, 1) + " rps" } ?? "-", 14)
+        out += padLeft(live?["p50_ms"]?.number.map { "p50 " + fixed($0, 1) + " ms" } ?? "-", 16)
+        out += padLeft(live?["p99_ms"]?.number.map { "p99 " + fixed($0, 1) + " ms" } ?? "-", 16)
+        out += padLeft(live?["error_share"]?.number.map { fixed($0 * 100, 2) + "% errors" } ?? "-", 16)
+        if version["quarantined"]?.bool == true { out += "  quarantined" }
+        let endpoints = version["endpoints"]?.elements ?? []
+        let unhealthy = endpoints.filter { $0["healthy"]?.bool == false }.compactMap { $0["address"]?.string }
+        if !unhealthy.isEmpty { out += "  unhealthy: " + unhealthy.joined(separator: ", ") }
+        return out + "\n"
+    }
+
+    private static func line(_ guardrail: JSON, _ version: JSON) -> String {
+        let progress = guardrail["progress"]?.number ?? 0
+        let filled = Int((min(1, max(0, progress)) * 10).rounded())
+        let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 10 - filled)
+        var out = "    [\(bar)] " + pad(version["name"]?.string ?? "?", 12)
+        out += pad(guardrail["name"]?.string ?? "?", 34) + pad(guardrail["verdict"]?.string ?? "", 17)
+        return out + (guardrail["reason"]?.string ?? "") + "\n"
+    }
+
+    private static func pad(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(1, width - text.count))
+    }
+
+    private static func padLeft(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(1, width - text.count)) + text
+    }
+
+    /// A number with fixed decimals.
+    private static func fixed(_ value: Double, _ decimals: Int) -> String {
+        let scale = decimals == 1 ? 10.0 : 100.0
+        let scaled = Int64((value * scale).rounded())
+        let whole = scaled / Int64(scale)
+        let part = String(scaled % Int64(scale) + Int64(scale)).dropFirst()
+        return "\(whole).\(part)"
+    }
+}

@@ -1,0 +1,101 @@
+// The operator's verbs: each is one call of the admin API.
+
+import ArgumentParser
+import Control
+
+struct Rollback: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Send all traffic of a model back to stable, latched, and quarantine its candidates.")
+
+    @Argument(help: "The model.") var model: String
+    @Option(help: "Only this candidate (default: every candidate).") var version: String?
+    @OptionGroup var options: VerbOptions
+
+    func run() throws { try options.send(AdminVerb(.rollback, model: model, version: version)) }
+}
+
+struct Promote: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Give a candidate all traffic; stable stays warm, guardrails go on.")
+
+    @Argument(help: "The model.") var model: String
+    @Option(help: "The candidate (default: the only one).") var version: String?
+    @Flag(help: "Also when it is quarantined or the model is cooling down.") var force = false
+    @OptionGroup var options: VerbOptions
+
+    func run() throws {
+        try options.send(AdminVerb(.promote, model: model, version: version, force: force))
+    }
+}
+
+struct Pause: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Freeze promotion; guardrails go on and still cut.")
+
+    @Argument(help: "The model.") var model: String
+    @OptionGroup var options: VerbOptions
+
+    func run() throws { try options.send(AdminVerb(.pause, model: model)) }
+}
+
+struct Resume: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Leave a pause or a cut, with the configured weights of versions that are not quarantined.")
+
+    @Argument(help: "The model.") var model: String
+    @Flag(help: "Also while the model is cooling down.") var force = false
+    @OptionGroup var options: VerbOptions
+
+    func run() throws { try options.send(AdminVerb(.resume, model: model, force: force)) }
+}
+
+struct Weights: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Set the candidates' shares of traffic; stable gets the rest.",
+        discussion: "Example: weir weights recommender v1.13=10%")
+
+    @Argument(help: "The model.") var model: String
+    @Argument(help: ArgumentHelp("Shares, as v1.13=10%.", valueName: "version=share"))
+    var shares: [String]
+    @Flag(help: "Also for a quarantined version or while the model is cooling down.") var force = false
+    @OptionGroup var options: VerbOptions
+
+    func run() throws {
+        try options.send(AdminVerb(.weights, model: model, weights: try parsed(), force: force))
+    }
+
+    private func parsed() throws -> [String: UInt32] {
+        var weights: [String: UInt32] = [:]
+        for share in shares {
+            let parts = share.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2, let ppm = try? Notation.percentage(parts[1]), ppm <= 1_000_000 else {
+                throw ValidationError(
+                    "'\(share)': expected a version and its share, such as v1.13=10% (0% to 100%)")
+            }
+            guard weights.updateValue(ppm, forKey: parts[0]) == nil else {
+                throw ValidationError("\(parts[0]) is named twice")
+            }
+        }
+        return weights
+    }
+}
+
+struct Unquarantine: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Let a version that was cut back; it gets no traffic yet.")
+
+    @Argument(help: "The model.") var model: String
+    @Argument(help: "The version.") var version: String
+    @OptionGroup var options: VerbOptions
+
+    func run() throws { try options.send(AdminVerb(.unquarantine, model: model, version: version)) }
+}
+
+struct Reload: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Validate the config file and take it over; a bad file changes nothing.")
+
+    @OptionGroup var options: VerbOptions
+
+    func run() throws { try options.send(AdminVerb(.reload)) }
+}
