@@ -13,13 +13,14 @@ struct AssignCompiler {
     var cohorts: [CohortEntry] = []
     var conditions: [ConditionEntry] = []
     var facts: [FactEntry] = []
+    var headers: [HeaderEntry] = []
     var names: [NameEntry] = []
     var values: [ValueEntry] = []
     var ranges: [RangeEntry] = []
     var patterns: [PatternEntry] = []
     var masks: [CohortMask] = []
     var transitions: [UInt16] = []
-    var stickySlots: [UInt16] = []
+    var stickyKeys: [StickyEntry] = []
     var numbers: [UInt32] = []
     var intervals: [IntervalEntry] = []
     var text: [UInt8] = []
@@ -35,14 +36,15 @@ struct AssignCompiler {
         let shadow = model.shadow.map { addConditions($0.conditions, slots: slots) }
         let sticky = addSticky(model.stickyKeys, slots: slots)
         let entry = ModelEntry(
-            salt: model.salt, nameLengths: slots.headerLengths,
+            salt: model.salt, kindFilter: slots.kindFilter, headerFilter: slots.headerFilter,
+            cookieFilter: FactNames.filter(slots.cookies), queryFilter: FactNames.filter(slots.queries),
             cohortBits: cohortTables.bits, needOnes: cohortTables.needs[0],
             needTwos: cohortTables.needs[1], needFours: cohortTables.needs[2],
             headers: addHeaders(slots), cookies: addNames(slots.cookies, tested: slots.testedSlots),
             queries: addNames(slots.queries, tested: slots.testedSlots), facts: cohortTables.facts,
             addresses: cohortTables.addresses, cohorts: cohortTables.cohorts,
             versions: addVersions(model, weights: weights), shares: addShares(model, weights: weights),
-            stickySlots: sticky, shadow: shadow ?? .nothing,
+            stickyKeys: sticky, shadow: shadow ?? .nothing,
             openVersions: Self.openVersions(model), slotCount: UInt16(slots.count),
             stable: UInt8(model.stable), needs: slots.needs(model), hasShadow: shadow != nil)
         models.append(entry)
@@ -109,25 +111,41 @@ struct AssignCompiler {
     // MARK: Names
 
     private mutating func addHeaders(_ slots: FactNames) -> ProbeTable {
-        var headers = slots.headers
-        headers.append((FactNames.forcedHeader, FactSlot.forcedVersion))
-        if !slots.cookies.isEmpty { headers.append((FactNames.cookieHeader, FactSlot.cookieField)) }
-        return addNames(headers, tested: slots.testedSlots, lowered: true)
+        let wanted = slots.headersOfInterest
+        var table = Array(repeating: HeaderEntry.free, count: Self.places(for: wanted.count))
+        for header in wanted {
+            let place = add(lowered: header.name)
+            let (key, hash) = Self.foldedName(header.name)
+            var at = Int(hash) & (table.count - 1)
+            while table[at].key.count != 0 { at = (at + 1) & (table.count - 1) }
+            table[at] = HeaderEntry(
+                key: key, bytes: place.start, slot: header.slot,
+                isTested: slots.testedSlots[Int(header.slot)])
+        }
+        headers += table
+        return ProbeTable(start: UInt32(headers.count - table.count), mask: UInt32(table.count - 1))
+    }
+
+    private static func foldedName(_ name: [UInt8]) -> (key: FoldedName, hash: UInt32) {
+        name.withUnsafeBytes { raw in
+            guard let base = raw.baseAddress else { preconditionFailure("a header has a name") }
+            let key = FoldedName(ByteView(base, raw.count))
+            return (key, raw.count <= 16 ? key.hash : ByteView(base, raw.count).foldedHash)
+        }
     }
 
     private mutating func addNames(
-        _ entries: [(name: [UInt8], slot: UInt16)], tested: [Bool], lowered: Bool = false
+        _ entries: [(name: [UInt8], slot: UInt16)], tested: [Bool]
     ) -> ProbeTable {
         guard !entries.isEmpty else { return .empty }
         var table = Array(repeating: NameEntry.free, count: Self.places(for: entries.count))
         for (name, slot) in entries {
-            let place = lowered ? add(lowered: name) : add(text: name)
             let hash = Self.foldedHash(name)
             var at = Int(hash) & (table.count - 1)
             while table[at].slot != FactSlot.none { at = (at + 1) & (table.count - 1) }
             table[at] = NameEntry(
-                hash: hash, slot: slot, count: UInt16(name.count), bytes: place.start,
-                isTested: Int(slot) < tested.count && tested[Int(slot)])
+                hash: hash, slot: slot, count: UInt16(name.count), bytes: add(text: name).start,
+                isTested: tested[Int(slot)])
         }
         names += table
         return ProbeTable(start: UInt32(names.count - table.count), mask: UInt32(table.count - 1))
@@ -162,9 +180,18 @@ struct AssignCompiler {
     // MARK: Sticky keys
 
     private mutating func addSticky(_ keys: [StickyKey], slots: FactNames) -> Place {
-        let start = stickySlots.count
-        for key in keys { stickySlots.append(slots.slot(of: key) ?? FactSlot.none) }
-        return Place(start, stickySlots.count - start)
+        let start = stickyKeys.count
+        for key in keys {
+            let kind: StickyEntry.Kind =
+                switch key {
+                case .header: .header
+                case .cookie: .cookie
+                case .query: .query
+                case .clientAddress: .clientAddress
+                }
+            stickyKeys.append(StickyEntry(kind: kind, slot: slots.slot(of: key) ?? FactSlot.none))
+        }
+        return Place(start, stickyKeys.count - start)
     }
 
     // MARK: Trusted ranges

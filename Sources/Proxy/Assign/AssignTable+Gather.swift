@@ -85,14 +85,29 @@ extension AssignTable {
         scratch.begin()
         let needs = model.pointee.needs
         if needs.contains(.fields) || isTrusted {
-            let lengths = model.pointee.nameLengths
-            for index in 0..<head.fieldCount {
+            let kinds = model.pointee.kindFilter
+            let filter = model.pointee.headerFilter
+            var index = 0
+            while index < fields.fieldCount {
                 let field = fields.field(index)
-                let count = Int(field.name.count)
-                guard lengths &>> UInt64(min(count, 63)) & 1 == 1 else { continue }
-                noteField(field, model, base: base)
+                index &+= 1
+                if kinds &>> UInt64(field.known.rawValue) & 1 == 0 { continue }
+                let name = ByteView(base + Int(field.name.start), Int(field.name.count))
+                if filter & name.filterBit != 0 { noteField(name, field.value, model, base: base) }
             }
         }
+        if needs.rawValue & ModelNeeds.rare.rawValue != 0 {
+            gatherRare(model, head: head, fields: fields, base: base)
+        }
+    }
+
+    @inline(never)
+    private func gatherRare(
+        _ model: UnsafePointer<ModelEntry>, head: RequestHead, fields: borrowing HeadParser,
+        base: UnsafeRawPointer
+    ) {
+        let needs = model.pointee.needs
+        if needs.contains(.cookies) { noteCookies(fields, model, base: base) }
         if needs.contains(.queries) { noteParameters(head.query, model, base: base) }
         if needs.contains(.path) {
             scratch.note(FactSlot.path, start: head.path.start, count: head.path.count, isTested: true)
@@ -103,73 +118,97 @@ extension AssignTable {
         }
     }
 
-    @inline(__always)
-    private func noteField(_ field: Field, _ model: UnsafePointer<ModelEntry>, base: UnsafeRawPointer) {
-        let name = ByteView(base + Int(field.name.start), Int(field.name.count))
-        let hash = name.foldedHash
+    @inline(never)
+    private func noteField(
+        _ name: ByteView, _ value: Slice, _ model: UnsafePointer<ModelEntry>, base: UnsafeRawPointer
+    ) {
+        if name.count > 16 {
+            noteLongField(name, value, model)
+            return
+        }
+        let key = FoldedName(name)
         let table = model.pointee.headers
-        var at = hash & table.mask
-        // To the first free place: the Cookie field can have two entries.
-        while true {
-            let entry = names + (Int(table.start) &+ Int(at))
-            if entry.pointee.slot == FactSlot.none { return }
-            if entry.pointee.hash == hash, Int(entry.pointee.count) == name.count {
-                let lowered = text + Int(entry.pointee.bytes)
-                if ByteView.agree(name.base, lowered: lowered, fold: lowered + name.count, name.count) {
-                    if entry.pointee.slot == FactSlot.cookieField {
-                        noteCookies(field.value, model, base: base)
-                    } else {
-                        scratch.note(
-                            entry.pointee.slot, start: field.value.start, count: field.value.count,
-                            isTested: entry.pointee.isTested)
-                    }
-                }
+        let list = headers + Int(table.start)
+        var at = key.hash & table.mask
+        while list[Int(at)].key != key {
+            if list[Int(at)].key.count == 0 { return }
+            at = (at &+ 1) & table.mask
+        }
+        let entry = list + Int(at)
+        scratch.note(
+            entry.pointee.slot, start: value.start, count: value.count, isTested: entry.pointee.isTested)
+    }
+
+    /// A name whose two ends do not tell all: hashed and compared in full.
+    @inline(never)
+    private func noteLongField(_ name: ByteView, _ value: Slice, _ model: UnsafePointer<ModelEntry>) {
+        let key = FoldedName(name)
+        let table = model.pointee.headers
+        let list = headers + Int(table.start)
+        var at = name.foldedHash & table.mask
+        while list[Int(at)].key.count != 0 {
+            let entry = list + Int(at)
+            let lowered = text + Int(entry.pointee.bytes)
+            if entry.pointee.key == key,
+                ByteView.agree(name.base, lowered: lowered, fold: lowered + name.count, name.count)
+            {
+                scratch.note(
+                    entry.pointee.slot, start: value.start, count: value.count,
+                    isTested: entry.pointee.isTested)
+                return
             }
             at = (at &+ 1) & table.mask
         }
     }
 
-    /// `name=value` pairs between semicolons (RFC 6265, section 4.2.1); a pair without '=' is a name.
+    /// Reads the Cookie fields: `name=value` pairs between semicolons (RFC 6265, section 4.2.1); a pair
+    /// without '=' is a name.
     @inline(never)
-    private func noteCookies(_ value: Slice, _ model: UnsafePointer<ModelEntry>, base: UnsafeRawPointer) {
-        notePairs(value, between: UInt8(ascii: ";"), table: model.pointee.cookies, base: base)
+    func noteCookies(
+        _ fields: borrowing HeadParser, _ model: UnsafePointer<ModelEntry>, base: UnsafeRawPointer
+    ) {
+        for index in 0..<fields.fieldCount where fields.field(index).known == .cookie {
+            notePairs(
+                fields.field(index).value, between: UInt8(ascii: ";"), filter: model.pointee.cookieFilter,
+                table: model.pointee.cookies, base: base)
+        }
     }
 
-    /// `name=value` pairs between ampersands.
+    /// Reads the query: `name=value` pairs between ampersands.
     @inline(never)
-    private func noteParameters(_ query: Slice, _ model: UnsafePointer<ModelEntry>, base: UnsafeRawPointer) {
-        notePairs(query, between: UInt8(ascii: "&"), table: model.pointee.queries, base: base)
+    func noteParameters(_ query: Slice, _ model: UnsafePointer<ModelEntry>, base: UnsafeRawPointer) {
+        notePairs(
+            query, between: UInt8(ascii: "&"), filter: model.pointee.queryFilter,
+            table: model.pointee.queries, base: base)
     }
 
     @inline(__always)
     private func notePairs(
-        _ slice: Slice, between separator: UInt8, table: ProbeTable, base: UnsafeRawPointer
+        _ slice: Slice, between separator: UInt8, filter: UInt64, table: ProbeTable, base: UnsafeRawPointer
     ) {
-        let end = Int(slice.start) &+ Int(slice.count)
+        let end = slice.end
         var at = Int(slice.start)
         while at < end {
             while at < end, base.load(fromByteOffset: at, as: UInt8.self) == UInt8(ascii: " ") { at &+= 1 }
-            let start = at
-            var equals = -1
-            while at < end {
-                let byte = base.load(fromByteOffset: at, as: UInt8.self)
-                if byte == separator { break }
-                if byte == UInt8(ascii: "="), equals < 0 { equals = at }
-                at &+= 1
+            let nameEnd = ByteView.first(UInt8(ascii: "="), or: separator, from: at, to: end, base: base)
+            let hasValue = nameEnd < end && base.load(fromByteOffset: nameEnd, as: UInt8.self) != separator
+            let pairEnd =
+                hasValue
+                ? ByteView.first(separator, or: separator, from: nameEnd &+ 1, to: end, base: base) : nameEnd
+            let name = ByteView(base + at, nameEnd &- at)
+            if name.count > 0, filter & name.filterBit != 0 {
+                let start = hasValue ? nameEnd &+ 1 : nameEnd
+                let value = Slice(
+                    start: UInt32(truncatingIfNeeded: start),
+                    count: UInt32(truncatingIfNeeded: pairEnd &- start))
+                notePair(name, value, table: table)
             }
-            let nameEnd = equals < 0 ? at : equals
-            if nameEnd > start {
-                let valueStart = equals < 0 ? at : equals &+ 1
-                notePair(
-                    ByteView(base + start, nameEnd &- start), start: UInt32(truncatingIfNeeded: valueStart),
-                    count: UInt32(truncatingIfNeeded: at &- valueStart), table: table)
-            }
-            at &+= 1
+            at = pairEnd &+ 1
         }
     }
 
-    @inline(__always)
-    private func notePair(_ name: ByteView, start: UInt32, count: UInt32, table: ProbeTable) {
+    @inline(never)
+    private func notePair(_ name: ByteView, _ value: Slice, table: ProbeTable) {
         let hash = name.foldedHash
         var at = hash & table.mask
         while true {
@@ -178,7 +217,9 @@ extension AssignTable {
             if entry.pointee.hash == hash, Int(entry.pointee.count) == name.count,
                 ByteView.agree(name.base, text + Int(entry.pointee.bytes), name.count)
             {
-                scratch.note(entry.pointee.slot, start: start, count: count, isTested: entry.pointee.isTested)
+                scratch.note(
+                    entry.pointee.slot, start: value.start, count: value.count,
+                    isTested: entry.pointee.isTested)
                 return
             }
             at = (at &+ 1) & table.mask

@@ -6,22 +6,37 @@
 // and Schomaker, 2005 ("Weighted distributed hash tables", the logarithmic method).
 
 import Platform
+import Wire
 
 extension AssignTable {
     /// xxHash64 of the first present key under the model's salt; nil when the request has none. An empty
-    /// value is no key: it would tie all anonymous users together.
+    /// value is no key: it would tie all anonymous users together. Cookies and parameters are read only
+    /// when no earlier key decides.
     @inline(never)
     func keyHash(
-        _ model: UnsafePointer<ModelEntry>, base: UnsafeRawPointer, client: IPAddress
+        _ model: UnsafePointer<ModelEntry>, query: Slice, fields: borrowing HeadParser,
+        base: UnsafeRawPointer, client: IPAddress
     ) -> UInt64? {
-        let slots = stickySlots + Int(model.pointee.stickySlots.start)
-        for index in 0..<Int(model.pointee.stickySlots.count) {
-            if slots[index] == FactSlot.none {
+        var key = stickyKeys + Int(model.pointee.stickyKeys.start)
+        let end = key + Int(model.pointee.stickyKeys.count)
+        var unread = ModelNeeds.pairs.subtracting(model.pointee.needs)
+        while key < end {
+            switch key.pointee.kind {
+            case .header: break
+            case .cookie:
+                if unread.remove(.cookies) != nil { noteCookies(fields, model, base: base) }
+            case .query:
+                if unread.remove(.queries) != nil { noteParameters(query, model, base: base) }
+            case .clientAddress:
                 // A peer on a Unix socket has no address.
                 if client != .none { return Self.keyHash(client, salt: model.pointee.salt) }
-            } else if let key = scratch.value(of: slots[index], base: base), key.count > 0 {
-                return XXHash64.hash(key, seed: model.pointee.salt)
+                key += 1
+                continue
             }
+            if let value = scratch.value(of: key.pointee.slot, base: base), value.count > 0 {
+                return XXHash64.hash(value, seed: model.pointee.salt)
+            }
+            key += 1
         }
         return nil
     }
@@ -37,17 +52,18 @@ extension AssignTable {
     /// The version that a key's hash falls to.
     @inline(never)
     func rendezvous(_ model: UnsafePointer<ModelEntry>, keyHash: UInt64) -> UInt8 {
-        let list = shares + Int(model.pointee.shares.start)
-        var best = list[0].version
-        let count = Int(model.pointee.shares.count)
-        if count == 1 { return best }
-        var least = Self.score(list[0], keyHash: keyHash)
-        for index in 1..<count {
-            let score = Self.score(list[index], keyHash: keyHash)
+        var share = shares + Int(model.pointee.shares.start)
+        let end = share + Int(model.pointee.shares.count)
+        var best = share.pointee.version
+        if share + 1 == end { return best }
+        var least = Double.infinity
+        while share < end {
+            let score = Self.score(share.pointee, keyHash: keyHash)
             if score < least {
                 least = score
-                best = list[index].version
+                best = share.pointee.version
             }
+            share += 1
         }
         return best
     }

@@ -23,13 +23,14 @@ struct AssignTable: ~Copyable {
     let cohorts: UnsafePointer<CohortEntry>
     let conditions: UnsafePointer<ConditionEntry>
     let facts: UnsafePointer<FactEntry>
+    let headers: UnsafePointer<HeaderEntry>
     let names: UnsafePointer<NameEntry>
     let values: UnsafePointer<ValueEntry>
     let ranges: UnsafePointer<RangeEntry>
     let patterns: UnsafePointer<PatternEntry>
     let masks: UnsafePointer<CohortMask>
     let transitions: UnsafePointer<UInt16>
-    let stickySlots: UnsafePointer<UInt16>
+    let stickyKeys: UnsafePointer<StickyEntry>
     let numbers: UnsafePointer<UInt32>
     let intervals: UnsafePointer<IntervalEntry>
     let nodes: UnsafePointer<RouteNode>
@@ -60,13 +61,14 @@ struct AssignTable: ~Copyable {
         cohorts = bind(sections.cohorts)
         conditions = bind(sections.conditions)
         facts = bind(sections.facts)
+        headers = bind(sections.headers)
         names = bind(sections.names)
         values = bind(sections.values)
         ranges = bind(sections.ranges)
         patterns = bind(sections.patterns)
         masks = bind(sections.masks)
         transitions = bind(sections.transitions)
-        stickySlots = bind(sections.stickySlots)
+        stickyKeys = bind(sections.stickyKeys)
         numbers = bind(sections.numbers)
         intervals = bind(sections.intervals)
         nodes = bind(sections.nodes)
@@ -105,7 +107,9 @@ extension AssignTable {
             if entry.pointee.needs.rawValue != 0 || caller.isTrusted {
                 gather(entry, head: head, fields: fields, base: base, isTrusted: caller.isTrusted)
             }
-            return choose(entry, base: base, caller: caller, switches: switches, random: &random)
+            return choose(
+                entry, query: head.query, fields: fields, base: base, caller: caller, switches: switches,
+                random: &random)
         }
     }
 
@@ -139,8 +143,8 @@ extension AssignTable {
 
     @inline(__always)
     private func choose(
-        _ model: UnsafePointer<ModelEntry>, base: UnsafeRawPointer, caller: Caller, switches: Switches,
-        random: inout Random64
+        _ model: UnsafePointer<ModelEntry>, query: Slice, fields: borrowing HeadParser,
+        base: UnsafeRawPointer, caller: Caller, switches: Switches, random: inout Random64
     ) -> Assignment {
         let stable = UInt32(1) &<< UInt32(model.pointee.stable)
         let eligible = switches.eligible(among: model.pointee.openVersions, stable: stable)
@@ -161,8 +165,8 @@ extension AssignTable {
             result.reason = .cohort
         } else {
             result.isRandomised = true
-            if model.pointee.stickySlots.count > 0,
-                let hash = keyHash(model, base: base, client: caller.client)
+            if model.pointee.stickyKeys.count > 0,
+                let hash = keyHash(model, query: query, fields: fields, base: base, client: caller.client)
             {
                 result.keyHash = hash
                 result.reason = .sticky

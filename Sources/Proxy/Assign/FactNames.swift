@@ -2,10 +2,11 @@
 // Runs once per plan, off the cores.
 // Invariant: one slot per distinct name and kind; header names are lower-case from here on.
 
+import Wire
+
 /// The slots of one model.
 struct FactNames {
     static let forcedHeader = Array("x-weir-version".utf8)
-    static let cookieHeader = Array("cookie".utf8)
 
     private(set) var headers: [(name: [UInt8], slot: UInt16)] = []
     private(set) var cookies: [(name: [UInt8], slot: UInt16)] = []
@@ -85,28 +86,55 @@ struct FactNames {
         }
     }
 
-    /// See `ModelEntry.nameLengths`.
-    var headerLengths: UInt64 {
-        var bits = Self.lengthBit(Self.forcedHeader.count)
-        for header in headers { bits |= Self.lengthBit(header.name.count) }
-        return cookies.isEmpty ? bits : bits | Self.lengthBit(Self.cookieHeader.count)
+    /// What `gather` looks for in the fields: the names that rules mention, and the header that forces a
+    /// version.
+    var headersOfInterest: [(name: [UInt8], slot: UInt16)] {
+        headers + [(Self.forcedHeader, FactSlot.forcedVersion)]
     }
 
-    private static func lengthBit(_ count: Int) -> UInt64 { 1 << UInt64(min(count, 63)) }
+    /// The filter of those names.
+    var headerFilter: UInt64 { Self.filter(headersOfInterest) }
+
+    /// The kinds that the parser gives to those names.
+    var kindFilter: UInt64 {
+        var parser = HeadParser()
+        return headersOfInterest.reduce(UInt64(0)) { $0 | Self.kind(of: $1.name, &parser) }
+    }
+
+    /// The bit of the kind that the parser gives to a name; all bits for a name that says nothing alone.
+    private static func kind(of name: [UInt8], _ parser: inout HeadParser) -> UInt64 {
+        let text = Array("GET / HTTP/1.1\r\nhost: a\r\n".utf8) + name + Array(": v\r\n\r\n".utf8)
+        guard case .complete(let head) = parser.request(text.span.bytes), head.fieldCount == 2 else {
+            return .max
+        }
+        return 1 << UInt64(parser.field(1).known.rawValue)
+    }
+
+    static func filter(_ names: [(name: [UInt8], slot: UInt16)]) -> UInt64 {
+        names.reduce(UInt64(0)) { $0 | filterBit($1.name) }
+    }
+
+    private static func filterBit(_ name: [UInt8]) -> UInt64 {
+        name.withUnsafeBytes { raw in
+            guard let base = raw.baseAddress, raw.count > 0 else { return 0 }
+            return ByteView(base, raw.count).filterBit
+        }
+    }
 
     func needs(_ model: ModelPlan) -> ModelNeeds {
         var needs: ModelNeeds = []
         let conditions = model.cohorts.flatMap(\.conditions) + (model.shadow?.conditions ?? [])
-        if !headers.isEmpty || !cookies.isEmpty { needs.insert(.fields) }
-        if !queries.isEmpty { needs.insert(.queries) }
+        if !headers.isEmpty { needs.insert(.fields) }
         for condition in conditions {
             switch condition {
+            case .cookie: needs.insert(.cookies)
+            case .query: needs.insert(.queries)
             case .path: needs.insert(.path)
             case .method: needs.insert(.method)
-            case .address: needs.insert(.address)
-            case .header, .cookie, .query: break
+            case .header, .address: break
             }
         }
+        if model.stickyKeys.contains(where: { $0 != .clientAddress }) { needs.insert(.key) }
         // A rule may also name the header that forces a version.
         if conditions.contains(where: { slot(of: $0) == FactSlot.forcedVersion })
             || model.stickyKeys.contains(where: { slot(of: $0) == FactSlot.forcedVersion })

@@ -37,14 +37,16 @@ enum FactSlot {
     static let forcedVersion: UInt16 = 2
     static let named: UInt16 = 3
     static let none: UInt16 = .max
-    /// A header entry with this slot is the Cookie field, to be scanned for cookies.
-    static let cookieField: UInt16 = .max - 1
 }
 
 struct ModelEntry: BitwiseCopyable {
     var salt: UInt64
-    /// Bit n: some header name of n bytes is of interest; bit 63: of 63 or more.
-    var nameLengths: UInt64
+    /// Bit per `KnownField`: what the parser takes the header names of interest for.
+    var kindFilter: UInt64
+    /// Bit `ByteView.filterBit` of every name of interest: most others are told apart by one test.
+    var headerFilter: UInt64
+    var cookieFilter: UInt64
+    var queryFilter: UInt64
     /// A bit per cohort; then, per cohort, how many facts must hit it, as three planes of bits.
     var cohortBits: CohortMask
     var needOnes: CohortMask
@@ -60,7 +62,7 @@ struct ModelEntry: BitwiseCopyable {
     var versions: Place
     /// `ShareEntry`s: the versions with weight, quarantined ones folded into stable.
     var shares: Place
-    var stickySlots: Place
+    var stickyKeys: Place
     /// `ConditionEntry`s that a request must meet to be shadowed.
     var shadow: Place
     /// Versions that are not quarantined, a bit per index.
@@ -75,12 +77,28 @@ struct ModelEntry: BitwiseCopyable {
 /// What a model's rules look at.
 struct ModelNeeds: OptionSet, BitwiseCopyable {
     var rawValue: UInt8
+    /// Header fields by name.
     static let fields = ModelNeeds(rawValue: 1)
-    static let queries = ModelNeeds(rawValue: 2)
-    static let path = ModelNeeds(rawValue: 4)
-    static let method = ModelNeeds(rawValue: 8)
-    static let address = ModelNeeds(rawValue: 16)
-    static let anything = ModelNeeds(rawValue: 31)
+    /// Cookies, by conditions; sticky keys read them only when no earlier key is there.
+    static let cookies = ModelNeeds(rawValue: 2)
+    /// Query parameters, by conditions; sticky keys read them only when no earlier key is there.
+    static let queries = ModelNeeds(rawValue: 4)
+    static let path = ModelNeeds(rawValue: 8)
+    static let method = ModelNeeds(rawValue: 16)
+    /// Some sticky key is looked for in a slot.
+    static let key = ModelNeeds(rawValue: 32)
+    static let pairs: ModelNeeds = [.cookies, .queries]
+    /// What is read besides header fields.
+    static let rare: ModelNeeds = [.cookies, .queries, .path, .method]
+}
+
+/// Where a sticky key is looked for.
+struct StickyEntry: BitwiseCopyable {
+    enum Kind: UInt8, BitwiseCopyable {
+        case header, cookie, query, clientAddress
+    }
+    var kind: Kind
+    var slot: UInt16
 }
 
 struct VersionEntry: BitwiseCopyable {
@@ -106,14 +124,25 @@ struct CohortEntry: BitwiseCopyable {
     var version: UInt8
 }
 
-/// A name of interest.
+/// A header name of interest.
+struct HeaderEntry: BitwiseCopyable {
+    var key: FoldedName
+    /// Of the lowered name; the fold mask follows it. Looked at for names of more than 16 bytes.
+    var bytes: UInt32
+    var slot: UInt16
+    /// Whether conditions look at it (a sticky key alone does not need the tables).
+    var isTested: Bool
+
+    static let free = HeaderEntry(
+        key: FoldedName(first: 0, last: 0, count: 0), bytes: 0, slot: FactSlot.none, isTested: false)
+}
+
+/// The name of a cookie or query parameter of interest.
 struct NameEntry: BitwiseCopyable {
     var hash: UInt32
     var slot: UInt16
     var count: UInt16
-    /// Of the lowered name; the fold mask follows it.
     var bytes: UInt32
-    /// Whether conditions look at it (a sticky key alone does not need the tables).
     var isTested: Bool
 
     static let free = NameEntry(hash: 0, slot: FactSlot.none, count: 0, bytes: 0, isTested: false)

@@ -49,6 +49,7 @@ enum XXHash64 {
     }
 
     /// Whole stripes of 32 bytes in four lanes; leaves `at` behind the last one.
+    @inline(never)
     private static func stripes(_ at: inout UnsafeRawPointer, _ left: inout Int, seed: UInt64) -> UInt64 {
         var lane1 = seed &+ prime1 &+ prime2
         var lane2 = seed &+ prime2
