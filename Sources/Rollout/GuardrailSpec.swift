@@ -53,6 +53,10 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     /// The common-cause guard: no trip while stable breaks the same absolute rule.
     public var vetoWhenStableToo: Bool
     public var action: Action
+    /// Requests of a candidate before its latency says anything about the version rather than about cold
+    /// caches; sequential latency rules against stable only. Over after a minute at the latest. Errors
+    /// always count.
+    public var warmUpRequests: Int
 
     /// `vetoWhenStableToo` is on for window rules and off for sequential ones unless given: a candidate that
     /// overloads what it shares with stable drags stable down too, and only an absolute rule without the
@@ -60,7 +64,7 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     public init(
         name: String, measure: Measure, rule: Rule, alpha: Double = 0.01, windowTicks: Int = 600,
         forTicks: Int = 0, minRequests: Int? = nil, minEvents: Int = 3, vetoWhenStableToo: Bool? = nil,
-        action: Action = .cut
+        action: Action = .cut, warmUpRequests: Int? = nil
     ) {
         self.name = name
         self.measure = measure
@@ -72,6 +76,8 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         self.minEvents = minEvents
         self.vetoWhenStableToo = vetoWhenStableToo ?? !rule.isSequential
         self.action = action
+        let needsWarmUp = rule.isSequential && rule.isRelative && measure != .errorRate
+        self.warmUpRequests = warmUpRequests ?? (needsWarmUp ? 200 : 0)
     }
 }
 
@@ -142,7 +148,7 @@ extension GuardrailSpec {
     public var problem: String? {
         if !(alpha > 0 && alpha < 1), rule.isSequential { return "alpha must lie between 0 % and 100 %" }
         if windowTicks < 1, !rule.isSequential { return "the window must not be empty" }
-        if forTicks < 0 || minEvents < 0 || minRequests < 0 {
+        if forTicks < 0 || minEvents < 0 || minRequests < 0 || warmUpRequests < 0 {
             return "negative counts and times mean nothing"
         }
         if case .latency(let quantile) = measure, !(quantile > 0 && quantile < 1) {

@@ -99,6 +99,9 @@ struct SequentialGuard: Sendable {
     private(set) var lastDecided: UInt64?
     private(set) var decided = 0
     private(set) var timer = Debounce()
+    /// Requests of the candidate that have started, and the tick of the first.
+    private(set) var started = 0
+    private var firstStart: UInt64?
 
     init(_ spec: GuardrailSpec, from: Tick) {
         self.spec = spec
@@ -122,6 +125,17 @@ struct SequentialGuard: Sendable {
         bet.wealth.newEpoch()
         self.materiality = materiality
         self.materiality.newEpoch(startsStage: false)
+        // It was warm, or as good as: the candidate has not been restarted with us.
+        started = max(spec.warmUpRequests, 1)
+    }
+
+    /// Ticks after its first request at which a candidate is taken for warm.
+    private static let warmUpTicks: UInt64 = 600
+
+    /// Whether the candidate was warm before the tick: a matter of counts and time, not of outcomes.
+    private func isWarm(at number: UInt64) -> Bool {
+        if started >= spec.warmUpRequests { return true }
+        return firstStart.map { number - $0 >= SequentialGuard.warmUpTicks } ?? false
     }
 
     /// The log evidence that trips.
@@ -162,6 +176,10 @@ struct SequentialGuard: Sendable {
 
     /// Starts the epoch that is due, then counts the tick.
     private mutating func take(_ tick: TickView, at number: UInt64) {
+        let isWarm = isWarm(at: number)
+        started += tick.started
+        if tick.started > 0, firstStart == nil { firstStart = number }
+        guard isWarm else { return }
         switch clock.before(tick.split) {
         case .none: break
         case .epoch: newEpoch(startsStage: false)

@@ -113,7 +113,7 @@ extension SequentialGuard {
             reading.stable = Double(counts.stableEvents) / Double(counts.stableRequests)
         }
         reading.threshold = threshold(stable: reading.stable, reference: reference)
-        reading.reason = reason(counts, isVetoed: isVetoed, reference: reference)
+        reading.reason = reason(counts, seen: seen, isVetoed: isVetoed, reference: reference)
         return reading
     }
 
@@ -133,7 +133,9 @@ extension SequentialGuard {
         }
     }
 
-    private func reason(_ counts: EpochCounts, isVetoed: Bool, reference: LatencyReference) -> String {
+    private func reason(
+        _ counts: EpochCounts, seen: SequentialGuard, isVetoed: Bool, reference: LatencyReference
+    ) -> String {
         let ours = Sentence.share(counts.candidateEvents, of: counts.candidateRequests)
         let theirs = Sentence.share(counts.stableEvents, of: counts.stableRequests)
         let cause = isVetoed ? "; common cause, the candidate is not blamed" : ""
@@ -149,6 +151,10 @@ extension SequentialGuard {
         guard limit > 0 else {
             return "stable's \(Sentence.quantile(quantile)) is not known yet:"
                 + " it takes \(Sentence.count(Int(LatencyReference.requestsMin))) requests"
+        }
+        if seen.decided == 0, seen.started > 0, seen.started < spec.warmUpRequests {
+            return "warming up: \(Sentence.count(seen.started)) of"
+                + " \(Sentence.count(spec.warmUpRequests)) candidate requests"
         }
         let (above, beside) = (Sentence.time(micros: Double(limit)), Sentence.time(micros: Double(tau)))
         return "candidate \(ours) failed or took longer than \(above), stable \(theirs)"

@@ -41,7 +41,7 @@ private let seeds: [UInt64] = [1, 2, 3, 4, 5]
         let candidate: Behaviour = { _, random in
             random.chance(0.5) ? Ending(micros: 20_000_000) : Ending(micros: 5000, isFailure: true)
         }
-        let specs = [GuardrailSpec.defaults(alpha: 0.01)[0]]
+        let specs: [GuardrailSpec] = [[GuardrailSpec].defaults[0]]
         bench.watch = CandidateWatch(specs: specs, from: Tick(number: bench.now))
         let found = bench.runUntilTrip(ticks: 100, candidate: candidate, stable: Behaviours.failing(0))
         let trip = try #require(found)
@@ -121,7 +121,7 @@ private let seeds: [UInt64] = [1, 2, 3, 4, 5]
 
     @Test("ticks with mixed weights say nothing in either arm")
     func mixedTicks() {
-        var bench = Bench(seed: 1, specs: [GuardrailSpec.defaults(alpha: 0.01)[0]])
+        var bench = Bench(seed: 1, specs: [[GuardrailSpec].defaults[0]])
         for _ in 0..<50 {
             bench.traffic.split = PairSplit(candidatePPM: 50_000, stablePPM: 950_000)
             bench.traffic.run(bench.now, candidate: Behaviours.failing(1), stable: Behaviours.failing(0))
@@ -170,9 +170,27 @@ private let seeds: [UInt64] = [1, 2, 3, 4, 5]
         #expect(bench.reading("error_rate_worse_than_stable")?.maxLogE ?? -1 < 0.5)
     }
 
+    @Test("a cold start is no regression: latency counts after two hundred requests or a minute")
+    func coldStart() throws {
+        let specs = GuardrailSpec.defaults(alpha: 0.01)
+        var bench = Bench(seed: 2, specs: specs)
+        let cold: Behaviour = { tick, random in Behaviours.slow(tick < 1150 ? 3 : 1)(tick, &random) }
+        for _ in 0..<140 { bench.tick(candidate: cold, stable: Behaviours.slow(1)) }
+        let warming = try #require(bench.reading("latency_p50_worse_than_stable"))
+        #expect(warming.verdict == .notEnoughData)
+        #expect(warming.reason.hasPrefix("warming up: 1"))
+        let found = bench.runUntilTrip(ticks: 400, candidate: cold, stable: Behaviours.slow(1))
+        #expect(found == nil)
+        var idle = Bench(seed: 2, specs: specs)
+        idle.traffic.requestsPerTick = 1
+        for _ in 0..<1000 { idle.tick(candidate: Behaviours.slow(1), stable: Behaviours.slow(1)) }
+        let late = try #require(idle.reading("latency_p50_worse_than_stable"))
+        #expect(late.candidateRequests > 10 && late.candidateRequests < 40)
+    }
+
     @Test("a proven but trivial difference does not trip: 1.2 times one per cent")
     func trivialDifference() {
-        var bench = Bench(seed: 9, specs: [GuardrailSpec.defaults(alpha: 0.01)[0]])
+        var bench = Bench(seed: 9, specs: [[GuardrailSpec].defaults[0]])
         bench.traffic.split = PairSplit(candidatePPM: 500_000, stablePPM: 500_000)
         bench.traffic.requestsPerTick = 200
         let trip = bench.runUntilTrip(
@@ -182,7 +200,7 @@ private let seeds: [UInt64] = [1, 2, 3, 4, 5]
 
     @Test("a regression after a long healthy time is not hidden behind it")
     func lateRegression() throws {
-        var bench = Bench(seed: 6, specs: [GuardrailSpec.defaults(alpha: 0.01)[0]])
+        var bench = Bench(seed: 6, specs: [[GuardrailSpec].defaults[0]])
         bench.traffic.split = PairSplit(candidatePPM: 500_000, stablePPM: 500_000)
         bench.traffic.requestsPerTick = 100
         let healthy = bench.runUntilTrip(

@@ -71,7 +71,7 @@ import Testing
 
     @Test("ticks counted by other thresholds than stable's say nothing")
     func mismatch() {
-        let specs = [GuardrailSpec.defaults(alpha: 0.01)[1]]
+        let specs = [[GuardrailSpec].defaults[1]]
         var bench = Bench(seed: 3, specs: specs)
         bench.traffic.thresholds.candidate[0] -= 1
         for _ in 0..<100 { bench.tick(candidate: Behaviours.slow(3), stable: Behaviours.slow(1)) }

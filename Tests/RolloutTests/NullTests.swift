@@ -45,10 +45,10 @@ import Testing
         return counts
     }
 
-    /// One rollout of `ticks` ticks of 200 requests, 5 % of them the candidate's.
+    /// One rollout of `ticks` ticks of 400 requests, 5 % of them the candidate's.
     private static func trips(seed: UInt64, ticks: UInt64) -> Bool {
         var random = Seeded(seed)
-        let specs = GuardrailSpec.defaults(alpha: 0.01)
+        let specs: [GuardrailSpec] = .defaults
         var reference = LatencyReference(specs: specs)
         _ = reference.refresh(now: Tick(number: 0), requests: 5000) { UInt64(20_000 * (1 + $0)) }
         var (ours, theirs) = (SIMD8<UInt32>(), SIMD8<UInt32>())
@@ -60,12 +60,12 @@ import Testing
         var watch = CandidateWatch(specs: specs, from: Tick(number: 0))
         var pairs: [PairTick] = []
         for tick in 0..<ticks {
-            let n = draw(200, 0.05, &random)
+            let n = draw(400, 0.05, &random)
             pairs.append(
                 PairTick(
                     tick: Tick(number: tick), split: split,
                     candidate: ArmTick(randomised: counts(n, &random), thresholds: ours),
-                    stable: ArmTick(randomised: counts(200 - n, &random), thresholds: theirs)))
+                    stable: ArmTick(randomised: counts(400 - n, &random), thresholds: theirs)))
             let readings = watch.step(
                 now: Tick(number: tick + 1), reference: reference, windows: { _, _ in nil },
                 read: { $0.number < pairs.count ? pairs[Int($0.number)] : nil })
@@ -77,7 +77,7 @@ import Testing
     @Test("equal versions: at most alpha of 2,000 rollouts of 20,000 requests are cut", arguments: [1, 2])
     func falseTrips(part: UInt64) {
         let trips = (0..<1000).reduce(0) { count, run in
-            count + (Self.trips(seed: part << 32 | UInt64(run), ticks: 100) ? 1 : 0)
+            count + (Self.trips(seed: part << 32 | UInt64(run), ticks: 50) ? 1 : 0)
         }
         // 1,000 runs at alpha = 1 %: 10 expected at most, standard deviation 3.1.
         #expect(trips <= 19, "part \(part): \(trips) of 1,000")
@@ -101,7 +101,7 @@ import Testing
     @Test("looked at in flight, evidence is never more than what it is once everything has ended")
     func boundedByHindsight() {
         for seed in 1...6 as ClosedRange<UInt64> {
-            let specs = GuardrailSpec.defaults(alpha: 0.01)
+            let specs: [GuardrailSpec] = .defaults
             var bench = Bench(seed: seed, specs: specs)
             var hindsight = bench.watch
             let (candidate, stable): (Behaviour, Behaviour) = (

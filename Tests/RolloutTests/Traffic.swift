@@ -204,5 +204,12 @@ struct Bench {
 }
 
 extension [GuardrailSpec] {
-    static var defaults: [GuardrailSpec] { GuardrailSpec.defaults(alpha: 0.01) }
+    /// The default guardrails for a candidate that is warm already.
+    static var defaults: [GuardrailSpec] {
+        GuardrailSpec.defaults(alpha: 0.01).map {
+            var spec = $0
+            spec.warmUpRequests = 0
+            return spec
+        }
+    }
 }
