@@ -133,12 +133,24 @@ private func aliasesWork() throws {
 private func aliasBombIsRefused() {
     var text = "a0: &a0 { x: 1 }\n"
     for level in 1...40 {
-        text +=
-            "a\(level): &a\(level) { <<: [\((0..<9).map { _ in "*a\(level - 1)" }.joined(separator: ", "))] }\n"
+        let below = Array(repeating: "*a\(level - 1)", count: 9).joined(separator: ", ")
+        text += "a\(level): &a\(level) { <<: [\(below)] }\n"
     }
     text += "limits: *a40\n"
     let problems = ConfigSample.file(text).problems
     #expect(problems.contains { $0.message.hasPrefix("aliases expand the file") })
+}
+
+@Test("Nesting without end is refused, and neither it nor a list of thousands of mistakes overflows anything")
+private func hugeFilesAreRefused() {
+    for open in ["[", "{a: ", "- "] {
+        let problems = ConfigSample.file("models: \n  " + String(repeating: open, count: 5_000)).problems
+        #expect(problems.count == 1)
+    }
+    // Each has a bad name, no versions, and (but for the first) the match of the first.
+    let names = (0..<Limits.modelsMax).map { "  - name: \($0) x" }.joined(separator: "\n")
+    let text = "listeners: [{ listen: 127.0.0.1:80 }]\nmodels:\n\(names)\n"
+    #expect(ConfigSample.file(text).problems.count == 3 * Limits.modelsMax - 1)
 }
 
 @Test("Every problem of a file is reported at once, in the order of the file")
@@ -234,7 +246,7 @@ private func editedFilesAreJudged(_ seed: UInt64) throws {
     let good = try File.readAll(path, bytesMax: 1 << 20)
     let lines = good.split(separator: 0x0A, omittingEmptySubsequences: false)
     var random = Random64(seed: seed)
-    for round in 0..<150 {
+    for round in 0..<60 {
         var edited = lines.filter { !$0.starts(with: Array("#".utf8)) }
         for _ in 0...random.below(3) {
             let at = Int(random.below(UInt64(edited.count)))

@@ -90,6 +90,20 @@ private func weightsAreTaken() throws {
     }
 }
 
+@Test("A weight for a version that is no candidate any more goes to stable, also one that was stable before")
+private func onlyCandidatesHaveWeight() throws {
+    let text = """
+        listeners: [{ listen: 127.0.0.1:8080 }]
+        models:
+          - name: m
+            versions: { v1: { endpoints: [127.0.0.1:1] }, v2: { endpoints: [127.0.0.1:2] } }
+            stable: v2
+        """
+    let model = try ConfigSample.file(text).config().models[0]
+    let asked: [String: UInt32] = ["v1": 950_000, "v2": 50_000]
+    #expect(PlanBuilder.weights(of: model, asked: asked, quarantined: []) == [0, 1_000_000])
+}
+
 @Test("A quarantined version cannot be stable: there is no plan, and the slots are as before")
 private func quarantinedStableIsRefused() throws {
     let config = try config([("m", ["v1", "v2"])])
@@ -284,7 +298,7 @@ private func checkReports() {
     #expect(
         check.text.hasPrefix("weir.yaml:1:8: cores: wrong value '0'; expected a whole number from 1 to 256\n")
     )
-    #expect(check.text.hasSuffix("weir.yaml: 2 problems, nothing was changed\n"))
+    #expect(check.text.hasSuffix("weir.yaml: 2 problems\n"))
     let many = ConfigSample.top("trusted_proxies: [\((0..<250).map { "x\($0)" }.joined(separator: ", "))]")
     let text = ConfigCheck.of(many.read(), file: "weir.yaml").text
     #expect(text.contains("… and 150 more\n"))

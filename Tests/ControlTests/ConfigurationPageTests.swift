@@ -11,12 +11,12 @@ import Testing
 /// The repository's root, from this file's own place.
 let configTestRoot = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
 
-/// Rows of the page's tables of keys: the key with the path of its section, and its default.
-private func documentedKeys() throws -> [(key: String, standard: String)] {
+/// Rows of the page's tables of keys: the key with the path of its section, its type and its default.
+private func documentedKeys() throws -> [(key: String, type: String, standard: String)] {
     let path = configTestRoot + "/Sources/Control/Control.docc/Configuration.md"
     let page = String(decoding: try File.readAll(path, bytesMax: 1 << 20), as: UTF8.self)
     var section: String?
-    var rows: [(key: String, standard: String)] = []
+    var rows: [(key: String, type: String, standard: String)] = []
     for line in page.split(separator: "\n") {
         if line.hasPrefix("### `") {
             section = String(line.dropFirst(5).dropLast())
@@ -25,7 +25,8 @@ private func documentedKeys() throws -> [(key: String, standard: String)] {
         } else if let section, line.hasPrefix("| `") {
             let cells = line.split(separator: "|").map { $0.drop { $0 == " " } }
             let key = cells[0].dropFirst().prefix { $0 != "`" }
-            rows.append((section.isEmpty ? String(key) : "\(section).\(key)", String(cells[2])))
+            let path = section.isEmpty ? String(key) : "\(section).\(key)"
+            rows.append((path, String(cells[1]), String(cells[2])))
         }
     }
     return rows
@@ -37,6 +38,18 @@ private func pageHasAllKeys() throws {
     #expect(Set(documented).count == documented.count, "a key is documented twice")
     #expect(Set(documented).subtracting(ConfigLoader.knownKeys).sorted() == [])
     #expect(Set(ConfigLoader.knownKeys).subtracting(documented).sorted() == [])
+}
+
+@Test(
+    "A bound on the page is the data plane's",
+    arguments: [
+        ("models", "1-\(Limits.modelsMax)"), ("models[].versions", "1-\(Limits.versionsPerModelMax)"),
+        ("models[].cohorts", "at most \(Limits.cohortsPerModelMax)"),
+        ("models[].versions.<name>.endpoints", "1-\(Limits.endpointsPerVersionMax)"),
+    ])
+private func pageHasTrueBounds(_ key: String, _ bound: String) throws {
+    let row = try #require(try documentedKeys().first { $0.key == key })
+    #expect(row.type.contains(bound))
 }
 
 @Test("A config that writes every documented default is the config that leaves them out")

@@ -31,7 +31,7 @@ public struct ConfigCheck: Sendable, Equatable {
         var lines = problems.prefix(problemsMax).map(\.description)
         if problems.count > problemsMax { lines.append("… and \(problems.count - problemsMax) more") }
         lines.append(
-            "\(file): \(problems.count) problem\(problems.count == 1 ? "" : "s"), nothing was changed")
+            "\(file): \(problems.count) problem\(problems.count == 1 ? "" : "s")")
         return lines.joined(separator: "\n") + "\n"
     }
 

@@ -8,8 +8,8 @@ import Proxy
 
 /// What has been decided since the config was written, by model name.
 public struct PlanOverrides: Sendable, Equatable {
-    /// Weights in force, parts per million by version name, in place of the config's. Names that the model
-    /// does not have are skipped, and an entry for stable is not needed: stable gets what is left.
+    /// Weights in force, parts per million by version name, in place of the config's. Names that are not
+    /// candidates (any more) are skipped, stable's too: it gets what is left.
     public var weights: [String: [String: UInt32]]
     /// Versions that get no traffic by any rule.
     public var quarantined: [String: Set<String>]
@@ -31,7 +31,7 @@ public enum PlanProblem: Error, Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .stableIsQuarantined(let model, let version):
             "model \(model): \(version) was cut and is quarantined, so it cannot be stable; "
-                + "run `weir unquarantine` for it first, or name another stable version"
+                + "lift that with the verb unquarantine first, or name another stable version"
         case .slotsInUse(let kind):
             "too many \(kind) at once while removed ones still serve their last requests; reload again"
         }
@@ -61,14 +61,17 @@ public enum PlanBuilder {
             accessLogPPM: config.accessLog.samplePPM)
     }
 
-    /// The weights of a model's versions, in their order, parts per million: `asked` without quarantined
-    /// versions, scaled down in proportion should they exceed the whole, the rest stable's. Sum 1,000,000.
+    /// The weights of a model's versions, in their order, parts per million: what is `asked` for candidates
+    /// that are not quarantined, scaled down in proportion should it exceed the whole; the rest is stable's.
+    /// Sum 1,000,000.
     public static func weights(
         of model: ModelConfig, asked: [String: UInt32], quarantined: Set<String>
     ) -> [UInt32] {
         let whole: UInt64 = 1_000_000
         var shares = model.versions.map { version -> UInt64 in
-            if version.name == model.stable || quarantined.contains(version.name) { return 0 }
+            guard model.candidates.contains(version.name), !quarantined.contains(version.name) else {
+                return 0
+            }
             return min(UInt64(asked[version.name] ?? 0), whole)
         }
         // At most 32 versions of at most 1,000,000: far from overflow.
