@@ -12,17 +12,16 @@ extension Core {
     func takeResponse(_ x: UInt32, _ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
         let u = upstreams.pointer(slot)
-        var rest = bytes
+        // An offset, not a shrinking buffer: a buffer that changes while spans of it exist would be boxed.
+        var offset = 0
         while true {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
             switch responseParser.response(
                 rest.bytes, scanned: Int(u.pointee.scanned), to: exchange.pointee.method)
             {
             case .needMore(let scanned):
                 u.pointee.scanned = UInt32(scanned)
-                guard u.pointee.input.append(rest, &pool) else {
-                    attemptFailed(x, .localRefusal)
-                    return
-                }
+                if !u.pointee.input.append(rest, &pool) { attemptFailed(x, .localRefusal) }
                 return
             case .refused:
                 attemptFailed(x, .protocolError)
@@ -31,8 +30,8 @@ extension Core {
                 u.pointee.scanned = 0
                 if head.isInterim {
                     guard relayInterim(x, head, rest) else { return }
-                    rest = UnsafeRawBufferPointer(rebasing: rest[head.byteCount...])
-                    if rest.isEmpty { return }
+                    offset += head.byteCount
+                    if offset == bytes.count { return }
                     continue
                 }
                 if head.status == 101 {

@@ -104,8 +104,9 @@ extension Core {
     /// Response bytes of a copy: measured, then forgotten.
     func shadowRead(_ s: UInt32, _ bytes: UnsafeRawBufferPointer) {
         let copy = shadows.pointer(s)
-        var rest = bytes
+        var offset = 0
         while !copy.pointee.hasHead {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
             let u = upstreams.pointer(copy.pointee.upstream)
             switch responseParser.response(
                 rest.bytes, scanned: Int(u.pointee.scanned), to: copy.pointee.method)
@@ -119,9 +120,9 @@ extension Core {
                 return
             case .complete(let head):
                 u.pointee.scanned = 0
-                rest = UnsafeRawBufferPointer(rebasing: rest[head.byteCount...])
+                offset += head.byteCount
                 if head.isInterim {
-                    if rest.isEmpty { return }
+                    if offset == bytes.count { return }
                     continue
                 }
                 guard head.status != 101 else {
@@ -135,7 +136,7 @@ extension Core {
                 copy.pointee.response = BodyProgress(head.framing, of: .response)
             }
         }
-        discard(s, rest)
+        discard(s, UnsafeRawBufferPointer(rebasing: bytes[offset...]))
     }
 
     private func discard(_ s: UInt32, _ bytes: UnsafeRawBufferPointer) {
