@@ -6,20 +6,19 @@
 public enum CoreCounter: UInt8, CaseIterable, Sendable {
     // The first eight share the line that every exchange and every turn touches.
     case turns
+    /// Requests that were given a version.
     case requests
     /// Responses written, our own refusals included.
     case responses
     case upstreamReused
+    case accessRecords
     case accepted
     case upstreamConnects
-    case downstreamsClosed
-    case upstreamsClosed
     /// Accepts put off because no slot was free.
     case acceptsPaused
     case upstreamConnectFailures
     /// Requests that no model matched.
     case unrouted
-    case accessRecords
     /// Access records lost because the ring to control was full.
     case accessRecordsDropped
     /// Turns that ran out of buffer blocks.
@@ -37,8 +36,6 @@ public enum CoreCounter: UInt8, CaseIterable, Sendable {
         case .upstreamReused: "upstream_reused"
         case .accepted: "accepted"
         case .upstreamConnects: "upstream_connects"
-        case .downstreamsClosed: "downstreams_closed"
-        case .upstreamsClosed: "upstreams_closed"
         case .acceptsPaused: "accepts_paused"
         case .upstreamConnectFailures: "upstream_connect_failures"
         case .unrouted: "unrouted"
@@ -56,7 +53,6 @@ public enum CoreCounter: UInt8, CaseIterable, Sendable {
 public enum CoreGauge: UInt8, CaseIterable, Sendable {
     case downstreams
     case upstreams
-    case idleUpstreams
     case exchanges
     case shadows
     case buffersFree
@@ -68,7 +64,6 @@ public enum CoreGauge: UInt8, CaseIterable, Sendable {
         switch self {
         case .downstreams: "downstreams"
         case .upstreams: "upstreams"
-        case .idleUpstreams: "idle_upstreams"
         case .exchanges: "exchanges"
         case .shadows: "shadows"
         case .buffersFree: "buffers_free"

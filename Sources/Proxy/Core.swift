@@ -154,6 +154,9 @@ final class Core {
         resumeAll()
         timers.advance(to: now)
         while let id = timers.popExpired() { expire(id) }
+        meter.count(.turns)
+        meter.set(.buffersFree, pool.free)
+        meter.set(.shadows, shadows.count)
     }
 
     private func dispatch(_ token: Token, _ readiness: Readiness) {

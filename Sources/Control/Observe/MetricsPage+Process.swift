@@ -7,12 +7,8 @@ import Metrics
 extension MetricsPage {
     func writeCores(to writer: inout ExpositionWriter) {
         writer.begin("weir_connections", .gauge, help: "Open connections, by side.")
-        for (word, gauge) in [
-            ("downstream", CoreGauge.downstreams), ("upstream", .upstreams),
-            ("upstream_idle", .idleUpstreams),
-        ] {
-            writer.sample(core[gauge], ["side": word])
-        }
+        writer.sample(core[.downstreams], ["side": "downstream"])
+        writer.sample(core[.upstreams], ["side": "upstream"])
         writer.begin("weir_exchanges", .gauge, help: "Exchanges in progress.")
         writer.sample(core[.exchanges])
         writer.begin("weir_shadows_inflight", .gauge, help: "Shadow copies in progress.")
@@ -68,7 +64,7 @@ extension MetricsPage {
         case .responses: "weir_core_responses"
         case .accepted: "weir_connections_accepted"
         case .ejections: "weir_endpoint_ejections"
-        case .upstreamReused, .upstreamConnects, .downstreamsClosed, .upstreamsClosed, .acceptsPaused,
+        case .upstreamReused, .upstreamConnects, .acceptsPaused,
             .upstreamConnectFailures, .unrouted, .accessRecords, .accessRecordsDropped, .buffersExhausted,
             .tunnels, .plansAdopted:
             "weir_" + counter.label
@@ -78,13 +74,11 @@ extension MetricsPage {
     static func help(of counter: CoreCounter) -> String {
         switch counter {
         case .turns: "Turns of the event loops."
-        case .requests: "Requests ended, of all models and of none."
+        case .requests: "Requests that were given a version."
         case .responses: "Responses written."
         case .upstreamReused: "Requests sent over a pooled connection."
         case .accepted: "Client connections accepted."
         case .upstreamConnects: "Connections opened to endpoints."
-        case .downstreamsClosed: "Client connections closed."
-        case .upstreamsClosed: "Connections to endpoints closed."
         case .acceptsPaused: "Times that accepting was put off because no slot was free."
         case .upstreamConnectFailures: "Connections to endpoints that failed."
         case .unrouted: "Requests that no model matched."
