@@ -24,15 +24,16 @@ extension Text {
     @inline(__always)
     func checkToken(_ start: Int, _ end: Int) throws(Stop) {
         var at = start
-        while at < end {
+        repeat {
             let marks = Words.keep(end &- at, of: Words.notPlain(word(at: at)))
-            if marks != 0 { return try checkRareToken(start, end) }
+            if marks != 0 || end == start { return try checkRareToken(start, end) }
             at &+= 8
-        }
+        } while at < end
     }
 
     @inline(never)
     private func checkRareToken(_ start: Int, _ end: Int) throws(Stop) {
+        if start == end { throw .refused(.fieldNameEmpty) }
         for at in start..<end where !ByteClass.isToken(byte(at: at)) { throw .refused(.fieldName) }
         // Gateways that turn "-" into "_" (CGI, WSGI) would read these as the framing fields.
         try checkLookalike(start, end - start)
@@ -54,7 +55,8 @@ extension Text {
     /// Offset of the first byte of the value: neither space nor tab. Usually one space stands before it.
     @inline(__always)
     func startOfValue(_ colon: Int, _ separator: UInt64) -> Int {
-        let isUsual = separator & 0xFF00 == 0x2000 && separator & 0xFF0000 > 0x200000
+        // A space and then a byte above it, as one number of two bytes: 0x2021...0x20FF.
+        let isUsual = UInt16(truncatingIfNeeded: separator &>> 8).byteSwapped &- 0x2021 < 0xDF
         return _fastPath(isUsual) ? colon &+ 2 : afterBlanks(colon &+ 1)
     }
 
@@ -65,22 +67,10 @@ extension Text {
         return at
     }
 
-    /// `end` without the spaces and tabs before it. The byte before `start` exists: it is a colon or a blank.
+    /// Where the value at `start` ends without the blanks behind it, and offset of the CRLF behind those.
+    /// There is a byte before `start`.
     @inline(__always)
-    func beforeBlanks(_ start: Int, _ end: Int) -> Int {
-        _fastPath(byte(at: end &- 1) > 0x20) ? end : beforeSomeBlanks(start, end)
-    }
-
-    @inline(never)
-    private func beforeSomeBlanks(_ start: Int, _ end: Int) -> Int {
-        var at = end
-        while at > start, ByteClass.isBlank(byte(at: at &- 1)) { at &-= 1 }
-        return at
-    }
-
-    /// Offset of the CR of the CRLF that ends the value at `start`.
-    @inline(__always)
-    func endOfValue(_ start: Int) throws(Stop) -> Int {
+    func endOfValue(_ start: Int) throws(Stop) -> (value: Int, line: Int) {
         var at = start
         while true {
             let marks = Words.controls(word(at: at))
@@ -89,11 +79,22 @@ extension Text {
                 continue
             }
             at &+= Words.firstMarked(marks)
-            // Zeros stand for bytes beyond the end, so a whole CRLF is inside it.
-            if word(at: at) & 0xFFFF == Words.of("\r\n") { return at }
+            // The last byte of the value and the CRLF at once; zeros stand for bytes beyond the end, so a
+            // whole CRLF is inside it.
+            let ending = word(at: at &- 1)
+            if _fastPath(ending & 0xFFFF00 == Words.of("\0\r\n")) {
+                return (ending & 0xFF > 0x20 ? at : beforeBlanks(start, at), at)
+            }
             try checkControl(at)
             at &+= 1
         }
+    }
+
+    @inline(never)
+    private func beforeBlanks(_ start: Int, _ end: Int) -> Int {
+        var at = end
+        while at > start, ByteClass.isBlank(byte(at: at &- 1)) { at &-= 1 }
+        return at
     }
 
     /// Lets a tab inside a value pass; anything else at `at` ends the pass.
@@ -108,27 +109,24 @@ extension Text {
         }
     }
 
-    /// The blank line, or what stands in the place of a field line or of its colon.
+    /// What stands in the place of a colon, or of a blank line.
     /// - Parameters:
     ///   - start: start of the line.
-    ///   - stop: the first colon, blank or control byte in it, or the end of the bytes.
+    ///   - stop: the first blank or control byte in it, or the end of the bytes.
     @inline(never)
-    func endOfSection(_ start: Int, _ stop: Int) throws(Stop) -> Int {
-        guard stop < byteCount else { throw .short }
+    func nameStop(_ start: Int, _ stop: Int) -> Stop {
+        guard stop < byteCount else { return .short }
         switch byte(at: stop) {
         case 0x0D:
-            guard stop + 1 < byteCount else { throw .short }
-            guard byte(at: stop + 1) == 0x0A else { throw .refused(.bareCR) }
-            guard stop == start else { throw .refused(.colonMissing) }
-            return stop + 2
-        case 0x0A: throw .refused(.bareLF)
-        case 0x3A: throw .refused(.fieldNameEmpty)
+            guard stop + 1 < byteCount else { return .short }
+            return .refused(byte(at: stop + 1) == 0x0A ? .colonMissing : .bareCR)
+        case 0x0A: return .refused(.bareLF)
         case 0x09, 0x20:
-            if stop == start { throw .refused(.lineFolding) }
+            if stop == start { return .refused(.lineFolding) }
             let next = afterBlanks(stop)
-            guard next < byteCount else { throw .short }
-            throw .refused(byte(at: next) == 0x3A ? .spaceBeforeColon : .fieldName)
-        default: throw .refused(.controlByte)
+            guard next < byteCount else { return .short }
+            return .refused(byte(at: next) == 0x3A ? .spaceBeforeColon : .fieldName)
+        default: return .refused(.controlByte)
         }
     }
 }

@@ -6,48 +6,48 @@
 // Source: RFC 9112 section 5, RFC 9110 sections 5.2 and 6.5.1.
 
 extension HeadParser {
-    /// Reads field lines from `start` on into `fields`; returns the offset after the blank line.
-    mutating func fieldLines(_ text: Text, from start: Int, isTrailer: Bool) throws(Stop) -> Int {
+    /// Reads field lines from `sectionStart` on into `fields`; returns the offset after the blank line.
+    mutating func fieldLines(
+        _ text: Text, from sectionStart: Int, isTrailer: Bool
+    ) throws(Stop) -> Int {
         notes.isInFields = true
-        var at = start
+        var at = sectionStart
         var place = fields
         let places = fields + limits.fieldsMax
         while true {
-            setLineStart(at)
             let first = text.word(at: at)
+            if first & 0xFFFF == Words.of("\r\n") { break }
             let colon = text.endOfName(at, first)
             let separator = text.word(at: colon)
-            guard _fastPath(separator & 0xFF == 0x3A), colon > at else {
-                let end = try text.endOfSection(at, colon)
-                storedCount = place - fields
-                if end &- start > limits.lineBytesMax { try checkLineLengths(end) }
-                if isTrailer { try checkTrailers() }
-                return end
-            }
+            guard _fastPath(separator & 0xFF == 0x3A) else { throw text.nameStop(at, colon) }
             let known = KnownField.named(text, at: at, count: colon &- at, first: first)
             if known == .none || known == .weir { try text.checkToken(at, colon) }
             let start = text.startOfValue(colon, separator)
-            let end = try text.endOfValue(start)
+            let (valueEnd, end) = try text.endOfValue(start)
             guard _fastPath(place < places) else { throw .refused(.fieldsTooMany) }
             // Bound: the line above.
             place.initialize(
                 to: Field(
-                    name: Slice(from: at, to: colon),
-                    value: Slice(from: start, to: text.beforeBlanks(start, end)),
+                    name: Slice(from: at, to: colon), value: Slice(from: start, to: valueEnd),
                     known: known, isHopByHop: known.isHopByHop))
             if known.isNoted { try note(known, place - fields) }
             place += 1
             at = end &+ 2
         }
+        storedCount = place - fields
+        if at &- sectionStart > limits.lineBytesMax { try checkLineLengths(at) }
+        if isTrailer { try checkTrailers() }
+        return at &+ 2
     }
 
     /// Refuses a line that is too long; needed only where the whole section is longer than a line may be.
+    /// - Parameter end: where the blank line starts.
     @inline(never)
     private func checkLineLengths(_ end: Int) throws(Stop) {
         for index in 0..<storedCount {
             let start = Int(fields[index].name.start)
-            // Each line ends where the next begins; the last before the blank line.
-            let next = index + 1 < storedCount ? Int(fields[index + 1].name.start) : end - 2
+            // Each line ends where the next begins.
+            let next = index + 1 < storedCount ? Int(fields[index + 1].name.start) : end
             if next - 2 - start > limits.lineBytesMax { throw .refused(.fieldLineTooLong) }
         }
     }

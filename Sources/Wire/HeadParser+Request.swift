@@ -8,7 +8,6 @@ extension HeadParser {
     mutating func requestHead(_ text: Text) throws(Stop) -> RequestHead {
         begin()
         let methodStart = try text.afterEmptyLines()
-        setLineStart(methodStart)
         let (method, methodEnd) = try text.method(from: methodStart)
         let target = try text.target(from: methodEnd &+ 1, method)
         let minorVersion = try text.version(from: target.whole.end &+ 1)

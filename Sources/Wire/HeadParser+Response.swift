@@ -12,7 +12,7 @@ extension HeadParser {
         let minorVersion = try text.version(from: 0)
         let status = try text.status()
         let reasonStart = try text.startOfReason()
-        let reasonEnd = try text.endOfValue(reasonStart)
+        let reasonEnd = try text.endOfValue(reasonStart).line
         guard reasonEnd <= limits.lineBytesMax else { throw .refused(.statusLine) }
 
         let end = try fieldLines(text, from: reasonEnd &+ 2, isTrailer: false)

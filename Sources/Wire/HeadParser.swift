@@ -48,8 +48,6 @@ public struct HeadParser: ~Copyable {
     /// Fields of the last parse.
     @usableFromInline var storedCount = 0
     let limits: HeadLimits
-    /// Where the line that is being read starts; below 2 GiB as heads are.
-    private var storedLineStart: UInt32 = 0
     var notes = SectionNotes()
 
     public init(limits: HeadLimits = HeadLimits()) {
@@ -141,12 +139,8 @@ extension HeadParser {
     @inline(__always)
     mutating func begin() {
         storedCount = 0
-        storedLineStart = 0
         notes = SectionNotes()
     }
-
-    @inline(__always)
-    mutating func setLineStart(_ offset: Int) { storedLineStart = UInt32(truncatingIfNeeded: offset) }
 
     /// Whether a pass over `text` can say more than the last one did, which saw its first `scanned` bytes.
     @inline(__always)
@@ -186,8 +180,10 @@ extension HeadParser {
         switch stop {
         case .refused(let cause): return cause
         case .short:
+            var lineStart = text.byteCount
+            while lineStart > 0, text.byte(at: lineStart - 1) != 0x0A { lineStart -= 1 }
             // One byte more than a line may have: the CR of its end.
-            if text.byteCount - Int(storedLineStart) > limits.lineBytesMax + 1 {
+            if text.byteCount - lineStart > limits.lineBytesMax + 1 {
                 return notes.isInFields ? .fieldLineTooLong : startLineTooLong
             }
             return text.byteCount == limits.headBytesMax ? .headTooLong : nil

@@ -19,15 +19,15 @@ extension Text {
     /// Reads the target at `start` up to the space after it.
     @inline(__always)
     func target(from start: Int, _ method: Method) throws(Stop) -> Target {
-        let pathEnd = endOfPath(start)
+        let (pathEnd, pathStop) = endOfPath(start)
         var end = pathEnd
+        var stop = pathStop
         var query = Slice.empty
-        if end < byteCount, byte(at: end) == 0x3F {
-            end = endOfQuery(pathEnd &+ 1)
+        if stop == 0x3F {
+            (end, stop) = endOfQuery(pathEnd &+ 1)
             query = Slice(from: pathEnd &+ 1, to: end)
         }
-        guard end < byteCount else { throw .short }
-        guard end > start, byte(at: end) == 0x20 else { throw targetStop(start, end) }
+        guard _fastPath(stop == 0x20), end > start else { throw targetStop(start, end) }
         let path = Slice(from: start, to: pathEnd)
         let whole = Slice(from: start, to: end)
         if byte(at: start) == 0x2F {
@@ -36,9 +36,9 @@ extension Text {
         return try rareTarget(whole, path, query, method)
     }
 
-    /// Offset of the first "?", "#" or byte that no target has.
+    /// Offset of the first "?", "#" or byte that no target has, and that byte; zero at the end.
     @inline(__always)
-    private func endOfPath(_ start: Int) -> Int {
+    private func endOfPath(_ start: Int) -> (Int, UInt64) {
         var at = start
         while true {
             let word = self.word(at: at)
@@ -50,14 +50,15 @@ extension Text {
                 continue
             }
             at &+= Words.firstMarked(marks)
-            if !isQuoteMark(at) { return at }
+            let stop = self.word(at: at) & 0xFF
+            if stop != 0x21 && stop != 0x22 { return (at, stop) }
             at &+= 1
         }
     }
 
-    /// Offset of the first "#" or byte that no target has.
-    @inline(__always)
-    private func endOfQuery(_ start: Int) -> Int {
+    /// Offset of the first "#" or byte that no target has, and that byte; zero at the end.
+    @inline(never)
+    private func endOfQuery(_ start: Int) -> (Int, UInt64) {
         var at = start
         while true {
             let word = self.word(at: at)
@@ -68,20 +69,16 @@ extension Text {
                 continue
             }
             at &+= Words.firstMarked(marks)
-            if !isQuoteMark(at) { return at }
+            let stop = self.word(at: at) & 0xFF
+            if stop != 0x21 && stop != 0x22 { return (at, stop) }
             at &+= 1
         }
-    }
-
-    @inline(__always)
-    private func isQuoteMark(_ at: Int) -> Bool {
-        let byte = word(at: at) & 0xFF
-        return byte == 0x21 || byte == 0x22
     }
 
     /// What is wrong with the byte at `end`, where a target from `start` on should end with a space.
     @inline(never)
     private func targetStop(_ start: Int, _ end: Int) -> Stop {
+        guard end < byteCount else { return .short }
         switch byte(at: end) {
         case 0x0A: return .refused(.bareLF)
         case 0x0D:
@@ -132,22 +129,30 @@ extension Text {
     }
 
     /// host [":" port], where host is a name, an IPv4 address or a bracketed IPv6 address.
-    @inline(__always)
+    @inline(never)
     func checkAuthority(_ authority: Slice) throws(Stop) {
+        let start = Int(authority.start)
         let end = authority.end
-        var at = Int(authority.start)
-        while at < end {
-            let marks = Words.keep(end &- at, of: Words.notPlain(word(at: at)))
-            if marks != 0 { return try checkRareAuthority(authority, at &+ Words.firstMarked(marks)) }
+        var at = start
+        while end &- at >= 8 {
+            let marks = Words.notPlain(word(at: at))
+            if marks != 0 { return try checkPortOrRest(start, at &+ Words.firstMarked(marks), end) }
             at &+= 8
         }
-        if authority.isEmpty { throw .refused(.authoritySyntax) }
+        let marks = Words.keep(end &- at, of: Words.notPlain(word(at: at)))
+        if marks != 0 { return try checkPortOrRest(start, at &+ Words.firstMarked(marks), end) }
+        if start == end { throw .refused(.authoritySyntax) }
+    }
+
+    /// Usually the byte at `at`, the first that is not plain, is the colon before a port.
+    @inline(__always)
+    private func checkPortOrRest(_ start: Int, _ at: Int, _ end: Int) throws(Stop) {
+        if at > start, byte(at: at) == 0x3A { return try checkPort(at &+ 1, end) }
+        try checkRareAuthority(start, at, end)
     }
 
     @inline(never)
-    private func checkRareAuthority(_ authority: Slice, _ plainEnd: Int) throws(Stop) {
-        let start = Int(authority.start)
-        let end = authority.end
+    private func checkRareAuthority(_ start: Int, _ plainEnd: Int, _ end: Int) throws(Stop) {
         var at = plainEnd
         while at < end, ByteClass.isHost(byte(at: at)) { at += 1 }
         if at == start {
@@ -161,11 +166,16 @@ extension Text {
             at += 1
         }
         if at == end { return }
-        let digits = end - at - 1
-        guard byte(at: at) == 0x3A, digits <= 5 else { throw .refused(.authoritySyntax) }
-        // An empty port is the scheme's own (RFC 3986 section 3.2.3).
-        if digits == 0 { return }
-        guard let port = Words.decimal(word(at: at + 1), digits), port <= 65_535 else {
+        guard byte(at: at) == 0x3A else { throw .refused(.authoritySyntax) }
+        try checkPort(at + 1, end)
+    }
+
+    /// Up to five digits, at most 65,535; none mean the scheme's own port (RFC 3986 section 3.2.3).
+    @inline(__always)
+    private func checkPort(_ start: Int, _ end: Int) throws(Stop) {
+        let count = end &- start
+        if count == 0 { return }
+        guard count <= 5, let port = Words.decimal(word(at: start), count), port <= 65_535 else {
             throw .refused(.authoritySyntax)
         }
     }
