@@ -44,6 +44,20 @@ public struct LatencyReference: Sendable, Hashable, Codable {
         candidateThresholds = stableThresholds
     }
 
+    /// The reference of an earlier process or of another configuration goes on: what both count keeps its
+    /// threshold. The next renewal is a minute away, or waits for stable's first thousand requests,
+    /// whichever is later.
+    public init(specs: [GuardrailSpec], keeping old: LatencyReference, at now: Tick) {
+        self.init(specs: specs)
+        stableLagTicks = old.stableLagTicks
+        for (i, slot) in slots.enumerated() {
+            guard let k = old.slots.firstIndex(of: slot) else { continue }
+            stableThresholds[i] = old.stableThresholds[k]
+            candidateThresholds[i] = old.candidateThresholds[k]
+        }
+        if old.renewedAt != nil, !stableThresholds.contains(0) { renewedAt = now.number }
+    }
+
     /// Latency slots that the sequential rules of `specs` need; more than `ArmCounts.fastSlots` cannot be
     /// served, and the rules left over never have data.
     public static func slotsNeeded(by specs: [GuardrailSpec]) -> Int {
@@ -74,6 +88,11 @@ public struct LatencyReference: Sendable, Hashable, Codable {
         return (evidence, size)
     }
 
+    /// Whether `refresh` would look at anything.
+    public func isDue(at now: Tick) -> Bool {
+        renewedAt.map { now.number >= $0 &+ LatencyReference.renewalTicks } ?? true
+    }
+
     /// Looks at stable's latency and renews what is due: the first time with at least `requestsMin`
     /// requests, then at most once a minute. Cheap when nothing is due.
     /// - Parameters:
@@ -81,8 +100,7 @@ public struct LatencyReference: Sendable, Hashable, Codable {
     ///   - quantile: stable's quantile in microseconds, the upper edge of its bin.
     /// - Returns: whether thresholds changed; the caller then writes them to the meters at once.
     public mutating func refresh(now: Tick, requests: UInt64, quantile: (Double) -> UInt64?) -> Bool {
-        guard requests > 0 else { return false }
-        if let renewedAt, now.number < renewedAt &+ LatencyReference.renewalTicks { return false }
+        guard requests > 0, isDue(at: now) else { return false }
         if let p99 = quantile(0.99) { stableLagTicks = LatencyReference.ticks(p99) }
         guard requests >= LatencyReference.requestsMin else { return false }
         renewedAt = now.number
@@ -93,12 +111,6 @@ public struct LatencyReference: Sendable, Hashable, Codable {
             candidateThresholds[i] = LatencyReference.threshold(factor, of: stableThresholds[i])
         }
         return before != (candidateThresholds, stableThresholds)
-    }
-
-    /// Carries restored thresholds over a restart: the next renewal is a minute away or waits for stable's
-    /// first thousand requests, whichever is later.
-    public mutating func resume(at now: Tick) {
-        if renewedAt != nil { renewedAt = now.number }
     }
 
     /// Whole ticks that hold `micros`.

@@ -56,17 +56,24 @@ import Testing
         #expect(!renewal5)
     }
 
-    @Test("a restart goes on with the thresholds it had")
-    func resume() {
-        var reference = LatencyReference(specs: .defaults)
-        _ = reference.refresh(now: Tick(number: 5_000_000), requests: 1000, quantile: quantile(100_000))
-        let before = reference.candidateThresholds
-        reference.resume(at: Tick(number: 10))
-        #expect(reference.candidateThresholds == before)
-        let renewal6 = reference.refresh(now: Tick(number: 609), requests: 5000, quantile: quantile(7000))
-        #expect(!renewal6)
-        let renewal7 = reference.refresh(now: Tick(number: 610), requests: 5000, quantile: quantile(7000))
-        #expect(renewal7)
+    @Test("a restart goes on with the thresholds it had, a changed configuration with those it shares")
+    func keeping() {
+        var old = LatencyReference(specs: .defaults)
+        _ = old.refresh(now: Tick(number: 5_000_000), requests: 1000, quantile: quantile(100_000))
+        var reference = LatencyReference(specs: .defaults, keeping: old, at: Tick(number: 10))
+        #expect(reference.candidateThresholds == old.candidateThresholds)
+        #expect(!reference.isDue(at: Tick(number: 609)) && reference.isDue(at: Tick(number: 610)))
+        let renewed = reference.refresh(now: Tick(number: 610), requests: 5000, quantile: quantile(7000))
+        #expect(renewed)
+        let p99 = [[GuardrailSpec].defaults[2]]
+        let fewer = LatencyReference(specs: p99, keeping: old, at: Tick(number: 10))
+        #expect(fewer.candidateThresholds == [99_000, 128_700])
+        let p95 = GuardrailSpec(
+            name: "p95", measure: .latency(quantile: 0.95),
+            rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.3, materialDifference: 0))
+        let more = LatencyReference(specs: p99 + [p95], keeping: old, at: Tick(number: 10))
+        #expect(more.stableThresholds == [99_000, 99_000, 0, 0])
+        #expect(more.isDue(at: Tick(number: 11)))
     }
 
     @Test("ticks counted by other thresholds than stable's say nothing")

@@ -52,12 +52,10 @@ struct WatchedModel {
         self.meters = meters
         decided = state
         durable = state
-        if let kept = saved?.reference {
-            reference = kept
-            reference.resume(at: now)
-        } else {
-            reference = LatencyReference(specs: config.guardrails)
-        }
+        let kept = saved?.reference
+        reference =
+            kept.map { LatencyReference(specs: config.guardrails, keeping: $0, at: now) }
+            ?? LatencyReference(specs: config.guardrails)
         history = SplitHistory(weights: plan.versions.map(\.weightPPM), at: now)
         figures = ModelFigures(specs: config.guardrails, versions: plan.versions.count)
         lastChecked = now
@@ -84,15 +82,17 @@ struct WatchedModel {
     /// Starts watches of versions that came under trial, drops those of versions that left it.
     mutating func alignWatches(saved: [String: CandidateWatch.Saved] = [:], now: Tick) {
         let wanted = watchable
+        // The bucket of the tick under way may have been opened with thresholds of an earlier config.
+        let from = Tick(number: now.number + 1)
         for version in watches.keys where !wanted.contains(version) {
             watches[version] = nil
             readings[version] = nil
         }
         for version in wanted where watches[version] == nil {
             if let kept = saved[name(version)] {
-                watches[version] = CandidateWatch(restoring: kept, specs: config.guardrails, from: now)
+                watches[version] = CandidateWatch(restoring: kept, specs: config.guardrails, from: from)
             } else {
-                watches[version] = CandidateWatch(specs: config.guardrails, from: now)
+                watches[version] = CandidateWatch(specs: config.guardrails, from: from)
             }
         }
     }
@@ -158,7 +158,7 @@ extension WatchedModel {
     }
 
     private mutating func refreshReference(_ now: Tick) {
-        guard let recent = figures.recent(stable) else { return }
+        guard reference.isDue(at: now), let recent = figures.recent(stable) else { return }
         let latency = recent.latency
         let changed = reference.refresh(now: now, requests: latency.count) { latency.quantile($0) }
         if changed { writeThresholds() }
@@ -196,13 +196,5 @@ extension WatchedModel {
     private func arm(_ version: Int, at tick: Tick, now: Tick) -> ArmTick? {
         guard isRemembered(tick, now) else { return nil }
         return ArmTick(VersionMeter.evidence(meters[version], at: tick))
-    }
-}
-
-extension ArmTick {
-    /// No bucket: nothing started in that tick.
-    fileprivate init(_ bucket: EvidenceBucket?) {
-        self.init(
-            randomised: bucket?.randomised ?? ArmCounts(), pinned: bucket?.pinned ?? ArmCounts())
     }
 }
