@@ -14,7 +14,7 @@
     /// What the name means, if Weir knows it.
     public var known: KnownField
     /// Whether the field ends here: by RFC 9110 section 7.6.1, or because Connection names it, or because it
-    /// has no place in a trailer section.
+    /// has no place where it stands (in a trailer section; Content-Length with 1xx or 204).
     public var isHopByHop: Bool
 
     @inlinable @inline(__always)

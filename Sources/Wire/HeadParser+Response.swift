@@ -24,6 +24,10 @@ extension HeadParser {
             }
         }
         let isReusable = status != 101 && framing != .untilClose && !hasStrayFraming(text, status)
+        if notes.contentLength >= 0, status < 200 || status == 204 {
+            // No length is sent with these (RFC 9110 section 8.6); one that came ends here.
+            fields[Int(notes.contentLength)].isHopByHop = true
+        }
         return ResponseHead(
             status: status,
             minorVersion: minorVersion,

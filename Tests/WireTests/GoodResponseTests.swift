@@ -69,6 +69,18 @@ func method(_ name: String) -> Wire.Method {
         #expect(reading.byteCount == meaning.text.unicodeScalars.count)
     }
 
+    @Test("A length that comes with a status without content ends here")
+    func strayLength() {
+        for (status, passes) in [("100", false), ("204", false), ("200", true), ("304", true)] {
+            let ending = response("HTTP/1.1 \(status) x\r\nContent-Length: 0\r\n\r\n")
+            guard case .read(let reading) = ending else {
+                Issue.record("\(ending)")
+                continue
+            }
+            #expect(reading.fields == [(passes ? "" : "!") + "Content-Length=0:contentLength"], "\(status)")
+        }
+    }
+
     @Test("Interim heads are those with a head to follow")
     func interim() {
         for (status, isInterim) in [(100, true), (101, false), (103, true), (199, true), (200, false)] {
