@@ -1,5 +1,6 @@
 // Broken models: names that do not exist, splits that do not add up, matches and conditions that cannot
-// hold. Line 9 of the sample is the first that the case adds.
+// hold. Line 9 of the sample is the first that the case adds. Every case lists all of its problems, so that a
+// mistake which is told twice fails as much as one that is not told.
 
 import Testing
 

@@ -1,5 +1,6 @@
 // Broken files, and broken sections of the process as a whole: every problem of each, with its exact place.
-// The samples are what people really write: other systems' habits, forgotten units, missing quotes.
+// The samples are what people really write: other systems' habits, forgotten units, missing quotes. A case
+// says what each problem's description starts with, and fragments of the rest.
 
 import Testing
 

@@ -1,5 +1,6 @@
 // Broken versions and guardrails: endpoints, rewrites, health checks, and rules that mean two things at once.
-// Line 8 is the first of a version's sample; line 10 is the guardrail's.
+// Line 8 is the first of a version's sample; line 10 is the guardrail's. Names are resolved by the samples'
+// own table, never by the network.
 
 import Testing
 

@@ -1,5 +1,6 @@
 // Reading a file from its first byte to a `Config`: the design's own example, YAML's own ways to say a thing
-// twice, files that are no text, and whatever a random edit makes of a good file.
+// twice, files that are no text, files that are made to exhaust the reader, and whatever a random edit makes
+// of a good file. A random test names its seed and the round that failed.
 
 import Platform
 import Proxy

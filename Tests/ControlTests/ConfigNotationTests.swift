@@ -1,5 +1,6 @@
 // Durations, percentages, sizes and near words: parsing and printing are inverses, and what is refused is
-// refused with what was probably meant.
+// refused with what was probably meant. The tables are the notation; the random test runs over the whole
+// range that a config can hold.
 
 import Platform
 import Testing

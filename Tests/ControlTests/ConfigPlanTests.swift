@@ -1,5 +1,6 @@
 // From a config to plans, over reloads: weights that always add up, quarantines that always hold, slots that
-// stay with their names, and the sentences of a reload.
+// stay with their names, the sentences of a reload, and the answer of `weir check`. Random tests name their
+// seed; the others take the example config apart.
 
 import Platform
 import Proxy

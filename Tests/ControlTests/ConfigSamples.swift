@@ -1,5 +1,6 @@
 // What the config tests share: small valid configs to put one thing into, and a resolver that knows three
-// names and never asks the network.
+// names and never asks the network. The lines at which a sample takes its text are fixed, so that a case can
+// name the exact place of each problem.
 
 import Platform
 import Testing

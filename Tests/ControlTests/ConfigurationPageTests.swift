@@ -1,5 +1,6 @@
 // The reference page, Configuration.md, against the readers: a key that one of them knows and the other does
-// not fails here, and so does a documented default that is not the one in force.
+// not fails here, and so does a documented default or bound that is not the one in force. The page's tables
+// are read by form: a heading is the path of a section, the first cell is a key of it.
 
 import Platform
 import Proxy

@@ -33,6 +33,7 @@ public struct Config: Sendable, Equatable {
 
 /// Where access records go and how many of them.
 public struct AccessLogConfig: Sendable, Hashable {
+    /// Where records go.
     public enum Destination: Sendable, Hashable {
         /// No access log; the default.
         case none

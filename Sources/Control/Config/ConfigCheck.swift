@@ -1,5 +1,6 @@
 // What `weir check` says about a config: every problem with its place, or what the file amounts to, so that
-// a reader sees the split and the guardrails that will be in force before anything runs.
+// a reader sees the split and the guardrails that will be in force before anything runs. Nothing is touched:
+// no port is bound, no state is read; only names are resolved, because a name without address is a problem.
 
 import Proxy
 import Rollout

@@ -1,4 +1,6 @@
 // What a request has to look like: the match of a model, and the conditions of cohorts and shadows.
+// Invariant: a condition that is accepted can hold for some request, and costs the data plane linear time;
+// regular expressions have been compiled once here, so that they compile on every core.
 
 import Platform
 import Proxy

@@ -1,5 +1,7 @@
 // The section of a model, read into a draft: values with their places, because most of what can be wrong
 // with a model lies between its keys and is checked afterwards (`ModelChecks`), with every value at hand.
+// Invariant: a draft keeps the names of versions that could not be read, so that one bad endpoint does not
+// make every reference to its version an unknown name.
 
 import Platform
 import Proxy

@@ -1,5 +1,6 @@
 // The sections of the process as a whole: where it listens, what it keeps, how large it may grow, whom it
-// believes. Every key is one line; order here is the order of the reference page.
+// believes. Every key is one line; order here is the order of the reference page. What is read here is set up
+// once, when Weir starts, but for `trusted_proxies` and `access_log`.
 
 import Platform
 import Proxy

@@ -1,4 +1,6 @@
 // The section of a version: where it runs, what is changed on the way to it, how its endpoints are judged.
+// Invariant: endpoints are resolved and all different, and a rewrite touches no header that frames a message
+// or belongs to one connection (RFC 9110, section 7.6.1).
 
 import Platform
 import Proxy

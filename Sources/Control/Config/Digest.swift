@@ -1,4 +1,6 @@
-// SHA-256 through libcrypto: the digest that names a config in the journal and in `/status`.
+// SHA-256 (FIPS 180-4) through libcrypto, one shot over bytes in memory: the digest that names a config in
+// the journal and in `/status`, and the link of the journal's chain. Nothing secret passes here: no key is
+// involved and nothing has to be wiped.
 
 import COpenSSL
 

@@ -1,5 +1,6 @@
 // Where to listen, where to connect, whom to trust. Names are resolved here, while the file is read, so that
-// a name that does not resolve is a problem with a line and column and no core ever waits for DNS.
+// a name that does not resolve is a problem with a line and column and no core ever waits for DNS. The texts
+// of addresses are Platform's; what is added here are names, bounds and what was probably meant.
 
 import Platform
 import Proxy

@@ -1,5 +1,6 @@
 // The kinds of single values: numbers with bounds, the notations of `Notation`, words out of a set, names,
-// paths and header fields. Each says in `expected` what it takes, bounds included.
+// paths and header fields. Each says in `expected` what it takes, bounds included. Invariant: a text that is
+// accepted has at most 4,096 bytes and can stand in a request as it is (RFC 9110, section 5).
 
 import Platform
 import Proxy
