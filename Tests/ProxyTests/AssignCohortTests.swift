@@ -201,6 +201,7 @@ struct AssignCohortTests {
                 cohort("c\(number)", (0..<random.below(10)).map { _ in Self.condition(&random) })
             }
             let table = AssignTable(models: [model(cohorts: cohorts)], trusted: [])
+            let explainer = Explainer(models: [model(cohorts: cohorts)], trusted: [])
             for _ in 0..<25 {
                 let ask = Self.request(&random)
                 let expected = cohorts.firstIndex { cohort in
@@ -209,6 +210,10 @@ struct AssignCohortTests {
                 #expect(
                     table.assign(ask)?.cohort == expected.map(UInt8.init) ?? Assignment.noCohort,
                     "round \(round): \(ask) in \(cohorts), seed \(seed)")
+                let told = explainer.explain(
+                    method: ask.method, path: ask.target, host: ask.host, headers: ask.headers,
+                    client: ask.client)
+                #expect(told.cohorts.firstIndex(where: \.holds) == expected, "seed \(seed)")
             }
         }
     }

@@ -134,7 +134,8 @@ struct AssignOrderTests {
                 ask.headers.removeFirst(Int(random.below(4)))
                 guard
                     let result = table.assign(
-                        ask, isTrusted: random.below(2) == 0, switches: Switches(word: word), random: &random),
+                        ask, isTrusted: random.below(2) == 0, switches: Switches(word: word),
+                        random: &random),
                     result.hasVersion
                 else { continue }
                 let version = Int(result.version)

@@ -28,8 +28,11 @@ extension AssignTable {
             case .query:
                 if unread.remove(.queries) != nil { noteParameters(query, model, base: base) }
             case .clientAddress:
-                // A peer on a Unix socket has no address.
-                if client != .none { return Self.keyHash(client, salt: model.pointee.salt) }
+                // The 16 bytes in network order. A peer on a Unix socket has no address.
+                if client != .none {
+                    return XXHash64.hash(
+                        client.high.byteSwapped, client.low.byteSwapped, seed: model.pointee.salt)
+                }
                 key += 1
                 continue
             }
@@ -39,14 +42,6 @@ extension AssignTable {
             key += 1
         }
         return nil
-    }
-
-    /// The hash of an address's 16 bytes in network order.
-    private static func keyHash(_ client: IPAddress, salt: UInt64) -> UInt64 {
-        withUnsafeBytes(of: (client.high.bigEndian, client.low.bigEndian)) { bytes in
-            guard let base = bytes.baseAddress else { return 0 }
-            return XXHash64.hash(ByteView(base, bytes.count), seed: salt)
-        }
     }
 
     /// The version that a key's hash falls to.

@@ -48,6 +48,15 @@ enum XXHash64 {
         return avalanche(rotate(sum, 27) &* prime1 &+ prime4)
     }
 
+    /// The hash of the sixteen little-endian bytes of two words.
+    @inline(__always)
+    static func hash(_ first: UInt64, _ second: UInt64, seed: UInt64) -> UInt64 {
+        var sum = seed &+ prime5 &+ 16
+        sum = rotate(sum ^ round(0, first), 27) &* prime1 &+ prime4
+        sum = rotate(sum ^ round(0, second), 27) &* prime1 &+ prime4
+        return avalanche(sum)
+    }
+
     /// Whole stripes of 32 bytes in four lanes; leaves `at` behind the last one.
     @inline(never)
     private static func stripes(_ at: inout UnsafeRawPointer, _ left: inout Int, seed: UInt64) -> UInt64 {
