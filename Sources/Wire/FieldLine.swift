@@ -5,6 +5,37 @@
 // but HTAB; each line ends with CRLF and none continues the one before.
 // Source: RFC 9112 sections 2.2 and 5, RFC 9110 sections 5.1, 5.5 and 5.6.
 
+/// The name that stood at some place of the last section. Peers send the same fields in the same order again
+/// and again: a name of up to 16 bytes that stands there once more is recognised by two words, and has been
+/// checked. Only speed depends on it.
+struct NameMemo {
+    /// The bytes of the name in its first word; none in a memo that no name matches.
+    private var mask: UInt64 = 0
+    /// The first word under the mask.
+    private var first: UInt64 = 1
+    /// The last eight bytes of a name of 9...16.
+    private var last: UInt64 = 0
+    private(set) var count: UInt32 = 0
+    private(set) var known = KnownField.none
+
+    init() {}
+
+    init(_ text: Text, at start: Int, count: Int, first word: UInt64, _ known: KnownField) {
+        self.known = known
+        self.count = UInt32(truncatingIfNeeded: count)
+        guard count <= 16 else { return }
+        mask = Words.keep(count, of: .max)
+        first = word & mask
+        if count > 8 { last = text.word(at: start &+ count &- 8) }
+    }
+
+    /// Whether the `count` bytes at `start`, of which `word` is the first word, are this name.
+    @inline(__always)
+    func isName(at start: Int, _ word: UInt64, in text: Text) -> Bool {
+        word & mask == first && (count <= 8 || text.word(at: start &+ Int(count) &- 8) == last)
+    }
+}
+
 extension Text {
     /// Offset of the first colon, blank or control byte, or of the end.
     /// - Parameter first: the word at `start`.
@@ -20,9 +51,20 @@ extension Text {
         }
     }
 
+    /// The name before `colon`, which is where `endOfName` stopped; refused unless it is a token and a colon
+    /// follows.
+    @inline(never)
+    func name(_ start: Int, _ colon: Int, _ first: UInt64) throws(Stop) -> NameMemo {
+        guard colon < byteCount, byte(at: colon) == 0x3A else { throw nameStop(start, colon) }
+        let count = colon &- start
+        let known = KnownField.named(self, at: start, count: count, first: first)
+        if known == .none || known == .weir { try checkToken(start, colon) }
+        return NameMemo(self, at: start, count: count, first: first, known)
+    }
+
     /// Refuses a name that is not a token.
     @inline(__always)
-    func checkToken(_ start: Int, _ end: Int) throws(Stop) {
+    private func checkToken(_ start: Int, _ end: Int) throws(Stop) {
         var at = start
         repeat {
             let marks = Words.keep(end &- at, of: Words.notPlain(word(at: at)))
@@ -114,7 +156,7 @@ extension Text {
     ///   - start: start of the line.
     ///   - stop: the first blank or control byte in it, or the end of the bytes.
     @inline(never)
-    func nameStop(_ start: Int, _ stop: Int) -> Stop {
+    private func nameStop(_ start: Int, _ stop: Int) -> Stop {
         guard stop < byteCount else { return .short }
         switch byte(at: stop) {
         case 0x0D:

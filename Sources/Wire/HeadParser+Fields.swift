@@ -13,15 +13,19 @@ extension HeadParser {
         notes.isInFields = true
         var at = sectionStart
         var place = fields
+        var memo = names
         let places = fields + limits.fieldsMax
         while true {
             let first = text.word(at: at)
             if first & 0xFFFF == Words.of("\r\n") { break }
-            let colon = text.endOfName(at, first)
-            let separator = text.word(at: colon)
-            guard _fastPath(separator & 0xFF == 0x3A) else { throw text.nameStop(at, colon) }
-            let known = KnownField.named(text, at: at, count: colon &- at, first: first)
-            if known == .none || known == .weir { try text.checkToken(at, colon) }
+            var colon = at &+ Int(memo.pointee.count)
+            var separator = text.word(at: colon)
+            if separator & 0xFF != 0x3A || !memo.pointee.isName(at: at, first, in: text) {
+                colon = text.endOfName(at, first)
+                separator = text.word(at: colon)
+                memo.pointee = try text.name(at, colon, first)
+            }
+            let known = memo.pointee.known
             let start = text.startOfValue(colon, separator)
             let (valueEnd, end) = try text.endOfValue(start)
             guard _fastPath(place < places) else { throw .refused(.fieldsTooMany) }
@@ -32,6 +36,8 @@ extension HeadParser {
                     known: known, isHopByHop: known.isHopByHop))
             if known.isNoted { try note(known, place - fields) }
             place += 1
+            // Bound: there is one name more than fields.
+            memo += 1
             at = end &+ 2
         }
         storedCount = place - fields

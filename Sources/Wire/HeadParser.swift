@@ -45,6 +45,8 @@ enum Stop: Error {
 public struct HeadParser: ~Copyable {
     /// `limits.fieldsMax` places; the first `fieldCount` are initialised (a Field has nothing to deinitialise).
     @usableFromInline let fields: UnsafeMutablePointer<Field>
+    /// `limits.fieldsMax + 1` names, those of the last section; what is read does not depend on them.
+    let names: UnsafeMutablePointer<NameMemo>
     /// Fields of the last parse.
     @usableFromInline var storedCount = 0
     let limits: HeadLimits
@@ -53,9 +55,14 @@ public struct HeadParser: ~Copyable {
     public init(limits: HeadLimits = HeadLimits()) {
         self.limits = limits
         fields = .allocate(capacity: limits.fieldsMax)
+        names = .allocate(capacity: limits.fieldsMax + 1)
+        names.initialize(repeating: NameMemo(), count: limits.fieldsMax + 1)
     }
 
-    deinit { fields.deallocate() }
+    deinit {
+        fields.deallocate()
+        names.deallocate()
+    }
 
     /// Fields of the last parse.
     @inlinable @inline(__always)

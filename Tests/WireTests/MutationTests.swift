@@ -132,6 +132,31 @@ private func isToken(_ scalars: [Unicode.Scalar]) -> Bool {
         }
     }
 
+    @Test("A parser that has read other heads reads what a new one reads", arguments: seeds(100))
+    func reused(_ seed: UInt64) {
+        var random = SplitMix64(seed: seed)
+        let names = [
+            "host", "Host", "hosts", "a", "accept", "content-type", "Content-Type", "content-typo",
+            "x-user-id",
+            "x-user-ie", "Content-Length", "x-weir-a", "x-sixteen-bytes!", "x-sixteen-bytes?",
+            "x-seventeen-bytes", "12345678", "123456789", "12345678:", "te\0", "b a",
+        ]
+        var old = HeadParser()
+        for _ in 0..<60 {
+            var head = "GET / HTTP/1.1\r\nHost: a\r\n"
+            for _ in 0..<random.below(5) {
+                head +=
+                    names[random.below(names.count)] + [": 1", ":1", ": ", " : 1"][random.below(20) % 4]
+                    + "\r\n"
+            }
+            var message = bytes(head + "\r\n")
+            if random.below(3) == 0 { mutate(&message, &random) }
+            var scanned = 0
+            let ending = readRequest(message, &old, scanned: &scanned)
+            #expect(ending == request(text(message)), "seed \(seed): \(text(message))")
+        }
+    }
+
     @Test("Random bytes never trap a parser", arguments: seeds(50))
     func noise(_ seed: UInt64) {
         var random = SplitMix64(seed: seed)

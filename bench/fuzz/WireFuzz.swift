@@ -21,16 +21,37 @@ private func check(_ parser: borrowing HeadParser, _ bytes: UnsafeRawBufferPoint
     }
 }
 
+/// Parsers that see every input, so that what they remember must not change what they read. One thread fuzzes.
+nonisolated(unsafe) private var oldRequests = HeadParser(limits: limits)
+nonisolated(unsafe) private var oldResponses = HeadParser(limits: limits)
+private let limits = HeadLimits(lineBytesMax: 400, headBytesMax: 1000, fieldsMax: 10)
+
+private func isSame(_ one: borrowing HeadParser, _ other: borrowing HeadParser) -> Bool {
+    guard one.fieldCount == other.fieldCount else { return false }
+    for index in 0..<one.fieldCount {
+        let (left, right) = (one.field(index), other.field(index))
+        guard left.name == right.name, left.value == right.value, left.known == right.known,
+            left.isHopByHop == right.isHopByHop
+        else { return false }
+    }
+    return true
+}
+
 private func requests(_ bytes: UnsafeRawBufferPointer, _ step: Int) {
-    var parser = HeadParser(limits: HeadLimits(lineBytesMax: 400, headBytesMax: 1000, fieldsMax: 10))
+    var parser = HeadParser(limits: limits)
     var accepted: Int?
+    let again = oldRequests.request(bytes.bytes)
     if case .complete(let head) = parser.request(bytes.bytes) {
+        guard case .complete(let same) = again, same.byteCount == head.byteCount, isSame(parser, oldRequests)
+        else { fatalError("a parser reads what a new one reads") }
         accepted = head.byteCount
         require(head.byteCount <= min(bytes.count, 1000), "a head is inside its bytes")
         let slices = [head.methodName, head.target, head.path, head.query, head.authority]
         for slice in slices { require(isInside(slice, head.byteCount), "slices are inside") }
         require(!head.path.isEmpty && !head.methodName.isEmpty, "method and path are never empty")
         check(parser, bytes, head.byteCount)
+    } else if case .complete = again {
+        fatalError("a parser reads what a new one reads")
     }
     var scanned = 0
     var count = 0
@@ -46,13 +67,18 @@ private func requests(_ bytes: UnsafeRawBufferPointer, _ step: Int) {
 }
 
 private func responses(_ bytes: UnsafeRawBufferPointer, _ step: Int) {
-    var parser = HeadParser(limits: HeadLimits(lineBytesMax: 400, headBytesMax: 1000, fieldsMax: 10))
+    var parser = HeadParser(limits: limits)
     var accepted: Int?
+    let again = oldResponses.response(bytes.bytes, to: .get)
     if case .complete(let head) = parser.response(bytes.bytes, to: .get) {
         accepted = head.byteCount
         require(
             (100...599).contains(head.status) && isInside(head.reason, head.byteCount), "status and reason")
         check(parser, bytes, head.byteCount)
+        guard case .complete(let same) = again, same.byteCount == head.byteCount, isSame(parser, oldResponses)
+        else { fatalError("a parser reads what a new one reads") }
+    } else if case .complete = again {
+        fatalError("a parser reads what a new one reads")
     }
     var scanned = 0
     var count = 0
@@ -69,7 +95,7 @@ private func responses(_ bytes: UnsafeRawBufferPointer, _ step: Int) {
 }
 
 private func trailers(_ bytes: UnsafeRawBufferPointer, _ step: Int) {
-    var parser = HeadParser(limits: HeadLimits(lineBytesMax: 400, headBytesMax: 1000, fieldsMax: 10))
+    var parser = HeadParser(limits: limits)
     var accepted: Int?
     if case .complete(_, let count) = parser.trailers(bytes.bytes, of: .request) {
         accepted = count
