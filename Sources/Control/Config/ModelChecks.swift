@@ -216,27 +216,18 @@ struct ModelChecks {
                 guardrail.place, "another guardrail has the name", value: guardrail.value.spec.name,
                 expected: "a `name` of its own")
         }
-        let slots = draft.guardrails.reduce(0) { $0 + $1.value.spec.latencySlots }
+        let slots = LatencyReference.slotsNeeded(by: draft.guardrails.map(\.value.spec))
         if slots > ArmCounts.fastSlots, let last = draft.guardrails.last {
             reading.report(
                 last.place, "the sequential latency guardrails need \(slots) thresholds",
-                expected: "at most \(ArmCounts.fastSlots): two per relative one, one per absolute one")
+                expected:
+                    "at most \(ArmCounts.fastSlots): two per relative one, one per absolute one, equal ones shared"
+            )
         }
         let shared = GuardrailSpec.share(
             alpha: draft.alpha, among: draft.guardrails.filter { !$0.value.hasOwnAlpha }.map(\.value.spec))
         var rest = shared.makeIterator()
         return draft.guardrails.map { $0.value.hasOwnAlpha ? $0.value.spec : rest.next() ?? $0.value.spec }
-    }
-}
-
-extension GuardrailSpec {
-    /// Thresholds that it takes in the evidence ring.
-    fileprivate var latencySlots: Int {
-        switch (measure, rule) {
-        case (.latency, .sequentialWorseThanStable): 2
-        case (.latency, .sequentialAbove): 1
-        case (.latency, .windowAbove), (.latency, .windowWorseThanStable), (.errorRate, _): 0
-        }
     }
 }
 
