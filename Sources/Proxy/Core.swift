@@ -156,6 +156,7 @@ final class Core {
         while let id = timers.popExpired() { expire(id) }
         meter.count(.turns)
         meter.set(.buffersFree, pool.free)
+        meter.set(.exchanges, exchanges.count)
         meter.set(.shadows, shadows.count)
     }
 

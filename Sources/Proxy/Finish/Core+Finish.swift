@@ -57,7 +57,6 @@ extension Core {
         d.pointee.exchange = noSlot
         d.pointee.phase = .idle
         exchanges.remove(x)
-        meter.set(.exchanges, exchanges.count)
     }
 
     private func measure(_ exchange: UnsafeMutablePointer<Exchange>) {
