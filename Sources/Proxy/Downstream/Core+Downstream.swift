@@ -10,12 +10,14 @@ extension Core {
     /// An event of the poller for a client's connection.
     func downstreamReady(_ slot: UInt32, _ readiness: Readiness) {
         now = Clock.now()
-        if readiness.contains(.error) || readiness.contains(.hangUp) {
+        let d = downstreams.pointer(slot)
+        let isHungUp = readiness.contains(.hangUp)
+        if readiness.contains(.error) || isHungUp && !isTunnel(d) {
             downstreamLost(slot)
             return
         }
-        let d = downstreams.pointer(slot)
-        if readiness.contains(.peerClosed) {
+        // In a tunnel our own end may have come first: the client's last bytes still wait to be read.
+        if readiness.contains(.peerClosed) || isHungUp {
             d.pointee.isPeerDone = true
             d.pointee.isReadable = true
         }
@@ -24,6 +26,10 @@ extension Core {
             guard flushDownstream(slot) else { return }
         }
         if d.pointee.isReadable { readDownstream(slot) }
+    }
+
+    private func isTunnel(_ d: UnsafeMutablePointer<Downstream>) -> Bool {
+        d.pointee.phase == .exchange && exchanges.pointer(d.pointee.exchange).pointee.stage == .tunnel
     }
 
     /// Continues a connection whose obstacle is gone: first what is held, then the socket.
