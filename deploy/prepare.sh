@@ -8,14 +8,14 @@ say() { printf '%s\n' "$*" >&2; }
 # Ends with one sentence unless a Swift toolchain of at least 6.3 is on the PATH.
 require_swift() {
     local wanted="6.3" found
-    local how="from https://www.swift.org/install/linux/debian/12/ and put its usr/bin on your PATH."
+    local how="it from https://www.swift.org/install/linux/debian/12/ and put its usr/bin on your PATH."
     if ! command -v swift >/dev/null 2>&1; then
-        say "Weir needs Swift $wanted or newer and found none: install it $how"
+        say "Weir needs Swift $wanted or newer and found none: install $how"
         exit 69
     fi
     found=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | head -n 1)
-    if [ -z "$found" ] || [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
-        say "Weir needs Swift $wanted or newer and found ${found:-an unknown version}: install a newer one $how"
+    if [ -z "$found" ] || [ "$(printf "%s\n" "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
+        say "Weir needs Swift $wanted or newer and found ${found:-an unknown one}: install $how"
         exit 69
     fi
 }

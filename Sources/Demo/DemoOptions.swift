@@ -1,4 +1,5 @@
-// What a person can say to `weir demo`. The command line is parsed by weir; this is its meaning.
+// What a person can say to `weir demo`. The command line is parsed by the executable; this is its meaning,
+// with the bounds that the parser checks before it makes one.
 // Invariant: every option has a value that makes a good demo, so that none is needed.
 
 import Platform

@@ -1,4 +1,5 @@
-// What goes wrong with the candidate in a demo, and what Weir should make of it.
+// What goes wrong with the candidate in a demo, and what Weir should make of it. A scenario is a fault that
+// is switched on once, a few seconds into the demo.
 // Invariant: stable is well in every scenario; a bad candidate must be cut, a healthy one must not.
 
 import Platform

@@ -14,7 +14,8 @@ import Control
             "A sidecar proxy for model servers: splits, measures, and cuts a bad version back by itself.",
         version: Release.version,
         subcommands: [
-            Run.self, Check.self, Status.self, Rollback.self, Promote.self, Pause.self, Resume.self,
+            Run.self, DemoCommand.self, Check.self, Status.self, Rollback.self, Promote.self, Pause.self,
+            Resume.self,
             Weights.self, Unquarantine.self, Reload.self, Audit.self, Version.self,
         ])
 

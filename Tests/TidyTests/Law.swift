@@ -44,27 +44,24 @@ struct Law: Sendable, CustomTestStringConvertible {
     ) {
         self.init(says, broken: broken, kept: kept) { (file: SourceFile) in
             guard applies(file) else { return [] }
-            return matches(pattern, in: file.codeLines).map {
+            return matches(pattern, in: file.code).map {
                 Violation(path: file.path, line: $0.line, message: "`\($0.text)`: \(message)")
             }
         }
     }
 }
 
-/// Every match of a pattern, by 1-based line.
-func matches(_ pattern: String, in lines: [Substring]) -> [(line: Int, text: String)] {
-    guard let expression = try? NSRegularExpression(pattern: pattern) else {
+/// Every match of a pattern, by 1-based line; `^` and `$` stand for a line's ends, and `.` stops there.
+func matches(_ pattern: String, in text: String) -> [(line: Int, text: String)] {
+    guard let expression = try? NSRegularExpression(pattern: pattern, options: .anchorsMatchLines) else {
         preconditionFailure("the pattern \(pattern) is not a regular expression")
     }
-    var found: [(line: Int, text: String)] = []
-    for (index, line) in lines.enumerated() {
-        let text = String(line)
-        let whole = NSRange(text.startIndex..., in: text)
-        for match in expression.matches(in: text, range: whole) {
-            if let range = Range(match.range, in: text) {
-                found.append((index + 1, text[range].trimmingCharacters(in: .whitespaces)))
-            }
-        }
+    let whole = text as NSString
+    var line = 1
+    var counted = 0
+    return expression.matches(in: text, range: NSRange(location: 0, length: whole.length)).map { match in
+        for index in counted..<match.range.location where whole.character(at: index) == 10 { line += 1 }
+        counted = match.range.location
+        return (line, whole.substring(with: match.range).trimmingCharacters(in: .whitespaces))
     }
-    return found
 }

@@ -13,7 +13,7 @@ let mayImport: [String: Set<String>] = [
     "Proxy": ["Platform", "Wire", "Metrics", "Synchronization"],
     "Control": [
         "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload", "Synchronization", "Yams",
-        "Logging", "COpenSSL", "FoundationEssentials", "Foundation",
+        "Logging", "COpenSSL", "FoundationEssentials", "Foundation", "Glibc",
     ],
     "Load": ["Platform", "Wire", "Metrics", "Statistics", "Synchronization"],
     "Demo": ["Control", "Load", "Proxy", "Platform", "Wire", "Metrics", "Synchronization"],

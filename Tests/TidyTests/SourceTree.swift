@@ -1,7 +1,7 @@
 // The tree as text: every file that a person maintains, with its path relative to the root, and for Swift a
 // copy in which comments and string literals are blanked so that a law about code never fires on prose.
 // The root is found from this file's own place, so the laws hold in any clone.
-// Invariant: `code` has the same lines and the same length per line as `text`.
+// Invariant: `code` has the same lines and the same number of bytes as `text`.
 
 import Foundation
 

@@ -1,4 +1,5 @@
-// The load of a demo on a thread of its own: it asks, counts what users saw, and stops when told.
+// The load of a demo on a thread of its own: it asks, counts what users saw, and stops when told. What users
+// saw is counted here, at their end, and not taken from Weir.
 // Invariant: counters have one writer, the load's thread; the main thread only reads them.
 
 import Load

@@ -1,4 +1,5 @@
 // The replies of an embedded model server, built once: sending one is one system call on ready bytes.
+// Invariant: each text is a whole message with its length, so that a connection can carry the next one.
 // Source: Open Inference Protocol (V2) for the shape of the body.
 
 /// Ready bytes of every reply that a server gives.

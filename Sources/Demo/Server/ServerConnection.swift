@@ -1,4 +1,5 @@
-// One client of an embedded model server, and the replies as memory that outlives every send.
+// One client of an embedded model server, and the replies as memory that outlives every send. Both are the
+// loop's own: nothing here is touched by another thread.
 // Invariant: in `waiting` and `hung` no byte of the next request has been looked at.
 
 import Platform

@@ -1,4 +1,5 @@
-// How a demo ended: the figures of the issue, as words for a person and as JSON for a program.
+// How a demo ended, as words for a person and as JSON for a program: when the candidate went bad, when it was
+// cut, and what that cost. Made by DemoRun at the end; printed by `runDemo`.
 // Invariant: the JSON object has exactly the fields listed here, in this order; absent values are null.
 
 import Platform
@@ -27,7 +28,7 @@ public struct Summary: Sendable, Hashable {
     /// Whether a guardrail cut the candidate.
     public var tripped: Bool { cutAtMillis != nil }
 
-    /// Whether the scenario went as it should: a bad candidate was cut after it went bad, a healthy one never.
+    /// Whether it went as it should: a bad candidate was cut after it went bad, a healthy one never.
     public var isAsItShould: Bool {
         guard scenario.isBad else { return !tripped }
         guard let badAtMillis, let cutAtMillis else { return false }

@@ -1,0 +1,56 @@
+// `weir demo`: the options of the demo as words of the command line, checked against its bounds.
+// Place: the demo itself is in the room Demo; here is only its parsing.
+// Invariant: what `DemoOptions` traps on is refused here with a sentence.
+
+import ArgumentParser
+import Control
+import Demo
+import Platform
+
+extension Scenario: ExpressibleByArgument {}
+extension DemoOptions.Output: ExpressibleByArgument {}
+
+struct DemoCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo",
+        abstract: "Watch Weir cut back a bad version: embedded model servers, a load, no configuration.",
+        discussion: """
+            Exit code 0 when the scenario went as it should: a bad candidate was cut, a healthy one was not. \
+            With --output json, standard output is one object: scenario, bad_at_ms, cut_at_ms, \
+            candidate_requests_while_bad, user_errors, requests, tripped, rule.
+            """)
+
+    @Option(help: "What goes wrong: errors, slow, hang, flaky or healthy.") var scenario = Scenario.errors
+    @Option(
+        help: ArgumentHelp("How long it runs at most, as 30s or 2m; 5s or more.", valueName: "duration"))
+    var duration = "30s"
+    @Option(help: ArgumentHelp("Requests per second, 50 to 20000.", valueName: "rate")) var rate = 1_000.0
+    @Option(help: "How it reports: text or json.") var output = DemoOptions.Output.text
+
+    func validate() throws {
+        guard DemoOptions.rates.contains(rate) else {
+            throw ValidationError("--rate: \(rate) is not between 50 and 20000 requests per second")
+        }
+        _ = try interval()
+    }
+
+    func run() throws {
+        let options = DemoOptions(
+            scenario: scenario, duration: try interval(), rate: rate, output: output)
+        throw ExitCode(runDemo(options))
+    }
+
+    private func interval() throws -> Interval {
+        let units: [(String, UInt64)] = [
+            ("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("", 1_000),
+        ]
+        for (unit, millis) in units where duration.hasSuffix(unit) {
+            guard let count = UInt64(duration.dropLast(unit.count)), count <= 86_400_000 else { continue }
+            let interval = Interval.millis(count * millis)
+            guard interval >= DemoOptions.durationMin, interval < .seconds(86_400) else { break }
+            return interval
+        }
+        throw ValidationError(
+            "--duration: '\(duration)' is no duration between 5s and 24h, such as 30s or 2m")
+    }
+}
