@@ -42,7 +42,7 @@ extension Core {
         case .idle:
             closeDownstream(slot)
         case .head:
-            refuse(slot, status: 408, reason: "header_timeout")
+            refuse(slot, .headerTimeout)
         case .exchange:
             expireExchange(slot)
         }
@@ -82,7 +82,7 @@ extension Core {
                 cancel(x, .timeoutClient)
             } else {
                 releaseUpstream(x, isReusable: false)
-                replyLocally(x, status: 408, reason: "body_too_slow", outcome: .timeoutClient)
+                replyLocally(x, .bodyTooSlow, outcome: .timeoutClient)
             }
         }
     }

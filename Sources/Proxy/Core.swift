@@ -118,7 +118,7 @@ final class Core {
         models = StateTable(capacity: Limits.modelsMax)
         versions = StateTable(capacity: Limits.versionsMax)
         endpoints = StateTable(capacity: Limits.endpointsMax)
-        plan = Plan(epoch: 0, models: [], trusted: [], accessLogPPM: 0)
+        plan = Plan(epoch: 0, models: [], trusted: [], accessLogPPM: nil)
         assign = AssignTable(models: [], trusted: [])
         random = Random64(seed: Entropy.word())
         listeners = Listeners(adopting: seat.listeners)

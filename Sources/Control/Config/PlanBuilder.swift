@@ -58,7 +58,7 @@ public enum PlanBuilder {
         }
         return Plan(
             epoch: epoch, models: models, trusted: config.trusted,
-            accessLogPPM: config.accessLog.samplePPM)
+            accessLogPPM: config.accessLog.destination == .none ? nil : config.accessLog.samplePPM)
     }
 
     /// The weights of a model's versions, in their order, parts per million: what is `asked` for candidates

@@ -141,7 +141,7 @@ extension Core {
         case .idle, .lingering:
             closeDownstream(slot)
         case .head:
-            refuse(slot, status: 400, reason: "incomplete_head")
+            refuse(slot, .incompleteHead)
         case .exchange:
             let x = d.pointee.exchange
             let exchange = exchanges.pointer(x)

@@ -8,8 +8,18 @@ import Wire
 extension Core {
     /// Refuses before an exchange exists, and closes: also where the head was sound, because a body or
     /// pipelined requests may follow it.
-    func refuse(_ slot: UInt32, status: UInt16, reason: StaticString, isHead: Bool = false) {
-        meter.countRefusal(Self.cause(of: status))
+    func refuse(_ slot: UInt32, _ reply: LocalReply, isHead: Bool = false) {
+        meter.countRefusal(reply.cause)
+        refuse(slot, status: reply.status, reason: reply.reason, isHead: isHead)
+    }
+
+    /// Refuses what the validator refused.
+    func refuse(_ slot: UInt32, _ refusal: Refusal) {
+        meter.countRefusal(refusal.countedCause)
+        refuse(slot, status: refusal.status, reason: refusal.cause.label, isHead: false)
+    }
+
+    private func refuse(_ slot: UInt32, status: UInt16, reason: StaticString, isHead: Bool) {
         let d = downstreams.pointer(slot)
         d.pointee.input.clear(&pool)
         d.pointee.phase = .idle
@@ -57,22 +67,6 @@ extension Core {
         return out.count
     }
 
-    private static func cause(of status: UInt16) -> Metrics.RefusalCause {
-        switch status {
-        case 404: .noModel
-        case 408: .headerTimeout
-        case 413: .bodyTooLarge
-        case 414: .targetTooLong
-        case 431: .headTooLarge
-        case 501: .notImplemented
-        case 502: .badUpstream
-        case 503: .overloaded
-        case 504: .upstreamTimeout
-        case 505: .version
-        default: .malformed
-        }
-    }
-
     private static func phrase(_ status: UInt16) -> StaticString {
         switch status {
         case 400: "Bad Request"
@@ -95,7 +89,18 @@ extension Core {
     }
 
     /// Ends an exchange that has sent nothing to its client with a reply of our own.
-    func replyLocally(_ x: UInt32, status: UInt16, reason: StaticString, outcome: Outcome) {
+    func replyLocally(_ x: UInt32, _ reply: LocalReply, outcome: Outcome) {
+        meter.countRefusal(reply.cause)
+        replyLocally(x, status: reply.status, reason: reply.reason, outcome: outcome)
+    }
+
+    /// Ends an exchange over a body that the validator refused.
+    func replyLocally(_ x: UInt32, _ refusal: Refusal, outcome: Outcome) {
+        meter.countRefusal(refusal.countedCause)
+        replyLocally(x, status: refusal.status, reason: refusal.cause.label, outcome: outcome)
+    }
+
+    private func replyLocally(_ x: UInt32, status: UInt16, reason: StaticString, outcome: Outcome) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
         let d = downstreams.pointer(slot)
@@ -103,7 +108,6 @@ extension Core {
             exchange.pointee.keepsAlive = false
             d.pointee.lingers = true
         }
-        meter.countRefusal(Self.cause(of: status))
         settle(x, outcome)
         exchange.pointee.status = status
         exchange.pointee.stage = .flushing

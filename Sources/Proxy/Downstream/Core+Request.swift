@@ -30,7 +30,7 @@ extension Core {
             d.pointee.scanned = UInt32(scanned)
             keepHead(slot, fresh)
         case .refused(let refusal):
-            refuse(slot, status: refusal.status, reason: refusal.cause.label)
+            refuse(slot, refusal)
         case .complete(let head):
             d.pointee.input.clear(&pool)
             d.pointee.scanned = 0
@@ -46,7 +46,7 @@ extension Core {
             armDownstream(slot, now + limits.headerDeadline)
         }
         guard d.pointee.input.append(fresh, &pool) else {
-            refuse(slot, status: 503, reason: "buffers_exhausted")
+            refuse(slot, .buffersExhausted)
             return
         }
     }
@@ -64,7 +64,7 @@ extension Core {
         d.pointee.deadline = .never
         guard let index = assign.route(head, bytes: bytes.bytes), let modelSlots else {
             meter.count(.unrouted)
-            refuse(slot, status: 404, reason: "no_model_matches", isHead: head.method == .head)
+            refuse(slot, .noModelMatches, isHead: head.method == .head)
             return
         }
         let modelSlot = modelSlots[index]
@@ -76,7 +76,7 @@ extension Core {
             index, head: head, fields: requestParser, bytes: bytes.bytes, caller: caller,
             switches: Switches(word: switches), random: &random)
         guard assignment.hasVersion, let versionSlots = model.pointee.versions else {
-            refuse(slot, status: 503, reason: "no_version", isHead: head.method == .head)
+            refuse(slot, .noVersion, isHead: head.method == .head)
             return
         }
         let version = versionSlots[Int(assignment.version)]
@@ -94,7 +94,7 @@ extension Core {
         exchange.isShadowed = assignment.matchesShadow && drawsShadow(model)
         note(&exchange, head, bytes)
         guard let x = exchanges.insert(exchange) else {
-            refuse(slot, status: 503, reason: "exchanges_exhausted", isHead: head.method == .head)
+            refuse(slot, .exchangesExhausted, isHead: head.method == .head)
             return
         }
         d.pointee.phase = .exchange

@@ -117,7 +117,7 @@ extension Core {
         }
         releaseUpstream(x, isReusable: false)
         exchanges.pointer(x).pointee.keepsAlive = false
-        replyLocally(x, status: refusal.status, reason: refusal.cause.label, outcome: .clientError)
+        replyLocally(x, refusal, outcome: .clientError)
     }
 
     /// Sends head and body to the primary, then the body to the shadow copy.

@@ -85,19 +85,19 @@ extension Core {
     private func giveUp(_ x: UInt32, _ outcome: Outcome) {
         switch outcome {
         case .timeoutConnect:
-            replyLocally(x, status: 504, reason: "upstream_connect_timeout", outcome: outcome)
+            replyLocally(x, .connectTimeout, outcome: outcome)
         case .timeoutFirstByte:
-            replyLocally(x, status: 504, reason: "upstream_first_byte_timeout", outcome: outcome)
+            replyLocally(x, .firstByteTimeout, outcome: outcome)
         case .timeoutIdle:
-            replyLocally(x, status: 504, reason: "upstream_idle_timeout", outcome: outcome)
+            replyLocally(x, .idleTimeout, outcome: outcome)
         case .connectFailure:
-            replyLocally(x, status: 502, reason: "upstream_connect_failed", outcome: outcome)
+            replyLocally(x, .connectFailed, outcome: outcome)
         case .protocolError:
-            replyLocally(x, status: 502, reason: "upstream_protocol_error", outcome: outcome)
+            replyLocally(x, .upstreamProtocolError, outcome: outcome)
         case .localRefusal:
-            replyLocally(x, status: 503, reason: "buffers_exhausted", outcome: outcome)
+            replyLocally(x, .buffersExhausted, outcome: outcome)
         default:
-            replyLocally(x, status: 502, reason: "upstream_reset", outcome: outcome)
+            replyLocally(x, .upstreamReset, outcome: outcome)
         }
     }
 

@@ -82,14 +82,11 @@ extension Core {
 
     /// Failures always enter the access log, the rest by its sampling.
     private func log(_ exchange: UnsafeMutablePointer<Exchange>) {
+        guard let ppm = plan.accessLogPPM else { return }
         let isNotable =
             exchange.pointee.outcome.isFailure || exchange.pointee.isShielded
             || exchange.pointee.reason == .fallback
-        if !isNotable {
-            guard plan.accessLogPPM > 0 else { return }
-            guard plan.accessLogPPM >= 1_000_000 || random.below(1_000_000) < UInt64(plan.accessLogPPM)
-            else { return }
-        }
+        if !isNotable, ppm < 1_000_000, random.below(1_000_000) >= UInt64(ppm) { return }
         var record = AccessRecord()
         record.wallMicros = Clock.wallMicros()
         record.totalMicros = Self.micros((now - exchange.pointee.startedAt).nanos)

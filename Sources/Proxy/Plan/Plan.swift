@@ -23,9 +23,10 @@ public struct Plan: Sendable, Equatable {
     /// Peers whose forced versions and x-forwarded-for are believed.
     public var trusted: [AddressRange]
     /// Share of ordinary exchanges that enter the access log, in parts per million; failures always do.
-    public var accessLogPPM: UInt32
+    /// nil: nobody reads a log, and no record is made.
+    public var accessLogPPM: UInt32?
 
-    public init(epoch: UInt64, models: [ModelPlan], trusted: [AddressRange], accessLogPPM: UInt32) {
+    public init(epoch: UInt64, models: [ModelPlan], trusted: [AddressRange], accessLogPPM: UInt32?) {
         self.epoch = epoch
         self.models = models
         self.trusted = trusted

@@ -13,7 +13,7 @@ import Wire
 private enum Placement {
     case endpoint(UInt32)
     case wait
-    case refuse(StaticString)
+    case refuse(LocalReply)
 }
 
 extension Core {
@@ -26,9 +26,9 @@ extension Core {
     func dispatch(_ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer, isReplay: Bool) {
         let exchange = exchanges.pointer(x)
         switch place(x) {
-        case .refuse(let reason):
+        case .refuse(let reply):
             hold(x, bytes, isReplay: isReplay)
-            replyLocally(x, status: 503, reason: reason, outcome: .localRefusal)
+            replyLocally(x, reply, outcome: .localRefusal)
         case .wait:
             hold(x, bytes, isReplay: isReplay)
             joinLine(x)
@@ -76,13 +76,13 @@ extension Core {
             exchange.pointee.serving = stable
             exchange.pointee.reason = .fallback
         }
-        guard stable != noSlot else { return .refuse("no_version") }
+        guard stable != noSlot else { return .refuse(.noVersion) }
         let version = versions[stable]
         if version.pointee.inFlight >= version.pointee.inFlightMax {
-            return version.pointee.waiting < version.pointee.waitingMax ? .wait : .refuse("overloaded")
+            return version.pointee.waiting < version.pointee.waitingMax ? .wait : .refuse(.overloaded)
         }
         let endpoint = pickEndpoint(version, avoiding: exchange.pointee.endpoint, insists: true)
-        return endpoint == noSlot ? .refuse("no_endpoint") : .endpoint(endpoint)
+        return endpoint == noSlot ? .refuse(.noEndpoint) : .endpoint(endpoint)
     }
 
     private func enter(_ x: UInt32, _ endpoint: UInt32) {

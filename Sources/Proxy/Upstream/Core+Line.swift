@@ -52,7 +52,7 @@ extension Core {
     func waitedTooLong(_ x: UInt32) {
         guard exchanges.pointer(x).pointee.isWaiting else { return }
         leaveLine(x)
-        replyLocally(x, status: 503, reason: "queue_timeout", outcome: .localRefusal)
+        replyLocally(x, .queueTimeout, outcome: .localRefusal)
     }
 
     /// Sends an exchange whose bytes are held: from the input if it was never sent, else from its replay.

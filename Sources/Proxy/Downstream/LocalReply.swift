@@ -1,0 +1,86 @@
+// What Weir answers by itself, as one table: status, reason, and the cause under which it is counted. Refusals
+// of Wire's validator carry a status and label of their own.
+
+import Metrics
+import Wire
+
+/// A reply of our own.
+enum LocalReply: UInt8 {
+    case incompleteHead
+    case headerTimeout
+    case bodyTooSlow
+    case noModelMatches
+    case noVersion
+    case noEndpoint
+    case overloaded
+    case queueTimeout
+    case exchangesExhausted
+    case buffersExhausted
+    case connectFailed
+    case connectTimeout
+    case firstByteTimeout
+    case idleTimeout
+    case upstreamReset
+    case upstreamProtocolError
+
+    var status: UInt16 {
+        switch self {
+        case .incompleteHead: 400
+        case .noModelMatches: 404
+        case .headerTimeout, .bodyTooSlow: 408
+        case .connectFailed, .upstreamReset, .upstreamProtocolError: 502
+        case .noVersion, .noEndpoint, .overloaded, .queueTimeout, .exchangesExhausted, .buffersExhausted: 503
+        case .connectTimeout, .firstByteTimeout, .idleTimeout: 504
+        }
+    }
+
+    var reason: StaticString {
+        switch self {
+        case .incompleteHead: "incomplete_head"
+        case .headerTimeout: "header_timeout"
+        case .bodyTooSlow: "body_too_slow"
+        case .noModelMatches: "no_model_matches"
+        case .noVersion: "no_version"
+        case .noEndpoint: "no_endpoint"
+        case .overloaded: "overloaded"
+        case .queueTimeout: "queue_timeout"
+        case .exchangesExhausted: "exchanges_exhausted"
+        case .buffersExhausted: "buffers_exhausted"
+        case .connectFailed: "upstream_connect_failed"
+        case .connectTimeout: "upstream_connect_timeout"
+        case .firstByteTimeout: "upstream_first_byte_timeout"
+        case .idleTimeout: "upstream_idle_timeout"
+        case .upstreamReset: "upstream_reset"
+        case .upstreamProtocolError: "upstream_protocol_error"
+        }
+    }
+
+    var cause: Metrics.RefusalCause {
+        switch self {
+        case .incompleteHead: .malformed
+        case .headerTimeout: .headerTimeout
+        case .bodyTooSlow: .bodyTimeout
+        case .noModelMatches: .noModel
+        case .noVersion, .noEndpoint: .noEndpoint
+        case .overloaded, .queueTimeout: .overloaded
+        case .exchangesExhausted: .exchangesExhausted
+        case .buffersExhausted: .buffersExhausted
+        case .connectFailed, .upstreamReset, .upstreamProtocolError: .badUpstream
+        case .connectTimeout, .firstByteTimeout, .idleTimeout: .upstreamTimeout
+        }
+    }
+}
+
+extension Refusal {
+    /// The cause under which a refused message is counted.
+    var countedCause: Metrics.RefusalCause {
+        switch status {
+        case 413: .bodyTooLarge
+        case 414: .targetTooLong
+        case 431: .headTooLarge
+        case 501: .notImplemented
+        case 505: .version
+        default: .malformed
+        }
+    }
+}
