@@ -394,7 +394,7 @@ private let brokenVersions: [Broken] = [
             """),
         [
             "13:9: models[0].guardrails[3]: the sequential latency guardrails need 8 thresholds",
-            "expected at most 6: two per relative one, one",
+            "expected at most 6: two per relative rule, one",
         ]),
     Broken(
         .model("guardrails: [{ kind: latency, quantile: 0.99, above: 300ms }]"),

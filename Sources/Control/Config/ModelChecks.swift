@@ -220,9 +220,7 @@ struct ModelChecks {
         if slots > ArmCounts.fastSlots, let last = draft.guardrails.last {
             reading.report(
                 last.place, "the sequential latency guardrails need \(slots) thresholds",
-                expected:
-                    "at most \(ArmCounts.fastSlots): two per relative one, one per absolute one, equal ones shared"
-            )
+                expected: "at most \(ArmCounts.fastSlots): two per relative rule, one per absolute one")
         }
         let shared = GuardrailSpec.share(
             alpha: draft.alpha, among: draft.guardrails.filter { !$0.value.hasOwnAlpha }.map(\.value.spec))
