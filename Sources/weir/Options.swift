@@ -85,7 +85,7 @@ struct VerbOptions: ParsableArguments {
         var verb = verb
         verb.reason = reason
         verb.requestID = requestID
-        verb.actor = getenv("USER").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+        verb.actor = Self.user
         let answer: AdminAnswer
         do {
             answer = try admin.client().send(verb)
@@ -98,6 +98,12 @@ struct VerbOptions: ParsableArguments {
         case .text: Self.say(answer)
         }
         if !answer.isSuccess { throw ExitCode(1) }
+    }
+
+    /// Who runs this command, for the journal.
+    private static var user: String {
+        let name = getenv("USER").map { String(cString: $0) } ?? ""
+        return name.isEmpty ? "uid \(getuid())" : name
     }
 
     private static func say(_ answer: AdminAnswer) {

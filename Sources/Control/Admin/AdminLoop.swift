@@ -120,7 +120,7 @@ final class AdminLoop {
             peer = AdminPeer(description: "\(address)", isUnixSocket: false, localHost: local(descriptor))
         }
         let connection = AdminConnection(
-            descriptor, token, peer, deadline: Clock.now() + AdminServer.requestTimeout)
+            descriptor, token, peer, deadline: Clock.now() + server.times.request)
         guard poller.add(connection.descriptor, token: token, interest: [.readable, .writable]) == nil else {
             return
         }
@@ -152,7 +152,7 @@ final class AdminLoop {
                     continue
                 }
                 connection.state = .reading
-                connection.deadline = Clock.now() + AdminServer.idleTimeout
+                connection.deadline = Clock.now() + server.times.idle
             case .reading:
                 guard step(connection) else { return }
             case .lingering:
@@ -198,7 +198,7 @@ final class AdminLoop {
         switch transfer {
         case .moved(let count):
             connection.reader.take(scratch[..<count])
-            if wasIdle { connection.deadline = Clock.now() + AdminServer.requestTimeout }
+            if wasIdle { connection.deadline = Clock.now() + server.times.request }
             return true
         case .wouldBlock: return false
         // The client may have shut its side after a request that is complete in the reader.
@@ -236,7 +236,7 @@ final class AdminLoop {
 
     private func wait(_ connection: AdminConnection, isHead: Bool, keepsAlive: Bool) {
         connection.state = .waiting(isHead: isHead, keepsAlive: keepsAlive)
-        connection.deadline = Clock.now() + AdminServer.replyTimeout
+        connection.deadline = Clock.now() + server.times.reply
     }
 
     private func answer(
@@ -244,7 +244,7 @@ final class AdminLoop {
     ) {
         connection.output += response.bytes(toHead: isHead, keepsAlive: keepsAlive)
         connection.state = .writing(keepsAlive: keepsAlive)
-        connection.deadline = Clock.now() + AdminServer.writeTimeout
+        connection.deadline = Clock.now() + server.times.write
     }
 
     private func take(_ reply: AdminReply) {
@@ -279,7 +279,7 @@ final class AdminLoop {
         connection.descriptor.shutdownWrite()
         guard !connection.isEnded else { return close(connection) }
         connection.state = .lingering
-        connection.deadline = Clock.now() + AdminServer.lingerTimeout
+        connection.deadline = Clock.now() + server.times.linger
     }
 
     /// Reads and forgets; false when there is nothing now or the connection is gone.
@@ -298,12 +298,14 @@ final class AdminLoop {
             switch connection.state {
             case .waiting(let isHead, _):
                 let late = AdminResponse.refusal(
-                    504, "the controller did not answer in \(AdminServer.replyTimeout.millis / 1_000) s")
+                    504, "the controller did not answer in \(Notation.text(server.times.reply))")
                 answer(connection, late, isHead: isHead, keepsAlive: false)
                 advance(connection)
             case .reading where connection.reader.isInRequest:
                 answer(
-                    connection, .refusal(408, "the request took longer than 10 s"), isHead: false,
+                    connection,
+                    .refusal(408, "the request took longer than \(Notation.text(server.times.request))"),
+                    isHead: false,
                     keepsAlive: false)
                 advance(connection)
             case .reading, .writing, .lingering: close(connection)

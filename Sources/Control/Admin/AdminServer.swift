@@ -26,29 +26,34 @@ struct AdminReply: Sendable {
     var rendering: AdminRendering
 }
 
+/// The time limits of admin connections.
+struct AdminTimes: Sendable {
+    /// From the first byte of a request to its last.
+    var request = Interval.seconds(10)
+    /// For the client to read an answer.
+    var write = Interval.seconds(10)
+    var idle = Interval.seconds(60)
+    /// For the client to close after an answer that ends the connection; until then what it still sends is
+    /// read and dropped, because closing on unread bytes would reset the answer away.
+    var linger = Interval.seconds(1)
+    /// For the controller to answer.
+    var reply = Interval.seconds(30)
+}
+
 /// The admin API behind one listener.
 final class AdminServer: Sendable {
     static let connectionsMax = 64
-    /// From the first byte of a request to its last.
-    static let requestTimeout = Interval.seconds(10)
-    /// For the client to read an answer.
-    static let writeTimeout = Interval.seconds(10)
-    static let idleTimeout = Interval.seconds(60)
-    /// For the client to close after an answer that ends the connection; until then what it still sends is
-    /// read and dropped, because closing on unread bytes would reset the answer away.
-    static let lingerTimeout = Interval.seconds(1)
-    /// For the controller to answer.
-    static let replyTimeout = Interval.seconds(30)
-
     /// The bound address, port resolved.
     let address: SocketAddress
+    let times: AdminTimes
     let replies: Mailbox<AdminReply>
     let stopping = Atomic<Bool>(false)
     private let thread = Mutex<Thread?>(nil)
     private let listener: Mutex<Descriptor?>
 
     /// Binds. A Unix socket is for the owner only (mode 600).
-    init(_ address: SocketAddress) throws(SystemFailure) {
+    init(_ address: SocketAddress, times: AdminTimes = AdminTimes()) throws(SystemFailure) {
+        self.times = times
         replies = try Mailbox(capacity: 4 * Self.connectionsMax)
         let bound: Descriptor
         if case .unix(let path) = address {

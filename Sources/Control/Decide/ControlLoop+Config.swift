@@ -23,17 +23,11 @@ extension ControlLoop {
     }
 
     /// Starts watching: every model in its saved state, or in its first.
-    func begin() {
+    /// - Parameter started: the journal line of the start.
+    func begin(_ started: JournalEvent) {
+        note([started])
         take(config, plan)
         onConfig(config, plan)
-        note([
-            JournalEvent(
-                at: wallMicros, .configLoaded, reason: "started with config \(config.digest)",
-                details: [
-                    .init("digest", .string(config.digest)),
-                    .init("models", .integer(Int64(config.models.count))),
-                ])
-        ])
     }
 
     /// Takes a validated config over while traffic flows; answered when every core obeys it.

@@ -142,7 +142,7 @@ final class ControlLoop {
             case .configured: .info
             }
         log.log(
-            level: level, "\(event.kind): \(told.reason)",
+            level: level, "\(event.headline(told.reason))",
             metadata: ["model": "\(models[i].config.name)", "actor": "\(told.actor)"])
         return told
     }

@@ -39,13 +39,17 @@ final class Controller: Sendable {
     /// False when too many commands wait: the caller is told that the controller is busy.
     func post(_ command: ControlCommand) -> Bool { commands.post(command) }
 
-    /// - Parameter make: builds the loop on the controller's thread.
+    /// - Parameters:
+    ///   - event: the journal line of the start.
+    ///   - make: builds the loop on the controller's thread.
+    ///   - eachTurn: called after every turn, there.
     func start(
-        _ ledger: LedgerThread, _ make: @escaping @Sendable () -> ControlLoop
+        _ ledger: LedgerThread, _ event: JournalEvent, eachTurn: @escaping @Sendable () -> Void = {},
+        _ make: @escaping @Sendable () -> ControlLoop
     ) throws(SystemFailure) {
         let run = ControllerRun(self, ledger, try Poller(eventsMax: 8))
         try run.watch()
-        let started = try Thread.spawn(name: "weir-control") { run.run(make()) }
+        let started = try Thread.spawn(name: "weir-control") { run.run(make(), event, eachTurn) }
         thread.withLock { $0 = started }
     }
 
@@ -80,8 +84,8 @@ private final class ControllerRun {
         }
     }
 
-    func run(_ loop: ControlLoop) {
-        loop.begin()
+    func run(_ loop: ControlLoop, _ event: JournalEvent, _ eachTurn: () -> Void) {
+        loop.begin(event)
         while !controller.stopping.load(ordering: .acquiring) {
             _ = poller.wait(timeoutMillis: timeoutMillis(loop))
             controller.commands.wakeup.drain()
@@ -89,6 +93,7 @@ private final class ControllerRun {
             while let command = controller.commands.take() { obey(command, loop) }
             loop.turn(now: Clock.now(), wallMicros: Clock.wallMicros())
             controller.trouble.withLock { $0 = loop.isLedgerDegraded }
+            eachTurn()
         }
         while let command = controller.commands.take() { obey(command, loop) }
         loop.end(now: Clock.now(), wallMicros: Clock.wallMicros())

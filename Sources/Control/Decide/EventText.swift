@@ -50,6 +50,23 @@ extension JournalEvent {
     }
 }
 
+extension RolloutEvent {
+    /// The event in one line of the process's log.
+    func headline(_ reason: String) -> String {
+        switch self {
+        case .verb(let request, let answer):
+            let said = answer.said
+            let why = reason.isEmpty ? "" : " (\(reason))"
+            return "\(request.verb.word)\(said.isAccepted ? "" : " refused"): \(said.sentence)\(why)"
+        case .promoted(let record): return "promoted: \(record.version) has all weight"
+        case .weights(let weights, _):
+            let list = weights.map { "\($0.version) \(Notation.text(ppm: $0.ppm))" }
+            return "weights: " + list.joined(separator: ", ")
+        case .configured, .cut, .alert, .recovery, .overruled: return "\(kind): \(reason)"
+        }
+    }
+}
+
 extension JSON {
     /// Weights as percentages, by version name.
     init(shares: [String: UInt32]) {

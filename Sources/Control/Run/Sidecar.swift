@@ -93,23 +93,26 @@ public final class Sidecar: Sendable {
         } catch {
             throw .system(error)
         }
-        _ = controller.post(
-            .note([
-                JournalEvent(
-                    at: Clock.wallMicros(), .started, reason: "weir \(Release.version) started",
-                    details: [
-                        .init("pid", .integer(Int64(getpid()))),
-                        .init("listeners", .array(addresses.map { .string($0.description) })),
-                        .init("admin", .string(adminAddress.description)),
-                    ])
-            ]))
+    }
+
+    private var started: JournalEvent {
+        JournalEvent(
+            at: Clock.wallMicros(), .started, reason: "weir \(Release.version) started",
+            details: [
+                .init("pid", .integer(Int64(getpid()))), .init("config_digest", .string(config.digest)),
+                .init("models", .integer(Int64(config.models.count))),
+                .init("listeners", .array(addresses.map { .string($0.description) })),
+                .init("admin", .string(adminAddress.description)),
+            ])
     }
 
     private func startController() throws(SystemFailure) {
         let (config, plan, slots, saved, log) = (config, plan, slots, saved, log)
         let (plane, ledger, health) = (plane, ledger, health)
         let accessLog = self.accessLog.withLock { $0 }
-        try controller.start(ledger) {
+        // Without an access log somebody must empty the cores' rings, or they would count lost records.
+        let discard: @Sendable () -> Void = { if accessLog == nil { plane.drainAccessLog { _ in } } }
+        try controller.start(ledger, started, eachTurn: discard) {
             ControlLoop(
                 config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
                 log: log, now: Clock.now(), wallMicros: Clock.wallMicros()

@@ -1,0 +1,252 @@
+// The admin server over real sockets: what it answers, what it refuses, and that no client can hold it up.
+
+import Glibc
+import Platform
+import Testing
+import Wire
+
+@testable import Control
+
+/// A server with canned answers; who asked for a verb is in its answer.
+private final class Served {
+    let server: AdminServer
+
+    init(
+        _ address: SocketAddress = .ip(IPAddress(ipv4: 0x7F00_0001), port: 0),
+        times: AdminTimes = AdminTimes()
+    ) throws {
+        server = try AdminServer(address, times: times)
+    }
+
+    func start(silent: Bool = false) throws {
+        let page = String(repeating: "x", count: 3 << 20)
+        try server.start(
+            AdminHandlers(
+                readiness: { .text(503, "not ready: draining") },
+                metrics: { accept, answer in answer { .text(200, page) } },
+                status: { answer in if !silent { answer { .json(200, ["ok": true]) } } },
+                verb: { verb, actor, answer in
+                    answer { .json(200, ["verb": .string(verb.word.rawValue), "actor": .string(actor)]) }
+                }))
+    }
+
+    deinit { server.stop() }
+}
+
+private func get(_ path: String, close: Bool = true, method: String = "GET", extra: String = "") -> String {
+    "\(method) \(path) HTTP/1.1\r\nhost: localhost\r\n\(extra)\(close ? "connection: close\r\n" : "")\r\n"
+}
+
+@Suite struct AdminServerTests {
+    @Test("The client of the command line gets what the handlers say, over TCP and over a Unix socket")
+    func client() throws {
+        let scratch = try Scratch()
+        for address in [
+            SocketAddress.ip(IPAddress(ipv4: 0x7F00_0001), port: 0), .unix(path: scratch.path + "/a.sock"),
+        ] {
+            let served = try Served(address)
+            try served.start()
+            let client = AdminClient(served.server.address)
+            #expect(try client.get("/livez").text == "alive\n")
+            #expect(try client.get("/readyz").status == 503)
+            #expect(try client.get("/status").json == ["ok": true])
+            #expect(try client.get("/metrics").body.count > 3 << 20)
+            let answer = try client.send(AdminVerb(.rollback, model: "m")).json
+            #expect(answer?["verb"] == "rollback")
+            if case .unix = address {
+                #expect(answer?["actor"]?.string == "uid \(getuid()) pid \(getpid())")
+            } else {
+                #expect(answer?["actor"]?.string == "127.0.0.1")
+            }
+        }
+        #expect(try File.list(scratch.path).isEmpty, "the socket's file goes with the server")
+    }
+
+    @Test("A server that is not there is told with its address and what to do")
+    func nobody() throws {
+        let listener = try Socket.listen(.ip(IPAddress(ipv4: 0x7F00_0001), port: 0), reusePort: false)
+        guard let address = Socket.localAddress(of: listener) else { return }
+        _ = consume listener
+        let problem = #expect(throws: AdminUnreachable.self) { try AdminClient(address).get("/livez") }
+        #expect("\(try #require(problem))".contains("ECONNREFUSED"))
+    }
+
+    @Test("Requests on one connection are answered one after the other, also when they come at once")
+    func pipelining() throws {
+        let served = try Served()
+        try served.start()
+        let client = try RawClient(served.server.address)
+        client.send(
+            get("/livez", close: false) + get("/status", close: false)
+                + "POST /verbs/pause HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                + "transfer-encoding: chunked\r\n\r\n7\r\n{\"model\r\n6\r\n\":\"p\"}\r\n0\r\n\r\n"
+                + get("/livez", method: "HEAD"))
+        let text = client.receive()
+        #expect(text.components(of: "HTTP/1.1 200 OK") == 4)
+        #expect(text.contains("alive\n") && text.contains("{\"ok\":true}") && text.contains("\"pause\""))
+        #expect(text.hasSuffix("connection: close\r\n\r\n"), "HEAD has no body")
+    }
+
+    @Test("A request that drips in byte by byte is answered")
+    func drip() throws {
+        let served = try Served()
+        try served.start()
+        let client = try RawClient(served.server.address)
+        for byte in Array(get("/livez").utf8) { client.send([byte]) }
+        #expect(client.receive().contains("200 OK"))
+    }
+
+    @Test("A client that waits for 100 Continue gets it")
+    func continues() throws {
+        let served = try Served()
+        try served.start()
+        let client = try RawClient(served.server.address)
+        client.send(
+            "POST /verbs/pause HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                + "expect: 100-continue\r\ncontent-length: 13\r\nconnection: close\r\n\r\n")
+        #expect(client.receive { $0.hasSuffix("\r\n\r\n") } == "HTTP/1.1 100 Continue\r\n\r\n")
+        client.send("{\"model\":\"c\"}")
+        #expect(client.receive().contains("200 OK"))
+    }
+
+    static let hostileTable: [(String, Int)] = [
+        ("GET /livez HTTP/1.1\r\n\r\n", 400), ("GET /livez HTTP/1.1\nhost: a\n\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: a\r\n x\r\n\r\n", 400),
+        ("G(T /livez HTTP/1.1\r\nhost: a\r\n\r\n", 400),
+        ("GET /livez HTTP/2.0\r\nhost: a\r\n\r\n", 505), ("CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n", 501),
+        (
+            "POST /verbs/pause HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n"
+                + "transfer-encoding: chunked\r\n\r\n",
+            400
+        ),
+        ("POST /verbs/pause HTTP/1.1\r\nhost: localhost\r\ncontent-length: +2\r\n\r\n{}", 400),
+        ("POST /verbs/pause HTTP/1.1\r\nhost: localhost\r\ncontent-length: 999999999\r\n\r\n", 413),
+        (
+            "POST /verbs/pause HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                + "transfer-encoding: chunked\r\n\r\nfffff\r\n", 413
+        ),
+        (
+            "POST /verbs/pause HTTP/1.1\r\nhost: localhost\r\ncontent-type: a\r\n"
+                + "content-type: application/json\r\ncontent-length: 0\r\n\r\n", 400
+        ),
+        ("GET /" + String(repeating: "a", count: 9 << 10) + " HTTP/1.1\r\nhost: a\r\n\r\n", 414),
+        ("GET /livez HTTP/1.1\r\nhost: a\r\nx: " + String(repeating: "a", count: 9 << 10) + "\r\n\r\n", 431),
+        ("GET /livez HTTP/1.1\r\nhost: a\r\n" + String(repeating: "x: y\r\n", count: 80) + "\r\n", 431),
+        (String(repeating: "\u{16}\u{3}\u{1}", count: 40), 400),
+        ("GET /status HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n", 421),
+        (get("/status", extra: "origin: http://evil.example\r\n"), 403),
+    ]
+
+    @Test("Hostile bytes are refused with their status and the connection is closed", arguments: hostileTable)
+    func hostile(bytes: String, status: Int) throws {
+        let served = try Served()
+        try served.start()
+        let client = try RawClient(served.server.address)
+        client.send(bytes)
+        if status == 413 { client.send([UInt8](repeating: 0x61, count: 200_000)) }
+        client.finish()
+        let text = client.receive()
+        #expect(text.hasPrefix("HTTP/1.1 \(status) "), "\(text.prefix(200))")
+        #expect(!text.hasSuffix("(timeout)"))
+        #expect(try AdminClient(served.server.address).get("/livez").status == 200)
+    }
+
+    @Test("Random bytes never stop the server", arguments: [1, 2, 3] as [UInt64])
+    func random(seed: UInt64) throws {
+        let served = try Served()
+        try served.start()
+        var random = Random64(seed: seed)
+        let good = Array(get("/status").utf8)
+        for _ in 0..<60 {
+            var bytes = good
+            for _ in 0...random.below(6) {
+                bytes[Int(random.below(UInt64(bytes.count)))] = UInt8(random.below(256))
+            }
+            let client = try RawClient(served.server.address)
+            client.send(bytes)
+            client.finish()
+            #expect(!client.receive().hasSuffix("(timeout)"), "seed \(seed)")
+        }
+        #expect(try AdminClient(served.server.address).get("/livez").status == 200)
+    }
+
+    @Test("Slow clients time out: one that drips, one that does not read, one whose answer does not come")
+    func slow() throws {
+        var times = AdminTimes()
+        times.request = .millis(50)
+        times.write = .millis(50)
+        times.idle = .millis(50)
+        times.reply = .millis(50)
+        let served = try Served(times: times)
+        try served.start(silent: true)
+        let dripping = try RawClient(served.server.address)
+        dripping.send("GET /livez HT")
+        #expect(dripping.receive().hasPrefix("HTTP/1.1 408 "))
+        let unanswered = try RawClient(served.server.address)
+        unanswered.send(get("/status"))
+        #expect(unanswered.receive().hasPrefix("HTTP/1.1 504 "))
+        let idle = try RawClient(served.server.address)
+        idle.send(get("/livez", close: false))
+        #expect(idle.receive().components(of: "200 OK") == 1)
+        let unread = try RawClient(served.server.address)
+        unread.send(get("/metrics"))
+        _ = unread.receive { _ in true }
+        #expect(try AdminClient(served.server.address).get("/livez").status == 200)
+    }
+
+    @Test("More clients than there are places: the rest is closed, those that are served go on")
+    func crowd() throws {
+        let served = try Served()
+        try served.start()
+        let clients = try (0..<AdminServer.connectionsMax).map { _ in try RawClient(served.server.address) }
+        for client in clients {
+            client.send(get("/livez", close: false))
+            #expect(client.receive { $0.hasSuffix("alive\n") }.contains("200 OK"))
+        }
+        let extra = try RawClient(served.server.address)
+        #expect(extra.receive().isEmpty)
+        clients[0].send(get("/livez"))
+        #expect(clients[0].receive().contains("200 OK"))
+    }
+
+    @Test("A request cut at any byte is the same request")
+    func cuts() {
+        let text =
+            "POST /verbs/weights HTTP/1.1\r\nHost: localhost:9\r\nContent-Type: application/json\r\n"
+            + "Transfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4;x=y\r\n\": 1\r\n1\r\n}\r\n0\r\nt: u\r\n\r\n"
+        let bytes = Array(text.utf8)
+        let peer = AdminPeer(description: "test", isUnixSocket: false, localHost: nil)
+        for cut in 0...bytes.count {
+            var parser = HeadParser(limits: AdminReader.limits)
+            var reader = AdminReader()
+            var steps: [AdminReader.Step] = []
+            for piece in [bytes[..<cut], bytes[cut...]] {
+                reader.take(piece)
+                while true {
+                    let step = reader.next(&parser, peer: peer)
+                    if step == .needMore { break }
+                    steps.append(step)
+                }
+            }
+            guard steps.count == 1, case .request(let request, true) = steps[0] else {
+                Issue.record("cut at \(cut): \(steps)")
+                continue
+            }
+            #expect(request.body == Array("{\"a\": 1}".utf8))
+            #expect(request.host == "localhost" && request.contentType == "application/json")
+        }
+    }
+}
+
+extension String {
+    fileprivate func components(of part: String) -> Int {
+        var count = 0
+        var rest = self[...]
+        while let range = rest.firstRange(of: part) {
+            count += 1
+            rest = rest[range.upperBound...]
+        }
+        return count
+    }
+}

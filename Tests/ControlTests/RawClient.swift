@@ -1,0 +1,152 @@
+// A client that sends bytes as they are, for tests of servers; and a server that answers as it is told.
+
+import Platform
+import Synchronization
+import Testing
+
+@testable import Control
+
+/// One connection with a deadline on every wait.
+final class RawClient {
+    private let descriptor: Descriptor
+    private var poller: Poller
+    private let deadline: Instant
+
+    init(_ address: SocketAddress, seconds: UInt64 = 20) throws {
+        let raw = try #require(RawAddress(address))
+        poller = try Poller(eventsMax: 1)
+        deadline = Clock.now() + .seconds(seconds)
+        switch Socket.connect(raw) {
+        case .connected(let made): descriptor = made
+        case .inProgress(let made): descriptor = made
+        case .failed(let errno): throw SystemFailure(operation: "connect \(address)", errno: errno)
+        }
+        _ = poller.add(descriptor, token: Token(bits: 0), interest: [.readable, .writable, .peerClosed])
+    }
+
+    private func wait() -> Bool {
+        let now = Clock.now()
+        guard now < deadline else { return false }
+        _ = poller.wait(timeoutMillis: Int32(clamping: (deadline - now).millis + 1))
+        return true
+    }
+
+    /// Sends all; false when the peer has closed.
+    @discardableResult
+    func send(_ bytes: [UInt8]) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            switch bytes[sent...].withUnsafeBytes({ descriptor.send($0) }) {
+            case .moved(let count): sent += count
+            case .wouldBlock: if !wait() { return false }
+            case .closed: return false
+            case .failed(let errno):
+                // Not connected yet.
+                guard errno.code == 107, wait() else { return false }
+            }
+        }
+        return true
+    }
+
+    @discardableResult
+    func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+
+    /// Says that nothing more comes.
+    func finish() { descriptor.shutdownWrite() }
+
+    /// Reads until the peer closes, or until `isEnough`.
+    func receive(until isEnough: (String) -> Bool = { _ in false }) -> String {
+        var all: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            switch piece.withUnsafeMutableBytes({ descriptor.receive(into: $0) }) {
+            case .moved(let count): all += piece[..<count]
+            case .wouldBlock: if !wait() { return String(decoding: all, as: UTF8.self) + "(timeout)" }
+            case .closed: return String(decoding: all, as: UTF8.self)
+            case .failed(let errno):
+                guard errno.code == 107, wait() else { return String(decoding: all, as: UTF8.self) }
+            }
+            let text = String(decoding: all, as: UTF8.self)
+            if isEnough(text) { return text }
+        }
+    }
+}
+
+/// A server on loopback whose answer a test changes while it runs.
+final class ScriptedServer: Sendable {
+    enum Answer: Sendable {
+        case bytes(String)
+        /// Accepts, reads and says nothing.
+        case silence
+    }
+
+    let address: SocketAddress
+    private let answer: Mutex<Answer>
+    private let isStopping = Atomic<Bool>(false)
+    private let served = Atomic<Int>(0)
+    private let thread = Mutex<Thread?>(nil)
+
+    init(_ first: Answer) throws {
+        let listener = try Socket.listen(.ip(IPAddress(ipv4: 0x7F00_0001), port: 0), reusePort: false)
+        address = Socket.localAddress(of: listener) ?? .unix(path: "")
+        answer = Mutex(first)
+        let loop = ScriptedLoop(self, listener)
+        let started = try Thread.spawn(name: "scripted") { loop.run() }
+        thread.withLock { $0 = started }
+    }
+
+    func set(_ next: Answer) { answer.withLock { $0 = next } }
+    var count: Int { served.load(ordering: .acquiring) }
+
+    func stop() {
+        isStopping.store(true, ordering: .releasing)
+        let running = thread.withLock { $0.take() }
+        running?.join()
+    }
+
+    private final class ScriptedLoop {
+        private let server: ScriptedServer
+        private let listener: Descriptor
+        private var silent: [Int32] = []
+
+        init(_ server: ScriptedServer, _ listener: consuming Descriptor) {
+            self.server = server
+            self.listener = listener
+        }
+
+        func run() {
+            guard var poller = try? Poller(eventsMax: 1) else { return }
+            _ = poller.add(listener, token: Token(bits: 0), interest: .readable)
+            while !server.isStopping.load(ordering: .acquiring) {
+                _ = poller.wait(timeoutMillis: 5)
+                while case .connection(let client, _) = Socket.accept(listener) { serve(client) }
+            }
+            for raw in silent { _ = Descriptor(adopting: raw) }
+        }
+
+        private func serve(_ client: consuming Descriptor) {
+            server.served.wrappingAdd(1, ordering: .releasing)
+            switch server.answer.withLock({ $0 }) {
+            case .silence: silent.append(client.release())
+            case .bytes(let text):
+                guard var poller = try? Poller(eventsMax: 1) else { return }
+                _ = poller.add(client, token: Token(bits: 0), interest: .readable)
+                _ = poller.wait(timeoutMillis: 1_000)
+                var piece = [UInt8](repeating: 0, count: 4_096)
+                _ = piece.withUnsafeMutableBytes { client.receive(into: $0) }
+                _ = Array(text.utf8).withUnsafeBytes { client.send($0) }
+            }
+        }
+    }
+}
+
+/// Looks every few milliseconds until something holds; false when it never did.
+func eventually(seconds: UInt64 = 20, _ holds: () throws -> Bool) rethrows -> Bool {
+    let deadline = Clock.now() + .seconds(seconds)
+    guard var poller = try? Poller(eventsMax: 1) else { return false }
+    while Clock.now() < deadline {
+        if try holds() { return true }
+        _ = poller.wait(timeoutMillis: 5)
+    }
+    return try holds()
+}

@@ -1,0 +1,147 @@
+// The state directory: exactly what was saved is read back, anything else is refused with a sentence, and two
+// processes never share one.
+
+import Glibc
+import Metrics
+import Platform
+import Rollout
+import Testing
+
+@testable import Control
+
+/// A directory of its own for a test, removed with the value.
+final class Scratch {
+    let path: String
+
+    init() throws {
+        path = "/tmp/weir-test-\(String(Entropy.word(), radix: 36))"
+        try File.makeDirectory(path)
+    }
+
+    deinit { Self.remove(path) }
+
+    private static func remove(_ path: String) {
+        for entry in (try? File.list(path)) ?? [] { _ = try? File.remove(path + "/" + entry.name) }
+        rmdir(path)
+    }
+}
+
+@Suite struct StateTests {
+    private var sample: SavedState {
+        let setup = RolloutSetup(stable: "v1", candidates: ["v2"], weights: ["v2": 100_000])
+        var state = RolloutMachine.start(setup)
+        let request = Rollout.VerbRequest(verb: .rollback(version: nil), actor: "ann", reason: "because é\n")
+        state = RolloutMachine.step(state, .verb(request), wallMicros: 5).state
+        let watch = CandidateWatch(specs: GuardrailSpec.defaults(alpha: 0.01), from: Tick(number: 1))
+        return SavedState(
+            models: ["m": .init(rollout: state, watches: ["v2": watch.saved])],
+            answered: [AnsweredVerb(requestID: "r", request: "{}", status: 200, body: "{}")])
+    }
+
+    @Test("What is saved is what is loaded, doubles that are not finite included")
+    func roundTrip() throws {
+        let scratch = try Scratch()
+        let directory = try StateDirectory(path: scratch.path + "/state")
+        #expect(try directory.load() == SavedState())
+        try directory.save(sample)
+        #expect(try directory.load() == sample)
+    }
+
+    @Test("A state file that is cut anywhere is refused")
+    func truncated() {
+        let bytes = sample.encoded()
+        for length in 0..<bytes.count {
+            #expect(throws: StateProblem.self) {
+                try SavedState.decoded(Array(bytes[..<length]), path: "rollouts.json")
+            }
+        }
+    }
+
+    @Test("A state file with any byte changed is refused")
+    func flipped() {
+        let bytes = sample.encoded()
+        for i in bytes.indices {
+            var changed = bytes
+            changed[i] ^= 0x10
+            #expect(throws: StateProblem.self) { try SavedState.decoded(changed, path: "rollouts.json") }
+        }
+    }
+
+    @Test("The refusal of a damaged file names it and says what to do")
+    func sentence() throws {
+        let scratch = try Scratch()
+        let directory = try StateDirectory(path: scratch.path)
+        try File.replace(scratch.path + "/rollouts.json", with: Array("{}".utf8))
+        let problem = #expect(throws: StateProblem.self) { try directory.load() }
+        let text = try #require(problem.map { "\($0)" })
+        #expect(text.contains("rollouts.json is damaged") && text.contains("backup"))
+    }
+
+    @Test("A directory that is in use is refused by the name of its user, and free once that one is gone")
+    func locked() throws {
+        let scratch = try Scratch()
+        do {
+            let first = try StateDirectory(path: scratch.path)
+            let problem = #expect(throws: StateProblem.self) { try StateDirectory(path: scratch.path) }
+            guard case .locked(_, let owner) = problem else {
+                Issue.record("\(String(describing: problem))")
+                return
+            }
+            #expect(owner == "process \(getpid())")
+            _ = first
+        }
+        _ = try StateDirectory(path: scratch.path)
+    }
+
+    @Test("A path that cannot be a directory is refused")
+    func unusable() throws {
+        let scratch = try Scratch()
+        try File.replace(scratch.path + "/file", with: [1])
+        let problem = #expect(throws: StateProblem.self) {
+            try StateDirectory(path: scratch.path + "/file/state")
+        }
+        guard case .unusable = problem else {
+            Issue.record("\(String(describing: problem))")
+            return
+        }
+    }
+
+    @Test("The journal on a disk is the journal in memory: append, reopen, verify")
+    func fileStorage() throws {
+        let scratch = try Scratch()
+        for round in 1...3 {
+            var journal = try Journal(opening: FileStorage(directory: scratch.path), wallMicros: 0)
+            #expect(journal.lines == UInt64(round - 1) * 2)
+            let event = JournalEvent(at: 1, .started, reason: "round \(round)")
+            try journal.append([event, event])
+        }
+        let report = try AuditVerify.check(directory: scratch.path)
+        #expect(report.isIntact && report.lines == 6)
+    }
+
+    @Test("The ledger's thread reports in order and writes what was posted before it stops")
+    func ledgerThread() throws {
+        let scratch = try Scratch()
+        let directory = try StateDirectory(path: scratch.path)
+        let ledger = try LedgerThread()
+        try ledger.start(directory)
+        for id in 1...20 as ClosedRange<UInt64> {
+            let event = JournalEvent(at: id, .verb, reason: "\(id)")
+            let entry = LedgerEntry(id: id, events: [event], state: sample, isKeptOnFailure: true)
+            #expect(ledger.post(entry))
+        }
+        ledger.stop()
+        var reports: [LedgerReport] = []
+        while let report = ledger.take() { reports.append(report) }
+        #expect(reports == (1...20).map { .durable(id: $0) })
+        #expect(try AuditVerify.check(directory: scratch.path).lines == 20)
+        #expect(try directory.load() == sample)
+    }
+
+    @Test("The key of exchange ids outlives restarts")
+    func idKey() throws {
+        let scratch = try Scratch()
+        let first = IDKey.load(scratch.path)
+        #expect(IDKey.load(scratch.path) == first)
+    }
+}
