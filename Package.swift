@@ -56,6 +56,9 @@ let package = Package(
             name: "bench-origin", dependencies: ["Demo", "Platform"], path: "bench/Origin",
             swiftSettings: strict),
         .executableTarget(
+            name: "bench-simulate", dependencies: ["Rollout", "Statistics", "Metrics"],
+            path: "bench/Simulate", swiftSettings: strict),
+        .executableTarget(
             name: "bench-load", dependencies: ["Load", "Metrics", "Platform"], path: "bench/Load",
             swiftSettings: strict),
         tests("WireTests", ["Wire"]),

@@ -5,14 +5,31 @@
 enum Sentence {
     /// "1,234,567"
     static func count(_ n: Int) -> String {
-        var digits = String(n.magnitude)
-        var groups: [String] = []
-        while digits.count > 3 {
-            groups.insert(String(digits.suffix(3)), at: 0)
-            digits.removeLast(3)
+        n.magnitude < 1000 ? String(n) : grouped(n)
+    }
+
+    /// Digits from the back, a comma after every third.
+    private static func grouped(_ n: Int) -> String {
+        String(unsafeUninitializedCapacity: 28) { buffer in
+            var at = 28
+            var (rest, digits) = (n.magnitude, 0)
+            repeat {
+                if digits > 0, digits % 3 == 0 {
+                    at -= 1
+                    buffer[at] = UInt8(ascii: ",")
+                }
+                at -= 1
+                buffer[at] = UInt8(ascii: "0") + UInt8(rest % 10)
+                (rest, digits) = (rest / 10, digits + 1)
+            } while rest > 0
+            if n < 0 {
+                at -= 1
+                buffer[at] = UInt8(ascii: "-")
+            }
+            // At most 19 digits, 6 commas and a sign: never below 2.
+            for i in at..<28 { buffer[i - at] = buffer[i] }
+            return 28 - at
         }
-        groups.insert(digits, at: 0)
-        return (n < 0 ? "-" : "") + groups.joined(separator: ",")
     }
 
     /// `value` with `places` decimals; finite and below 1e15.
@@ -22,10 +39,12 @@ enum Sentence {
         let scaled = (value.magnitude * scale).rounded()
         guard scaled < 1e15 else { return "\(value)" }
         let (whole, rest) = Int(scaled).quotientAndRemainder(dividingBy: Int(scale))
-        guard places > 0 else { return (value < 0 ? "-" : "") + String(whole) }
+        let sign = value < 0 ? "-" : ""
+        guard places > 0 else { return sign + String(whole) }
         let fraction = String(rest)
-        let zeros = String(repeating: "0", count: places - fraction.count)
-        return (value < 0 ? "-" : "") + "\(whole).\(zeros)\(fraction)"
+        if fraction.utf8.count == places { return "\(sign)\(whole).\(fraction)" }
+        let zeros = String(repeating: "0", count: places - fraction.utf8.count)
+        return "\(sign)\(whole).\(zeros)\(fraction)"
     }
 
     /// A rate 0...1 as "12.0 %", with more decimals below a tenth of a percent.

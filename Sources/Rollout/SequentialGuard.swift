@@ -39,6 +39,8 @@ struct EpochClock: Sendable {
 
 /// The three bets that a guardrail can be.
 enum Bet: Sendable {
+    /// Being changed: the test is taken out for that, so that its arrays are changed in place.
+    case taken
     case events(RelativeEvents)
     case quantile(RelativeQuantile)
     case rate(AbsoluteRate)
@@ -49,40 +51,54 @@ enum Bet: Sendable {
             case .events(let test): test.wealth
             case .quantile(let test): test.wealth
             case .rate(let test): test.wealth
+            case .taken: preconditionFailure("the test is being changed")
             }
         }
-        set {
-            switch self {
-            case .events(var test):
-                test.wealth = newValue
-                self = .events(test)
-            case .quantile(var test):
-                test.wealth = newValue
-                self = .quantile(test)
-            case .rate(var test):
-                test.wealth = newValue
-                self = .rate(test)
-            }
+        set { change { $0 = newValue } }
+    }
+
+    /// Changes the wealth in place.
+    mutating func change(_ body: (inout Wealth) -> Void) {
+        let bet = self
+        self = .taken
+        switch consume bet {
+        case .events(var test):
+            body(&test.wealth)
+            self = .events(test)
+        case .quantile(var test):
+            body(&test.wealth)
+            self = .quantile(test)
+        case .rate(var test):
+            body(&test.wealth)
+            self = .rate(test)
+        case .taken:
+            preconditionFailure("the test is being changed")
         }
     }
 
     /// Applies a tick without looking at the evidence.
     mutating func apply(_ view: TickView) {
         let (candidate, stable) = (view.candidate, view.stable)
-        switch self {
+        let bet = self
+        self = .taken
+        switch consume bet {
         case .events(var test):
-            guard let share = view.share else { return }
-            test.apply(share: share, candidate: candidate.bad, stable: stable.bad)
+            if let share = view.share {
+                test.apply(share: share, candidate: candidate.bad, stable: stable.bad)
+            }
             self = .events(test)
         case .quantile(var test):
-            guard let share = view.share else { return }
-            test.apply(
-                share: share, candidate: .init(slow: candidate.bad, fast: candidate.good),
-                stable: .init(slow: stable.bad, fast: stable.good))
+            if let share = view.share {
+                test.apply(
+                    share: share, candidate: .init(slow: candidate.bad, fast: candidate.good),
+                    stable: .init(slow: stable.bad, fast: stable.good))
+            }
             self = .quantile(test)
         case .rate(var test):
             test.apply(bad: candidate.bad, good: candidate.good)
             self = .rate(test)
+        case .taken:
+            preconditionFailure("the test is being changed")
         }
     }
 }
@@ -90,6 +106,8 @@ enum Bet: Sendable {
 /// A sequential guardrail's state.
 struct SequentialGuard: Sendable {
     let spec: GuardrailSpec
+    /// The rule in words.
+    let sentence: String
     private(set) var bet: Bet
     private(set) var materiality = Materiality()
     private var clock = EpochClock()
@@ -105,6 +123,7 @@ struct SequentialGuard: Sendable {
 
     init(_ spec: GuardrailSpec, from: Tick) {
         self.spec = spec
+        sentence = spec.sentence
         next = from.number
         switch (spec.rule, spec.measure) {
         case (.sequentialWorseThanStable(let rho, _, _), .errorRate):
@@ -122,7 +141,7 @@ struct SequentialGuard: Sendable {
     mutating func restore(_ wealth: Wealth, _ materiality: Materiality) {
         guard wealth.staked.count == bet.wealth.staked.count else { return }
         bet.wealth = wealth
-        bet.wealth.newEpoch()
+        bet.change { $0.newEpoch() }
         self.materiality = materiality
         self.materiality.newEpoch(startsStage: false)
         // It was warm, or as good as: the candidate has not been restarted with us.
@@ -151,7 +170,7 @@ struct SequentialGuard: Sendable {
             if case .settled = tick.state {
                 take(tick, at: next)
                 logE = bet.wealth.logE
-                bet.wealth.observe(logE)
+                bet.change { $0.observe(logE) }
             } else if case .dropped = tick.state {
             } else {
                 break
@@ -170,7 +189,7 @@ struct SequentialGuard: Sendable {
                 if tick.candidate.bad > 0 { best = max(best, seen.bet.wealth.logE) }
             }
         }
-        bet.wealth.observe(best)
+        bet.change { $0.observe(best) }
         return (seen, seen.bet.wealth.logE)
     }
 
@@ -196,7 +215,7 @@ struct SequentialGuard: Sendable {
     }
 
     private mutating func newEpoch(startsStage: Bool) {
-        bet.wealth.newEpoch()
+        bet.change { $0.newEpoch() }
         materiality.newEpoch(startsStage: startsStage)
     }
 
@@ -204,7 +223,7 @@ struct SequentialGuard: Sendable {
     mutating func skip(to oldest: UInt64) { next = max(next, oldest) }
 
     /// Throws the evidence away: what it was won from hit stable as well.
-    mutating func forfeit() { bet.wealth.forfeit() }
+    mutating func forfeit() { bet.change { $0.forfeit() } }
 
     /// Whether the trip rule holds, and has held for the rule's `for`.
     mutating func trips(_ seen: SequentialGuard, now: Tick) -> Bool {

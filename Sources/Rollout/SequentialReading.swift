@@ -101,7 +101,7 @@ extension SequentialGuard {
         let maxLogE = bet.wealth.maxLogE
         let progress = min(max(maxLogE / logThreshold, 0), 1)
         var reading = GuardrailReading(
-            name: spec.name, rule: spec.sentence, verdict: verdict, action: spec.action, logE: logE,
+            name: spec.name, rule: sentence, verdict: verdict, action: spec.action, logE: logE,
             maxLogE: maxLogE, progress: verdict == .fail ? 1 : min(progress, 0.99),
             candidateRequests: counts.candidateRequests, stableRequests: counts.stableRequests,
             candidateEvents: counts.candidateEvents, stableEvents: counts.stableEvents, alpha: spec.alpha,

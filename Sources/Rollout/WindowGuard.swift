@@ -8,9 +8,14 @@ import Statistics
 /// A windowed guardrail's state: its `for` timer.
 struct WindowGuard: Sendable {
     let spec: GuardrailSpec
+    /// The rule in words.
+    private let sentence: String
     private var timer = Debounce()
 
-    init(_ spec: GuardrailSpec) { self.spec = spec }
+    init(_ spec: GuardrailSpec) {
+        self.spec = spec
+        sentence = spec.sentence
+    }
 
     /// Requests of stable that are enough to say that it is bad as well.
     private static let vetoRequests = 10
@@ -33,7 +38,7 @@ struct WindowGuard: Sendable {
             evaluation.holds, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
         let verdict: Verdict = fires ? .fail : evaluation.holds == nil ? .notEnoughData : .pass
         return GuardrailReading(
-            name: spec.name, rule: spec.sentence, verdict: verdict, action: spec.action,
+            name: spec.name, rule: sentence, verdict: verdict, action: spec.action,
             progress: fires ? 1 : progress(evaluation, now: now), candidate: evaluation.candidate,
             stable: evaluation.stable, candidateRequests: pair?.candidate.requests ?? 0,
             stableRequests: pair?.stable.requests ?? 0, candidateEvents: pair?.candidate.failures ?? 0,

@@ -1,0 +1,55 @@
+// What a tick costs control, per candidate, with the default guardrails: the aim is 2 us per guardrail.
+
+import Glibc
+import Metrics
+import Rollout
+
+enum Cost {
+    static func report() {
+        let specs = GuardrailSpec.defaults(alpha: 0.01)
+        var reference = LatencyReference(specs: specs)
+        _ = reference.refresh(now: Tick(number: 0), requests: 5000) { UInt64(40_000 * $0) }
+        for (name, pending) in [("all settled", UInt32(0)), ("30 s of requests pending", 1)] {
+            let pair = pair(reference, pending: pending)
+            var watch = CandidateWatch(specs: specs, from: Tick(number: 1000))
+            let ticks: UInt64 = 20_000
+            var worst = 0.0
+            let start = seconds()
+            for now in 1001...(1000 + ticks) {
+                let readings = watch.step(
+                    now: Tick(number: now), reference: reference, windows: { _, _ in nil },
+                    read: { _ in pair })
+                worst = max(worst, readings[0].progress)
+            }
+            let micros = (seconds() - start) / Double(ticks) * 1e6
+            print(
+                "\(Report.pad(name, 52)) \(Double(Int(micros * 100)) / 100) us a tick,"
+                    + " \(Double(Int(micros / Double(specs.count) * 100)) / 100) us a guardrail")
+        }
+    }
+
+    /// A busy tick in which nothing is wrong.
+    private static func pair(_ reference: LatencyReference, pending: UInt32) -> PairTick {
+        func arm(_ n: UInt32, _ thresholds: [UInt32]) -> ArmTick {
+            var arm = ArmTick()
+            for (slot, micros) in thresholds.enumerated() { arm.thresholds[slot] = micros }
+            arm.randomised.started = n
+            arm.randomised.completed = n - pending
+            arm.randomised.fast0 = n / 2
+            arm.randomised.fast1 = n * 3 / 4
+            arm.randomised.fast2 = n - pending
+            arm.randomised.fast3 = n - pending
+            return arm
+        }
+        return PairTick(
+            tick: Tick(number: 0), split: PairSplit(candidatePPM: 50_000, stablePPM: 950_000),
+            candidate: arm(50, reference.candidateThresholds), stable: arm(950, reference.stableThresholds))
+    }
+
+    /// CPU time of the process, so that a busy machine does not show.
+    private static func seconds() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+    }
+}
