@@ -10,7 +10,7 @@ import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from clients import INFER, REQUEST, Load, ask_many, infer
-from processes import Process, accepts, answers, free_port, wait_until
+from processes import HERE, Process, accepts, answers, free_port, wait_until
 from weir import BINARY, iris_model
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -134,3 +134,11 @@ def test_a_config_error_names_its_place(tmp_path):
     assert 64 <= done.returncode <= 78, said
     assert f"{path}:4:5" in said
     assert "nmae" in said and "name" in said
+
+
+def test_the_configuration_in_the_readme_is_valid(tmp_path):
+    readme = (HERE.parent.parent / "README.md").read_text()
+    path = tmp_path / "weir.yaml"
+    path.write_text(readme.split("```yaml\n")[1].split("```")[0])
+    done = subprocess.run([BINARY, "check", "--config", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
