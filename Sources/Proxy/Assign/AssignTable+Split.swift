@@ -10,10 +10,22 @@ import Wire
 
 extension AssignTable {
     /// xxHash64 of the first present key under the model's salt; nil when the request has none. An empty
-    /// value is no key: it would tie all anonymous users together. Cookies and parameters are read only
-    /// when no earlier key decides.
+    /// value is no key: it would tie all anonymous users together.
     @inline(never)
     func keyHash(
+        _ model: UnsafePointer<ModelEntry>, query: Slice, fields: borrowing HeadParser,
+        base: UnsafeRawPointer, client: IPAddress
+    ) -> UInt64? {
+        let first = stickyKeys[Int(model.pointee.stickyKeys.start)]
+        if first.kind == .header, let value = scratch.value(of: first.slot, base: base), value.count > 0 {
+            return XXHash64.hash(value, seed: model.pointee.salt)
+        }
+        return anyKeyHash(model, query: query, fields: fields, base: base, client: client)
+    }
+
+    /// Tries all keys; cookies and parameters are read only when no earlier key decides.
+    @inline(never)
+    private func anyKeyHash(
         _ model: UnsafePointer<ModelEntry>, query: Slice, fields: borrowing HeadParser,
         base: UnsafeRawPointer, client: IPAddress
     ) -> UInt64? {

@@ -11,67 +11,83 @@ enum XXHash64 {
     private static let prime5: UInt64 = 0x27D4_EB2F_1656_67C5
 
     /// The hash of `bytes`.
+    @inline(__always)
     static func hash(_ bytes: ByteView, seed: UInt64) -> UInt64 {
-        var at = bytes.base
-        var left = bytes.count
-        var sum: UInt64
-        if left >= 32 {
-            sum = stripes(&at, &left, seed: seed)
-        } else {
-            sum = seed &+ prime5
+        if bytes.count >= 32 { return longHash(bytes, seed: seed) }
+        let sum = seed &+ prime5 &+ UInt64(truncatingIfNeeded: bytes.count)
+        return tail(sum, bytes.base, bytes.count)
+    }
+
+    @inline(never)
+    private static func longHash(_ bytes: ByteView, seed: UInt64) -> UInt64 {
+        let sum = stripes(bytes, seed: seed) &+ UInt64(truncatingIfNeeded: bytes.count)
+        return tail(sum, bytes.base + (bytes.count & ~31), bytes.count & 31)
+    }
+
+    /// Up to 31 bytes that fill no stripe: words, half a word, bytes; without a loop.
+    @inline(__always)
+    private static func tail(_ start: UInt64, _ base: UnsafeRawPointer, _ count: Int) -> UInt64 {
+        var sum = start
+        var at = base
+        if count & 16 != 0 {
+            sum = word(word(sum, ByteView.word(at)), ByteView.word(at + 8))
+            at += 16
         }
-        sum &+= UInt64(truncatingIfNeeded: bytes.count)
-        while left >= 8 {
-            sum = rotate(sum ^ round(0, ByteView.word(at)), 27) &* prime1 &+ prime4
+        if count & 8 != 0 {
+            sum = word(sum, ByteView.word(at))
             at += 8
-            left &-= 8
         }
-        if left >= 4 {
+        if count & 4 != 0 {
             let half = UInt64(ByteView.halfWord(at))
             sum = rotate(sum ^ (half &* prime1), 23) &* prime2 &+ prime3
             at += 4
-            left &-= 4
         }
-        while left > 0 {
-            let byte = UInt64(at.load(as: UInt8.self))
-            sum = rotate(sum ^ (byte &* prime5), 11) &* prime1
-            at += 1
-            left &-= 1
+        if count & 2 != 0 {
+            sum = byte(byte(sum, at.load(as: UInt8.self)), at.load(fromByteOffset: 1, as: UInt8.self))
+            at += 2
         }
+        if count & 1 != 0 { sum = byte(sum, at.load(as: UInt8.self)) }
         return avalanche(sum)
+    }
+
+    @inline(__always)
+    private static func word(_ sum: UInt64, _ word: UInt64) -> UInt64 {
+        rotate(sum ^ round(0, word), 27) &* prime1 &+ prime4
+    }
+
+    @inline(__always)
+    private static func byte(_ sum: UInt64, _ byte: UInt8) -> UInt64 {
+        rotate(sum ^ (UInt64(byte) &* prime5), 11) &* prime1
     }
 
     /// The hash of the eight little-endian bytes of `word`.
     @inline(__always)
     static func hash(_ word: UInt64, seed: UInt64) -> UInt64 {
-        let sum = (seed &+ prime5 &+ 8) ^ round(0, word)
-        return avalanche(rotate(sum, 27) &* prime1 &+ prime4)
+        avalanche(self.word(seed &+ prime5 &+ 8, word))
     }
 
     /// The hash of the sixteen little-endian bytes of two words.
     @inline(__always)
     static func hash(_ first: UInt64, _ second: UInt64, seed: UInt64) -> UInt64 {
-        var sum = seed &+ prime5 &+ 16
-        sum = rotate(sum ^ round(0, first), 27) &* prime1 &+ prime4
-        sum = rotate(sum ^ round(0, second), 27) &* prime1 &+ prime4
-        return avalanche(sum)
+        avalanche(word(word(seed &+ prime5 &+ 16, first), second))
     }
 
-    /// Whole stripes of 32 bytes in four lanes; leaves `at` behind the last one.
-    @inline(never)
-    private static func stripes(_ at: inout UnsafeRawPointer, _ left: inout Int, seed: UInt64) -> UInt64 {
+    /// Whole stripes of 32 bytes in four lanes.
+    @inline(__always)
+    private static func stripes(_ bytes: ByteView, seed: UInt64) -> UInt64 {
         var lane1 = seed &+ prime1 &+ prime2
         var lane2 = seed &+ prime2
         var lane3 = seed
         var lane4 = seed &- prime1
-        repeat {
+        var at = bytes.base
+        let end = at + (bytes.count & ~31)
+        while at < end {
             lane1 = round(lane1, ByteView.word(at))
             lane2 = round(lane2, ByteView.word(at + 8))
             lane3 = round(lane3, ByteView.word(at + 16))
             lane4 = round(lane4, ByteView.word(at + 24))
             at += 32
-            left &-= 32
-        } while left >= 32
+        }
         var sum = rotate(lane1, 1) &+ rotate(lane2, 7) &+ rotate(lane3, 12) &+ rotate(lane4, 18)
         sum = merge(sum, lane1)
         sum = merge(sum, lane2)
