@@ -1,0 +1,84 @@
+// `weir explain`: which version a described request would get, and why. On the plan made from the config;
+// with a running Weir at hand, by its current weights, quarantine and switches.
+
+import ArgumentParser
+import Control
+import Platform
+
+struct Explain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say which version a described request would get, and why.",
+        discussion: """
+            Example: weir explain -c weir.yaml --header 'x-user-id: 7' --path /v2/models/recommender/infer
+            With --admin the weights and the quarantine of the running Weir are used instead of the config's.
+            """)
+
+    @OptionGroup var config: ConfigOption
+    @Option(
+        help: ArgumentHelp("Ask the running Weir at this address how weights stand.", valueName: "address"))
+    var admin: String?
+    @Option(help: "The request target: path and query.") var path = "/"
+    @Option(help: "The method.") var method = "GET"
+    @Option(help: "The Host header.") var host = "localhost"
+    @Option(
+        name: [.customShort("H"), .long],
+        help: ArgumentHelp("A header; repeatable.", valueName: "name: value"))
+    var header: [String] = []
+    @Option(help: ArgumentHelp("The client's address.", valueName: "ip")) var client = "127.0.0.1"
+    @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
+
+    func run() throws {
+        guard let address = IPAddress(client) else {
+            throw ValidationError("--client: '\(client)' is no IP address")
+        }
+        var headers: [(name: String, value: String)] = []
+        for text in header { headers.append(try Self.header(text)) }
+        let file = try config.path()
+        let loaded: Config
+        switch ConfigLoader.load(path: file) {
+        case .success(let config): loaded = config
+        case .failure(let problems):
+            for problem in problems.all { Output.error("\(problem)") }
+            throw ExitCode(78)
+        }
+        let request = ExplainRequest(
+            method: method, path: path, host: host, headers: headers, client: address)
+        let status = try admin.map(Self.status)
+        do throws(PlanProblem) {
+            let answer = try request.answer(config: loaded, status: status)
+            switch output {
+            case .text: Output.text(answer.lines.joined(separator: "\n") + "\n")
+            case .json: Output.json(answer.json)
+            }
+        } catch {
+            Output.error("\(error)")
+            throw ExitCode(1)
+        }
+    }
+
+    private static func header(_ text: String) throws -> (name: String, value: String) {
+        guard let colon = text.firstIndex(of: ":"), colon != text.startIndex else {
+            throw ValidationError("--header: '\(text)' is no header; expected 'name: value'")
+        }
+        var value = text[text.index(after: colon)...]
+        while value.first == " " { value = value.dropFirst() }
+        return (String(text[..<colon]), String(value))
+    }
+
+    private static func status(_ text: String) throws -> JSON {
+        guard let address = SocketAddress(text) else {
+            throw ValidationError("--admin: '\(text)' is no address; expected 127.0.0.1:9902 or unix:/path")
+        }
+        do {
+            let answer = try AdminClient(address).get("/status")
+            guard answer.isSuccess, let status = answer.json else {
+                Output.error("status \(answer.status): \(answer.text)")
+                throw ExitCode(1)
+            }
+            return status
+        } catch let problem as AdminUnreachable {
+            Output.error("\(problem)")
+            throw ExitCode(1)
+        }
+    }
+}
