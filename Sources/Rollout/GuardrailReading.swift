@@ -1,4 +1,6 @@
-// What a guardrail says at a tick, with the numbers behind it: shown live, and the evidence of a cut.
+// What a guardrail says at a tick, with the numbers behind it: shown live, and the evidence of a cut. It is
+// written into the journal as it is, so everything a person needs to judge a cut stands in it.
+// Invariant: `progress` is 1 exactly where the verdict is fail.
 
 /// A guardrail's verdict and its evidence.
 public struct GuardrailReading: Sendable, Hashable, Codable {

@@ -1,5 +1,6 @@
 // What a loaded configuration does to a rollout: it is followed where the state allows it, and what it may
 // not do is said in the journal.
+// Invariant: a configuration never leaves a cut and never gives a quarantined candidate weight.
 
 extension RolloutStep {
     /// Takes a configuration over; one that says what the last one said changes nothing.

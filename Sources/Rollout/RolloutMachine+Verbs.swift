@@ -1,5 +1,6 @@
 // What an operator's verbs do. Each is answered with a sentence; asking for what is already so is accepted
 // and changes nothing, so a verb can be repeated safely.
+// Invariant: a refused verb leaves the state as it was.
 
 extension RolloutStep {
     mutating func take(_ request: VerbRequest) {

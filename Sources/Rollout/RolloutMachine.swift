@@ -3,7 +3,7 @@
 // tripped, and only an operator's verb gives weight again.
 //
 //   state     input                            next      what happens
-//   split     a guardrail of a version fails   cut       all weight to stable, version barred, recovery watched
+//   split     a guardrail of a version fails   cut       all weight to stable, version barred, recovery check
 //   split     pause                            paused
 //   split     weights                          split     weights as asked
 //   any       promote v                        promoted  v has all weight

@@ -1,4 +1,5 @@
-// A model's rollout as a value: everything that must survive a restart, and nothing else.
+// A model's rollout as a value: everything that must survive a restart, and nothing else. Control saves it
+// before it acts on it, and feeds it back to the machine after a crash.
 // Invariant: weights name every version and sum to 1,000,000; a quarantined version has weight 0.
 
 /// Where a model's rollout stands. Durable before visible: control writes it before it acts on it.

@@ -1,4 +1,6 @@
-// What goes into the rollout machine and what comes out of it.
+// What goes into the rollout machine and what comes out of it: verbs, evidence and configurations in,
+// actions and events out. Values only; control turns actions into plans, bars and journal lines.
+// Invariant: the actions of a step are to be carried out in their order.
 
 import Metrics
 

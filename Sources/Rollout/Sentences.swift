@@ -1,5 +1,6 @@
 // Numbers in words, for people: readings, cuts and the journal. Plain ASCII, a point for decimals, a comma
-// for thousands.
+// for thousands. Written by hand, because every reading has a sentence at every tick and Foundation's
+// formatters do not belong below control.
 
 /// Formats what sentences are made of.
 enum Sentence {

@@ -1,4 +1,6 @@
 // A sequential guardrail's step: its view of ticks, its verdict with the common-cause guard, its words.
+// Invariant: an absolute rule that stable breaks as well in the same seconds neither passes nor fails.
+// Source: guardrails/statistics.md, sections 3.1, 3.3 and 4.1.
 
 import Metrics
 import Statistics

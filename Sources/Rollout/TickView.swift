@@ -2,7 +2,7 @@
 // assumed of the rest so that the evidence is never larger than it will be once everything is known.
 //
 //   measure    against     a tick is settled when                  before that
-//   errors     stable      nothing is pending in either arm, or    after the lag L: pending candidate requests
+//   errors     stable      nothing is pending in either arm, or    after the lag: pending candidate requests
 //                          at the deadline (pending = failed)      are good, pending stable requests are bad
 //   errors     a constant  no candidate request is pending, or     at once: pending is good
 //                          at the deadline (pending = good)

@@ -1,4 +1,6 @@
-// The three values of a guardrail.
+// The three values of a guardrail. Rules with two values read silence as health or as failure; both have cost
+// others their releases.
+// Invariant: without traffic the verdict is `notEnoughData`.
 
 /// What a guardrail says now. No traffic is never a pass and never a fail.
 public enum Verdict: String, Sendable, Hashable, Codable {

@@ -1,5 +1,6 @@
 // "for 5 m": the timer of the industry's rules. It starts at the first evaluation that holds; any that does
-// not, and any without enough data, resets it. Source: guardrails/statistics.md, sections 4.3 and 7.
+// not, and any without enough data, resets it.
+// Source: guardrails/statistics.md, sections 4.3 and 7.
 
 /// How long a condition has held without a gap.
 public struct Debounce: Sendable, Hashable, Codable {

@@ -1,4 +1,5 @@
-// Intervals that hold at all times at once, for display beside an estimate.
+// Intervals that hold at all times at once, for display beside an estimate. Unlike a textbook interval they
+// may be watched while they shrink.
 // Source: guardrails/statistics.md, sections 3.3 and 6; Howard, Ramdas et al. 2021; Waudby-Smith et al. 2024.
 
 import Glibc

@@ -1,5 +1,6 @@
 // Sums of numbers that are known by their logarithms. Everything in this target is in log space: an
-// e-value of a broken candidate passes 1e300 within seconds. Source: guardrails/statistics.md, section 8.
+// e-value of a broken candidate passes 1e300 within seconds.
+// Source: guardrails/statistics.md, section 8.
 
 import Glibc
 

@@ -1,5 +1,6 @@
 // Special functions that keep their digits at large counts: raw differences of lgamma lose nine decimals at
-// a million requests. Sources: guardrails/statistics.md, section 8; Stirling's series; Lentz' algorithm.
+// a million requests.
+// Sources: guardrails/statistics.md, section 8; Stirling's series; Lentz' algorithm.
 
 import Glibc
 

@@ -1,4 +1,6 @@
 // What a tick costs control, per candidate, with the default guardrails: the aim is 2 us per guardrail.
+// Once with every tick settled, once with 30 s of requests in flight, which are replayed at every tick.
+// CPU time, so that a busy machine does not show.
 
 import Glibc
 import Metrics
@@ -46,7 +48,7 @@ enum Cost {
             candidate: arm(50, reference.candidateThresholds), stable: arm(950, reference.stableThresholds))
     }
 
-    /// CPU time of the process, so that a busy machine does not show.
+    /// CPU time of the process.
     private static func seconds() -> Double {
         var time = timespec()
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)

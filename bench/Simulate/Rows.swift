@@ -1,5 +1,6 @@
-// The rows: what is tested, what is true, and the figure that was measured for the method (guardrails
-// results). Requests are drawn one candidate request at a time, with the stable requests around it.
+// The rows: what is tested, what is true, and the figure that was measured for the method.
+// A figure is a share of rollouts, or a median of candidate requests.
+// Requests are drawn one candidate request at a time, with the stable requests around it.
 
 import Glibc
 import Statistics
