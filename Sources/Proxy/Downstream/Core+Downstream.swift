@@ -103,8 +103,10 @@ extension Core {
     private func takesInput(_ d: UnsafeMutablePointer<Downstream>) -> Bool {
         switch d.pointee.phase {
         case .idle, .head:
-            // Replies to pipelined requests leave one by one; the next request waits for the last reply.
-            return d.pointee.output.isEmpty && !d.pointee.closesAfterFlush
+            // Replies to pipelined requests leave one by one; the next request waits for the last reply, and
+            // what has been read of it stands in line before the socket.
+            let isWaiting = d.pointee.phase == .idle && !d.pointee.input.isEmpty
+            return d.pointee.output.isEmpty && !d.pointee.closesAfterFlush && !isWaiting
         case .lingering:
             return true
         case .exchange:

@@ -104,6 +104,7 @@ extension Core {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
         let d = downstreams.pointer(slot)
+        if exchange.pointee.isHeld { dropHeld(exchange, d) }
         if !exchange.pointee.request.isComplete {
             exchange.pointee.keepsAlive = false
             d.pointee.lingers = true
@@ -119,5 +120,22 @@ extension Core {
             return
         }
         if d.pointee.output.isEmpty { finish(x) }
+    }
+
+    /// Takes a request that was never sent out of the input, so that it is not taken for the next one.
+    private func dropHeld(
+        _ exchange: UnsafeMutablePointer<Exchange>, _ d: UnsafeMutablePointer<Downstream>
+    ) {
+        exchange.pointee.isHeld = false
+        let head = Int(exchange.pointee.headCount)
+        switch exchange.pointee.request.framing {
+        case .none:
+            d.pointee.input.consume(head, &pool)
+        case .length(let length) where length <= UInt64(d.pointee.input.count - head):
+            d.pointee.input.consume(head + Int(length), &pool)
+            exchange.pointee.request.isComplete = true
+        case .length, .chunked, .untilClose:
+            d.pointee.input.clear(&pool)
+        }
     }
 }

@@ -77,9 +77,7 @@ extension Core {
 
     /// Whether all that has been read of the request is still at hand: in `replay`, or unread as input.
     private func isRepeatable(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
-        if !exchange.pointee.replay.isEmpty { return exchange.pointee.isReplayable }
-        return exchange.pointee.bytesIn == 0
-            && !downstreams.pointer(exchange.pointee.downstream).pointee.input.isEmpty
+        exchange.pointee.isHeld || exchange.pointee.isReplayable && !exchange.pointee.replay.isEmpty
     }
 
     private func giveUp(_ x: UInt32, _ outcome: Outcome) {

@@ -91,6 +91,8 @@ struct Exchange {
     var keepsAlive: Bool
     var hasIdempotencyKey = false
     var wantsUpgrade: Bool
+    /// Nothing of the request was sent: all that has been read of it is the client's unread input again.
+    var isHeld = false
     /// The request can still be sent again from `replay`.
     var isReplayable = true
     /// The response goes out chunked (its length is unknown and the client speaks HTTP/1.1).
@@ -105,6 +107,8 @@ struct Exchange {
     var isClientDone = false
     var isServerDone = false
 
+    /// Bytes of the request's head as it was read.
+    var headCount: UInt32 = 0
     var request: BodyProgress
     var response = BodyProgress(.none, of: .response)
     /// The raw request as read, from its first head byte on, while it is replayable.

@@ -27,16 +27,19 @@ extension Core {
         let exchange = exchanges.pointer(x)
         switch place(x) {
         case .refuse(let reply):
-            hold(x, bytes, isReplay: isReplay)
+            if !isReplay { hold(x, head, bytes) }
             replyLocally(x, reply, outcome: .localRefusal)
         case .wait:
-            hold(x, bytes, isReplay: isReplay)
+            guard isReplay || hold(x, head, bytes) else {
+                replyLocally(x, .buffersExhausted, outcome: .localRefusal)
+                return
+            }
             joinLine(x)
         case .endpoint(let endpoint):
             enter(x, endpoint)
             exchange.pointee.stage = .forwarding
             guard let slot = connection(to: endpoint, isShadow: false) else {
-                hold(x, bytes, isReplay: isReplay)
+                if !isReplay { hold(x, head, bytes) }
                 attemptFailed(x, .connectFailure)
                 return
             }
@@ -54,11 +57,16 @@ extension Core {
         }
     }
 
-    /// Keeps what has been read of a request that cannot be sent now, as input not yet taken.
-    private func hold(_ x: UInt32, _ bytes: UnsafeRawBufferPointer, isReplay: Bool) {
-        guard !isReplay else { return }
-        let d = downstreams.pointer(exchanges.pointer(x).pointee.downstream)
-        if !d.pointee.input.append(bytes, &pool) { exchanges.pointer(x).pointee.keepsAlive = false }
+    /// Keeps what has been read of a request that cannot be sent now, as input not yet taken; false when
+    /// there are no buffers for it, and then the connection cannot go on after the reply.
+    @discardableResult
+    private func hold(_ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let exchange = exchanges.pointer(x)
+        let d = downstreams.pointer(exchange.pointee.downstream)
+        exchange.pointee.headCount = UInt32(head.byteCount)
+        exchange.pointee.isHeld = d.pointee.input.append(bytes, &pool)
+        if !exchange.pointee.isHeld { exchange.pointee.keepsAlive = false }
+        return exchange.pointee.isHeld
     }
 
     private func place(_ x: UInt32) -> Placement {

@@ -60,13 +60,14 @@ extension Core {
         let exchange = exchanges.pointer(x)
         guard exchange.pointee.stage == .queued, !exchange.pointee.isWaiting else { return }
         let d = downstreams.pointer(exchange.pointee.downstream)
-        let isReplay = !exchange.pointee.replay.isEmpty
+        let isReplay = !exchange.pointee.isHeld
         let count: Int
         if isReplay {
             count = exchange.pointee.replay.copyOut(to: inbox, pool)
         } else {
             count = d.pointee.input.copyOut(to: inbox, pool)
             d.pointee.input.clear(&pool)
+            exchange.pointee.isHeld = false
         }
         let bytes = UnsafeRawBufferPointer(rebasing: inbox[..<count])
         guard case .complete(let head) = requestParser.request(bytes.bytes, scanned: 0) else {
