@@ -1,12 +1,8 @@
-// The chunked transfer coding, decoded.
-//
-// Place: Proxy feeds it a body's bytes as they come; what it calls data is passed on under new chunk heads.
-// Theory: one state per position in the grammar, so that the bytes may be cut anywhere.
-//
-//   size ─hex→ size   size ─";"→ name   size ─BWS→ beforeSemicolon ─";"→ name   size ─CR→ lineLF
-//   name ─token→ name  name ─"="→ value ─token→ value  value ─DQUOTE→ quoted ─DQUOTE→ afterQuoted
-//   lineLF ─LF→ data, or the trailer section after size 0     data ─all read→ dataCR ─CR→ dataLF ─LF→ size
-//
+// The chunked transfer coding, decoded: Proxy feeds it a body's bytes as they come.
+// Theory: one state per position in the grammar, so that the bytes may be cut anywhere:
+//   size -hex-> size    size -";"-> name    size -BWS-> beforeSemicolon -";"-> name    size -CR-> lineLF
+//   name -token-> name    name -"="-> value -token-> value    value -DQUOTE-> quoted -DQUOTE-> afterQuoted
+//   lineLF -LF-> data, or the trailer section after size 0    data -read-> dataCR -CR-> dataLF -LF-> size
 // Invariant: CRLF only; sizes below 2^63 in at most 16 digits; extensions are checked, bounded and dropped.
 // Source: RFC 9112 section 7.1.
 

@@ -1,6 +1,6 @@
 // What a request head as a whole must obey.
 //
-// Place: called by HeadParser.request(_:scanned:). Order: start line, field lines, then what they mean together.
+// Place: called by HeadParser.request(_:scanned:). Order: start line, field lines, what they mean together.
 // Invariant: there is exactly one well-formed Host (HTTP/1.0: at most one); CONNECT never leaves this file.
 // Source: RFC 9112 sections 3 and 6.3; RFC 9110 sections 7.2, 9.3.6, 9.3.8 and 10.1.1.
 

@@ -1,6 +1,4 @@
 // The one validator: request heads, response heads and trailer sections of HTTP/1.1.
-//
-// Place: Proxy's Downstream and Upstream call it on each connection's unread bytes; one parser per core.
 // Theory: a head that arrives in one read is parsed in one pass. One that does not is watched, not parsed:
 // `resumable` looks at new bytes only, and the pass is repeated when the head is complete, when a byte comes
 // that no head may hold, or when the head has doubled. So a head dripped byte by byte costs O(1) per byte,
@@ -43,7 +41,7 @@ enum Stop: Error {
 ///
 /// Owner: one core or one client; the result of a parse is valid until the next.
 public struct HeadParser: ~Copyable {
-    /// `limits.fieldsMax` places; the first `fieldCount` are initialised (a Field has nothing to deinitialise).
+    /// `limits.fieldsMax` places; the first `fieldCount` are initialised (nothing needs deinitialising).
     @usableFromInline let fields: UnsafeMutablePointer<Field>
     /// `limits.fieldsMax + 1` names, those of the last section; what is read does not depend on them.
     let names: UnsafeMutablePointer<NameMemo>
@@ -116,8 +114,8 @@ public struct HeadParser: ~Copyable {
 
     /// Parses the trailer section that follows a last chunk, with the blank line that ends the message.
     ///
-    /// Content-Length, Transfer-Encoding and Host are refused there; other fields without a place in a trailer
-    /// section (RFC 9110 section 6.5.1) are marked as hop-by-hop.
+    /// Content-Length, Transfer-Encoding and Host are refused there; other fields without a place in a
+    /// trailer section (RFC 9110 section 6.5.1) are marked as hop-by-hop.
     /// - Parameters:
     ///   - bytes: from `ChunkEvent.trailers(start:)` on.
     ///   - scanned: what the last `needMore` for this section returned; 0 at first.

@@ -22,7 +22,7 @@
     @inlinable
     public var count: Int { written }
 
-    /// Whether something did not fit. What was written before it is still there, but the message is not whole.
+    /// Whether something did not fit. What was written before is still there, but the message is not whole.
     @inlinable
     public var overflowed: Bool { isOverflowed }
 
@@ -131,8 +131,8 @@
         }
     }
 
-    /// Eight hexadecimal digits at once, first digit in the lowest byte: spread the nibbles over the bytes of a
-    /// word, then lift those above 9 to the letters.
+    /// Eight hexadecimal digits at once, first digit in the lowest byte: spread the nibbles over the bytes of
+    /// a word, then lift those above 9 to the letters.
     @inlinable @inline(__always)
     static func hex(_ value: UInt32) -> UInt64 {
         var word = UInt64(value.byteSwapped)
@@ -143,7 +143,7 @@
         return (word &+ 0x3030_3030_3030_3030 &+ letters &* 39).littleEndian
     }
 
-    /// The head of a chunk of `count` (1 or more) bytes: its size and CRLF. After the content comes CRLF again.
+    /// The head of a chunk of `count` (1 or more) bytes: its size and CRLF. The content is followed by CRLF.
     @inlinable
     public mutating func appendChunkHeader(count: UInt64) {
         precondition(count > 0, "a chunk of no bytes would end the body")

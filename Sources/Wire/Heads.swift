@@ -17,7 +17,7 @@
     case untilClose
 }
 
-/// The form of a request target (RFC 9112 section 3.2). The authority form belongs to CONNECT, which is refused.
+/// The form of a request target (RFC 9112 section 3.2). The authority form is CONNECT's, which is refused.
 @frozen public enum TargetForm: UInt8, Sendable {
     /// `/path?query`
     case origin

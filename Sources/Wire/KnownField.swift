@@ -52,8 +52,8 @@ extension KnownField {
     /// The field named by the `count` (1 or more) bytes at `start`, in any case of letters; `.weir` after a
     /// look at its prefix only. Cost: two or three loads, a jump by length, and a few comparisons.
     ///
-    /// - Precondition: no byte is a control byte other than HTAB. Then `| 0x20` folds exactly: what it changes
-    ///   besides letters are "@[\]^_", which become bytes that no known name has. (CR would become "-".)
+    /// - Precondition: no byte is a control byte other than HTAB. Then `| 0x20` folds exactly: what it
+    ///   changes besides letters are "@[\]^_", which become bytes of no known name. (CR would become "-".)
     @inline(__always)
     static func named(_ text: Text, at start: Int, count: Int) -> KnownField {
         named(text, at: start, count: count, first: text.word(at: start))

@@ -1,6 +1,6 @@
 // Why a message was refused, and the status that says so.
 //
-// Place: the third way out of every parser in Wire. Proxy answers with the status, closes, and counts the label.
+// Place: the third way out of every parser in Wire. Proxy answers with the status, closes, counts the label.
 // Invariant: a refused connection is never read again: where a message ends is no longer known.
 // Source: RFC 9112 (400 unless another is named there), RFC 9110 section 15.5, RFC 6585 section 5 (431).
 

@@ -4,7 +4,7 @@
 // Invariant: the first pair with the name wins; the work is linear in the text, which a head's limits bound;
 // nothing is decoded: percent-encoding, "+" and quotes are compared and returned as sent, on purpose, since
 // a sticky key needs equal bytes, not meaning.
-// Source: RFC 6265 section 4.2.1 (cookies, case-sensitive), WHATWG URL section 5.1 (queries, without decoding).
+// Source: RFC 6265 section 4.2.1 (cookies, case-sensitive), WHATWG URL section 5.1 (queries, not decoded).
 
 /// Pairs of a Cookie field: `name=value; name=value`.
 public enum CookieScan {
@@ -18,8 +18,8 @@ public enum CookieScan {
 
 /// Pairs of a query: `name=value&name=value`.
 public enum QueryScan {
-    /// The value of the first parameter called `name` (1 byte or more, compared exactly); nil if there is none.
-    /// A piece without "=" is a parameter with an empty value.
+    /// The value of the first parameter called `name` (1 byte or more, compared exactly); nil if there is
+    /// none. A piece without "=" is a parameter with an empty value.
     @inlinable
     public static func value(of name: RawSpan, in bytes: RawSpan, query: Slice) -> Slice? {
         Pairs.value(of: name, in: bytes, query, separator: 0x26, isCookie: false)

@@ -31,8 +31,8 @@ struct Text {
         return unsafe base.load(fromByteOffset: offset, as: UInt8.self)
     }
 
-    /// The eight bytes from `offset` (0 or more) on, the first in the lowest bits; zeros stand for bytes beyond
-    /// the end.
+    /// The eight bytes from `offset` (0 or more) on, the first in the lowest bits; zeros stand for bytes
+    /// beyond the end.
     @inlinable @inline(__always)
     func word(at offset: Int) -> UInt64 {
         guard _fastPath(UInt(bitPattern: offset) < wordLimit) else { return lastWord(at: offset) }

@@ -47,8 +47,8 @@ enum Words {
         return word | isUpper &>> 2
     }
 
-    /// Marks bytes that are neither letters nor digits nor "-" nor ".": what nearly all names and hosts consist
-    /// of. Every mark is exact, not only the lowest.
+    /// Marks bytes that are neither letters nor digits nor "-" nor ".": what nearly all names and hosts
+    /// consist of. Every mark is exact, not only the lowest.
     @inlinable @inline(__always)
     static func notPlain(_ word: UInt64) -> UInt64 {
         let sevenBits = word & ~tops

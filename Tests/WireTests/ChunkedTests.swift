@@ -1,4 +1,6 @@
 // The chunked coding: decoding, however the bytes are cut, and writing.
+// Law: content and end depend on the bytes alone; each piece is fed from memory of its own length.
+// Source: RFC 9112 section 7.1.
 
 import Testing
 

@@ -1,4 +1,6 @@
 // Bytes that once got past the validator, or broke a law: found by mutation or by the fuzzer, kept for good.
+// A crash that bench/fuzz finds becomes a line here before it is mended.
+// Law: what is refused once stays refused.
 
 import Testing
 

@@ -1,4 +1,6 @@
 // One message, many ways to receive it: the result must not depend on where the bytes were cut.
+// Each good message is cut once at every byte, and fed byte by byte with what the parser said it scanned.
+// Law: `needMore` until the last byte, then the reading of the whole.
 
 import Testing
 

@@ -1,4 +1,6 @@
 // What a well-formed response head means, and trailer sections.
+// Law: framing follows status and method first, fields second.
+// Source: RFC 9112 sections 4 and 6.3, RFC 9110 sections 6.5.1 and 8.6.
 
 import Testing
 

@@ -1,4 +1,6 @@
 // Response heads, trailer sections and chunked bodies that must be refused: 502 from an upstream.
+// Law: an upstream's message is held to the grammar that a client's is held to.
+// Source: RFC 9112 sections 4, 6 and 7.
 
 import Testing
 

@@ -1,5 +1,6 @@
 // Random damage to well-formed messages: nothing traps, and nothing is accepted that an independent, slow
 // reading of the RFC would not accept.
+// A failure names its seed; WEIR_TEST_SEED takes it back.
 
 import Testing
 

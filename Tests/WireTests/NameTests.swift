@@ -1,4 +1,6 @@
-// Names: known fields, comparison without case, cookies and query parameters; and the words beneath them.
+// Names: known fields, comparison without case, cookies and query parameters.
+// Law: a name is recognised in any case of letters, and by nothing that differs in one byte.
+// Source: RFC 9110 section 5.1, RFC 6265 section 4.2.1.
 
 import Testing
 

@@ -1,4 +1,6 @@
 // Well-formed messages: the ground on which cuts and mutations are made.
+// Each uses another part of the grammar; all must be accepted whole.
+// Source: RFC 9112, and what real clients and model servers send.
 
 /// Request heads that must be accepted whole.
 let goodRequests: [String] = [
@@ -16,7 +18,8 @@ let goodRequests: [String] = [
     "OPTIONS http://b.example HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade, keep-alive\r\n"
         + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-    "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close, X-Hop\r\nx-hop: 1\r\nX-Kept: 2\r\nKeep-Alive: timeout=5\r\n\r\n",
+    "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close, X-Hop\r\nx-hop: 1\r\nX-Kept: 2\r\n"
+        + "Keep-Alive: timeout=5\r\n\r\n",
     "PROPFIND /%7Bid%7D/!\"$&'()*+,-.;<=>@[\\]^_`{|}~ HTTP/1.1\r\nHost: a\r\n\r\n",
     "LONG-METHOD-NAME /x HTTP/1.1\r\nHost: a_b.c~d:\r\n\r\n",
     "DELETE /x HTTP/1.1\r\nHost: 127.0.0.1:65535\r\nx-empty:\r\nx-blank: \t \r\n"

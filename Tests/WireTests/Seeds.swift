@@ -1,4 +1,6 @@
-// Seeds of the random tests: fresh in every run, printed with a failure, taken back from WEIR_TEST_SEED.
+// Seeds of the random tests: fresh in every run, printed with a failure.
+// WEIR_TEST_SEED=<seed> runs every random test with that seed alone.
+// Law: the same seed makes the same test on every machine.
 
 import Glibc
 

@@ -1,4 +1,6 @@
 // Eight bytes at a time, against one byte at a time.
+// Law: each operation on a word gives what a loop over its bytes gives.
+// Source: Words.swift and Text.swift, whose arithmetic everything else stands on.
 
 import Testing
 

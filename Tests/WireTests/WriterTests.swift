@@ -1,4 +1,6 @@
 // The bounded writer.
+// Law: what fits is written as its parts say; what does not fit leaves no trace but `overflowed`.
+// Source: RFC 9112 sections 2.1 and 7.1.
 
 import Testing
 
@@ -43,6 +45,20 @@ func written(_ capacity: Int = 256, _ body: (inout HeadWriter) -> Void) -> [UInt
         #expect(text(written { $0.appendHex(0xABCDEF, digits: 4) }) == "cdef")
         #expect(text(written { $0.appendHex(5, digits: 3) }) == "005")
         #expect(text(written { $0.appendLastChunk() }) == "0\r\n")
+    }
+
+    @Test("Sixteen hexadecimal digits are written whole", arguments: seeds(10))
+    func hex(_ seed: UInt64) {
+        var random = SplitMix64(seed: seed)
+        for _ in 0..<100 {
+            let value = random.next() >> UInt64(random.below(64))
+            let digits = String(value, radix: 16)
+            let expected = String(repeating: "0", count: 16 - digits.utf8.count) + digits
+            #expect(text(written { $0.appendHex(value, digits: 16) }) == expected, "seed \(seed)")
+            #expect(
+                text(written { $0.appendHex(value, digits: 7) }) == String(expected.suffix(7)), "seed \(seed)"
+            )
+        }
     }
 
     @Test("What does not fit is left out whole, and everything after it")

@@ -21,7 +21,7 @@ private func check(_ parser: borrowing HeadParser, _ bytes: UnsafeRawBufferPoint
     }
 }
 
-/// Parsers that see every input, so that what they remember must not change what they read. One thread fuzzes.
+/// Parsers that see every input: what they remember must not change what they read. One thread fuzzes.
 nonisolated(unsafe) private var oldRequests = HeadParser(limits: limits)
 nonisolated(unsafe) private var oldResponses = HeadParser(limits: limits)
 private let limits = HeadLimits(lineBytesMax: 400, headBytesMax: 1000, fieldsMax: 10)
