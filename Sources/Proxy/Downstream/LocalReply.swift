@@ -15,6 +15,7 @@ enum LocalReply: UInt8 {
     case overloaded
     case queueTimeout
     case exchangesExhausted
+    case upstreamsExhausted
     case buffersExhausted
     case connectFailed
     case connectTimeout
@@ -29,7 +30,9 @@ enum LocalReply: UInt8 {
         case .noModelMatches: 404
         case .headerTimeout, .bodyTooSlow: 408
         case .connectFailed, .upstreamReset, .upstreamProtocolError: 502
-        case .noVersion, .noEndpoint, .overloaded, .queueTimeout, .exchangesExhausted, .buffersExhausted: 503
+        case .noVersion, .noEndpoint, .overloaded, .queueTimeout, .exchangesExhausted, .upstreamsExhausted,
+            .buffersExhausted:
+            503
         case .connectTimeout, .firstByteTimeout, .idleTimeout: 504
         }
     }
@@ -45,6 +48,7 @@ enum LocalReply: UInt8 {
         case .overloaded: "overloaded"
         case .queueTimeout: "queue_timeout"
         case .exchangesExhausted: "exchanges_exhausted"
+        case .upstreamsExhausted: "upstream_connections_exhausted"
         case .buffersExhausted: "buffers_exhausted"
         case .connectFailed: "upstream_connect_failed"
         case .connectTimeout: "upstream_connect_timeout"
@@ -64,6 +68,7 @@ enum LocalReply: UInt8 {
         case .noVersion, .noEndpoint: .noEndpoint
         case .overloaded, .queueTimeout: .overloaded
         case .exchangesExhausted: .exchangesExhausted
+        case .upstreamsExhausted: .upstreamsExhausted
         case .buffersExhausted: .buffersExhausted
         case .connectFailed, .upstreamReset, .upstreamProtocolError: .badUpstream
         case .connectTimeout, .firstByteTimeout, .idleTimeout: .upstreamTimeout

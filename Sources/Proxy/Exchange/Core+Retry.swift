@@ -118,6 +118,10 @@ extension Core {
         let isKnown = exchange.pointee.isSettled || exchange.pointee.outcome.isFailure
         if !isKnown { exchange.pointee.outcome = outcome }
         leaveLine(x)
+        if exchange.pointee.isCalled {
+            giveUpCall(x)
+            callNext(versions[exchange.pointee.serving])
+        }
         end(x)
         closeDownstream(slot)
     }

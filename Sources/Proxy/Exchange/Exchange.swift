@@ -100,6 +100,8 @@ struct Exchange {
     /// Counts in the serving version's and endpoint's requests in flight.
     var isInFlight = false
     var isWaiting = false
+    /// Left the line; a place is kept for it until it is sent.
+    var isCalled = false
     /// A shadow copy was drawn for it.
     var isShadowed = false
     /// The upstream connection outlives the response.

@@ -30,6 +30,10 @@ extension Core {
         // The old arena goes with this assignment; no state points into it any more.
         self.arena = arena
         closeForgotten()
+        // A bound may have been raised.
+        for slot in 0..<UInt32(versions.count) where versions[slot].pointee.waiting > 0 {
+            callNext(versions[slot])
+        }
         meter.count(.plansAdopted)
         meter.set(.planEpoch, Int(truncatingIfNeeded: next.epoch))
         link.obeyedEpoch.store(next.epoch, ordering: .releasing)

@@ -84,6 +84,8 @@ struct VersionState {
     var waitingHead: UInt32 = noSlot
     var waitingTail: UInt32 = noSlot
     var waiting: Int32 = 0
+    /// Places kept for requests that were called from the line and are not sent yet.
+    var called: Int32 = 0
     var waitingMax: Int32 = 0
     var queueTimeout = Interval.zero
     var slowStart = Interval.zero

@@ -76,7 +76,7 @@ extension Core {
             dropShadow(s, .noEndpoint)
             return false
         }
-        guard let slot = connection(to: endpoint, isShadow: true) else {
+        guard case .open(let slot) = connection(to: endpoint, isShadow: true) else {
             dropShadow(s, .connections)
             return false
         }

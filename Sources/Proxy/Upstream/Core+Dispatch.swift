@@ -28,7 +28,9 @@ extension Core {
         switch place(x) {
         case .refuse(let reply):
             if !isReplay { hold(x, head, bytes) }
+            let version = exchange.pointee.serving
             replyLocally(x, reply, outcome: .localRefusal)
+            if version != noSlot { callNext(versions[version]) }
         case .wait:
             guard isReplay || hold(x, head, bytes) else {
                 replyLocally(x, .buffersExhausted, outcome: .localRefusal)
@@ -38,9 +40,18 @@ extension Core {
         case .endpoint(let endpoint):
             enter(x, endpoint)
             exchange.pointee.stage = .forwarding
-            guard let slot = connection(to: endpoint, isShadow: false) else {
+            let slot: UInt32
+            switch connection(to: endpoint, isShadow: false) {
+            case .open(let found):
+                slot = found
+            case .refused:
                 if !isReplay { hold(x, head, bytes) }
                 attemptFailed(x, .connectFailure)
+                return
+            case .exhausted:
+                if !isReplay { hold(x, head, bytes) }
+                releaseUpstream(x, isReusable: false)
+                replyLocally(x, .upstreamsExhausted, outcome: .localRefusal)
                 return
             }
             let u = upstreams.pointer(slot)
@@ -72,6 +83,8 @@ extension Core {
     private func place(_ x: UInt32) -> Placement {
         let exchange = exchanges.pointer(x)
         let stable = models[exchange.pointee.model].pointee.stable
+        let isCalled = exchange.pointee.isCalled
+        if isCalled { giveUpCall(x) }
         if exchange.pointee.serving != stable {
             let version = versions[exchange.pointee.serving]
             let endpoint = pickEndpoint(version, avoiding: noSlot, insists: false)
@@ -86,7 +99,9 @@ extension Core {
         }
         guard stable != noSlot else { return .refuse(.noVersion) }
         let version = versions[stable]
-        if version.pointee.inFlight >= version.pointee.inFlightMax {
+        let hasRoom = version.pointee.inFlight + version.pointee.called < version.pointee.inFlightMax
+        // Nobody overtakes those who stand in line.
+        if !hasRoom || !isCalled && version.pointee.waiting > 0 {
             return version.pointee.waiting < version.pointee.waitingMax ? .wait : .refuse(.overloaded)
         }
         let endpoint = pickEndpoint(version, avoiding: exchange.pointee.endpoint, insists: true)
@@ -110,11 +125,7 @@ extension Core {
         endpoints[exchange.pointee.endpoint].pointee.inFlight -= 1
         let version = versions[exchange.pointee.serving]
         version.pointee.inFlight -= 1
-        guard version.pointee.waitingHead != noSlot, version.pointee.inFlight < version.pointee.inFlightMax
-        else { return }
-        let next = version.pointee.waitingHead
-        leaveLine(next)
-        resume(exchangeToken(next))
+        if version.pointee.waiting > 0 { callNext(version) }
     }
 
     func exchangeToken(_ slot: UInt32) -> Token {

@@ -23,6 +23,25 @@ extension Core {
         timers.schedule(exchangeTimers + x, at: now + version.pointee.queueTimeout)
     }
 
+    /// Calls those in front as long as there are places; each keeps its place until it is sent.
+    func callNext(_ version: UnsafeMutablePointer<VersionState>) {
+        while version.pointee.waitingHead != noSlot,
+            version.pointee.inFlight + version.pointee.called < version.pointee.inFlightMax
+        {
+            let next = version.pointee.waitingHead
+            leaveLine(next)
+            exchanges.pointer(next).pointee.isCalled = true
+            version.pointee.called += 1
+            resume(exchangeToken(next))
+        }
+    }
+
+    /// Gives back the place that was kept for the exchange.
+    func giveUpCall(_ x: UInt32) {
+        exchanges.pointer(x).pointee.isCalled = false
+        versions[exchanges.pointer(x).pointee.serving].pointee.called -= 1
+    }
+
     /// Takes the exchange out of its line, wherever it stands.
     func leaveLine(_ x: UInt32) {
         let exchange = exchanges.pointer(x)

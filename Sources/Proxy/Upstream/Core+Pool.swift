@@ -4,20 +4,31 @@
 import Metrics
 import Platform
 
+/// A connection for a request, or why there is none.
+enum Connection {
+    /// An upstream slot, connected or connecting.
+    case open(UInt32)
+    /// The endpoint refused at once.
+    case refused
+    /// We have no slot or no descriptor left, which is nobody's fault but ours.
+    case exhausted
+}
+
 extension Core {
-    /// An idle connection, or a new one that may still be connecting; nil when neither can be had.
-    func connection(to endpoint: UInt32, isShadow: Bool) -> UInt32? {
+    /// An idle connection, or a new one that may still be connecting.
+    func connection(to endpoint: UInt32, isShadow: Bool) -> Connection {
         while let slot = takeIdle(endpoint, isShadow: isShadow) {
             let u = upstreams.pointer(slot)
-            if !u.pointee.isPeerDone, now - u.pointee.idleSince < limits.poolIdle { return slot }
+            if !u.pointee.isPeerDone, now - u.pointee.idleSince < limits.poolIdle { return .open(slot) }
             closeUpstream(slot)
         }
         return open(endpoint, isShadow: isShadow)
     }
 
-    private func open(_ endpoint: UInt32, isShadow: Bool) -> UInt32? {
+    private func open(_ endpoint: UInt32, isShadow: Bool) -> Connection {
         let state = endpoints[endpoint]
-        guard let address = state.pointee.address, upstreams.count < upstreams.capacity else { return nil }
+        guard let address = state.pointee.address else { return .refused }
+        guard upstreams.count < upstreams.capacity else { return .exhausted }
         let phase: UpstreamPhase
         let descriptor: Descriptor
         switch Socket.connect(address) {
@@ -27,25 +38,25 @@ extension Core {
         case .inProgress(let socket):
             phase = .connecting
             descriptor = socket
-        case .failed:
-            return nil
+        case .failed(let errno):
+            return errno.isOutOfDescriptors ? .exhausted : .refused
         }
         let upstream = Upstream(
             descriptor: descriptor, endpoint: endpoint, phase: phase, isShadow: isShadow,
             isUnix: state.pointee.isUnix)
-        guard let slot = upstreams.insert(upstream) else { return nil }
+        guard let slot = upstreams.insert(upstream) else { return .exhausted }
         let u = upstreams.pointer(slot)
         let interest: Readiness =
             u.pointee.watchesWrites || phase == .connecting
             ? [.readable, .writable, .peerClosed] : [.readable, .peerClosed]
         guard poller.add(u.pointee.descriptor, token: upstreamToken(slot), interest: interest) == nil else {
             upstreams.remove(slot)
-            return nil
+            return .exhausted
         }
         meter.count(.upstreamConnects)
         meter.set(.upstreams, upstreams.count)
         if phase == .connecting { armUpstream(slot, now + connectLimit(endpoint)) }
-        return slot
+        return .open(slot)
     }
 
     private func connectLimit(_ endpoint: UInt32) -> Interval {
