@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -296,6 +297,23 @@ static inline int weir_unlink(const char *path) { return unlink(path) < 0 ? -err
 static inline int weir_make_directory(const char *path, mode_t mode) {
     return mkdir(path, mode) < 0 ? -errno : 0;
 }
+
+/// Unmaps the clean pages of one object's read-only segments; they come back from the page cache when used.
+static inline int weir_drop_segments(struct dl_phdr_info *object, size_t size, void *ignored) {
+    (void)size;
+    (void)ignored;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W)) continue;
+        const uintptr_t start = (object->dlpi_addr + segment->p_vaddr + page - 1) & ~(page - 1);
+        const uintptr_t end = (object->dlpi_addr + segment->p_vaddr + segment->p_memsz) & ~(page - 1);
+        if (end > start) madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+static inline void weir_drop_code(void) { dl_iterate_phdr(weir_drop_segments, 0); }
 
 // MARK: Process
 

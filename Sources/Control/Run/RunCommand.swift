@@ -33,6 +33,7 @@ public enum RunCommand {
             let sidecar = try Sidecar(config: config, configPath: configPath, log: log)
             try sidecar.start()
             announce(sidecar, config, configPath, log)
+            Pages.dropStartupCode()
             return try serve(sidecar, config, received, log)
         } catch let problem as SidecarProblem {
             log.critical("not started: \(problem)")
