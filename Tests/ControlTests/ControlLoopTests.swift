@@ -322,6 +322,58 @@ import Testing
         #expect(world.plane.last?.models[0].versions.map(\.weightPPM) == [1_000_000, 0, 0])
     }
 
+    @Test("A lift of quarantine that is not durable is taken back although a cut came in between")
+    func quarantineTakenBack() throws {
+        let world = try World()
+        let replies = Replies()
+        world.loop.obey(AdminVerb(.rollback, model: "m", version: "v2"), actor: "ann", reply: replies.take)
+        world.settle()
+        world.ledger.set(.held)
+        world.loop.obey(
+            AdminVerb(.unquarantine, model: "m", version: "v2"), actor: "ann", reply: replies.take)
+        let id = try #require(world.ledger.lastEntry?.id)
+        world.loop.obey(AdminVerb(.rollback, model: "m", version: "v3"), actor: "bob", reply: replies.take)
+        world.ledger.set(.durable)
+        world.ledger.report(.failed(id: id, reason: "EIO"))
+        world.ledger.release()
+        world.settle()
+        #expect(replies.all.map(\.status) == [200, 503, 200])
+        #expect(Set(world.model.decided.quarantined.keys) == ["v2", "v3"])
+        #expect(world.plane.last?.models[0].versions.map(\.isQuarantined) == [false, true, true])
+        #expect(
+            Set(try #require(world.ledger.lastState?.models["m"]).rollout.quarantined.keys) == ["v2", "v3"])
+    }
+
+    @Test("A verb that no core obeys in time is told so")
+    func neverObeyed() throws {
+        let world = try World()
+        let replies = Replies()
+        world.plane.setObeysAtOnce(false)
+        world.loop.obey(weights(50_000), actor: "ann", reply: replies.take)
+        world.step(101)
+        #expect(replies.last?.status == 504)
+    }
+
+    @Test("Reloads wait for the plan under way, in order, and a bounded number of them")
+    func reloadsWait() throws {
+        let world = try World()
+        let replies = Replies()
+        world.plane.setObeysAtOnce(false)
+        world.loop.obey(weights(50_000), actor: "ann", reply: { _ in })
+        world.settle()
+        for i in 1...18 {
+            let text = World.yaml.replacing("v2: 20%", with: "v2: \(20 + i)%")
+            world.loop.reconfigure(
+                Reconfiguration(
+                    config: try World.config(text), actor: "test", reason: "", reply: replies.take))
+        }
+        #expect(replies.all.map(\.status) == [503, 503])
+        world.plane.setObeysAtOnce(true)
+        for _ in 0..<40 { world.settle() }
+        #expect(replies.all.count == 18 && replies.all.dropFirst(2).allSatisfy { $0.status == 200 })
+        #expect(world.model.decided.weights["v2"] == 360_000)
+    }
+
     @Test("A rollback bars its candidates at once, and only a verb lets them back")
     func rollbackAndBack() throws {
         let world = try World()

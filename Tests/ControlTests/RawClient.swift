@@ -76,7 +76,7 @@ final class RawClient {
 final class ScriptedServer: Sendable {
     enum Answer: Sendable {
         case bytes(String)
-        /// Accepts, reads and says nothing.
+        /// Accepts and says nothing until `release`.
         case silence
     }
 
@@ -84,6 +84,7 @@ final class ScriptedServer: Sendable {
     private let answer: Mutex<Answer>
     private let isStopping = Atomic<Bool>(false)
     private let served = Atomic<Int>(0)
+    private let released = Mutex<String?>(nil)
     private let thread = Mutex<Thread?>(nil)
 
     init(_ first: Answer) throws {
@@ -94,6 +95,9 @@ final class ScriptedServer: Sendable {
         let started = try Thread.spawn(name: "scripted") { loop.run() }
         thread.withLock { $0 = started }
     }
+
+    /// Answers those that were met with silence, at the next look.
+    func release(_ text: String) { released.withLock { $0 = text } }
 
     func set(_ next: Answer) { answer.withLock { $0 = next } }
     var count: Int { served.load(ordering: .acquiring) }
@@ -120,8 +124,17 @@ final class ScriptedServer: Sendable {
             while !server.isStopping.load(ordering: .acquiring) {
                 _ = poller.wait(timeoutMillis: 5)
                 while case .connection(let client, _) = Socket.accept(listener) { serve(client) }
+                if let text = server.released.withLock({ $0.take() }) { release(text) }
             }
             for raw in silent { _ = Descriptor(adopting: raw) }
+        }
+
+        private func release(_ text: String) {
+            for raw in silent {
+                let client = Descriptor(adopting: raw)
+                _ = Array(text.utf8).withUnsafeBytes { client.send($0) }
+            }
+            silent = []
         }
 
         private func serve(_ client: consuming Descriptor) {

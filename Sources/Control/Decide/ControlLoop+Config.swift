@@ -32,7 +32,12 @@ extension ControlLoop {
 
     /// Takes a validated config over while traffic flows; answered when every core obeys it.
     func reconfigure(_ change: Reconfiguration) {
-        guard models.allSatisfy({ $0.barred == 0 }) else {
+        guard canReconfigure else {
+            guard deferred.count < Self.deferredMax else {
+                change.reply?(
+                    .refusal(503, "too many reloads wait for the plan under way; nothing was changed"))
+                return
+            }
             deferred.append(change)
             return
         }
@@ -119,8 +124,16 @@ extension ControlLoop {
 
     /// A reload that waited for the bars of a cut.
     func takeDeferred() {
-        guard !deferred.isEmpty, models.allSatisfy({ $0.barred == 0 }), !isPlanWanted else { return }
+        guard !deferred.isEmpty, canReconfigure, !isPlanWanted else { return }
         reconfigure(deferred.removeFirst())
+    }
+
+    /// Reloads that may wait.
+    private static let deferredMax = 16
+
+    /// A config waits for the plan under way, and for bars: their bits are indices of the plan they came with.
+    private var canReconfigure: Bool {
+        plane.obeyedEpoch >= plan.epoch && models.allSatisfy { $0.barred == 0 }
     }
 
     /// Rebuilds the watched models over a config and its plan; models that stay as they are keep their

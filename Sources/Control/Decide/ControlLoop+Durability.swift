@@ -55,9 +55,8 @@ extension ControlLoop {
         guard let step = pending.removeValue(forKey: id), let i = indexByName[step.model] else { return }
         let isRaising = step.verb?.verb.word.raisesExposure ?? false
         if let failure, isRaising {
-            takeBack(step, i)
-            step.verb.map { refuse($0, failure) }
-            return
+            if let verb = step.verb { refuse(verb, failure) }
+            return takeBack(step, i)
         }
         models[i].durable = step.after
         isPlanWanted = true
@@ -68,17 +67,37 @@ extension ControlLoop {
         waiting.append(verb)
     }
 
-    /// Undoes a raise that could not be made durable, unless a cut has overtaken it.
+    /// Undoes a raise that could not be made durable. Where a cut or another verb has overtaken it, only the
+    /// quarantine that it lifted comes back.
     private func takeBack(_ step: PendingStep, _ i: Int) {
-        guard models[i].decided == step.after else { return }
-        models[i].decided = step.before
+        var state = models[i].decided
+        if state.epoch == step.after.epoch {
+            let alerts = state.alerts
+            state = step.before
+            state.alerts = alerts
+        } else {
+            state.bar(again: step.before.quarantined)
+            for (id, later) in pending where later.model == step.model {
+                pending[id]?.after.bar(again: step.before.quarantined)
+            }
+        }
+        models[i].decided = state
         models[i].alignWatches(now: lastTick)
         saved.models[step.model] = models[i].saved
+        saveState()
+    }
+
+    /// Hands the state over without any line; kept when the disk refuses.
+    private func saveState() {
+        let id = nextEntryID
+        nextEntryID += 1
+        _ = ledger.post(LedgerEntry(id: id, events: [], state: saved, isKeptOnFailure: true))
     }
 
     /// Steps 3 and 4: publishes when something changed and no plan is under way; lifts bars and answers
     /// verbs when the plan is obeyed.
     func settlePlan() {
+        answerLate()
         let obeyed = plane.obeyedEpoch
         guard obeyed >= plan.epoch else { return }
         if !changingModels.isEmpty || models.contains(where: { $0.barred != 0 }) { settleModels() }
@@ -149,7 +168,7 @@ extension ControlLoop {
 
     /// Keeps the evidence of running rollouts, so that a restart does not spend a second alpha.
     func saveEvidence() {
-        guard now - lastSaved >= Self.saveEvery, isLedgerDegraded == nil else { return }
+        guard now - lastSaved >= Self.saveEvery, isLedgerDegraded == nil, pending.isEmpty else { return }
         lastSaved = now
         var isChanged = false
         for model in models where !model.watches.isEmpty && !model.isResting {
@@ -159,9 +178,15 @@ extension ControlLoop {
                 isChanged = true
             }
         }
-        guard isChanged else { return }
-        let id = nextEntryID
-        nextEntryID += 1
-        _ = ledger.post(LedgerEntry(id: id, events: [], state: saved, isKeptOnFailure: true))
+        if isChanged { saveState() }
+    }
+}
+
+extension RolloutState {
+    /// Puts records back for versions that have no weight.
+    fileprivate mutating func bar(again records: [String: QuarantineRecord]) {
+        for (version, record) in records where weights[version] ?? 0 == 0 && quarantined[version] == nil {
+            quarantined[version] = record
+        }
     }
 }

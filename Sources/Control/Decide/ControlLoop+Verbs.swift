@@ -124,6 +124,7 @@ extension ControlLoop {
 
     /// Answers verbs that no core obeyed in time.
     func answerLate() {
+        guard !waiting.isEmpty else { return }
         waiting.removeAll { verb in
             guard verb.deadline <= now else { return false }
             let late = AdminResponse.refusal(

@@ -44,7 +44,7 @@ final class ControlLoop {
     var pending: [UInt64: PendingStep] = [:]
     var waiting: [WaitingVerb] = []
     var health: [EndpointSlot: Bool] = [:]
-    /// A config that arrived while a bar was up: bits of a bar are indices of the plan it was made for.
+    /// Configs that arrived while a bar was up or a plan under way.
     var deferred: [Reconfiguration] = []
     var lastSaved = Instant(nanos: 0)
     var lastTick = Tick(number: 0)

@@ -1,0 +1,259 @@
+// The built binary as a process: killed, signalled, restarted, starved of its disk. Nothing here is simulated.
+
+import Foundation
+import Platform
+import Testing
+
+@testable import Control
+
+/// The executable beside the test bundle; nil where only a part of the package was built.
+private let binary: String? = {
+    let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+    let path = folder.appendingPathComponent("weir").path
+    return FileManager.default.isExecutableFile(atPath: path) ? path : nil
+}()
+
+private let good = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"
+private let bad = "HTTP/1.1 500 Oh\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno"
+
+/// A Weir process with two upstreams, a config and a state directory of its own.
+private final class Running {
+    let scratch: Scratch
+    let stable: ScriptedServer
+    let candidate: ScriptedServer
+    private(set) var process = Process()
+
+    init() throws {
+        scratch = try Scratch()
+        stable = try ScriptedServer(.bytes(good))
+        candidate = try ScriptedServer(.bytes(good))
+        try configure(weight: "50%")
+    }
+
+    deinit {
+        if process.isRunning { process.terminate() }
+        kill(process.processIdentifier, SIGKILL)
+        stable.stop()
+        candidate.stop()
+        try? FileManager.default.removeItem(atPath: scratch.path)
+    }
+
+    var stateDir: String { scratch.path + "/state" }
+    var admin: SocketAddress { .unix(path: scratch.path + "/admin.sock") }
+    private var configPath: String { scratch.path + "/weir.yaml" }
+    private var logPath: String { scratch.path + "/log" }
+
+    func configure(weight: String, extra: String = "") throws {
+        let text = """
+            admin: { listen: "\(admin)" }
+            state_dir: \(stateDir)
+            listeners: [{ listen: 127.0.0.1:0 }]
+            models:
+              - name: m
+                match: { path_prefix: / }
+                versions:
+                  v1: { endpoints: ["\(stable.address)"] }
+                  v2: { endpoints: ["\(candidate.address)"] }
+                stable: v1
+                candidate: v2
+                weights: { v2: \(weight) }
+            \(extra)
+            """
+        try File.replace(configPath, with: text.utf8)
+    }
+
+    /// Starts the process without waiting for it.
+    func launch() throws {
+        process = Process()
+        process.executableURL = URL(fileURLWithPath: try #require(binary))
+        process.arguments = ["run", "--config", configPath]
+        process.standardOutput = FileHandle.nullDevice
+        _ = FileManager.default.createFile(atPath: logPath, contents: nil)
+        process.standardError = FileHandle(forWritingAtPath: logPath)
+        try process.run()
+    }
+
+    /// Starts the process and waits until it is ready.
+    func start() throws {
+        try launch()
+        let isReady = eventually { (try? AdminClient(admin).get("/readyz").status) == 200 }
+        try #require(isReady, "\(log)")
+    }
+
+    var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
+
+    func status() throws -> JSON { try #require(try AdminClient(admin).get("/status").json) }
+    func model() throws -> JSON { try #require(try status()["models"]?[0]) }
+    func phase() -> String? { (try? model())?["phase"]?.string }
+
+    /// One request through the proxy; the status line.
+    func request() throws -> String {
+        let listener = try #require(try status()["listeners"]?[0]?.string)
+        let client = try RawClient(try #require(SocketAddress(listener)))
+        client.send("GET /x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        return String(client.receive().prefix { $0 != "\r\n" })
+    }
+
+    /// Requests until the candidate is cut.
+    func provokeCut() throws {
+        candidate.set(.bytes(bad))
+        for _ in 0..<400 where phase() != "cut" { #expect(try request() == "HTTP/1.1 200 OK") }
+        try #require(phase() == "cut")
+    }
+
+    func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+
+    func exitCode() throws -> Int32 {
+        try #require(eventually { !process.isRunning }, "the process goes on")
+        return process.terminationReason == .exit
+            ? process.terminationStatus : 128 + process.terminationStatus
+    }
+
+    func journalKinds() throws -> [String] {
+        let text = try String(contentsOfFile: stateDir + "/journal.jsonl", encoding: .utf8)
+        return try text.split(separator: "\n").map { try JSON(parsing: String($0))["kind"]?.string ?? "" }
+    }
+}
+
+@Suite(.enabled(if: binary != nil, "the weir executable was not built"), .serialized)
+struct ProcessTests {
+    @Test("Killed with -9 right after a cut and started again, the quarantined version gets no traffic")
+    func killAfterCut() throws {
+        let running = try Running()
+        try running.start()
+        try running.provokeCut()
+        running.signal(SIGKILL)
+        _ = try running.exitCode()
+        try running.start()
+        #expect(running.phase() == "cut")
+        #expect(try running.model()["quarantined"]?["v2"] != nil)
+        let before = running.candidate.count
+        for _ in 0..<100 { #expect(try running.request() == "HTTP/1.1 200 OK") }
+        #expect(running.candidate.count == before)
+        // Also not when the config asks for more.
+        try running.configure(weight: "90%")
+        #expect(try AdminClient(running.admin).send(AdminVerb(.reload)).isSuccess)
+        for _ in 0..<50 { #expect(try running.request() == "HTTP/1.1 200 OK") }
+        #expect(running.candidate.count == before)
+        #expect(try AuditVerify.check(directory: running.stateDir).isIntact)
+    }
+
+    @Test("An acknowledged verb survives kill -9 at once")
+    func killAfterVerb() throws {
+        let running = try Running()
+        try running.start()
+        let verb = AdminVerb(.weights, model: "m", reason: "test", requestID: "r1", weights: ["v2": 123_400])
+        #expect(try AdminClient(running.admin).send(verb).isSuccess)
+        running.signal(SIGKILL)
+        _ = try running.exitCode()
+        try running.start()
+        #expect(try running.model()["weights"]?["v2"]?.string == "12.34%")
+        let again = try AdminClient(running.admin).send(verb)
+        #expect(again.isSuccess)
+        #expect(try running.journalKinds().filter { $0 == "verb" }.count == 1)
+    }
+
+    @Test("SIGHUP with a bad file changes nothing and says so in log and journal; a good one is taken over")
+    func reload() throws {
+        let running = try Running()
+        try running.start()
+        let digest = try running.status()["config_digest"]?.string
+        try running.configure(weight: "10%", extra: "nonsense: 1")
+        running.signal(SIGHUP)
+        #expect(eventually { running.log.contains("unknown key 'nonsense'") })
+        #expect(try running.status()["config_digest"]?.string == digest)
+        #expect(try eventually { try running.journalKinds().contains("config_refused") })
+        #expect(try running.request() == "HTTP/1.1 200 OK")
+        try running.configure(weight: "10%")
+        running.signal(SIGHUP)
+        #expect(try eventually { try running.model()["weights"]?["v2"]?.string == "10%" })
+    }
+
+    @Test("SIGTERM lets a request in flight finish, is not ready meanwhile, and exits 0")
+    func drains() throws {
+        let running = try Running()
+        running.stable.set(.silence)
+        running.candidate.set(.silence)
+        try running.start()
+        let listener = try #require(try running.status()["listeners"]?[0]?.string)
+        let client = try RawClient(try #require(SocketAddress(listener)))
+        client.send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
+        #expect(eventually { running.stable.count + running.candidate.count > 0 })
+        running.signal(SIGTERM)
+        #expect(eventually { (try? AdminClient(running.admin).get("/readyz").status) == 503 })
+        #expect(try AdminClient(running.admin).get("/livez").status == 200)
+        running.stable.release(good)
+        running.candidate.release(good)
+        #expect(client.receive().hasSuffix("ok"))
+        #expect(try running.exitCode() == 0)
+        #expect(try running.journalKinds().last == "stopped")
+    }
+
+    @Test("A second SIGTERM exits at once")
+    func secondSignal() throws {
+        let running = try Running()
+        running.stable.set(.silence)
+        running.candidate.set(.silence)
+        try running.start()
+        let listener = try #require(try running.status()["listeners"]?[0]?.string)
+        let client = try RawClient(try #require(SocketAddress(listener)))
+        client.send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
+        #expect(eventually { running.stable.count + running.candidate.count > 0 })
+        running.signal(SIGTERM)
+        #expect(eventually { running.log.contains("draining") })
+        running.signal(SIGTERM)
+        #expect(try running.exitCode() == 128 + SIGTERM)
+    }
+
+    @Test(
+        "A state directory in use, a damaged state and a wrong config are refused by exit code and sentence")
+    func refusals() throws {
+        let running = try Running()
+        try running.start()
+        let second = Process()
+        second.executableURL = running.process.executableURL
+        second.arguments = running.process.arguments
+        let pipe = Pipe()
+        second.standardError = pipe
+        try second.run()
+        second.waitUntilExit()
+        #expect(second.terminationStatus == 75)
+        let said = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        #expect(said.contains("in use by process \(running.process.processIdentifier)"))
+        running.signal(SIGTERM)
+        #expect(try running.exitCode() == 0)
+
+        try File.replace(running.stateDir + "/rollouts.json", with: Array("x".utf8))
+        try running.launch()
+        #expect(try running.exitCode() == 65)
+        #expect(running.log.contains("rollouts.json is damaged"))
+        try running.configure(weight: "110%")
+        try running.launch()
+        #expect(try running.exitCode() == 78)
+    }
+
+    @Test(
+        "With a disk that refuses, a cut still cuts, readiness and metrics say so, and it is journaled later")
+    func blindCut() throws {
+        let running = try Running()
+        try running.start()
+        // The state file's replacement cannot be written while a directory has its name.
+        try File.makeDirectory(running.stateDir + "/rollouts.json.new/x")
+        try running.provokeCut()
+        #expect(eventually { running.log.contains("no journal") })
+        #expect(try AdminClient(running.admin).get("/readyz").text.contains("cannot be written"))
+        #expect(try running.status()["journal"]?["writable"] == false)
+        let verb = AdminVerb(.weights, model: "m", weights: ["v2": 500_000], force: true)
+        #expect(try AdminClient(running.admin).send(verb).status == 503)
+        let before = running.candidate.count
+        for _ in 0..<30 { #expect(try running.request() == "HTTP/1.1 200 OK") }
+        #expect(running.candidate.count == before)
+        try FileManager.default.removeItem(atPath: running.stateDir + "/rollouts.json.new")
+        #expect(try eventually { try running.status()["journal"]?["writable"] == true })
+        #expect(try running.journalKinds().contains("journal_restored"))
+        running.signal(SIGKILL)
+        _ = try running.exitCode()
+        try running.start()
+        #expect(running.phase() == "cut")
+    }
+}
