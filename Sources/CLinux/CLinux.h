@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -298,22 +297,20 @@ static inline int weir_make_directory(const char *path, mode_t mode) {
     return mkdir(path, mode) < 0 ? -errno : 0;
 }
 
-/// Unmaps the clean pages of one object's read-only segments; they come back from the page cache when used.
-static inline int weir_drop_segments(struct dl_phdr_info *object, size_t size, void *ignored) {
-    (void)size;
-    (void)ignored;
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    for (int i = 0; i < object->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
-        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W)) continue;
-        const uintptr_t start = (object->dlpi_addr + segment->p_vaddr + page - 1) & ~(page - 1);
-        const uintptr_t end = (object->dlpi_addr + segment->p_vaddr + segment->p_memsz) & ~(page - 1);
-        if (end > start) madvise((void *)start, end - start, MADV_DONTNEED);
+/// Unmaps the pages of all mapped code; they come back from the page cache when used. Code is never written,
+/// while read-only data may hold relocations that exist nowhere else, so only executable mappings count.
+static inline void weir_drop_code(void) {
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (!maps) return;
+    char line[512];
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long start, end, inode;
+        char rights[5];
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, rights, &inode) != 4) continue;
+        if (inode != 0 && strcmp(rights, "r-xp") == 0) madvise((void *)start, end - start, MADV_DONTNEED);
     }
-    return 0;
+    fclose(maps);
 }
-
-static inline void weir_drop_code(void) { dl_iterate_phdr(weir_drop_segments, 0); }
 
 // MARK: Process
 

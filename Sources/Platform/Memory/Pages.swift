@@ -22,8 +22,7 @@ public enum Pages {
         weir_pages_release(start, bytes)
     }
 
-    /// Gives the pages of code and constants back that only start-up needed. What runs on comes back from the
-    /// page cache at its next use, so this costs some minor faults and no correctness: read-only segments
-    /// are never modified.
+    /// Gives the pages of code back that only start-up needed. What runs on comes back from the page cache at
+    /// its next use, so this costs some minor faults and no correctness: code is never modified.
     public static func dropStartupCode() { weir_drop_code() }
 }
