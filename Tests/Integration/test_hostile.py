@@ -24,7 +24,8 @@ CASES = {
     "length list": (request(b"Content-Length: 5, 5"), 400),
     "chunked twice": (request(b"Transfer-Encoding: chunked, chunked"), (400, 501)),
     "chunked not last": (request(b"Transfer-Encoding: chunked, gzip"), (400, 501)),
-    "unknown coding": (request(b"Transfer-Encoding: rot13"), 501),
+    "unknown coding": (request(b"Transfer-Encoding: rot13, chunked"), 501),
+    "unknown coding alone": (request(b"Transfer-Encoding: rot13"), (400, 501)),
     "coding in HTTP/1.0": (
         request(b"Transfer-Encoding: chunked", line=b"POST " + PATH + b" HTTP/1.0\r\n"),
         400,
