@@ -143,8 +143,8 @@ extension Core {
         let count = version.pointee.endpointCount
         if count == 1 { return insists || isUsable(slots[0]) ? slots[0] : noSlot }
         let word = random.next()
-        let i = Int((word & 0xFFFF_FFFF) &* UInt64(count) >> 32)
-        var j = Int((word >> 32) &* UInt64(count - 1) >> 32)
+        let i = Int(((word & 0xFFFF_FFFF) &* UInt64(count)) >> 32)
+        var j = Int(((word >> 32) &* UInt64(count - 1)) >> 32)
         if j >= i { j += 1 }
         let a = slots[i]
         let b = slots[j]

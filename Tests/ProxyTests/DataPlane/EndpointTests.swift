@@ -1,0 +1,138 @@
+// Which endpoint serves: the spread over several, ejection of those that fail, their return, health and warm-up.
+// Place: DataPlane over real sockets. Source: Mitzenmacher 2001 (two choices); Core+Dispatch.swift.
+
+import Metrics
+import Platform
+import Testing
+
+@testable import Proxy
+
+@Suite struct EndpointTests {
+    private func plane(
+        _ addresses: [SocketAddress], _ change: (inout VersionPlan) -> Void = { _ in }
+    ) throws -> Plane {
+        var version = VersionPlan.version(0, "stable", 1_000_000, addresses)
+        change(&version)
+        return try Plane([.trial([version])])
+    }
+
+    private func tally(_ plane: Plane, _ count: Int) throws -> [String: Int] {
+        let client = try plane.connect()
+        var tally: [String: Int] = [:]
+        for _ in 0..<count {
+            try client.send(get())
+            tally[try client.response().text, default: 0] += 1
+        }
+        return tally
+    }
+
+    @Test("Requests spread over all endpoints", arguments: [2, 3, 5])
+    func spread(_ count: Int) throws {
+        let origins = try (0..<count).map { try Origin.named("\($0)") }
+        let tally = try tally(plane(origins.map(\.address)), 100 * count)
+        #expect(tally.count == count)
+        // Fair draws stay within six standard deviations.
+        #expect(tally.values.allSatisfy { $0 > 45 && $0 < 160 }, "\(tally)")
+    }
+
+    @Test("Of two endpoints the one with fewer requests in flight serves")
+    func twoChoices() throws {
+        let free = try Gate()
+        let slow = try Origin.answering { _ in
+            try? free.pass()
+            return ok("slow")
+        }
+        let quick = try Origin.named("quick")
+        let plane = try plane([slow.address, quick.address])
+        var stuck: [Peer] = []
+        while slow.seen.count == 0 {
+            let client = try plane.connect()
+            try client.send(get())
+            try eventually("an origin") { slow.seen.count + quick.seen.count == stuck.count + 1 }
+            stuck.append(client)
+        }
+        #expect(try tally(plane, 50) == ["quick": 50])
+        free.open()
+    }
+
+    @Test("Failures in a row eject an endpoint; it returns when its time is over")
+    func ejection() throws {
+        let failing = try Notes<Int>()
+        let good = try Origin.named("good")
+        let bad = try Origin.answering { _ in
+            failing.add(0)
+            return failing.count <= 3 ? reply(500, "bad") : ok("healed")
+        }
+        let plane = try plane([bad.address, good.address]) { version in
+            version.ejection = EjectionPlan(consecutiveFailures: 3, time: .millis(400), timeMax: .seconds(1))
+        }
+        while plane.core[.ejections] == 0 { _ = try tally(plane, 1) }
+        #expect(failing.count == 3)
+        let quiet = Clock.now()
+        #expect(try tally(plane, 20) == ["good": 20] || Clock.now() - quiet > .millis(300))
+        try eventually("its return") { (try? tally(plane, 1)["healed"]) == 1 }
+        #expect(plane.core[.ejections] == 1)
+    }
+
+    @Test("Where every endpoint is ejected, stable's are used all the same")
+    func allEjected() throws {
+        let bad = try Origin.answering { _ in reply(503, "bad") }
+        let plane = try plane([bad.address]) { $0.ejection.consecutiveFailures = 1 }
+        #expect(try tally(plane, 5) == ["bad": 5])
+        #expect(plane.core[.ejections] >= 1)
+    }
+
+    @Test("An endpoint that its health check fails gets nothing until it passes again")
+    func health() throws {
+        let origins = try (0..<2).map { try Origin.named("\($0)") }
+        let plane = try plane(origins.map(\.address))
+        plane.data.setHealthy(1, false)
+        #expect(try tally(plane, 30) == ["0": 30])
+        plane.data.setHealthy(1, true)
+        #expect(try tally(plane, 60).count == 2)
+    }
+
+    @Test("Endpoints on Unix sockets serve as those on TCP do")
+    func unixSockets() throws {
+        let path = "/tmp/weir-test-\(Entropy.word()).sock"
+        let origin = try Origin.answering(on: .unix(path: path)) { ok($0.text) }
+        defer { _ = try? File.remove(path) }
+        let plane = try plane([origin.address])
+        let client = try plane.connect()
+        let body = String(repeating: "u", count: 900_000)
+        for _ in 0..<3 {
+            try client.send(post(body))
+            #expect(try client.response().text == body)
+        }
+        #expect(origin.connections.count == 1)
+        try plane.waitForRest()
+    }
+
+    @Test("A new plan changes weights without closing connections; removed endpoints lose their idle ones")
+    func publishing() throws {
+        let stable = try Origin.named("stable")
+        let candidate = try Origin.named("candidate")
+        let plane = try Plane([
+            .trial([
+                .version(0, "stable", 1_000_000, [stable.address]),
+                .version(1, "candidate", 0, [candidate.address]),
+            ])
+        ])
+        let client = try plane.connect()
+        for round in 0..<4 {
+            try plane.publish { plan in
+                plan.models[0].versions[0].weightPPM = round % 2 == 0 ? 0 : 1_000_000
+                plan.models[0].versions[1].weightPPM = round % 2 == 0 ? 1_000_000 : 0
+            }
+            try client.send(get())
+            #expect(try client.response().text == (round % 2 == 0 ? "candidate" : "stable"))
+        }
+        #expect(stable.connections.count == 1 && candidate.connections.count == 1)
+        #expect(plane.core[.upstreams] == 2)
+        try plane.publish { $0.models[0].versions.removeLast() }
+        try eventually("the candidate's connection to close") { plane.core[.upstreams] == 1 }
+        try client.send(get())
+        #expect(try client.response().text == "stable")
+        #expect(plane.core[.accepted] == 1)
+    }
+}
