@@ -129,6 +129,12 @@ final class Core {
         UnsafeMutableRawBufferPointer(start: Pages.allocate(bytes: bytes), count: bytes)
     }
 
+    deinit {
+        for scratch in [inbox, outbox, shadowbox] {
+            if let start = scratch.baseAddress { Pages.release(start, bytes: scratch.count) }
+        }
+    }
+
     private func register() throws(SystemFailure) {
         let wakeup = Token(kind: TokenKind.wakeup, generation: 0, slot: 0)
         if let errno = poller.add(link.commands.wakeup.descriptor, token: wakeup, interest: .readable) {
