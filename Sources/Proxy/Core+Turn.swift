@@ -150,7 +150,7 @@ extension Core {
         default:
             break
         }
-        resumed.append(token)
+        append(token, to: &resumed)
     }
 
     func resumeUpstreamLater(_ slot: UInt32) {
@@ -170,14 +170,35 @@ extension Core {
             u.pointee.isResumed = true
         }
         meter.count(.buffersExhausted)
-        starved.append(token)
+        append(token, to: &starved)
+    }
+
+    /// Lets a token stand in line. A full line first loses the tokens of what has ended meanwhile: what lives
+    /// stands in it once, so that it is half empty then.
+    private func append(_ token: Token, to line: inout ResumeLine) {
+        if line.isFull {
+            for _ in 0..<line.count {
+                guard let old = line.popFirst() else { break }
+                if isLive(old) { line.append(old) }
+            }
+        }
+        line.append(token)
+    }
+
+    private func isLive(_ token: Token) -> Bool {
+        switch token.kind {
+        case TokenKind.downstream: downstreams.isLive(token.slot, generation: token.generation)
+        case TokenKind.upstream: upstreams.isLive(token.slot, generation: token.generation)
+        case TokenKind.exchange: exchanges.isLive(token.slot, generation: token.generation)
+        default: true
+        }
     }
 
     /// Works off what stood in line when it was called; what joins meanwhile waits for the next turn.
     func resumeAll() {
         if !starved.isEmpty, readSize() > 0 {
             for _ in 0..<starved.count {
-                if let token = starved.popFirst() { resumed.append(token) }
+                if let token = starved.popFirst() { append(token, to: &resumed) }
             }
         }
         for _ in 0..<resumed.count {

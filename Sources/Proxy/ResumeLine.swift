@@ -22,6 +22,7 @@ struct ResumeLine: ~Copyable {
     }
 
     var isEmpty: Bool { count == 0 }
+    var isFull: Bool { count == capacity }
 
     mutating func append(_ token: Token) {
         precondition(count < capacity, "a token stands in line twice")
