@@ -91,8 +91,9 @@ extension Core {
         u.pointee.shadow = noSlot
         u.pointee.idleSince = now
         u.pointee.scanned = 0
-        enlist(slot)
         armUpstream(slot, now + limits.poolIdle)
+        // The last step: a full pool closes its oldest, which may be this one.
+        enlist(slot)
     }
 
     private func enlist(_ slot: UInt32) {
