@@ -97,7 +97,7 @@ extension Core {
         }
         record.bytesIn = exchange.pointee.bytesIn
         record.bytesOut = exchange.pointee.bytesOut
-        record.client = downstreams.pointer(exchange.pointee.downstream).pointee.peer
+        record.client = exchange.pointee.client
         record.model = exchange.pointee.model
         record.assigned = exchange.pointee.assigned
         record.answered = exchange.pointee.serving
