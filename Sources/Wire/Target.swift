@@ -43,8 +43,9 @@ extension Text {
         while true {
             let word = self.word(at: at)
             // "?" and DEL differ in one bit. "!" and the double quote, just below "#", are looked at singly.
+            // One of the two differences has its top bit set for every byte from 0x80 on.
             let marked = ((word | Words.all(0x40)) ^ Words.all(0x7F)) &- Words.all(1)
-            let marks = (marked | (word &- Words.all(0x24)) | word) & Words.tops
+            let marks = (marked | (word &- Words.all(0x24))) & Words.tops
             if marks == 0 {
                 at &+= 8
                 continue
@@ -63,7 +64,7 @@ extension Text {
         while true {
             let word = self.word(at: at)
             let marked = (word ^ Words.all(0x7F)) &- Words.all(1)
-            let marks = (marked | (word &- Words.all(0x24)) | word) & Words.tops
+            let marks = (marked | (word &- Words.all(0x24))) & Words.tops
             if marks == 0 {
                 at &+= 8
                 continue
