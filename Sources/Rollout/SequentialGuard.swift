@@ -76,8 +76,8 @@ enum Bet: Sendable {
         }
     }
 
-    /// Applies a tick without looking at the evidence.
-    mutating func apply(_ view: TickView) {
+    /// Applies a tick without looking at the evidence; latency with the gains of a second capped.
+    mutating func apply(_ view: TickView, cap: inout BurstCap) {
         let (candidate, stable) = (view.candidate, view.stable)
         let bet = self
         self = .taken
@@ -89,13 +89,13 @@ enum Bet: Sendable {
             self = .events(test)
         case .quantile(var test):
             if let share = view.share {
-                test.apply(
-                    share: share, candidate: .init(slow: candidate.bad, fast: candidate.good),
-                    stable: .init(slow: stable.bad, fast: stable.good))
+                let ours = RelativeQuantile.Counts(slow: candidate.bad, fast: candidate.good)
+                let theirs = RelativeQuantile.Counts(slow: stable.bad, fast: stable.good)
+                test.apply(share: share, candidate: ours, stable: theirs, cap: &cap)
             }
             self = .quantile(test)
         case .rate(var test):
-            test.apply(bad: candidate.bad, good: candidate.good)
+            test.apply(bad: candidate.bad, good: candidate.good, cap: &cap)
             self = .rate(test)
         case .taken:
             preconditionFailure("the test is being changed")
@@ -111,6 +111,11 @@ struct SequentialGuard: Sendable {
     private(set) var bet: Bet
     private(set) var materiality = Materiality()
     private var clock = EpochClock()
+    /// A pause of the candidate's process makes all requests of its moment slow; no second may decide alone.
+    /// Failures are not capped: a version that fails for a second fails.
+    private var cap: BurstCap
+    /// Ticks of a slot of the cap.
+    private static let capTicks: UInt64 = 10
     /// The first tick that is not committed.
     private(set) var next: UInt64
     /// The last tick with a decided request of the candidate, and how many there were in all.
@@ -124,6 +129,8 @@ struct SequentialGuard: Sendable {
     init(_ spec: GuardrailSpec, from: Tick) {
         self.spec = spec
         sentence = spec.sentence
+        let most = spec.measure == .errorRate ? Double.infinity : BurstCap.standard
+        cap = BurstCap(alternatives: BetGrid.odds.count, most: most)
         next = from.number
         switch (spec.rule, spec.measure) {
         case (.sequentialWorseThanStable(let rho, _, _), .errorRate):
@@ -204,7 +211,8 @@ struct SequentialGuard: Sendable {
         case .epoch: newEpoch(startsStage: false)
         case .stage: newEpoch(startsStage: true)
         }
-        bet.apply(tick)
+        cap.enter(slot: number / SequentialGuard.capTicks)
+        bet.apply(tick, cap: &cap)
         materiality.add(tick.size)
         clock.count(tick.started)
         let requests = tick.size.candidateRequests

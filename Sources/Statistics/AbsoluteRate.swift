@@ -28,6 +28,13 @@ public struct AbsoluteRate: Sendable {
         wealth.apply { bad * bets[$0].hit + good * bets[$0].miss }
     }
 
+    /// As `apply`, with the gains of the current slot capped.
+    public mutating func apply(bad: Int, good: Int, cap: inout BurstCap) {
+        guard bad > 0 || good > 0 else { return }
+        let (bad, good, bets) = (Double(bad), Double(good), bets)
+        wealth.apply { cap.limit($0, bad * bets[$0].hit + good * bets[$0].miss) }
+    }
+
     /// The evidence with `pending` requests in flight counted as good: never more than what they will
     /// come to. Nothing is kept.
     public func logE(pendingAsGood pending: Int) -> Double {

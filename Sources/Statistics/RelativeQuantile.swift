@@ -39,7 +39,21 @@ public struct RelativeQuantile: Sendable {
 
     /// As `add`, without looking at the evidence.
     public mutating func apply(share: Double, candidate: Counts, stable: Counts) {
-        guard candidate.slow + candidate.fast + stable.slow + stable.fast > 0 else { return }
+        guard let factors = factors(share, candidate, stable) else { return }
+        wealth.apply(factors)
+    }
+
+    /// As `apply`, with the gains of the current slot capped.
+    public mutating func apply(share: Double, candidate: Counts, stable: Counts, cap: inout BurstCap) {
+        guard let factors = factors(share, candidate, stable) else { return }
+        wealth.apply { cap.limit($0, factors($0)) }
+    }
+
+    /// A tick's log factors by alternative; nil for a tick without requests.
+    private mutating func factors(
+        _ share: Double, _ candidate: Counts, _ stable: Counts
+    ) -> ((Int) -> Double)? {
+        guard candidate.slow + candidate.fast + stable.slow + stable.fast > 0 else { return nil }
         precondition(share > 0 && share < 1)
         let odds = share / (1 - share)
         slow.prepare(odds: odds)
@@ -47,7 +61,7 @@ public struct RelativeQuantile: Sendable {
         let (slow, fast) = (slow.bets, fast.bets)
         let (candidateSlow, candidateFast) = (Double(candidate.slow), Double(candidate.fast))
         let (stableSlow, stableFast) = (Double(stable.slow), Double(stable.fast))
-        wealth.apply {
+        return {
             candidateSlow * slow[$0].hit + stableSlow * slow[$0].miss
                 + candidateFast * fast[$0].hit + stableFast * fast[$0].miss
         }

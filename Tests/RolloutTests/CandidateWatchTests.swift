@@ -60,6 +60,30 @@ private let seeds: [UInt64] = [1, 2, 3, 4, 5]
         #expect(median.reason.contains("took longer than 39.0 ms"))
     }
 
+    @Test("a pause of the candidate's process is no slow version, however many requests it holds up")
+    func pause() {
+        for length in [3, 10] as [UInt64] {
+            var bench = Bench(seed: length)
+            bench.traffic.requestsPerTick = 200
+            let pausing: Behaviour = { tick, random in
+                guard (1055..<1055 + length).contains(tick) else { return Behaviours.slow(1)(tick, &random) }
+                return Ending(micros: 300_000)
+            }
+            let trip = bench.runUntilTrip(ticks: 150, candidate: pausing, stable: Behaviours.slow(1))
+            #expect(trip == nil, "paused for \(length) ticks: \(trip?.trip.reason ?? "")")
+        }
+    }
+
+    @Test("a slow version is cut in its third or fourth second, however much traffic there is")
+    func thirdSecond() throws {
+        var bench = Bench(seed: 3)
+        bench.traffic.requestsPerTick = 200
+        let slow: Behaviour = { tick, random in Behaviours.slow(tick < 1055 ? 1 : 2)(tick, &random) }
+        let found = bench.runUntilTrip(ticks: 150, candidate: slow, stable: Behaviours.slow(1))
+        let trip = try #require(found)
+        #expect((1070..<1090).contains(trip.tick))
+    }
+
     @Test("a tail that is 30 % of requests and 2.5 times as slow trips", arguments: seeds)
     func tail(seed: UInt64) throws {
         var bench = Bench(seed: seed)

@@ -127,6 +127,28 @@ import Testing
         #expect(events.wealth.maxLogE > 10)
     }
 
+    @Test("a capped bet never has more than the uncapped one, and no slot gives more than the cap")
+    func burstCap() {
+        for seed in 1...20 as ClosedRange<UInt64> {
+            var random = SplitMix64(seed: seed)
+            var (free, capped) = (RelativeQuantile(quantile: 0.9), RelativeQuantile(quantile: 0.9))
+            var cap = BurstCap(alternatives: BetGrid.odds.count)
+            var atSlot = capped.wealth.staked
+            for tick in 0..<200 as Range<UInt64> {
+                if tick % 10 == 0 { atSlot = capped.wealth.staked }
+                cap.enter(slot: tick / 10)
+                let ours = RelativeQuantile.Counts(slow: Int(random.next() % 5), fast: Int(random.next() % 9))
+                let theirs = RelativeQuantile.Counts(slow: Int(random.next() % 9), fast: 60)
+                free.apply(share: 0.1, candidate: ours, stable: theirs)
+                capped.apply(share: 0.1, candidate: ours, stable: theirs, cap: &cap)
+                for k in atSlot.indices {
+                    #expect(capped.wealth.staked[k] <= free.wealth.staked[k] + 1e-9, "seed \(seed)")
+                    #expect(capped.wealth.staked[k] <= atSlot[k] + BurstCap.standard + 1e-9)
+                }
+            }
+        }
+    }
+
     @Test("the timer of \"for\" starts at the first tick that holds and is reset by a gap or by no data")
     func debounce() {
         var timer = Debounce()

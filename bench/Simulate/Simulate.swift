@@ -14,10 +14,12 @@ struct Simulate {
         print("false trips over \(options.requests) candidate requests, \(options.runs) runs, alpha 1 %")
         for row in Row.nulls where row.matches(options.only) {
             print(Report.null(row, options))
+            fflush(nil)
         }
         print("\ncandidate requests until a trip, median of \(options.runs) runs")
         for row in Row.changes where row.matches(options.only) {
             print(Report.delay(row, options))
+            fflush(nil)
         }
         print("\ncost of a tick, default guardrails")
         Cost.report()
