@@ -32,6 +32,7 @@ extension AssignTable {
         peer: IPAddress, head: RequestHead, fields: borrowing HeadParser, bytes: RawSpan
     ) -> Caller {
         if intervalCount == 0 || !trusts(peer) { return Caller(client: peer, isTrusted: false) }
+        precondition(head.byteCount <= bytes.byteCount && head.fieldCount == fields.fieldCount)
         return Caller(
             client: lastUntrustedHop(peer: peer, head: head, fields: fields, bytes: bytes), isTrusted: true)
     }

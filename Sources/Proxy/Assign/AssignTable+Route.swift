@@ -41,7 +41,8 @@ extension AssignTable {
 
     /// The model for a parsed request.
     func route(_ head: RequestHead, bytes: RawSpan) -> ModelIndex? {
-        bytes.withUnsafeBytes { raw in
+        precondition(head.byteCount <= bytes.byteCount)
+        return bytes.withUnsafeBytes { raw in
             guard let base = raw.baseAddress else { return nil }
             return route(
                 path: ByteView(base + Int(head.path.start), Int(head.path.count)),

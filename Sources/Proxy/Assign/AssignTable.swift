@@ -101,6 +101,8 @@ extension AssignTable {
         caller: Caller, switches: Switches, random: inout Random64
     ) -> Assignment {
         precondition(model >= 0 && model < modelCount)
+        // The head's slices lie in its bytes and the parser still holds its fields.
+        precondition(head.byteCount <= bytes.byteCount && head.fieldCount == fields.fieldCount)
         let entry = models + model
         return bytes.withUnsafeBytes { raw in
             guard let base = raw.baseAddress else { preconditionFailure("a head without bytes") }

@@ -20,10 +20,8 @@ enum Exponential {
         // ln(1 + f) = 2 atanh(s) = s · (2 + c1 z + c2 z² + …), z = s².
         let s = f / (2 + f)
         let z = s * s
-        let w = z * z
-        let odd = c1 + w * (c3 + w * (c5 + w * c7))
-        let even = c2 + w * (c4 + w * c6)
-        return halvings - s * (c0 + z * (odd + z * even))
+        let tail = c3 + z * (c4 + z * (c5 + z * (c6 + z * c7)))
+        return halvings - s * (c0 + z * (c1 + z * (c2 + z * tail)))
     }
 
     // fdlibm's 2 and Lg1...Lg7, each over ln(2).
