@@ -13,8 +13,10 @@ public struct Limits: Sendable, Hashable {
     public var exchangesMax = 16_384
     /// Shadow copies in progress. Full: the copy is dropped, `weir_shadow_dropped_total{reason="in_flight"}`.
     public var shadowsMax = 1_024
-    /// Blocks of `blockBytes` for bytes that one read or write could not finish: 64 MiB. Low: reads shrink,
-    /// then shadows are dropped; empty: the exchange that needs one ends with 503 or a cut.
+    /// Blocks of `blockBytes` for bytes that one read or write could not finish: 64 MiB. Who gives way, by
+    /// what is free: below 1/2 shadows are dropped, below 3/8 requests are no longer kept for a retry nor in
+    /// a waiting line, below 1/4 reads shrink, below 1/16 they stop; empty: the exchange that needs a block
+    /// ends with 503 or a cut.
     public var blocksMax = 4_096
     /// Bytes of request kept so that it can be sent again. More: the request cannot be retried or shielded.
     public var replayBytesMax = 256 << 10

@@ -20,12 +20,12 @@ extension Core {
         switch exchange.pointee.request.framing {
         case .none, .untilClose:
             taken = 0
-            emit(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<0]))
+            emit(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<0]), isReplay: isReplay)
         case .length:
             taken = Int(min(exchange.pointee.request.remaining, UInt64(bytes.count)))
             exchange.pointee.request.remaining -= UInt64(taken)
             exchange.pointee.request.isComplete = exchange.pointee.request.remaining == 0
-            emit(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<taken]))
+            emit(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<taken]), isReplay: isReplay)
         case .chunked:
             guard let count = relayChunks(x, head: head, bytes, isReplay: isReplay) else { return }
             taken = count
@@ -75,7 +75,7 @@ extension Core {
             }
         }
         let body = UnsafeRawBufferPointer(rebasing: outbox[head..<head + out.count])
-        emit(x, head: head, body, isContiguous: true)
+        emit(x, head: head, body, isReplay: isReplay, isContiguous: true)
         return position
     }
 
@@ -120,9 +120,9 @@ extension Core {
         replyLocally(x, refusal, outcome: .clientError)
     }
 
-    /// Sends head and body to the primary, then the body to the shadow copy.
+    /// Sends head and body to the primary, then the body to the shadow copy, which has had what is replayed.
     private func emit(
-        _ x: UInt32, head: Int, _ body: UnsafeRawBufferPointer, isContiguous: Bool = false
+        _ x: UInt32, head: Int, _ body: UnsafeRawBufferPointer, isReplay: Bool, isContiguous: Bool = false
     ) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.upstream
@@ -140,7 +140,7 @@ extension Core {
         } else if body.count > 0 {
             sendUpstream(slot, body)
         }
-        if exchange.pointee.shadow != noSlot { tee(exchange.pointee.shadow, body) }
+        if exchange.pointee.shadow != noSlot, !isReplay { tee(exchange.pointee.shadow, body) }
     }
 
     /// Bodies up to this size are copied behind their head, which is cheaper than a second write.
@@ -178,10 +178,14 @@ extension Core {
         let exchange = exchanges.pointer(x)
         guard exchange.pointee.isReplayable else { return }
         let isWithin = exchange.pointee.replay.count + bytes.count <= limits.replayBytesMax
-        if isWithin, exchange.pointee.replay.append(bytes, &pool) { return }
+        if isWithin, canKeepRequests, exchange.pointee.replay.append(bytes, &pool) { return }
         exchange.pointee.isReplayable = false
         exchange.pointee.replay.clear(&pool)
     }
+
+    /// Whether there are buffers for requests that may have to be sent (again). They are freed by responses
+    /// only, so they must not take the buffers that reading a response needs.
+    var canKeepRequests: Bool { pool.free > limits.blocksMax / 8 * 3 }
 
     /// Sends bytes to a model server, keeping what it does not take yet. A failure is found again when the
     /// connection is read: what the server said before it closed comes first.

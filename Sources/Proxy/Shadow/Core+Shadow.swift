@@ -25,7 +25,7 @@ extension Core {
         if case .length(let length) = head.framing, length > UInt64(model.pointee.shadowBodyMax) {
             return meter.countShadowDrop(ShadowDrop.bodyTooLarge)
         }
-        if pool.free < limits.blocksMax / 4 { return meter.countShadowDrop(ShadowDrop.buffers) }
+        if pool.free < limits.blocksMax / 2 { return meter.countShadowDrop(ShadowDrop.buffers) }
         let copy = ShadowCopy(
             exchange: x, model: exchange.pointee.model, version: version, method: head.method,
             bodyBytesMax: model.pointee.shadowBodyMax, sentAt: now,
@@ -46,7 +46,7 @@ extension Core {
             dropShadow(s, .bodyTooLarge)
             return
         }
-        guard pool.free >= limits.blocksMax / 8 else {
+        guard pool.free >= limits.blocksMax / 2 else {
             dropShadow(s, .buffers)
             return
         }

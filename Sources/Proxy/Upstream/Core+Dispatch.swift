@@ -75,8 +75,11 @@ extension Core {
         let exchange = exchanges.pointer(x)
         let d = downstreams.pointer(exchange.pointee.downstream)
         exchange.pointee.headCount = UInt32(head.byteCount)
-        exchange.pointee.isHeld = d.pointee.input.append(bytes, &pool)
-        if !exchange.pointee.isHeld { exchange.pointee.keepsAlive = false }
+        exchange.pointee.isHeld = canKeepRequests && d.pointee.input.append(bytes, &pool)
+        if !exchange.pointee.isHeld {
+            exchange.pointee.keepsAlive = false
+            d.pointee.lingers = true
+        }
         return exchange.pointee.isHeld
     }
 
