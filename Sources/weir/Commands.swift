@@ -1,8 +1,9 @@
 // The verbs that are not sent to a running Weir, or only read from it: run, check, status, audit, version.
+// Place: each is a few calls into Control.
+// Invariant: an exit code says what became of it; words go to people, JSON to machines.
 
 import ArgumentParser
 import Control
-import Platform
 
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -115,7 +116,7 @@ struct AuditVerifyCommand: ParsableCommand {
     func run() throws {
         let directory = try stateDir ?? configured()
         let report: AuditReport
-        do throws(SystemFailure) {
+        do {
             report = try AuditVerify.check(directory: directory)
         } catch {
             Output.error("the journal cannot be read: \(error)")

@@ -5,7 +5,6 @@
 import ArgumentParser
 import Control
 import Demo
-import Platform
 
 extension Scenario: ExpressibleByArgument {}
 extension DemoOptions.Output: ExpressibleByArgument {}
@@ -31,26 +30,22 @@ struct DemoCommand: ParsableCommand {
         guard DemoOptions.rates.contains(rate) else {
             throw ValidationError("--rate: \(rate) is not between 50 and 20000 requests per second")
         }
-        _ = try interval()
+        _ = try options()
     }
 
     func run() throws {
-        let options = DemoOptions(
-            scenario: scenario, duration: try interval(), rate: rate, output: output)
-        throw ExitCode(runDemo(options))
+        throw ExitCode(runDemo(try options()))
     }
 
-    private func interval() throws -> Interval {
-        let units: [(String, UInt64)] = [
-            ("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("", 1_000),
-        ]
-        for (unit, millis) in units where duration.hasSuffix(unit) {
-            guard let count = UInt64(duration.dropLast(unit.count)), count <= 86_400_000 else { continue }
-            let interval = Interval.millis(count * millis)
-            guard interval >= DemoOptions.durationMin, interval < .seconds(86_400) else { break }
-            return interval
+    /// A bare number is seconds.
+    private func options() throws -> DemoOptions {
+        let text = duration.allSatisfy(\.isNumber) ? duration + "s" : duration
+        guard let interval = try? Notation.duration(text), interval >= DemoOptions.durationMin,
+            interval < .seconds(86_400)
+        else {
+            throw ValidationError(
+                "--duration: '\(duration)' is no duration between 5s and 24h, such as 30s or 2m")
         }
-        throw ValidationError(
-            "--duration: '\(duration)' is no duration between 5s and 24h, such as 30s or 2m")
+        return DemoOptions(scenario: scenario, duration: interval, rate: rate, output: output)
     }
 }

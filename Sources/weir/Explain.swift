@@ -1,9 +1,9 @@
 // `weir explain`: which version a described request would get, and why. On the plan made from the config;
 // with a running Weir at hand, by its current weights, quarantine and switches.
+// Invariant: the answer comes from the tables that cores use.
 
 import ArgumentParser
 import Control
-import Platform
 
 struct Explain: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,9 +28,6 @@ struct Explain: ParsableCommand {
     @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
 
     func run() throws {
-        guard let address = IPAddress(client) else {
-            throw ValidationError("--client: '\(client)' is no IP address")
-        }
         var headers: [(name: String, value: String)] = []
         for text in header { headers.append(try Self.header(text)) }
         let file = try config.path()
@@ -41,8 +38,11 @@ struct Explain: ParsableCommand {
             for problem in problems.all { Output.error("\(problem)") }
             throw ExitCode(78)
         }
-        let request = ExplainRequest(
-            method: method, path: path, host: host, headers: headers, client: address)
+        let described = ExplainRequest(
+            method: method, path: path, host: host, headers: headers, clientText: client)
+        guard let request = described else {
+            throw ValidationError("--client: '\(client)' is no IP address")
+        }
         let status = try admin.map(Self.status)
         do throws(PlanProblem) {
             let answer = try request.answer(config: loaded, status: status)
@@ -66,11 +66,8 @@ struct Explain: ParsableCommand {
     }
 
     private static func status(_ text: String) throws -> JSON {
-        guard let address = SocketAddress(text) else {
-            throw ValidationError("--admin: '\(text)' is no address; expected 127.0.0.1:9902 or unix:/path")
-        }
         do {
-            let answer = try AdminClient(address).get("/status")
+            let answer = try AdminOption.client(at: text).get("/status")
             guard answer.isSuccess, let status = answer.json else {
                 Output.error("status \(answer.status): \(answer.text)")
                 throw ExitCode(1)

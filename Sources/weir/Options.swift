@@ -1,9 +1,9 @@
 // What several verbs share: which config, which running Weir, who asks and why.
+// Place: option groups of the verbs beside this file.
+// Invariant: what is not named comes from the config, then from the usual places, in this order.
 
 import ArgumentParser
 import Control
-import Glibc
-import Platform
 
 /// Which config file.
 struct ConfigOption: ParsableArguments {
@@ -18,7 +18,7 @@ struct ConfigOption: ParsableArguments {
     /// The file that was named, or the first of the usual places that exists; nil when there is none.
     var found: String? {
         if let config { return config }
-        return Self.places.first { (try? File.openRead($0)) != nil }
+        return Self.places.first(where: Console.isReadable)
     }
 
     /// The file to load.
@@ -46,13 +46,7 @@ struct AdminOption: ParsableArguments {
 
     /// The named address, else the config's, else the standard one.
     func client() throws -> AdminClient {
-        if let admin {
-            guard let address = SocketAddress(admin) else {
-                throw ValidationError(
-                    "--admin: '\(admin)' is no address; expected 127.0.0.1:9902, [::1]:9902 or unix:/path")
-            }
-            return AdminClient(address)
-        }
+        if let admin { return try Self.client(at: admin) }
         if let path = config.found {
             switch ConfigLoader.load(path: path) {
             case .success(let loaded): return AdminClient(loaded.admin)
@@ -62,8 +56,16 @@ struct AdminOption: ParsableArguments {
                 throw ExitCode(78)
             }
         }
-        guard let address = SocketAddress(Self.standard) else { throw ExitCode(1) }
-        return AdminClient(address)
+        return try Self.client(at: Self.standard)
+    }
+
+    /// The admin API at an address as a person writes it.
+    static func client(at text: String) throws -> AdminClient {
+        guard let client = AdminClient(at: text) else {
+            throw ValidationError(
+                "--admin: '\(text)' is no address; expected 127.0.0.1:9902, [::1]:9902 or unix:/path")
+        }
+        return client
     }
 }
 
@@ -85,7 +87,7 @@ struct VerbOptions: ParsableArguments {
         var verb = verb
         verb.reason = reason
         verb.requestID = requestID
-        verb.actor = Self.user
+        verb.actor = Console.user
         let answer: AdminAnswer
         do {
             answer = try admin.client().send(verb)
@@ -98,12 +100,6 @@ struct VerbOptions: ParsableArguments {
         case .text: Self.say(answer)
         }
         if !answer.isSuccess { throw ExitCode(1) }
-    }
-
-    /// Who runs this command, for the journal.
-    private static var user: String {
-        let name = getenv("USER").map { String(cString: $0) } ?? ""
-        return name.isEmpty ? "uid \(getuid())" : name
     }
 
     private static func say(_ answer: AdminAnswer) {

@@ -1,4 +1,6 @@
 // The status page as text for a terminal: one block per model, one line per version and guardrail.
+// Place: behind `weir status`; reads the JSON of /status and nothing else.
+// Invariant: a member that is missing leaves a gap, never an error.
 
 import Control
 

@@ -1,4 +1,6 @@
 // The operator's verbs: each is one call of the admin API.
+// Place: the words of `AdminVerb.Word`, with their arguments.
+// Invariant: nothing is decided here; the running Weir says yes or no.
 
 import ArgumentParser
 import Control

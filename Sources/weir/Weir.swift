@@ -29,11 +29,11 @@ import Control
             if code.isSuccess {
                 // Help or version asked for.
                 if !text.isEmpty { Output.text(text + "\n") }
-                Output.exit(0)
+                Console.exit(0)
             }
             if !text.isEmpty { Output.error(text) }
             // What the parser does not understand is 2 here, not sysexits' 64.
-            Output.exit(code == .validationFailure ? 2 : code.rawValue)
+            Console.exit(code == .validationFailure ? 2 : code.rawValue)
         }
     }
 }

@@ -1,4 +1,4 @@
-// The built binary as a process: killed, signalled, restarted, starved of its disk. Nothing here is simulated.
+// The built binary as a process: killed, signalled, restarted, starved of its disk. Nothing is simulated.
 
 import Foundation
 import Platform

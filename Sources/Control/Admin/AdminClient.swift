@@ -1,4 +1,6 @@
 // The other end of the admin API, for the command line: one request, one answer, blocking, with a deadline.
+// Invariant: an answer is whole or it is no answer; a body shorter than its Content-Length counts as cut.
+// Source: RFC 9112; the parser is Wire's.
 
 import Glibc
 import Platform
@@ -35,6 +37,12 @@ public struct AdminClient: Sendable {
     public init(_ address: SocketAddress, timeout: Interval = .seconds(35)) {
         self.address = address
         self.timeout = timeout
+    }
+
+    /// - Parameter text: as `127.0.0.1:9902`, `[::1]:9902` or `unix:/run/weir.sock`; nil when it is none.
+    public init?(at text: String) {
+        guard let address = SocketAddress(text) else { return nil }
+        self.init(address)
     }
 
     public func get(_ path: String) throws(AdminUnreachable) -> AdminAnswer {

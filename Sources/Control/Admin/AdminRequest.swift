@@ -1,5 +1,6 @@
 // One request to the admin API and its answer, after the bytes have been parsed: values that the routes
 // work on without a socket.
+// Invariant: a field that decides who may ask stands here once, or the request never came this far.
 
 /// A request to the admin API.
 struct AdminRequest: Sendable, Equatable {

@@ -1,5 +1,6 @@
 // An operator's verb as it arrives: the word, its arguments, who asks and why. Read from the JSON body of
 // POST /verbs/<word>. Unknown members are refused: a misspelt `verison` must not mean "any version".
+// Invariant: an `AdminVerb` read from a body has what its word needs and nothing that it does not take.
 
 import Rollout
 

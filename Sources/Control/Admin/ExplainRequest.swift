@@ -26,6 +26,15 @@ public struct ExplainRequest: Sendable {
         self.client = client
     }
 
+    /// - Parameter clientText: the client's address as a person writes it; nil when it is none.
+    public init?(
+        method: String, path: String, host: String, headers: [(name: String, value: String)],
+        clientText: String
+    ) {
+        guard let client = IPAddress(clientText) else { return nil }
+        self.init(method: method, path: path, host: host, headers: headers, client: client)
+    }
+
     /// The explanation under a config.
     /// - Parameter status: the JSON of a running Weir's /status, whose weights and quarantine then count.
     public func answer(config: Config, status: JSON?) throws(PlanProblem) -> ExplainAnswer {

@@ -1,5 +1,6 @@
 // The status page: a snapshot of the controller with the meters of the moment, as JSON for people and tools.
-// Field names are an interface: the CLI, the demo and dashboards read them.
+// Field names are an interface: the CLI, the demo and dashboards read them (Administration.md lists them).
+// Invariant: rendering reads values and meters only, so that it may run on any thread.
 
 import Metrics
 import Platform

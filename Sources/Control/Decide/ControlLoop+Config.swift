@@ -1,5 +1,6 @@
 // A config taken over: at the start and by a reload. Names keep their slots, models that did not change keep
 // their evidence, and what was decided outlives what is written: a quarantined version stays dark.
+// Invariant: a config that cannot be taken over as a whole changes nothing.
 
 import Logging
 import Metrics
@@ -131,7 +132,8 @@ extension ControlLoop {
     /// Reloads that may wait.
     private static let deferredMax = 16
 
-    /// A config waits for the plan under way, and for bars: their bits are indices of the plan they came with.
+    /// A config waits for the plan under way, and for bars, whose bits are indices of the plan they came
+    /// with.
     private var canReconfigure: Bool {
         plane.obeyedEpoch >= plan.epoch && models.allSatisfy { $0.barred == 0 }
     }

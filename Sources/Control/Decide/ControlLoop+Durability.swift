@@ -1,5 +1,6 @@
 // Steps 2 to 4 of the control loop: what the machine ordered goes to the ledger, and what the ledger reports
 // becomes visible.
+// Invariant: a plan is built from durable states, and from refused ones only where they take traffic away.
 
 import Logging
 import Platform

@@ -1,5 +1,6 @@
 // Operators' verbs: who may, what it means to the machine, and when the caller is told. A request id makes a
 // verb idempotent, also over a restart: its answer is part of the saved state.
+// Invariant: every verb gets exactly one answer per caller.
 
 import Logging
 import Platform

@@ -1,4 +1,6 @@
 // What the rollout machine did, as journal lines: a sentence for people and the evidence as members.
+// Place: between `RolloutMachine`, which knows no text, and `Journal`, which knows no rollout.
+// Invariant: member names are an interface, as kinds are; new ones may come, none changes its meaning.
 
 import Metrics
 import Rollout

@@ -1,5 +1,6 @@
 // A model's rolling windows: for the rules that are written over windows, for the latency reference, and for
 // the live figures of the status page. Read once a second, because a reading touches every histogram bin.
+// Invariant: all windows of all versions are read at the same instants, so that pairs can be compared.
 
 import Metrics
 import Rollout

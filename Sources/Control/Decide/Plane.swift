@@ -1,5 +1,6 @@
 // The data plane as decisions see it: the few calls that change traffic and the meters that say what it did.
 // A protocol, so that the decision loop runs against meters in memory and in virtual time.
+// Place: between `ControlLoop` and Proxy's `DataPlane`.
 
 import Metrics
 import Platform

@@ -1,5 +1,6 @@
 // What the controller knows at one moment, as values: taken in microseconds on its thread, rendered to a
 // status page or to metrics on another.
+// Invariant: taking one copies values that are shared until written; it reads no histogram.
 
 import Metrics
 import Platform

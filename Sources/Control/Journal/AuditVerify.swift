@@ -20,6 +20,7 @@ public struct AuditReport: Sendable, Equatable {
         public var description: String { "line \(line): \(sentence)" }
     }
 
+    /// What kind of thing happened to the line.
     public enum Problem: String, Sendable {
         case notALine = "not_a_line"
         case altered, removed, reordered, torn, gap

@@ -1,4 +1,6 @@
 // The link of the journal's chain: SHA-256 (FIPS 180-4) of a whole line without its newline.
+// Place: `Journal` writes it into the next line, `AuditVerify` checks it.
+// Invariant: 64 lower-case hex digits, as `sha256sum` prints them.
 
 /// The hash of one journal line, as 64 lower-case hex digits.
 struct ChainHash: Hashable, Sendable {

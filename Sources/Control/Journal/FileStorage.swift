@@ -1,5 +1,6 @@
-// The journal on a real disk: `journal.jsonl` and `journal.head` in the state directory. Both descriptors are
-// opened once; a read-only or missing directory shows as a failure of the first call that needs it.
+// The journal on a real disk: `journal.jsonl` and `journal.head` in the state directory.
+// Place: behind `JournalStorage`; opened by the first call that writes, so that a read-only disk shows there.
+// Invariant: after a failed fsync the descriptor is never used again.
 
 import Platform
 

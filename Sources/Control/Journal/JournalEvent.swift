@@ -1,8 +1,10 @@
 // What stands in a journal line besides the chain: who did what to which model, why, and on which numbers.
 // The words in `Kind` are an interface: people grep for them and pipelines match on them.
+// Invariant: a line is one line of JSON, at most `lineBytesMax` long, whatever was in the event.
 
 /// One event of the journal, before it has a place in the chain.
 public struct JournalEvent: Sendable, Hashable {
+    /// What happened.
     public enum Kind: String, Sendable, CaseIterable {
         /// The process took the state directory over, and gave it back.
         case started, stopped

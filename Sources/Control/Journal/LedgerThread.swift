@@ -1,5 +1,6 @@
 // The ledger on its own thread: steps in by one mailbox, reports out by another. The controller never waits
 // for a disk; a report wakes it.
+// Invariant: what was posted before `stop` is written, or kept as refused, before `stop` returns.
 
 import Platform
 import Synchronization

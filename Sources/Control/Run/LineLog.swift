@@ -1,5 +1,6 @@
 // Weir's own log: one event, one line on standard error, in the order time, level, message, metadata. What
 // supervisors (journald, container runtimes) expect; no colours, no multi-line values.
+// Invariant: a line is written by one call, so that lines of several threads do not mix.
 
 import Logging
 import Platform

@@ -1,4 +1,6 @@
-// Which Weir this is: said by `weir version`, /status and the build info metric.
+// Which Weir this is: said by `weir version`, /status, the journal's first line and the build info metric.
+// Place: the one line that a release changes.
+// Source: semantic versioning 2.0.0.
 
 /// The release of the binary.
 public enum Release {

@@ -1,5 +1,6 @@
 // Reloading a config: reading it and resolving its names can take seconds, so it has a thread of its own;
 // only a config that is right as a whole reaches the controller.
+// Invariant: reloads are taken over in the order in which they were asked for.
 
 import Platform
 import Synchronization

@@ -1,5 +1,6 @@
 // The admin API's answers, gathered from the sidecar's parts: probes from flags, status and metrics from a
 // snapshot of the controller and the meters of the moment, verbs through the controller.
+// Invariant: nothing here waits; what the controller owes comes through a mailbox.
 
 import Glibc
 import Metrics

@@ -1,4 +1,6 @@
-// Why a sidecar does not start, with the exit code that says it to a supervisor (sysexits).
+// Why a sidecar does not start, with the exit code that says it to a supervisor.
+// Place: thrown by `Sidecar`, turned into an exit by `RunCommand`.
+// Source: the codes are those of sysexits(3).
 
 import Platform
 
