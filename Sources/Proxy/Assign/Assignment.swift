@@ -71,11 +71,11 @@ struct Switches: Sendable, Equatable {
 
     init(word: UInt64) { self.word = word }
 
-    /// The versions (bit per index) that may be chosen, of those in `among`.
+    /// The versions (bit per index) that may be chosen, of those in `among`. A cut split leaves stable in any
+    /// case: the word may outlive the plan whose indices it was made for, and must not bar what it protects.
     @inline(__always)
     func eligible(among: UInt32, stable: UInt32) -> UInt32 {
-        let open = among & ~UInt32(truncatingIfNeeded: word)
-        return word & Switches.splitCut == 0 ? open : open & stable
+        word & Switches.splitCut == 0 ? among & ~UInt32(truncatingIfNeeded: word) : among & stable
     }
 }
 

@@ -120,8 +120,8 @@ public final class Explainer {
                 version: version.name, plannedPPM: version.weightPPM,
                 weightPPM: table.weight(of: UInt8(number), model: index, switches: switches),
                 isStable: number == model.stable, isQuarantined: version.isQuarantined,
-                isBarred: switches.word >> UInt64(number) & 1 == 1
-                    || (switches.word & Switches.splitCut != 0 && number != model.stable))
+                isBarred: switches.eligible(among: .max, stable: 1 << UInt32(model.stable))
+                    >> UInt32(number) & 1 == 0)
         }
     }
 
