@@ -59,8 +59,9 @@ class Contestant:
     """One proxy, running on the proxies' CPU."""
 
     def __init__(
-        self, name: str, scenario: str, origins: dict, prefix=(), environment=None, patience: float = 20
+        self, name: str, scenario: str, origins: dict, command=None, environment=None, patience: float = 20
     ):
+        """`command` replaces the program, as for a run under valgrind."""
         program, config, arguments, _ = ALL[name]
         self.name = name
         self.port = free_port()
@@ -73,7 +74,7 @@ class Contestant:
         filled = [render(a, set(), {"config": path, "dir": self.dir}).strip() for a in arguments]
         self.log = open(self.dir / "log", "ab")
         self.child = subprocess.Popen(
-            [*prefix, find(program), *filled],
+            [*(command or [find(program)]), *filled],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
