@@ -79,6 +79,8 @@ def allocations(origin: Origin, library: str, scenario: str, seconds: int) -> fl
 
                 closed_loop(weir.port, method, seconds)
                 before = count()
+                if before == 0:
+                    raise RuntimeError("the tally saw no allocation at all; a core makes some at its start")
                 done = closed_loop(weir.port, method, seconds)
                 if done["bad"]:
                     raise RuntimeError(f"{done['bad']} requests failed")
