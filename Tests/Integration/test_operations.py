@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import threading
-import time
 
 import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -100,6 +99,13 @@ def test_a_reload_under_load_costs_nobody_anything(iris, weir):
     assert load.failures == []
 
 
+def in_flight(proxy) -> int:
+    """Requests under way, over all versions."""
+    _, text = proxy.metrics(OPEN_METRICS)
+    families = text_string_to_metric_families(text)
+    return sum(s.value for f in families if f.name == "weir_inflight_requests" for s in f.samples)
+
+
 def test_sigterm_lets_requests_finish_and_exits_0(iris, weir):
     proxy = weir([iris_model(iris, weights={"v2": "100%"})])
     iris["v2"].slow_file.touch()
@@ -114,7 +120,7 @@ def test_sigterm_lets_requests_finish_and_exits_0(iris, weir):
         served = iris["v2"].served()
         for worker in workers:
             worker.start()
-        time.sleep(0.1)  # the requests take 0.25 s; they are under way now
+        wait_until(lambda: in_flight(proxy) == 4, "four requests under way", 5, 0.005)
         proxy.signal(signal.SIGTERM)
         for worker in workers:
             worker.join()
