@@ -13,6 +13,7 @@ final class FaultyDisk: JournalStorage {
     /// Appends beyond this size write what fits and fail.
     var capacity = Int.max
     var syncFails = false
+    private(set) var syncs = 0
     var isReadOnly = false
 
     init(_ bytes: [UInt8] = [], head: [UInt8]? = nil) {
@@ -45,6 +46,7 @@ final class FaultyDisk: JournalStorage {
         try check("fsync")
         if syncFails { throw SystemFailure(operation: "fsync", errno: Errno(code: 5)) }
         synced = bytes
+        syncs += 1
     }
 
     func truncate(to size: Int) throws(SystemFailure) {

@@ -203,15 +203,15 @@ private func written(_ count: Int) throws -> FaultyDisk {
         let disk = FaultyDisk()
         let saved = Saved()
         var ledger = try make(disk, saved)
-        #expect(ledger.write(entry(1), now: Instant(nanos: 0), wallMicros: 0) == [.durable(id: 1)])
+        #expect(ledger.write([entry(1)], now: Instant(nanos: 0), wallMicros: 0) == [.durable(id: 1)])
         disk.isReadOnly = true
-        let first = ledger.write(entry(2, state: SavedState()), now: Instant(nanos: 0), wallMicros: 0)
+        let first = ledger.write([entry(2, state: SavedState())], now: Instant(nanos: 0), wallMicros: 0)
         #expect(first.count == 2)
         guard case .failed(2, _) = first[0], case .degraded = first[1] else {
             Issue.record("\(first)")
             return
         }
-        let second = ledger.write(entry(3, kept: false), now: Instant(nanos: 1), wallMicros: 1)
+        let second = ledger.write([entry(3, kept: false)], now: Instant(nanos: 1), wallMicros: 1)
         #expect(second.count == 1)
         #expect(ledger.retryAt == Instant(nanos: 1) + LedgerWriter.retryEvery)
         #expect(ledger.retry(now: ledger.retryAt, wallMicros: 5).isEmpty)
@@ -230,16 +230,36 @@ private func written(_ count: Int) throws -> FaultyDisk {
         let saved = Saved()
         var ledger = try make(disk, saved)
         saved.fails = true
-        let reports = ledger.write(entry(1, state: SavedState()), now: Instant(nanos: 0), wallMicros: 0)
+        let reports = ledger.write([entry(1, state: SavedState())], now: Instant(nanos: 0), wallMicros: 0)
         guard case .failed(1, _) = reports.first else {
             Issue.record("\(reports)")
             return
         }
         saved.fails = false
         #expect(
-            ledger.write(entry(2), now: Instant(nanos: 1), wallMicros: 1) == [.restored, .durable(id: 2)])
+            ledger.write([entry(2)], now: Instant(nanos: 1), wallMicros: 1) == [.restored, .durable(id: 2)])
         #expect(saved.states.count == 1)
         #expect(disk.lines.count == 3)
+    }
+
+    @Test("Steps that come together share one fsync and one state file, and fail together")
+    func batch() throws {
+        let disk = FaultyDisk()
+        let saved = Saved()
+        var ledger = try make(disk, saved)
+        let three = (1...3 as ClosedRange<UInt64>).map { entry($0, kept: $0 != 2, state: SavedState()) }
+        #expect(
+            ledger.write(three, now: Instant(nanos: 0), wallMicros: 0)
+                == [.durable(id: 1), .durable(id: 2), .durable(id: 3)])
+        #expect(saved.states.count == 1 && disk.syncs == 1 && disk.lines.count == 3)
+        disk.syncFails = true
+        let reports = ledger.write(three, now: Instant(nanos: 0), wallMicros: 0)
+        #expect(reports.count == 4)
+        disk.syncFails = false
+        #expect(ledger.retry(now: Instant(nanos: 0), wallMicros: 0) == [.restored])
+        // Step 2 was refused for good: only two of the three follow late.
+        #expect(disk.lines.count == 3 + 1 + 2)
+        #expect(AuditVerify.check(journal: disk.bytes, head: disk.head).isIntact)
     }
 
     @Test("What is kept while blind is bounded, and the loss is counted in the journal")
@@ -248,7 +268,7 @@ private func written(_ count: Int) throws -> FaultyDisk {
         var ledger = try make(disk, Saved())
         disk.isReadOnly = true
         for i in 1...UInt64(LedgerWriter.keptEventsMax + 10) {
-            _ = ledger.write(entry(i), now: Instant(nanos: 0), wallMicros: 0)
+            _ = ledger.write([entry(i)], now: Instant(nanos: 0), wallMicros: 0)
         }
         disk.isReadOnly = false
         #expect(ledger.retry(now: Instant(nanos: 0), wallMicros: 0) == [.restored])

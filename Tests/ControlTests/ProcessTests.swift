@@ -43,11 +43,11 @@ private final class Running {
     private var configPath: String { scratch.path + "/weir.yaml" }
     private var logPath: String { scratch.path + "/log" }
 
-    func configure(weight: String, extra: String = "") throws {
+    func configure(weight: String, port: UInt16 = 0, extra: String = "") throws {
         let text = """
             admin: { listen: "\(admin)" }
             state_dir: \(stateDir)
-            listeners: [{ listen: 127.0.0.1:0 }]
+            listeners: [{ listen: 127.0.0.1:\(port) }]
             models:
               - name: m
                 match: { path_prefix: / }
@@ -230,6 +230,15 @@ struct ProcessTests {
         try running.configure(weight: "110%")
         try running.launch()
         #expect(try running.exitCode() == 78)
+
+        let taken = try Socket.listen(.ip(IPAddress(ipv4: 0x7F00_0001), port: 0), reusePort: true)
+        guard case .ip(_, let port) = Socket.localAddress(of: taken) else { return }
+        _ = try? File.remove(running.stateDir + "/rollouts.json")
+        try running.configure(weight: "10%", port: port)
+        try running.launch()
+        #expect(try running.exitCode() == 71)
+        #expect(running.log.contains("bind 127.0.0.1:\(port): EADDRINUSE"))
+        _ = consume taken
     }
 
     @Test(

@@ -74,6 +74,7 @@ extension ControlLoop {
                 from: change.config, slots: &next, overrides: overrides(change.config), epoch: plan.epoch + 1)
         else { return refuse(change, ["the plan could not be built"]) }
         reloadsApplied += 1
+        settleModels()
         slots = next
         config = change.config
         plan = fresh
@@ -135,7 +136,7 @@ extension ControlLoop {
     /// A config waits for the plan under way, and for bars, whose bits are indices of the plan they came
     /// with.
     private var canReconfigure: Bool {
-        plane.obeyedEpoch >= plan.epoch && models.allSatisfy { $0.barred == 0 }
+        plane.obeyedEpoch >= plan.epoch && barredModels.isEmpty
     }
 
     /// Rebuilds the watched models over a config and its plan; models that stay as they are keep their

@@ -101,24 +101,25 @@ extension ControlLoop {
         answerLate()
         let obeyed = plane.obeyedEpoch
         guard obeyed >= plan.epoch else { return }
-        if !changingModels.isEmpty || models.contains(where: { $0.barred != 0 }) { settleModels() }
+        settleModels()
         slots.obeyed(epoch: obeyed)
         answerObeyed(obeyed)
         takeDeferred()
         if isPlanWanted { publish() }
     }
 
-    private func settleModels() {
-        for i in changingModels where models.indices.contains(i) {
-            guard let slot = plan.models.firstIndex(where: { $0.slot == models[i].slot }) else { continue }
-            models[i].history.settle(at: lastTick, weights: plan.models[slot].versions.map(\.weightPPM))
+    /// The plan under way is obeyed: its weights hold from the next tick on, and bars may go.
+    func settleModels() {
+        for i in changingModels {
+            models[i].history.settle(at: lastTick, weights: plan.models[i].versions.map(\.weightPPM))
         }
         changingModels = []
-        guard !isPlanWanted else { return }
+        guard !isPlanWanted, !barredModels.isEmpty else { return }
         // The plan that is obeyed says everything that was decided: the bars have done their work.
         let underWay = Set(pending.values.map(\.model))
-        for i in models.indices where models[i].barred != 0 && !underWay.contains(models[i].config.name) {
+        for i in barredModels where !underWay.contains(models[i].config.name) {
             models[i].barred = 0
+            barredModels.remove(i)
             plane.clearCut(models[i].slot)
         }
     }
@@ -142,11 +143,8 @@ extension ControlLoop {
             return
         }
         plan = next
-        for i in models.indices {
-            let weights = { (plan: Plan) in
-                plan.models.first { $0.slot == self.models[i].slot }?.versions.map(\.weightPPM)
-            }
-            guard weights(before) != weights(next) else { continue }
+        // Models stand in the order of the config in every plan made from it.
+        for i in models.indices where before.models[i].isWeighted(otherwiseThan: next.models[i]) {
             models[i].history.change(at: lastTick)
             changingModels.insert(i)
         }
@@ -172,10 +170,10 @@ extension ControlLoop {
         guard now - lastSaved >= Self.saveEvery, isLedgerDegraded == nil, pending.isEmpty else { return }
         lastSaved = now
         var isChanged = false
-        for model in models where !model.watches.isEmpty && !model.isResting {
-            let fresh = model.saved
-            if saved.models[model.config.name] != fresh {
-                saved.models[model.config.name] = fresh
+        for i in models.indices where !models[i].watches.isEmpty && !models[i].isResting {
+            let fresh = models[i].saved
+            if saved.models[models[i].config.name] != fresh {
+                saved.models[models[i].config.name] = fresh
                 isChanged = true
             }
         }
@@ -189,5 +187,12 @@ extension RolloutState {
         for (version, record) in records where weights[version] ?? 0 == 0 && quarantined[version] == nil {
             quarantined[version] = record
         }
+    }
+}
+
+extension ModelPlan {
+    /// Whether another plan for the same versions gives them other weights.
+    fileprivate func isWeighted(otherwiseThan other: ModelPlan) -> Bool {
+        zip(versions, other.versions).contains { $0.weightPPM != $1.weightPPM }
     }
 }

@@ -40,6 +40,8 @@ final class ControlLoop {
     var isPlanWanted = false
     /// The weights that the plan under way changes, by model index; settled when it is obeyed.
     var changingModels: Set<Int> = []
+    /// Models with a bar on the board.
+    var barredModels: Set<Int> = []
     var nextEntryID: UInt64 = 1
     var pending: [UInt64: PendingStep] = [:]
     var waiting: [WaitingVerb] = []
@@ -123,6 +125,7 @@ final class ControlLoop {
     /// Step 1 of a cut: nothing may come before it.
     private func cut(_ i: Int, _ versions: [String]) {
         models[i].barred |= models[i].mask(versions)
+        barredModels.insert(i)
         plane.cut(models[i].slot, versions: models[i].barred)
         isPlanWanted = true
     }

@@ -1,5 +1,6 @@
 // What active health checks ask whom, derived from a config and its plan, and what a row of answers makes of
-// an endpoint. Invariant: values only; sockets and timers are the loop's.
+// an endpoint.
+// Invariant: values only; sockets and timers are the loop's.
 
 import Platform
 import Proxy

@@ -1,10 +1,11 @@
 // The durable side of every decision: journal lines first, then the state file, then the report "done". It
 // has a thread of its own, so that a disk that hangs for seconds delays reports and never a cut.
 //
-// Theory: entries are written in the order in which they were posted. When the disk refuses, an entry is
-// reported as failed at once and kept; the ledger retries every second and, when it succeeds, writes what
-// was kept and a line that says for how long the journal had been blind. What is kept is bounded: beyond
-// `keptEventsMax` the oldest are dropped and counted in that line. The newest state always wins.
+// Theory: entries are written in the order in which they were posted; those that wait together share one
+// fsync. When the disk refuses, an entry is reported as failed at once and kept; the ledger retries every
+// second and, when it succeeds, writes what was kept and a line that says for how long the journal had been
+// blind. What is kept is bounded: beyond `keptEventsMax` the oldest are dropped and counted in that line. The
+// newest state always wins.
 
 import Platform
 
@@ -52,29 +53,34 @@ struct LedgerWriter {
     var lines: UInt64 { journal.lines }
     var hash: String { journal.hash.hex }
 
-    /// Writes one step and says what became of it.
-    mutating func write(_ entry: LedgerEntry, now: Instant, wallMicros: UInt64) -> [LedgerReport] {
+    /// Writes steps that came together as one: one fsync for all lines, one state file, the last. Says what
+    /// became of each.
+    mutating func write(_ entries: [LedgerEntry], now: Instant, wallMicros: UInt64) -> [LedgerReport] {
         var reports: [LedgerReport] = []
         if blindSince != nil { reports += retry(now: now, wallMicros: wallMicros) }
         if blindSince != nil {
-            keep(entry)
-            return reports + [.failed(id: entry.id, reason: "the state directory cannot be written")]
+            for entry in entries { keep(entry) }
+            let reason = "the state directory cannot be written"
+            return reports + entries.map { .failed(id: $0.id, reason: reason) }
         }
         do throws(SystemFailure) {
-            try journal.appendNoting(entry.events, at: wallMicros)
+            try journal.appendNoting(entries.flatMap(\.events), at: wallMicros)
         } catch {
-            return reports + fail(entry, error, now: now, wallMicros: wallMicros)
+            return reports + fail(entries, error, now: now, wallMicros: wallMicros)
         }
-        guard let state = entry.state else { return reports + [.durable(id: entry.id)] }
-        do throws(SystemFailure) {
-            try saveState(state)
-        } catch {
-            // The lines stand; only the state is owed.
-            let owed = LedgerEntry(
-                id: entry.id, events: [], state: state, isKeptOnFailure: entry.isKeptOnFailure)
-            return reports + fail(owed, error, now: now, wallMicros: wallMicros)
+        if let state = entries.last(where: { $0.state != nil })?.state {
+            do throws(SystemFailure) {
+                try saveState(state)
+            } catch {
+                // The lines stand; only the state is owed.
+                let owed = entries.map { entry in
+                    LedgerEntry(
+                        id: entry.id, events: [], state: entry.state, isKeptOnFailure: entry.isKeptOnFailure)
+                }
+                return reports + fail(owed, error, now: now, wallMicros: wallMicros)
+            }
         }
-        return reports + [.durable(id: entry.id)]
+        return reports + entries.map { .durable(id: $0.id) }
     }
 
     /// Tries to write what is kept; to be called at `retryAt`.
@@ -117,11 +123,11 @@ struct LedgerWriter {
     }
 
     private mutating func fail(
-        _ entry: LedgerEntry, _ failure: SystemFailure, now: Instant, wallMicros: UInt64
+        _ entries: [LedgerEntry], _ failure: SystemFailure, now: Instant, wallMicros: UInt64
     ) -> [LedgerReport] {
-        keep(entry)
+        for entry in entries { keep(entry) }
         blindSince = wallMicros
         retryAt = now + Self.retryEvery
-        return [.failed(id: entry.id, reason: "\(failure)"), .degraded(reason: "\(failure)")]
+        return entries.map { .failed(id: $0.id, reason: "\(failure)") } + [.degraded(reason: "\(failure)")]
     }
 }

@@ -15,8 +15,10 @@ protocol Ledger: Sendable {
 
 /// The ledger's mailboxes and its thread.
 final class LedgerThread: Ledger {
-    /// Steps that may wait for a slow disk.
-    static let waitingMax = 1_024
+    /// Steps that may wait for a slow disk: one for each model that a config can have, and as many again.
+    static let waitingMax = 4_096
+    /// Steps that share one fsync.
+    static let batchMax = 256
 
     fileprivate let entries: Mailbox<LedgerEntry>
     let reports: Mailbox<LedgerReport>
@@ -25,7 +27,7 @@ final class LedgerThread: Ledger {
 
     init() throws(SystemFailure) {
         entries = try Mailbox(capacity: Self.waitingMax)
-        // A step makes at most three reports.
+        // A step makes one report, a batch two more.
         reports = try Mailbox(capacity: 4 * Self.waitingMax)
     }
 
@@ -79,13 +81,22 @@ private final class LedgerLoop {
             ledger.entries.wakeup.drain()
             // Read before the last look into the mailbox: what was posted before `stop` is written.
             let isStopping = ledger.stopping.load(ordering: .acquiring)
-            while let entry = ledger.entries.take() {
-                send(writer.write(entry, now: Clock.now(), wallMicros: Clock.wallMicros()))
+            while true {
+                let batch = takeBatch()
+                if batch.isEmpty { break }
+                send(writer.write(batch, now: Clock.now(), wallMicros: Clock.wallMicros()))
             }
             let now = Clock.now()
             if now >= writer.retryAt { send(writer.retry(now: now, wallMicros: Clock.wallMicros())) }
             if isStopping { return }
         }
+    }
+
+    /// What waits, up to a bound, so that the first report of a long queue does not wait for its last step.
+    private func takeBatch() -> [LedgerEntry] {
+        var batch: [LedgerEntry] = []
+        while batch.count < LedgerThread.batchMax, let entry = ledger.entries.take() { batch.append(entry) }
+        return batch
     }
 
     private func timeoutMillis(_ now: Instant) -> Int32 {

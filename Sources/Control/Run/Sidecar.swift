@@ -59,6 +59,7 @@ public final class Sidecar: Sendable {
             let controller = try Controller()
             self.controller = controller
             admin = try AdminServer(config.admin)
+            try Self.checkFree(config.listeners)
             plane = try DataPlane(
                 DataPlaneSettings(
                     listeners: config.listeners, cores: cores, limits: config.limits,
@@ -70,6 +71,15 @@ public final class Sidecar: Sendable {
             self.reloader = reloader
         } catch {
             throw .system(error)
+        }
+    }
+
+    /// The cores share their ports (SO_REUSEPORT), and so would a second Weir, unseen: each gets half of the
+    /// traffic. One bind without sharing finds out.
+    private static func checkFree(_ listeners: [SocketAddress]) throws(SystemFailure) {
+        for address in listeners {
+            guard case .ip(_, let port) = address, port != 0 else { continue }
+            _ = try Socket.listen(address, backlog: 1, reusePort: false)
         }
     }
 
@@ -91,6 +101,7 @@ public final class Sidecar: Sendable {
             try reloader?.start()
             try admin.start(handlers)
         } catch {
+            stop()
             throw .system(error)
         }
     }
