@@ -55,7 +55,15 @@ final class Plane {
 
     var core: CoreMeterSnapshot { CoreMeterSnapshot.sum(data.coreMeters()) }
 
+    /// Waits until every core has ended the turn it is in: what a client has seen is counted then.
+    func settle() throws {
+        // The second plan is obeyed in a later turn than the first.
+        for _ in 0..<2 { try publish { _ in } }
+    }
+
+    /// What the cores counted for a version until now.
     func counts(_ version: VersionSlot) -> VersionCounts {
+        try? settle()
         var counts = VersionCounts()
         for meter in data.meters(version) { meter.read(into: &counts) }
         return counts
@@ -67,6 +75,7 @@ final class Plane {
 
     /// Waits until nothing is in progress and no byte is held.
     func waitForRest(blocks: Int = Limits().blocksMax) throws {
+        try settle()
         try eventually("rest") {
             let core = core
             return core[.exchanges] == 0 && core[.shadows] == 0 && core[.buffersFree] == blocks
