@@ -27,12 +27,16 @@ public struct LatencyReference: Sendable, Hashable, Codable {
     /// Stable's p99 in ticks, rounded up: how long most of its requests may be in flight. Nil when unknown.
     public private(set) var stableLagTicks: UInt64?
     private let slots: [Slot]
+    /// Ticks of the first renewal, of the last one, and of the last look.
+    private var firstRenewedAt: UInt64?
     private var renewedAt: UInt64?
+    private var lookedAt: UInt64?
 
     /// Requests of stable without which no quantile is taken for a threshold.
     public static let requestsMin: UInt64 = 1000
-    /// Ticks between two renewals.
-    static let renewalTicks: UInt64 = 600
+    /// Ticks between two renewals: at first a second, because what a process serves in its first second is
+    /// no measure of it, then as long as it has been, up to a minute.
+    private static let renewalTicks = 10...600 as ClosedRange<UInt64>
 
     public init(specs: [GuardrailSpec]) {
         var slots: [Slot] = []
@@ -45,8 +49,7 @@ public struct LatencyReference: Sendable, Hashable, Codable {
     }
 
     /// The reference of an earlier process or of another configuration goes on: what both count keeps its
-    /// threshold. The next renewal is a minute away, or waits for stable's first thousand requests,
-    /// whichever is later.
+    /// threshold until stable's first thousand requests have been seen here.
     public init(specs: [GuardrailSpec], keeping old: LatencyReference, at now: Tick) {
         self.init(specs: specs)
         stableLagTicks = old.stableLagTicks
@@ -55,7 +58,10 @@ public struct LatencyReference: Sendable, Hashable, Codable {
             stableThresholds[i] = old.stableThresholds[k]
             candidateThresholds[i] = old.candidateThresholds[k]
         }
-        if old.renewedAt != nil, !stableThresholds.contains(0) { renewedAt = now.number }
+        if old.renewedAt != nil, !stableThresholds.contains(0) {
+            firstRenewedAt = now.number
+            renewedAt = now.number
+        }
     }
 
     /// Latency slots that the sequential rules of `specs` need; more than `ArmCounts.fastSlots` cannot be
@@ -88,21 +94,27 @@ public struct LatencyReference: Sendable, Hashable, Codable {
         return (evidence, size)
     }
 
-    /// Whether `refresh` would look at anything.
+    /// Whether `refresh` would look at anything: at most once a second.
     public func isDue(at now: Tick) -> Bool {
-        renewedAt.map { now.number >= $0 &+ LatencyReference.renewalTicks } ?? true
+        let shortest = LatencyReference.renewalTicks.lowerBound
+        if let lookedAt, now.number < lookedAt &+ shortest { return false }
+        guard let first = firstRenewedAt, let last = renewedAt else { return true }
+        let range = LatencyReference.renewalTicks
+        return now.number >= last &+ min(max(last - first, range.lowerBound), range.upperBound)
     }
 
     /// Looks at stable's latency and renews what is due: the first time with at least `requestsMin`
-    /// requests, then at most once a minute. Cheap when nothing is due.
+    /// requests, soon again at first, once a minute later on. Cheap when nothing is due.
     /// - Parameters:
     ///   - requests: settled requests of stable in the histogram.
     ///   - quantile: stable's quantile in microseconds, the upper edge of its bin.
     /// - Returns: whether thresholds changed; the caller then writes them to the meters at once.
     public mutating func refresh(now: Tick, requests: UInt64, quantile: (Double) -> UInt64?) -> Bool {
         guard requests > 0, isDue(at: now) else { return false }
+        lookedAt = now.number
         if let p99 = quantile(0.99) { stableLagTicks = LatencyReference.ticks(p99) }
         guard requests >= LatencyReference.requestsMin else { return false }
+        firstRenewedAt = firstRenewedAt ?? now.number
         renewedAt = now.number
         let before = (candidateThresholds, stableThresholds)
         for (i, slot) in slots.enumerated() {

@@ -158,10 +158,18 @@ extension WatchedModel {
     }
 
     private mutating func refreshReference(_ now: Tick) {
-        guard reference.isDue(at: now), let recent = figures.recent(stable) else { return }
-        let latency = recent.latency
+        guard reference.isDue(at: now), let latency = latencyOfStable else { return }
         let changed = reference.refresh(now: now, requests: latency.count) { latency.quantile($0) }
         if changed { writeThresholds() }
+    }
+
+    /// What stable's thresholds are taken from: its last seconds where they hold enough requests, else its
+    /// last minutes, else all that it has served.
+    private var latencyOfStable: HistogramSnapshot? {
+        if let live = figures.liveWindow(stable)?.content?.latency, live.count >= 5000 { return live }
+        guard let recent = figures.recent(stable)?.latency else { return nil }
+        if recent.count >= LatencyReference.requestsMin { return recent }
+        return WindowReading(VersionMeter.sum(meters[stable]), latency: WatchedModel.judged).latency
     }
 
     /// Writes the frozen thresholds to every meter of the model.
