@@ -55,8 +55,10 @@ final class Peer {
         case .connected(let socket):
             self.init(socket)
         case .inProgress(let socket):
+            var watch = pollfd(fd: socket.raw, events: Int16(POLLOUT), revents: 0)
+            guard poll(&watch, 1, 10_000) > 0 else { throw PeerFailure.late("a connection", sofar: "") }
+            if let errno = Socket.pendingError(of: socket) { throw PeerFailure.failed(errno) }
             self.init(socket)
-            try block(POLLOUT, "a connection")
         case .failed(let errno):
             throw PeerFailure.failed(errno)
         }
