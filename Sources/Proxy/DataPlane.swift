@@ -118,10 +118,12 @@ public final class DataPlane: Sendable {
         board.words.switches[model].store(Board.splitCut | UInt64(versions), ordering: .releasing)
     }
 
-    /// Lifts the switches, once the obeyed plan says the same or an operator asked for it.
+    /// Lifts the switches, once the obeyed plan says the same or an operator asked for it. What follows is a
+    /// new rollout: every sticky key may fail for the first time again.
     public func clearCut(_ model: ModelSlot) {
         precondition(model < Limits.modelsMax)
         board.words.switches[model].store(0, ordering: .releasing)
+        board.words.failedKeys.beginRollout(model)
     }
 
     /// The verdict of active health checks; endpoints start healthy.

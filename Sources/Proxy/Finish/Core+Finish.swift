@@ -22,9 +22,19 @@ extension Core {
         guard !exchange.pointee.isSettled else { return }
         exchange.pointee.isSettled = true
         exchange.pointee.outcome = outcome
-        link.meter(Int(exchange.pointee.assigned)).settle(
-            start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned, outcome: outcome,
-            nanos: (now - exchange.pointee.assignedAt).nanos)
+        let version = link.meter(Int(exchange.pointee.assigned))
+        version.count(outcome)
+        version.evidence.settle(
+            start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned,
+            outcome: outcome.isFailure && isRepeated(exchange) ? .localRefusal : outcome,
+            micros: (now - exchange.pointee.assignedAt).micros)
+    }
+
+    /// Whether this failure's sticky key has failed before in the rollout: then it is counted, and no evidence.
+    private func isRepeated(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+        guard exchange.pointee.keyHash != 0, !exchange.pointee.isPinned else { return false }
+        let keys = exchange.pointee.keyHash
+        return !seat.board.words.failedKeys.insert(keys, model: Int(exchange.pointee.model))
     }
 
     /// A response has reached its client whole: the exchange ends, the connection goes on.
