@@ -69,7 +69,7 @@ let package = Package(
         tests("ProxyTests", ["Proxy", "Platform", "Wire", "Metrics"]),
         tests("ControlTests", ["Control", "Proxy", "Rollout", "Platform", "Wire", "Metrics"]),
         tests("LoadTests", ["Load", "Platform", "Wire"]),
-        tests("DemoTests", ["Demo", "Load", "Platform"]),
+        tests("DemoTests", ["Demo", "Control", "Load", "Platform"]),
         tests("TidyTests", []),
     ]
 )

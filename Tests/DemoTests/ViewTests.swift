@@ -111,6 +111,7 @@ struct ViewTests {
             (Figures.percent(0.312), "31.2 %"), (Figures.micros(999), "999 us"),
             (Figures.micros(8_020), "8.0 ms"), (Figures.micros(1_204_000), "1.20 s"),
             (Figures.bar(0.5, width: 4), "██··"), (Figures.bar(0.001, width: 4), "█···"),
+            (Figures.bar(1e-9, width: 4), "····"),
             (Figures.bar(0, width: 4), "····"), (Figures.bar(2, width: 4), "████"),
             (Figures.left("abcdef", 4), "abc…"), (Figures.right("a", 3), "  a"),
         ])

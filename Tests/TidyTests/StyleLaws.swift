@@ -51,7 +51,7 @@ let styleLaws: [Law] = [
         }
     },
     Law(
-        "A Swift file opens with 3 to 8 lines of comment, a theory or table with more, a test with 1 at least",
+        "A Swift file opens with 3 to 8 lines of comment; a theory or table may have more, a test fewer",
         broken: [
             ("Sources/Wire/A.swift", "// Short.\nimport Metrics\n"),
             ("Sources/Wire/B.swift", String(repeating: "// Long.\n", count: 9)),

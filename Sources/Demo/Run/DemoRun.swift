@@ -153,6 +153,7 @@ struct DemoRun: ~Copyable {
         }
         if cut != nil, let found = reading.recovery, found.verdict != recovery?.verdict {
             recovery = found
+            if found.verdict == "watching" { return }
             events.append(
                 DemoEvent(at: Clock.now() - stage.begin, text: "stable after the cut: \(found.verdict)"))
         }

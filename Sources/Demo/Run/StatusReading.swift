@@ -30,7 +30,10 @@ struct StatusReading {
         let model = page["models"]?[0] ?? .null
         let versionPages = model["versions"]?.elements ?? []
         versions = versionPages.map(Self.version)
-        guardrails = versionPages.flatMap { $0["guardrails"]?.elements ?? [] }.map(Self.guardrail)
+        let watched = versionPages.flatMap { $0["guardrails"]?.elements ?? [] }
+        // After a cut nobody is watched; what is worth showing then is what the guardrails saw at the trip.
+        let shown = watched.isEmpty ? model["last_cut"]?["evidence"]?.elements ?? [] : watched
+        guardrails = shown.map(Self.guardrail)
         if let cut = model["last_cut"], let at = cut["at"]?.string {
             self.cut = Cut(
                 at: at, guardrail: cut["guardrail"]?.string, reason: cut["reason"]?.string ?? "")

@@ -47,10 +47,10 @@ enum Figures {
         fixed(Double(interval.nanos) / 1e9, decimals: 1) + " s"
     }
 
-    /// A bar of `width` cells, filled to a share of 0…1; anything above 0 shows.
+    /// A bar of `width` cells, filled to a share of 0…1; from a thousandth on it shows.
     static func bar(_ share: Double, width: Int) -> String {
         let clamped = min(max(share, 0), 1)
-        let filled = clamped == 0 ? 0 : max(1, Int((clamped * Double(width)).rounded()))
+        let filled = clamped < 0.001 ? 0 : max(1, Int((clamped * Double(width)).rounded()))
         return String(repeating: "█", count: filled) + String(repeating: "·", count: width - filled)
     }
 
