@@ -1,5 +1,5 @@
-// Message bodies through the data plane: lengths, chunks with trailers, bodies that end with the connection, and
-// responses that have none.
+// Message bodies through the data plane: lengths, chunks with trailers, bodies that end with the
+// connection, and responses that have none.
 // Place: DataPlane over real sockets. Source: RFC 9112 sections 6 and 7, RFC 9110 sections 15.3.5 and 15.4.5.
 
 import Platform

@@ -1,4 +1,5 @@
-// Which endpoint serves: the spread over several, ejection of those that fail, their return, health and warm-up.
+// Which endpoint serves: the spread over several, ejection of those that fail, their return, health and
+// warm-up.
 // Place: DataPlane over real sockets. Source: Mitzenmacher 2001 (two choices); Core+Dispatch.swift.
 
 import Metrics

@@ -1,5 +1,6 @@
-// Mutated requests and mutated responses against a live data plane, with everything on at once: shielding, shadows,
-// retries, lines, cuts and new plans. Afterwards it still serves, and every slab and pool block is free again.
+// Mutated requests and mutated responses against a live data plane, with everything on at once: shielding,
+// shadows, retries, lines, cuts and new plans. Afterwards it still serves, and every slab and pool block is
+// free again.
 // Place: DataPlane over real sockets. The seed is printed with a failure and taken back by WEIR_TEST_SEED;
 // WEIR_FUZZ_SECONDS makes it run longer.
 
@@ -28,7 +29,7 @@ private struct Mutator {
         ok("a body"), ok(String(repeating: "long ", count: 60_000)), reply(500, "broken"), reply(404),
         reply(204),
         "HTTP/1.1 100 Continue\r\n\r\n" + ok("after"), "HTTP/1.1 200 OK\r\n\r\nuntil the close",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n3;x=y\r\nabc\r\n0\r\nt: u\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n3;x\r\nabc\r\n0\r\nt: u\r\n\r\n",
         "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok",
         UpgradeTests.switching + "tunnel",
         "HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n", ok("a") + ok("excess"),

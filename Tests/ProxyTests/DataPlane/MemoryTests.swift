@@ -1,6 +1,6 @@
 // Backpressure: whoever is slow is waited for, and nothing is gathered for him meanwhile.
-// Place: DataPlane over real sockets. Memory is judged by the core's own pool, which is all that bytes can lie in,
-// and by the process, whose other threads allow for a wide margin.
+// Place: DataPlane over real sockets. Memory is judged by the core's own pool, which is all that bytes can
+// lie in, and by the process, whose other threads allow for a wide margin.
 
 import Metrics
 import Platform

@@ -1,4 +1,5 @@
-// What is refused before anything reaches an upstream: every message that two parsers could frame differently.
+// What is refused before anything reaches an upstream: every message that two parsers could frame
+// differently.
 // Place: DataPlane over real sockets. Source: RFC 9112 sections 2.2, 3, 5, 6 and 11.2.
 
 import Platform

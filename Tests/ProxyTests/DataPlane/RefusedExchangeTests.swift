@@ -1,5 +1,5 @@
-// Requests that Weir answers itself after their heads were sound: refused connections, no endpoint, no route, and
-// what becomes of the connection and of the requests behind them.
+// Requests that Weir answers itself after their heads were sound: refused connections, no endpoint, no
+// route, and what becomes of the connection and of the requests behind them.
 // Place: DataPlane over real sockets.
 
 import Metrics

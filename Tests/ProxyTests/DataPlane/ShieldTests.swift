@@ -1,4 +1,5 @@
-// A candidate's failures before its first response byte: the user gets stable's answer, the candidate the blame.
+// A candidate's failures before its first response byte: the user gets stable's answer, the candidate the
+// blame.
 // Place: DataPlane over real sockets. Source: design.md, section 5.
 
 import Metrics

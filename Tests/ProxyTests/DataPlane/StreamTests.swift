@@ -1,4 +1,5 @@
-// Bytes in motion: streams forwarded at every read, early answers, and ends that must not look like good ones.
+// Bytes in motion: streams forwarded at every read, early answers, and ends that must not look like good
+// ones.
 // Place: DataPlane over real sockets. Source: RFC 9112 sections 6.3, 8 and 9.6; real-servers.md.
 
 import Metrics
@@ -189,7 +190,8 @@ import Testing
     @Test("A response that comes byte by byte is the same response")
     func drippedResponse() throws {
         let answer =
-            "HTTP/1.1 200 OK\r\nx: y\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;e\r\nde\r\n0\r\nt: u\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nx: y\r\ntransfer-encoding: chunked\r\n\r\n"
+            + "3\r\nabc\r\n2;e\r\nde\r\n0\r\nt: u\r\n\r\n"
         let origin = try Origin { peer, _ in
             while try peer.request() != nil { try peer.drip(answer) }
         }

@@ -1,6 +1,6 @@
 // Every time limit: which reply or end it brings, under which outcome it counts.
-// Place: DataPlane over real sockets, with limits short enough to be waited for. No upper bounds on time but the
-// client's patience.
+// Place: DataPlane over real sockets, with limits short enough to be waited for. No upper bounds on time
+// but the client's patience.
 
 import Metrics
 import Platform

@@ -1,5 +1,5 @@
-// A model server that plays a script: a listener on loopback, a thread for each connection, and on it a closure
-// that reads and writes exactly what the test is about.
+// A model server that plays a script: a listener on loopback, a thread for each connection, and on it a
+// closure that reads and writes exactly what the test is about.
 // Place: behind the data plane. Port 0; ends with `stop` or with its last reference.
 // Invariant: after `stop` no thread of it runs and no connection of it is open.
 

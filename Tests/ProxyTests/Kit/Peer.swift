@@ -1,5 +1,5 @@
-// One end of a connection in the hands of a test: sends exact bytes, reads exact bytes, ends as it is told. Every
-// call blocks on the socket until it is done or its deadline passes, so no test sleeps to be right.
+// One end of a connection in the hands of a test: sends exact bytes, reads exact bytes, ends as it is told.
+// Every call blocks on the socket until it is done or its deadline passes, so no test sleeps to be right.
 // Place: the raw client before a data plane, and the socket inside a scripted origin.
 // Invariant: bytes read and not asked for yet stay in `buffer`, in order. Confined to one thread.
 

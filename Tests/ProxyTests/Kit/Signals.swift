@@ -1,5 +1,6 @@
 // How the threads of a test tell each other what has happened: an eventfd to block on, with a deadline.
-// Place: between a scripted origin and the test that judges it. No sleeps: whoever waits blocks on a descriptor.
+// Place: between a scripted origin and the test that judges it. No sleeps: whoever waits blocks on a
+// descriptor.
 // Invariant: what was added before a signal is seen by whoever the signal woke.
 
 import Glibc
