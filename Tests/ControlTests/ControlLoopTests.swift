@@ -199,13 +199,25 @@ import Testing
         #expect(world.ledger.events.filter { $0.kind == .configRefused }.count == 2)
     }
 
+    @Test("A single request wakes a resting model within four ticks, whichever tick it falls into")
+    func wakes() throws {
+        for offset in 0..<8 {
+            let world = try World()
+            world.step(700 + offset)
+            #expect(world.model.isResting)
+            world.requests(0, 1)
+            world.step(5)
+            #expect(!world.model.isResting, "offset \(offset)")
+        }
+    }
+
     @Test("An idle model is not stepped, and wakes with its first request")
     func idle() throws {
         let world = try World()
         world.step(20) { healthy(world) }
         world.step(700)
         #expect(world.model.isResting)
-        world.step(2) { healthy(world) }
+        world.step(4) { healthy(world) }
         #expect(!world.model.isResting)
     }
 }

@@ -26,6 +26,7 @@ final class FakePlane: Plane {
         var published: [Plan] = []
         var switches: [ModelSlot: UInt32] = [:]
         var health: [EndpointSlot: Bool] = [:]
+        var requests: UInt64 = 0
         var obeyed: UInt64 = 1
         var obeysAtOnce = true
     }
@@ -52,6 +53,9 @@ final class FakePlane: Plane {
         trace.add("clear \(model)")
         state.withLock { $0.switches[model] = nil }
     }
+
+    var requests: UInt64 { state.withLock { $0.requests } }
+    func count(_ requests: Int) { state.withLock { $0.requests += UInt64(requests) } }
 
     var obeyedEpoch: UInt64 { state.withLock { $0.obeyed } }
 
@@ -177,6 +181,7 @@ final class World {
     func requests(_ version: Int, _ count: Int, failing: Int = 0, micros: UInt64 = 5_000) {
         let model = loop.models[0]
         let meter = model.meters[version][count % FakePlane.cores]
+        plane.count(count)
         let weight = plane.last?.models[0].versions[version].weightPPM ?? 0
         for i in 0..<count {
             meter.start(tick: tick, weightPPM: weight, isPinned: false)

@@ -50,9 +50,14 @@ final class ControlLoop {
     var deferred: [Reconfiguration] = []
     var lastSaved = Instant(nanos: 0)
     var lastTick = Tick(number: 0)
+    private var lastRequests: UInt64 = 0
+    /// Every resting model gets its turn before this tick.
+    private var lookUntil = Tick(number: 0)
     var now = Instant(nanos: 0)
     var wallMicros: UInt64 = 0
 
+    /// A resting model is looked at every so many ticks.
+    private static let restingTurns: UInt64 = 4
     /// Evidence is saved this often; a crash loses at most that much of it.
     static let saveEvery = Interval.seconds(10)
 
@@ -84,10 +89,23 @@ final class ControlLoop {
         let tick = Tick(monotonicNanos: now.nanos)
         if tick > lastTick {
             lastTick = tick
-            for i in models.indices { step(i, tick) }
+            stepModels(tick)
             saveEvidence()
         }
         settlePlan()
+    }
+
+    /// Models at work every tick. Resting ones are looked at only when some core has taken a request since
+    /// the last tick, and then by turns: each every `restingTurns` ticks, which its ring outlasts a hundred
+    /// times.
+    private func stepModels(_ tick: Tick) {
+        let requests = plane.requests
+        if requests != lastRequests { lookUntil = Tick(number: tick.number + Self.restingTurns) }
+        lastRequests = requests
+        for i in models.indices {
+            let isTurn = tick < lookUntil && (tick.number + UInt64(i)) % Self.restingTurns == 0
+            if isTurn || models[i].isAtWork { step(i, tick) }
+        }
     }
 
     private func step(_ i: Int, _ tick: Tick) {

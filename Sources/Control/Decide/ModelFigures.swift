@@ -13,8 +13,10 @@ struct ModelFigures {
     static let liveTicks = 100
     private static let ticksPerReading: UInt64 = 10
 
-    /// By version, then by window length.
+    /// By version, then by window length. A window that has been read holds some 100 KB of bins, so those of
+    /// a model that rests are let go.
     private var windows: [[Int: Window]]
+    private let empty: [[Int: Window]]
     private var lastReading: Tick?
 
     init(specs: [GuardrailSpec], versions: Int) {
@@ -24,7 +26,15 @@ struct ModelFigures {
         for ticks in lengths {
             own[ticks] = Window(ticks: ticks, slices: min(60, max(1, ticks / Int(Self.ticksPerReading))))
         }
-        windows = Array(repeating: own, count: versions)
+        empty = Array(repeating: own, count: versions)
+        windows = empty
+    }
+
+    /// Begins anew with the next reading.
+    mutating func forget() {
+        guard lastReading != nil else { return }
+        windows = empty
+        lastReading = nil
     }
 
     /// Takes a reading of every version when a second has passed since the last one.
@@ -32,10 +42,21 @@ struct ModelFigures {
         if let last = lastReading, now.number < last.number + Self.ticksPerReading { return }
         lastReading = now
         for version in meters.indices {
-            let snapshot = VersionMeter.sum(meters[version])
-            let reading = WindowReading(snapshot, latency: WatchedModel.judged)
+            let reading = Self.reading(meters[version])
             for ticks in windows[version].keys { windows[version][ticks]?.observe(reading, at: now) }
         }
+    }
+
+    /// Counts and the one histogram that windows need, summed over cores.
+    private static func reading(_ meters: [VersionMeter]) -> WindowReading {
+        var counts = VersionCounts()
+        var latency = HistogramSnapshot()
+        for meter in meters {
+            meter.read(into: &counts)
+            meter.histogram(WatchedModel.judged).snapshot(into: &latency)
+        }
+        return WindowReading(
+            started: counts.started, requests: counts.counted, failures: counts.failed, latency: latency)
     }
 
     /// A version's last ten minutes.

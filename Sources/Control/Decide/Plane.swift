@@ -16,9 +16,13 @@ protocol Plane: Sendable {
     func clearCut(_ model: ModelSlot)
     /// The smallest plan epoch over the cores.
     var obeyedEpoch: UInt64 { get }
+    /// Requests that all cores have assigned since the start.
+    var requests: UInt64 { get }
     /// One meter per core.
     func meters(_ version: VersionSlot) -> [VersionMeter]
     func setHealthy(_ endpoint: EndpointSlot, _ isHealthy: Bool)
 }
 
-extension DataPlane: Plane {}
+extension DataPlane: Plane {
+    var requests: UInt64 { CoreMeterSnapshot.sum(coreMeters())[.requests] }
+}

@@ -13,7 +13,8 @@ import Rollout
 struct WatchedModel {
     /// Ticks without traffic after which a model rests; longer than any request may stay unresolved.
     static let restAfterTicks: UInt64 = 600
-    /// A resting model is still stepped this often, so that its watches never fall behind their rings.
+    /// A resting model is stepped this often where time alone decides something: a recovery check that runs.
+    /// Watches need no steps: what nobody asked for left no evidence, and they skip what the rings forgot.
     static let restingStepTicks: UInt64 = 100
     /// The time nearest to the latency that evidence is judged by: from assignment to the last byte.
     static let judged = TimeKind.total
@@ -38,7 +39,8 @@ struct WatchedModel {
     var barred: UInt32 = 0
 
     private var lastChecked: Tick
-    private var lastTraffic: Tick
+    /// nil: none yet.
+    private var lastTraffic: Tick?
     private var lastStepped: Tick
 
     init(
@@ -59,8 +61,7 @@ struct WatchedModel {
         history = SplitHistory(weights: plan.versions.map(\.weightPPM), at: now)
         figures = ModelFigures(specs: config.guardrails, versions: plan.versions.count)
         lastChecked = now
-        // As if there had been traffic: requests of the moments before count.
-        lastTraffic = now
+        lastTraffic = nil
         lastStepped = now
         if state.recovery == .watching { startRecovery(at: now) }
         alignWatches(saved: saved?.watches ?? [:], now: now)
@@ -113,9 +114,9 @@ struct WatchedModel {
 }
 
 extension WatchedModel {
-    /// Whether this tick needs the model. An idle model costs one load per version and core and tick.
+    /// Whether this tick needs the model. Looks back far enough for models that are asked by turns.
     mutating func isDue(_ now: Tick) -> Bool {
-        var tick = max(lastChecked.number, now.number > 8 ? now.number - 8 : 0)
+        var tick = max(lastChecked.number, now.number > 16 ? now.number - 16 : 0)
         lastChecked = now
         while tick < now.number {
             if hasTraffic(Tick(number: tick)) {
@@ -124,11 +125,19 @@ extension WatchedModel {
             }
             tick += 1
         }
-        if now.number - lastTraffic.number <= Self.restAfterTicks { return true }
-        return now.number - lastStepped.number >= Self.restingStepTicks
+        guard isResting else { return true }
+        return recovery != nil && now.number - lastStepped.number >= Self.restingStepTicks
     }
 
-    var isResting: Bool { lastChecked.number - lastTraffic.number > Self.restAfterTicks }
+    /// Whether it must be asked every tick whether it is due.
+    var isAtWork: Bool { !isResting || recovery != nil }
+
+    /// Whether every request has long been settled.
+    var isResting: Bool { ticksWithoutTraffic > Self.restAfterTicks }
+
+    private var ticksWithoutTraffic: UInt64 {
+        lastTraffic.map { lastChecked.number - $0.number } ?? .max
+    }
 
     private func hasTraffic(_ tick: Tick) -> Bool {
         meters.contains { $0.contains { $0.evidence.read(tick) != nil } }
@@ -137,7 +146,11 @@ extension WatchedModel {
     /// Reads the unsettled ticks and says where every guardrail and the recovery check stand.
     mutating func step(_ now: Tick) -> [VersionReadings] {
         lastStepped = now
-        figures.observe(meters, at: now)
+        if ticksWithoutTraffic <= UInt64(ModelFigures.recentTicks) {
+            figures.observe(meters, at: now)
+        } else {
+            figures.forget()
+        }
         refreshReference(now)
         var all: [VersionReadings] = []
         for version in watches.keys.sorted() {

@@ -61,7 +61,7 @@ extension SavedState {
     /// The file's bytes: a header line with format and digest, then the state.
     func encoded() -> [UInt8] {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        encoder.outputFormatting = [.sortedKeys]
         encoder.nonConformingFloatEncodingStrategy = .convertToString(
             positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
         // Strings, integers and doubles in arrays and dictionaries: encoding them cannot fail.
