@@ -5,11 +5,12 @@ import Metrics
 import Platform
 
 extension Core {
-    // Timer ids: downstreams, upstreams, exchanges, shadows, and one for accepting.
+    // Timer ids: downstreams, upstreams, exchanges, shadows, one for accepting and one for relief.
     var upstreamTimers: UInt32 { UInt32(limits.downstreamsMax) }
     var exchangeTimers: UInt32 { upstreamTimers + UInt32(limits.upstreamsMax) }
     var shadowTimers: UInt32 { exchangeTimers + UInt32(limits.exchangesMax) }
     var acceptTimer: UInt32 { shadowTimers + UInt32(limits.shadowsMax) }
+    var reliefTimer: UInt32 { acceptTimer + 1 }
 
     /// A timer came up.
     func expire(_ id: UInt32) {
@@ -21,8 +22,10 @@ extension Core {
             waitedTooLong(id - exchangeTimers)
         } else if id < acceptTimer {
             dropShadow(id - shadowTimers, .aged)
-        } else {
+        } else if id == acceptTimer {
             resumeAccepting()
+        } else {
+            relieve()
         }
     }
 
@@ -72,6 +75,12 @@ extension Core {
             tunnelIdle(x)
         case .queued, .forwarding, .responding, .flushing:
             guard !exchange.pointee.request.isComplete else { return }
+            if exchange.pointee.awaitsContinue, exchange.pointee.bytesIn == 0,
+                exchange.pointee.upstream != noSlot
+            {
+                waitForContinue(slot, x)
+                return
+            }
             let came = exchange.pointee.bytesIn - exchange.pointee.windowBytes
             let least = limits.bodyBytesPerSecondMin * limits.bodyRateWindow.millis / 1_000
             if came >= least || d.pointee.wasPaused || exchange.pointee.stage == .queued {
@@ -85,6 +94,18 @@ extension Core {
                 replyLocally(x, .bodyTooSlow, outcome: .timeoutClient)
             }
         }
+    }
+
+    /// The client rightly waits: it is the upstream that is slow, under its own limit.
+    private func waitForContinue(_ slot: UInt32, _ x: UInt32) {
+        let exchange = exchanges.pointer(x)
+        let limit = exchange.pointee.assignedAt + models[exchange.pointee.model].pointee.timeouts.firstByte
+        guard now >= limit else {
+            openRateWindow(slot, x)
+            return
+        }
+        meter.countTimeout(.firstByte)
+        upstreamFailed(exchange.pointee.upstream, .timeoutFirstByte)
     }
 
     private func expireUpstream(_ slot: UInt32) {
@@ -157,25 +178,9 @@ extension Core {
         if upstreams.pointer(slot).pointee.isReadable { resume(upstreamToken(slot)) }
     }
 
-    /// Puts a connection aside until buffers are free again.
-    func starve(_ token: Token) {
-        switch token.kind {
-        case TokenKind.downstream:
-            let d = downstreams.pointer(token.slot)
-            guard !d.pointee.isResumed else { return }
-            d.pointee.isResumed = true
-        default:
-            let u = upstreams.pointer(token.slot)
-            guard !u.pointee.isResumed else { return }
-            u.pointee.isResumed = true
-        }
-        meter.count(.buffersExhausted)
-        append(token, to: &starved)
-    }
-
     /// Lets a token stand in line. A full line first loses the tokens of what has ended meanwhile: what lives
     /// stands in it once, so that it is half empty then.
-    private func append(_ token: Token, to line: inout ResumeLine) {
+    func append(_ token: Token, to line: inout ResumeLine) {
         if line.isFull {
             for _ in 0..<line.count {
                 guard let old = line.popFirst() else { break }
@@ -196,7 +201,7 @@ extension Core {
 
     /// Works off what stood in line when it was called; what joins meanwhile waits for the next turn.
     func resumeAll() {
-        if !starved.isEmpty, readSize() > 0 {
+        if canFeedStarved {
             for _ in 0..<starved.count {
                 if let token = starved.popFirst() { append(token, to: &resumed) }
             }

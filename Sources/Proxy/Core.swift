@@ -95,7 +95,7 @@ final class Core {
         now = Clock.now()
         poller = try Poller(eventsMax: Limits.eventsMax)
         let connections = seat.limits.downstreamsMax + seat.limits.upstreamsMax
-        let timed = connections + seat.limits.exchangesMax + seat.limits.shadowsMax + 1
+        let timed = connections + seat.limits.exchangesMax + seat.limits.shadowsMax + 2
         timers = TimerWheel(capacity: timed, start: now)
         pool = BufferPool(blocks: seat.limits.blocksMax, blockBytes: Limits.blockBytes)
         downstreams = Slab(capacity: seat.limits.downstreamsMax)
@@ -150,7 +150,8 @@ final class Core {
 
     /// Wait, handle what came, resume what became possible, expire what is due.
     func turn() {
-        let timeout = resumed.isEmpty ? timers.timeoutMillis(now: now) : 0
+        let isBusy = !resumed.isEmpty || canFeedStarved
+        let timeout = isBusy ? 0 : timers.timeoutMillis(now: now)
         let count = poller.wait(timeoutMillis: timeout)
         now = Clock.now()
         for i in 0..<count {

@@ -48,6 +48,9 @@ public struct Limits: Sendable, Hashable {
 
     public init() {}
 
+    /// While reads have stopped for want of buffers, whoever holds some and has moved no byte for this long
+    /// is cut.
+    public static let stallMax = Interval.seconds(1)
     /// Size of one pool block.
     public static let blockBytes = 16 << 10
     /// Bytes read from a socket at once.

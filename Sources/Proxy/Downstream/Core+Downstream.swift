@@ -126,14 +126,6 @@ extension Core {
         }
     }
 
-    /// How much may be read at once: less when buffers run low, nothing when what is read could not be held.
-    func readSize() -> Int {
-        let free = pool.free
-        if free > limits.blocksMax / 4 { return Limits.readBytes }
-        if free > limits.blocksMax / 16 { return Limits.blockBytes }
-        return 0
-    }
-
     /// The client closed its side.
     private func downstreamEnded(_ slot: UInt32) {
         let d = downstreams.pointer(slot)
@@ -185,7 +177,8 @@ extension Core {
         }
     }
 
-    private func stallLimit(_ slot: UInt32) -> Interval {
+    /// How long the client may leave our bytes in the socket without taking any.
+    func stallLimit(_ slot: UInt32) -> Interval {
         let d = downstreams.pointer(slot)
         guard d.pointee.phase == .exchange else { return limits.lingerDeadline }
         return models[exchanges.pointer(d.pointee.exchange).pointee.model].pointee.timeouts.idle

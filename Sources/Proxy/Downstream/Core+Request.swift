@@ -87,6 +87,7 @@ extension Core {
             minorVersion: head.minorVersion, keepsAlive: head.keepsAlive && !isDraining,
             wantsUpgrade: head.upgrade, request: BodyProgress(head.framing, of: .request),
             startedAt: started, assignedAt: now)
+        exchange.awaitsContinue = head.expectsContinue
         exchange.weightPPM = assignment.weightPPM
         // Without a draw, or against a cut, the exchange is no evidence for a comparison by weight.
         exchange.isPinned = !assignment.isRandomised || assignment.reason == .cut

@@ -183,17 +183,13 @@ extension Core {
         exchange.pointee.replay.clear(&pool)
     }
 
-    /// Whether there are buffers for requests that may have to be sent (again). They are freed by responses
-    /// only, so they must not take the buffers that reading a response needs.
-    var canKeepRequests: Bool { pool.free > limits.blocksMax / 8 * 3 }
-
     /// Sends bytes to a model server, keeping what it does not take yet. A failure is found again when the
     /// connection is read: what the server said before it closed comes first.
     func sendUpstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer, more: Bool = false) {
         let u = upstreams.pointer(slot)
         guard !u.pointee.isWriteDead, bytes.count > 0 else { return }
         guard u.pointee.phase == .busy, u.pointee.output.isEmpty else {
-            if !u.pointee.output.append(bytes, &pool) { writeFailed(slot) }
+            if !u.pointee.output.append(bytes, &pool) { buffersFailed(slot) }
             return
         }
         switch u.pointee.descriptor.send(bytes, more: more) {
@@ -211,7 +207,7 @@ extension Core {
     private func holdUpstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
         let u = upstreams.pointer(slot)
         guard u.pointee.output.append(bytes, &pool) else {
-            writeFailed(slot)
+            buffersFailed(slot)
             return
         }
         watchWrites(slot)

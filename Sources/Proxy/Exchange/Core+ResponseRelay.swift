@@ -49,6 +49,7 @@ extension Core {
         let exchange = exchanges.pointer(x)
         // A client of HTTP/1.0 knows none. A request sent again has had its own.
         guard exchange.pointee.minorVersion >= 1 else { return true }
+        exchange.pointee.awaitsContinue = false
         let count = composeResponse(x, head, bytes)
         guard sendDownstream(exchange.pointee.downstream, written(count)) else {
             cancel(x, .clientCancel)

@@ -16,7 +16,7 @@ extension Core {
         let endpoint = exchange.pointee.endpoint
         if outcome != .upstreamError, outcome != .localRefusal { judge(endpoint, isFailure: true) }
         if exchange.pointee.stage == .responding {
-            abort(x, outcome == .timeoutIdle || outcome == .protocolError ? outcome : .cutMidStream)
+            abort(x, midStream(outcome))
             return
         }
         if exchange.pointee.stage == .tunnel {
@@ -38,6 +38,14 @@ extension Core {
             sendAgain(x)
         } else {
             giveUp(x, outcome)
+        }
+    }
+
+    /// What a failure inside a response counts as.
+    private func midStream(_ outcome: Outcome) -> Outcome {
+        switch outcome {
+        case .timeoutIdle, .protocolError, .localRefusal: outcome
+        default: .cutMidStream
         }
     }
 
@@ -117,6 +125,10 @@ extension Core {
         // A failure seen before stays; a client that leaves afterwards does not excuse it.
         let isKnown = exchange.pointee.isSettled || exchange.pointee.outcome.isFailure
         if !isKnown { exchange.pointee.outcome = outcome }
+        // What went out so far must not look whole to a client that is still there.
+        if exchange.pointee.stage == .responding {
+            downstreams.pointer(slot).pointee.descriptor.resetOnClose()
+        }
         leaveLine(x)
         if exchange.pointee.isCalled {
             giveUpCall(x)

@@ -91,6 +91,8 @@ struct Exchange {
     var keepsAlive: Bool
     var hasIdempotencyKey = false
     var wantsUpgrade: Bool
+    /// The client holds its body back until an interim response comes.
+    var awaitsContinue = false
     /// Nothing of the request was sent: all that has been read of it is the client's unread input again.
     var isHeld = false
     /// The request can still be sent again from `replay`.

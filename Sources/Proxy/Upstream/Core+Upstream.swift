@@ -91,6 +91,10 @@ extension Core {
         let generation = upstreams.generation(slot)
         while upstreams.isLive(slot, generation: generation) {
             let u = upstreams.pointer(slot)
+            if u.pointee.isOutOfBuffers {
+                giveUpForBuffers(slot)
+                return
+            }
             guard u.pointee.isReadable, u.pointee.phase == .busy else { return }
             if u.pointee.exchange != noSlot {
                 let d = exchanges.pointer(u.pointee.exchange).pointee.downstream

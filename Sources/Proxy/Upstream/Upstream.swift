@@ -40,6 +40,8 @@ struct Upstream: ~Copyable {
     var isResumed = false
     /// Sending failed; what the server said before may still be in the socket.
     var isWriteDead = false
+    /// Request bytes were lost for want of buffers.
+    var isOutOfBuffers = false
 
     init(
         descriptor: consuming Descriptor, endpoint: UInt32, phase: UpstreamPhase, isShadow: Bool, isUnix: Bool
