@@ -75,15 +75,14 @@ struct JSONReader {
     private mutating func object(depth: Int) throws(JSONProblem) -> JSON {
         at += 1
         var members: [JSON.Member] = []
+        var names: Set<String> = []
         skipSpace()
         if take(UInt8(ascii: "}")) { return .object(members) }
         while true {
             skipSpace()
             guard next == UInt8(ascii: "\"") else { throw problem("a member name") }
             let name = try string()
-            guard !members.contains(where: { $0.name == name }) else {
-                throw problem("\(name) only once")
-            }
+            guard names.insert(name).inserted else { throw problem("\(name) only once") }
             skipSpace()
             guard take(UInt8(ascii: ":")) else { throw problem("':'") }
             members.append(JSON.Member(name, try value(depth: depth + 1)))
