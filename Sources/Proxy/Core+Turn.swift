@@ -1,5 +1,6 @@
-// Time limits. Every connection, waiting exchange and shadow copy has one deadline in the wheel; what a late
-// one means is read from its state, so moving on costs a store and nothing is cancelled on the way.
+// The time limits, and the line of what events made possible. Every connection, waiting exchange and
+// shadow copy has one deadline in the wheel; what a late one means is read from its state, so moving on
+// costs a store and nothing is cancelled on the way.
 
 import Metrics
 import Platform

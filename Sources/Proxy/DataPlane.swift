@@ -36,7 +36,7 @@ public final class DataPlane: Sendable {
     private let listening: Mutex<[[Int32]]>
     private let threads = Mutex<[Thread]>([])
 
-    /// Binds every listener once per core (SO_REUSEPORT), so that a port in use is an error here and not later.
+    /// Binds every listener once per core (SO_REUSEPORT): a port in use is an error here and not later.
     ///
     /// - Throws: the failed call with its address.
     public init(_ settings: DataPlaneSettings) throws(SystemFailure) {
@@ -70,8 +70,8 @@ public final class DataPlane: Sendable {
         listening = Mutex(descriptors)
     }
 
-    /// Fails when somebody else listens at the address. SO_REUSEPORT alone would share it silently with another
-    /// process of the same user.
+    /// Fails when somebody else listens at the address. SO_REUSEPORT alone would share it silently with
+    /// another process of the same user.
     private static func claim(_ address: SocketAddress) throws(SystemFailure) {
         if case .ip(_, let port) = address, port != 0 {
             _ = try Socket.listen(address, reusePort: false)

@@ -1,5 +1,6 @@
 // Every bound of the data plane, in one place, each with the answer that is given when it is reached and
-// the sum that justifies it. Sizes are per core unless a name says otherwise.
+// the sum that justifies it. Sizes are per core unless a name says otherwise. Invariant: nothing in Proxy
+// grows with what a peer does beyond a number that stands here.
 
 import Platform
 

@@ -18,6 +18,8 @@ private let coldFiles: Set<String> = [
     // Patterns to tables: when a config is loaded. The loop over a value is in Automaton.swift.
     "Sources/Proxy/Assign/Pattern.swift", "Sources/Proxy/Assign/PatternParser.swift",
     "Sources/Proxy/Assign/AutomatonBuilder.swift",
+    // Ids read back, and hashed once per plan.
+    "Sources/Proxy/Finish/ExchangeID+Text.swift",
     // The front of `weir explain`.
     "Sources/Proxy/Assign/Explainer.swift", "Sources/Proxy/Assign/Explanation.swift",
 ]

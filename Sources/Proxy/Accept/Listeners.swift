@@ -1,4 +1,6 @@
 // The listening sockets of one core: a fixed row of descriptors that closes as one when the core drains.
+// The sockets were bound before the core's thread started, so that a port in use is an error of the
+// start. Invariant: the row is whole or closed, never in between.
 
 import Platform
 

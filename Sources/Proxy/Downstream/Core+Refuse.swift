@@ -1,5 +1,6 @@
-// Local replies: what Weir answers by itself, with a status, a one-line JSON reason and a defined end of the
-// connection. A refused head closes the connection (RFC 9112 section 9.6): what follows cannot be framed.
+// Local replies: what Weir answers by itself, with a status, a one-line JSON reason and a defined end of
+// the connection. A refused head closes the connection: what follows it cannot be framed. Source: RFC
+// 9112 section 9.6.
 
 import Metrics
 import Platform

@@ -1,5 +1,6 @@
-// From bytes to an exchange: parse the head, refuse what is wrong, find the model, have it assigned, and hand
-// it to Upstream. Everything that is read from the head is read here, while the bytes lie in the inbox.
+// From bytes to an exchange: parse the head, refuse what is wrong, find the model, have it assigned, and
+// hand it to Upstream. Invariant: everything that is read from the head is read here, while its bytes lie
+// in the inbox.
 
 import Metrics
 import Platform

@@ -1,5 +1,6 @@
-// What Weir answers by itself, as one table: status, reason, and the cause under which it is counted. Refusals
-// of Wire's validator carry a status and label of their own.
+// What Weir answers by itself, as one table: status, reason, and the cause under which it is counted.
+// Refusals of Wire's validator carry a status and a label of their own. Invariant: reasons are snake_case
+// words without anything that JSON would escape.
 
 import Metrics
 import Wire

@@ -1,7 +1,7 @@
-// The response on its way: heads (interim ones too) re-serialised, body bytes forwarded at every read, whatever
-// their type. A client of HTTP/1.1 gets a length or chunks, so that its connection lives on; one of HTTP/1.0
-// gets the bytes and a close. A truncated upstream body aborts the client's stream and never ends it cleanly.
-// Source: RFC 9110 section 15.2, RFC 9112 section 6.3.
+// The response on its way: heads (interim ones too) re-serialised, body bytes forwarded at every read,
+// whatever their type. A client of HTTP/1.1 gets a length or chunks, so that its connection lives on; one
+// of HTTP/1.0 gets the bytes and a close. A truncated upstream body aborts the client's stream and never
+// ends it cleanly. Source: RFC 9110 section 15.2, RFC 9112 section 6.3.
 
 import Metrics
 import Platform

@@ -1,9 +1,9 @@
-// Failed attempts. Before the client has a byte of the response there is still a choice: a candidate's failure
-// is shielded (sent again to stable, and counted against the candidate all the same), a safe request is tried
-// again on another endpoint, and the rest gets a local reply. After that byte there is none: the client's
-// stream is aborted, so that nobody takes half a response for a whole one.
-// Safe (RFC 9110 section 9.2.2): nothing was sent, or the method is idempotent, or the request says so
-// (idempotency-key), or the model's config does. Budget: a share of requests with a floor of three a second.
+// Failed attempts. Before the client has a byte of the response there is still a choice: a candidate's
+// failure is shielded (sent again to stable, counted against the candidate all the same), a safe request
+// is tried again on another endpoint, and the rest gets a local reply. After that byte there is none: the
+// client's stream is aborted, so that nobody takes half a response for a whole one. Safe: nothing was
+// sent, the method is idempotent, the request says so (idempotency-key) or the model's config does.
+// Source: RFC 9110 section 9.2.2.
 
 import Metrics
 import Platform

@@ -1,5 +1,6 @@
-// Tunnels: after the upstream's 101, and only then, the two connections become pipes (WebSocket and the like).
-// Each direction ends by itself; the exchange ends with the second. Source: RFC 9110 section 7.8.
+// Tunnels: after the upstream's 101, and only then, the two connections become pipes (WebSocket and the
+// like). Each direction ends by itself; the exchange ends with the second. Invariant: no byte passes
+// before the 101. Source: RFC 9110 section 7.8.
 
 import Metrics
 import Platform

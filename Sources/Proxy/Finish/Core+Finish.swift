@@ -30,7 +30,8 @@ extension Core {
             micros: (now - exchange.pointee.assignedAt).micros)
     }
 
-    /// Whether this failure's sticky key has failed before in the rollout: then it is counted, and no evidence.
+    /// Whether this failure's sticky key has failed before in the rollout: then it is counted, but is no
+    /// evidence.
     private func isRepeated(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
         guard exchange.pointee.keyHash != 0, !exchange.pointee.isPinned else { return false }
         let keys = exchange.pointee.keyHash

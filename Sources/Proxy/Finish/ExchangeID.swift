@@ -1,6 +1,7 @@
-// The opaque exchange id: version, weight in force and start time, with a keyed tag, so that an outcome posted
-// hours later joins its assignment without any stored state, and a forged id is refused.
-// Form: 48 lower-case hexadecimal digits = 16 bytes of content and 8 of SipHash-2-4 (Aumasson, Bernstein 2012).
+// The opaque exchange id: version, weight in force and start time, with a keyed tag, so that an outcome
+// posted hours later joins its assignment without any stored state, and a forged id is refused. Form: 48
+// lower-case hexadecimal digits, 16 bytes of content and 8 of SipHash-2-4. Source: Aumasson and
+// Bernstein, SipHash: a fast short-input PRF (2012).
 
 import Wire
 
@@ -15,8 +16,8 @@ public struct ExchangeID: Sendable, Hashable {
     /// Tells exchanges of one millisecond apart.
     public var salt: UInt16
 
-    private var first: UInt64 { UInt64(version) << 32 | UInt64(weightPPM) }
-    private var second: UInt64 { startMillis << 16 | UInt64(salt) }
+    var first: UInt64 { UInt64(version) << 32 | UInt64(weightPPM) }
+    var second: UInt64 { startMillis << 16 | UInt64(salt) }
 
     func write(to out: inout HeadWriter, key: (UInt64, UInt64)) {
         out.appendHex(first, digits: 16)
@@ -24,47 +25,11 @@ public struct ExchangeID: Sendable, Hashable {
         out.appendHex(SipHash.hash(first, second, key: key), digits: 16)
     }
 
-    /// Reads an id back.
-    ///
-    /// - Returns: nil for anything that was not written with this key.
-    public init?(text: String, key: (UInt64, UInt64)) {
-        let digits = Array(text.utf8)
-        guard digits.count == 48,
-            let first = Self.word(digits[0..<16]), let second = Self.word(digits[16..<32]),
-            let tag = Self.word(digits[32..<48]), tag == SipHash.hash(first, second, key: key)
-        else { return nil }
-        version = UInt32(truncatingIfNeeded: first >> 32)
-        weightPPM = UInt32(truncatingIfNeeded: first)
-        startMillis = second >> 16
-        salt = UInt16(truncatingIfNeeded: second)
-    }
-
     init(version: UInt32, weightPPM: UInt32, startMillis: UInt64, salt: UInt16) {
         self.version = version
         self.weightPPM = weightPPM
         self.startMillis = startMillis & 0xFFFF_FFFF_FFFF
         self.salt = salt
-    }
-
-    /// How an id names a version: a hash that does not change with the config.
-    public static func versionHash(model: String, version: String) -> UInt32 {
-        var name = Array("\(model)/\(version)".utf8)
-        return name.withUnsafeMutableBytes { bytes in
-            guard let base = bytes.baseAddress else { return 0 }
-            return UInt32(truncatingIfNeeded: XXHash64.hash(ByteView(base, bytes.count), seed: 0))
-        }
-    }
-
-    private static func word(_ digits: ArraySlice<UInt8>) -> UInt64? {
-        var word: UInt64 = 0
-        for digit in digits {
-            switch digit {
-            case 0x30...0x39: word = word << 4 | UInt64(digit - 0x30)
-            case 0x61...0x66: word = word << 4 | UInt64(digit - 0x61 + 10)
-            default: return nil
-            }
-        }
-        return word
     }
 }
 

@@ -100,6 +100,7 @@ public struct RouteMatch: Sendable, Hashable {
     public var host: String?
     public var path: PathMatch
 
+    /// How a request's path is compared, byte by byte and never decoded.
     public enum PathMatch: Sendable, Hashable {
         case exact(String)
         /// Matches the path itself and everything below it, at segment borders ("/m" does not match "/mx";
@@ -174,6 +175,7 @@ public struct RewritePlan: Sendable, Hashable {
     /// Removed; names lower-case.
     public var removeHeaders: [String]
 
+    /// A prefix and what stands in its place.
     public struct PathPrefix: Sendable, Hashable {
         public var from: String
         public var to: String
@@ -183,6 +185,7 @@ public struct RewritePlan: Sendable, Hashable {
         }
     }
 
+    /// A field line to be.
     public struct HeaderPair: Sendable, Hashable {
         public var name: String
         public var value: String
@@ -230,6 +233,7 @@ public enum Condition: Sendable, Hashable {
     /// The client's address (of the last untrusted hop when the peer is trusted).
     case address([AddressRange])
 
+    /// How a value is compared, byte by byte.
     public enum ValueMatch: Sendable, Hashable {
         case present
         case exact(String)

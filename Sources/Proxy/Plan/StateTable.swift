@@ -1,5 +1,6 @@
-// Per-slot state that never moves: pages are reserved for all slots and initialised up to the highest slot a
-// plan has named, so that a sidecar with one model pays for one.
+// Per-slot state that never moves: pages are reserved for all slots and initialised up to the highest
+// slot a plan has named, so that a sidecar with one model pays for one. Invariant: a pointer into the
+// table stays good as long as the core lives.
 
 import Platform
 

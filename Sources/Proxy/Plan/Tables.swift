@@ -1,6 +1,6 @@
-// What a core keeps per slot: models, versions and endpoints with their counters, pools and the settings of
-// the obeyed plan, compiled to bytes and numbers. Slots outlive plans, so exchanges in progress keep their
-// footing while weights and rules change; what the plan no longer names keeps its counters and loses its rest.
+// What a core keeps per slot: models, versions and endpoints with their counters, pools and the settings
+// of the obeyed plan, compiled to bytes and numbers. Slots outlive plans, so exchanges in progress keep
+// their footing while weights and rules change; what the plan no longer names keeps its counters only.
 // Invariant: all pointers into a plan's arena are replaced in the same step that replaces the arena.
 
 import Metrics

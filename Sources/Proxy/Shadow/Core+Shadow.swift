@@ -1,7 +1,7 @@
-// Shadow copies: the same request to another version, on connections of its own, after the primary has had its
-// bytes. A copy is bounded in number, bytes and age and is the first to go when buffers run low; nothing it
-// does or fails to do is waited for. Its response is measured and discarded.
-// Invariant: a copy that begins is counted once as sent and once as settled or dropped with a reason.
+// Shadow copies: the same request to another version, on connections of its own, after the primary has
+// had its bytes. A copy is bounded in number, bytes and age and is the first to go when buffers run low;
+// nothing it does or fails to do is waited for. Its response is measured and discarded. Invariant: a copy
+// that begins is counted once as sent and once as settled or dropped with a reason.
 
 import Metrics
 import Platform

@@ -1,5 +1,6 @@
-// The waiting line of a version that has as many requests in flight as it may: first in, first out, through
-// the exchange slots, bounded in number and time. A request in line holds its bytes as unread input.
+// The waiting line of a version that has as many requests in flight as it may: first in, first out,
+// through the exchange slots, bounded in number and time. Invariant: a request in line holds its bytes as
+// its connection's unread input, and nothing else.
 
 import Metrics
 import Platform

@@ -1,5 +1,6 @@
-// Connections to model servers: opened when needed, kept idle in their endpoint's pool (newest first, so that
-// few stay warm and the rest age out), closed before the server's own idle limit. Shadows have their own.
+// Connections to model servers: opened when needed, kept idle in their endpoint's pool (newest first, so
+// that few stay warm and the rest age out), closed before the server's own idle limit. Shadows have their
+// own. Invariant: a connection is in its pool exactly in the phase `.idle`.
 
 import Metrics
 import Platform

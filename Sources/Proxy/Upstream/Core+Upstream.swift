@@ -1,6 +1,6 @@
-// The model server's side: events, connecting, flushing, reading. Whatever a server does to its connection
-// ends here in one of three ways: bytes for the exchange or the shadow copy, the end of an idle connection, or
-// a failed attempt.
+// The model server's side: events, connecting, flushing, reading. Whatever a server does to its
+// connection ends here in one of three ways: bytes for the exchange or the shadow copy, the end of an
+// idle connection, or a failed attempt.
 
 import Metrics
 import Platform
