@@ -109,6 +109,26 @@ import Testing
         try plane.waitForRest()
     }
 
+    @Test("A listener on a Unix socket serves from every core")
+    func unixListener() throws {
+        let path = "/tmp/weir-test-\(Entropy.word()).sock"
+        defer { _ = try? File.remove(path) }
+        let origin = try Origin.named("a")
+        let settings = DataPlaneSettings(listeners: [.loopback, .unix(path: path)], cores: 2)
+        let data = try DataPlane(settings)
+        let model = ModelPlan.trial([.version(0, "stable", 1_000_000, [origin.address])])
+        try data.start(Plan(epoch: 1, models: [model], trusted: [], accessLogPPM: 0))
+        defer { data.stop() }
+        for address in data.addresses {
+            for _ in 0..<20 {
+                let client = try Peer(to: address)
+                try client.send(get())
+                #expect(try client.response().text == "a")
+            }
+        }
+        #expect(origin.seen.all.last?["x-forwarded-for"] == "unknown")
+    }
+
     @Test("A new plan changes weights without closing connections; removed endpoints lose their idle ones")
     func publishing() throws {
         let stable = try Origin.named("stable")

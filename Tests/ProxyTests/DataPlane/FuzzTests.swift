@@ -192,5 +192,28 @@ extension Array {
             #expect(shadowsEnded <= counts.shadowSent, "seed \(seed)")
         }
         #expect(plane.counts(1).started > 50 && plane.counts(3).shadowSent > 5)
+        try Self.expectNoPlaceLost(plane, healthy, seed)
+    }
+
+    /// With bounds of one, a single request still counted in flight would be seen.
+    private static func expectNoPlaceLost(_ plane: Plane, _ healthy: Origin, _ seed: UInt64) throws {
+        plane.data.clearCut(1)
+        for weight: UInt32 in [0, 1_000_000] {
+            try plane.publish { plan in
+                for i in 0..<3 {
+                    let endpoint = EndpointPlan(slot: 100 + i, address: healthy.address)
+                    plan.models[1].versions[i].endpoints = [endpoint]
+                    plan.models[1].versions[i].inFlightMax = 1
+                }
+                plan.models[1].versions[0].weightPPM = 1_000_000 - weight
+                plan.models[1].versions[1].weightPPM = weight
+                plan.models[1].shadow = ShadowPlan(version: 2, ppm: 1_000_000, inFlightMax: 1)
+            }
+            let sent = plane.counts(3).shadowSent
+            let response = try plane.ask()
+            #expect(response["x-weir-version"] == (weight == 0 ? "stable" : "candidate"), "seed \(seed)")
+            try eventually("a copy, seed \(seed)") { plane.counts(3).shadowSent == sent + 1 }
+            try plane.waitForRest(blocks: 256)
+        }
     }
 }

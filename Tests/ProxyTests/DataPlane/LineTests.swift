@@ -119,6 +119,33 @@ import Testing
         #expect(try second.response().text == "/1")
     }
 
+    @Test("Without an exchange slot the answer is 503; without a client slot connections wait to be accepted")
+    func fullTables() throws {
+        let gates = try (0..<9).map { _ in try Gate() }
+        gates[1...].forEach { $0.open() }
+        let origin = try Self.gated(gates)
+        var limits = Limits()
+        limits.exchangesMax = 1
+        limits.downstreamsMax = 2
+        let plane = try Plane(to: origin, limits: limits)
+        let first = try plane.connect()
+        try first.send(get("/0"))
+        try origin.seen.wait(for: 1)
+        #expect(try plane.ask().reason == "exchanges_exhausted")
+        let second = try plane.connect()
+        try second.send("GET")
+        try eventually("both") { plane.core[.downstreams] == 2 }
+        let third = try plane.connect()
+        try third.send(get("/3"))
+        try eventually("a pause") { plane.core[.acceptsPaused] > 0 }
+        gates[0].open()
+        #expect(try first.response().text == "/0")
+        first.close()
+        #expect(try third.response().text == "/3")
+        try second.send(" /2 HTTP/1.1\r\nhost: m\r\n\r\n")
+        #expect(try second.response().text == "/2")
+    }
+
     @Test("Without a connection slot the answer is 503, and no endpoint is blamed")
     func noSlot() throws {
         let gates = try [Gate()]
