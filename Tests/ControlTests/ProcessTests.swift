@@ -189,6 +189,34 @@ struct ProcessTests {
         #expect(try running.journalKinds().last == "stopped")
     }
 
+    @Test("A reload moves the access log, and SIGUSR1 begins a new file after the old one was moved away")
+    func accessLog() throws {
+        let running = try Running()
+        let (first, second) = (running.scratch.path + "/a.log", running.scratch.path + "/b.log")
+        func lines(_ path: String) -> Int {
+            ((try? String(contentsOfFile: path, encoding: .utf8)) ?? "").split(separator: "\n").count
+        }
+        try running.configure(weight: "10%", extra: "access_log: { path: \(first) }")
+        try running.start()
+        #expect(try running.request() == "HTTP/1.1 200 OK")
+        #expect(eventually { lines(first) == 1 })
+        try File.rename(first, to: first + ".1")
+        running.signal(SIGUSR1)
+        #expect(eventually { FileManager.default.fileExists(atPath: first) })
+        #expect(try running.request() == "HTTP/1.1 200 OK")
+        #expect(eventually { lines(first) == 1 && lines(first + ".1") == 1 })
+        try running.configure(weight: "10%", extra: "access_log: { path: \(second) }")
+        #expect(try AdminClient(running.admin).send(AdminVerb(.reload)).isSuccess)
+        #expect(eventually { FileManager.default.fileExists(atPath: second) })
+        #expect(try running.request() == "HTTP/1.1 200 OK")
+        #expect(eventually { lines(second) == 1 })
+        #expect(lines(first) == 1)
+        try running.configure(weight: "10%")
+        #expect(try AdminClient(running.admin).send(AdminVerb(.reload)).isSuccess)
+        running.signal(SIGTERM)
+        #expect(try running.exitCode() == 0)
+    }
+
     @Test("A second SIGTERM exits at once")
     func secondSignal() throws {
         let running = try Running()

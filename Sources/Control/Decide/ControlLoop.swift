@@ -121,7 +121,7 @@ final class ControlLoop {
     func apply(_ i: Int, _ input: RolloutInput, verb: WaitingVerb?) -> VerbAnswer? {
         let before = models[i].decided
         let (state, actions) = RolloutMachine.step(before, input, wallMicros: wallMicros)
-        guard state != before || !actions.isEmpty else { return nil }
+        guard verb != nil || state != before || !actions.isEmpty else { return nil }
         models[i].decided = state
         var events: [JournalEvent] = []
         var answer: VerbAnswer?

@@ -53,9 +53,6 @@ public enum RunCommand {
                 "models": "\(config.models.count)",
                 "cores": "\(sidecar.cores)", "state_dir": "\(config.stateDir)",
             ])
-        if case .ip(let address, _) = sidecar.adminAddress, !address.isLoopback {
-            log.warning("the admin API listens on \(address): whoever reaches it can move traffic")
-        }
     }
 
     private static func serve(
@@ -90,9 +87,4 @@ public enum RunCommand {
             }
         }
     }
-}
-
-extension IPAddress {
-    /// 127.0.0.0/8 or ::1.
-    var isLoopback: Bool { isIPv4 ? low >> 24 & 0xFF == 127 : high == 0 && low == 1 }
 }

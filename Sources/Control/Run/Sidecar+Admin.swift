@@ -74,8 +74,8 @@ extension Sidecar {
 
     private func metricsPage(_ snapshot: StatusSnapshot) -> MetricsPage {
         var known = snapshot
-        known.counts.accessLines = accessCounts.written
-        known.counts.accessLinesLost = accessCounts.lost
+        known.counts.accessLines = accessLog.counts.written
+        known.counts.accessLinesLost = accessLog.counts.lost
         return known.metricsPage(cores: cores, core: CoreMeterSnapshot.sum(plane.coreMeters())) { slot in
             VersionMeter.sum(plane.meters(slot))
         }

@@ -29,7 +29,7 @@ public final class Sidecar: Sendable {
     private let health: HealthChecker
     private let admin: AdminServer
     private let reloader: Reloader?
-    private let accessLog = Mutex<AccessLogWriter?>(nil)
+    let accessLog: AccessLogSeat
     private let isStopped = Atomic<Bool>(false)
     private let log: Logger
 
@@ -64,6 +64,7 @@ public final class Sidecar: Sendable {
                 DataPlaneSettings(
                     listeners: config.listeners, cores: cores, limits: config.limits,
                     idKey: IDKey.load(directory.path)))
+            accessLog = AccessLogSeat(plane, log: log)
             // A full mailbox means a controller that is far behind; the endpoint's word is set all the same.
             health = try HealthChecker(plane: plane) { _ = controller.post(.health($0)) }
             var reloader: Reloader?
@@ -94,7 +95,7 @@ public final class Sidecar: Sendable {
     public func start() throws(SidecarProblem) {
         do throws(SystemFailure) {
             try ledger.start(directory)
-            try startAccessLog()
+            try accessLog.start(config.accessLog, plan)
             try health.start()
             try plane.start(plan)
             try startController()
@@ -120,34 +121,19 @@ public final class Sidecar: Sendable {
     private func startController() throws(SystemFailure) {
         let (config, plan, slots, saved, log) = (config, plan, slots, saved, log)
         let (plane, ledger, health) = (plane, ledger, health)
-        let accessLog = self.accessLog.withLock { $0 }
-        // Without an access log somebody must empty the cores' rings, or they would count lost records.
-        let discard: @Sendable () -> Void = { if accessLog == nil { plane.drainAccessLog { _ in } } }
-        try controller.start(ledger, started, eachTurn: discard) {
+        let accessLog = accessLog
+        try controller.start(ledger, started, eachTurn: { accessLog.discard() }) {
             ControlLoop(
                 config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
                 log: log, now: Clock.now(), wallMicros: Clock.wallMicros()
             ) { config, plan in
-                accessLog?.adopt(plan)
+                accessLog.adopt(config.accessLog, plan)
                 if !health.check(HealthTarget.all(of: config, plan: plan)) {
                     log.error(
                         "the health checks do not keep up with reloads: the last one waits for the next")
                 }
             }
         }
-    }
-
-    private func startAccessLog() throws(SystemFailure) {
-        let path: String?
-        switch config.accessLog.destination {
-        case .none: return
-        case .standardOutput: path = nil
-        case .file(let name): path = name
-        }
-        let writer = try AccessLogWriter(
-            path: path, plan: plan, warn: { [log] in log.warning("\($0)") },
-            source: { [plane] body in plane.drainAccessLog(body) })
-        accessLog.withLock { $0 = writer }
     }
 
     // MARK: While it runs
@@ -160,7 +146,7 @@ public final class Sidecar: Sendable {
 
     /// Begins new files under the old names, after the old ones have been moved away.
     public func reopenLogs() {
-        accessLog.withLock { $0 }?.reopen()
+        accessLog.reopen()
         log.notice("logs reopened")
     }
 
@@ -188,7 +174,7 @@ public final class Sidecar: Sendable {
             ]))
         controller.stop()
         ledger.stop()
-        accessLog.withLock { $0 }?.stop()
+        accessLog.stop()
         admin.stop()
     }
 
@@ -219,9 +205,5 @@ public final class Sidecar: Sendable {
             return
         }
         reloader.reload(request)
-    }
-
-    var accessCounts: (written: UInt64, lost: UInt64) {
-        accessLog.withLock { $0.map { ($0.written, $0.lost) } ?? (0, 0) }
     }
 }
