@@ -1,8 +1,8 @@
-// When buffers run short. What is not needed gives way first (Limits, `blocksMax`), then reads shrink and stop:
-// who would have to hold what it reads stands aside. After a second of that, those who hold bytes and have
-// moved none are cut, so that a crowd of clients that never read, or a version that hangs over its uploads,
-// cannot stop the others until its own time limits do.
-// Invariant: an own shortage is never a version's failure.
+// When buffers run short. What is not needed gives way first (Limits, `blocksMax`), then reads shrink and
+// stop: who would have to hold what it reads stands aside. After a second of that, those who hold bytes
+// and have moved none are cut, so that a crowd of clients that never read, or a version that hangs over
+// its uploads, cannot stop the others until its own time limits do. Invariant: an own shortage is never a
+// version's failure.
 
 import Metrics
 import Platform
