@@ -153,6 +153,43 @@ struct ProcessTests {
         #expect(try running.journalKinds().filter { $0 == "verb" }.count == 1)
     }
 
+    @Test(
+        "Killed with -9 at any instant of a stream of verbs, no acknowledged one is lost and the chain holds")
+    func killAtAnyInstant() throws {
+        let seed = Entropy.word()
+        var random = Random64(seed: seed)
+        let running = try Running()
+        try running.configure(weight: "0%")
+        var next: UInt32 = 1
+        var acknowledged: UInt32 = 0
+        for round in 1...6 {
+            try running.start()
+            let delay = Int32(random.below(120))
+            let pid = running.process.processIdentifier
+            let killer = try Platform.Thread.spawn(name: "killer") {
+                // The instant is meant to be arbitrary: nothing is waited for.
+                if var poller = try? Poller(eventsMax: 1) { _ = poller.wait(timeoutMillis: delay) }
+                kill(pid, SIGKILL)
+            }
+            let client = AdminClient(running.admin)
+            while let answer = try? client.send(AdminVerb(.weights, model: "m", weights: ["v2": next])) {
+                if answer.isSuccess { acknowledged = next }
+                next += 1
+            }
+            killer.join()
+            _ = try running.exitCode()
+            try running.start()
+            let text = try #require(try running.model()["weights"]?["v2"]?.string)
+            let found = try Notation.percentage(text)
+            #expect(found >= acknowledged && found <= next, "seed \(seed) round \(round)")
+            running.signal(SIGTERM)
+            #expect(try running.exitCode() == 0)
+            let report = try AuditVerify.check(directory: running.stateDir)
+            #expect(report.isIntact, "seed \(seed) round \(round): \(report.findings)")
+        }
+        #expect(acknowledged > 0)
+    }
+
     @Test("SIGHUP with a bad file changes nothing and says so in log and journal; a good one is taken over")
     func reload() throws {
         let running = try Running()
