@@ -55,12 +55,16 @@ extension Core {
         timers.schedule(acceptTimer, at: now + .millis(100))
     }
 
-    /// After a pause: looks at every listener again, because an edge may have been missed.
+    /// After a pause: looks at every listener again, because an edge may have been missed. Not at once: who
+    /// closed a connection may still use the read buffer, and hold the number of a slot that must not become
+    /// another's under its hands.
     func resumeAccepting() {
         guard isAcceptPaused, downstreams.count < downstreams.capacity else { return }
         isAcceptPaused = false
         timers.cancel(acceptTimer)
-        for index in 0..<listeners.count { acceptAll(index) }
+        for index in 0..<listeners.count {
+            resume(Token(kind: TokenKind.listener, generation: 0, slot: UInt32(index)))
+        }
     }
 
     func downstreamToken(_ slot: UInt32) -> Token {
