@@ -48,6 +48,8 @@ extension Core {
         let d = downstreams.pointer(slot)
         guard keepsAlive else {
             d.pointee.closesAfterFlush = true
+            // The client did not ask for it and may have sent its next request.
+            if isDraining { d.pointee.lingers = true }
             shutDownstream(slot)
             return
         }

@@ -41,9 +41,30 @@ import Testing
         let response = try busy.response()
         #expect(response.text == "done" && response["connection"] == "close")
         #expect(try busy.takeAll().isEmpty)
+        for client in [silent, idle, busy, streaming] { client.close() }
         try eventually("the end") { plane.data.isDrained }
         #expect(plane.core[.draining] == cores)
         #expect(throws: PeerFailure.self) { try plane.ask() }
+    }
+
+    @Test("A reply that ends its connection for a drain survives the next request that is already on its way")
+    func crossing() throws {
+        let gate = try Gate()
+        let origin = try Origin.answering { _ in
+            try? gate.pass()
+            return ok(String(repeating: "d", count: 200_000))
+        }
+        let plane = try Plane(to: origin)
+        let client = try plane.connect(receiveBytes: 32 << 10)
+        try client.send(get())
+        try origin.seen.wait(for: 1)
+        plane.data.drain()
+        try client.send(String(repeating: get(), count: 50))
+        gate.open()
+        let response = try client.response()
+        #expect(response.body.count == 200_000 && response["connection"] == "close")
+        #expect(try client.takeAll().isEmpty)
+        #expect(origin.seen.count == 1)
     }
 
     @Test("A plane without connections is drained at once")
