@@ -101,6 +101,26 @@ import Testing
         try plane.waitForRest()
     }
 
+    @Test("A plan that removes the model lets the request in flight finish and refuses those in line")
+    func removedModel() throws {
+        let gates = try (0..<2).map { _ in try Gate() }
+        let origin = try Self.gated(gates)
+        let plane = try plane(origin, queueMax: 8)
+        let first = try plane.connect()
+        try first.send(get("/0"))
+        try origin.seen.wait(for: 1)
+        let second = try plane.connect()
+        try second.send(post("waits") + get("/unknown"))
+        try eventually("the second") { plane.counts(0).started == 2 }
+        try plane.publish { $0.models = [] }
+        gates.forEach { $0.open() }
+        #expect(try first.response().text == "/0")
+        #expect(try second.response().reason == "no_version")
+        #expect(try second.response().reason == "no_model_matches")
+        try plane.waitForRest()
+        #expect(plane.core[.upstreams] == 0)
+    }
+
     @Test("A plan that raises the bound lets those in line go")
     func raisedBound() throws {
         let gates = try (0..<2).map { _ in try Gate() }
