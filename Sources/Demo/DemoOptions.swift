@@ -23,17 +23,18 @@ public struct DemoOptions: Sendable, Hashable {
     }
 
     /// The shortest demo: a candidate needs some good seconds before it goes bad, and some to be caught.
-    public static let durationMin = Interval.seconds(5)
-    /// The bounds of `rate`.
-    public static let rates = 50.0...20_000.0
+    public static let durationMin = Interval.seconds(10)
+    /// The bounds of `rate`: fewer requests are too little evidence for a demo's length, more are too many for
+    /// one load thread beside the rest.
+    public static let rates = 200.0...20_000.0
 
     /// - Precondition: `duration` is at least `durationMin` and `rate` lies in `rates`.
     public init(
         scenario: Scenario = .errors, duration: Interval = .seconds(30), rate: Double = 1_000,
         output: Output = .text
     ) {
-        precondition(duration >= Self.durationMin && duration < .seconds(86_400), "5 s to a day")
-        precondition(Self.rates.contains(rate), "50 to 20,000 requests per second")
+        precondition(duration >= Self.durationMin && duration < .seconds(86_400), "10 s to a day")
+        precondition(Self.rates.contains(rate), "200 to 20,000 requests per second")
         self.scenario = scenario
         self.duration = duration
         self.rate = rate

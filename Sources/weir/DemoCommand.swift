@@ -21,14 +21,14 @@ struct DemoCommand: ParsableCommand {
 
     @Option(help: "What goes wrong: errors, slow, hang, flaky or healthy.") var scenario = Scenario.errors
     @Option(
-        help: ArgumentHelp("How long it runs at most, as 30s or 2m; 5s or more.", valueName: "duration"))
+        help: ArgumentHelp("How long it runs at most, as 30s or 2m; 10s or more.", valueName: "duration"))
     var duration = "30s"
-    @Option(help: ArgumentHelp("Requests per second, 50 to 20000.", valueName: "rate")) var rate = 1_000.0
+    @Option(help: ArgumentHelp("Requests per second, 200 to 20000.", valueName: "rate")) var rate = 1_000.0
     @Option(help: "How it reports: text or json.") var output = DemoOptions.Output.text
 
     func validate() throws {
         guard DemoOptions.rates.contains(rate) else {
-            throw ValidationError("--rate: \(rate) is not between 50 and 20000 requests per second")
+            throw ValidationError("--rate: \(rate) is not between 200 and 20000 requests per second")
         }
         _ = try options()
     }
@@ -44,7 +44,7 @@ struct DemoCommand: ParsableCommand {
             interval < .seconds(86_400)
         else {
             throw ValidationError(
-                "--duration: '\(duration)' is no duration between 5s and 24h, such as 30s or 2m")
+                "--duration: '\(duration)' is no duration between 10s and 24h, such as 30s or 2m")
         }
         return DemoOptions(scenario: scenario, duration: interval, rate: rate, output: output)
     }

@@ -74,9 +74,10 @@ struct DemoRun: ~Copyable {
         }
     }
 
-    /// When the candidate goes bad: after a sixth of the time, 2 to 8 s.
+    /// When the candidate goes bad: after a sixth of the time, 3 to 8 s. A latency is judged against stable's
+    /// last thousand requests, and after the candidate's first two hundred.
     private var badAfter: Interval {
-        min(max(Interval(nanos: options.duration.nanos / 6), .seconds(2)), .seconds(8))
+        min(max(Interval(nanos: options.duration.nanos / 6), .seconds(3)), .seconds(8))
     }
 
     /// Plays to the end.
