@@ -24,8 +24,8 @@ public struct DemoOptions: Sendable, Hashable {
 
     /// The shortest demo: a candidate needs some good seconds before it goes bad, and some to be caught.
     public static let durationMin = Interval.seconds(10)
-    /// The bounds of `rate`: fewer requests are too little evidence for a demo's length, more are too many for
-    /// one load thread beside the rest.
+    /// The bounds of `rate`: fewer requests are too little evidence for a demo's length, more are too many
+    /// for one load thread beside the rest.
     public static let rates = 200.0...20_000.0
 
     /// - Precondition: `duration` is at least `durationMin` and `rate` lies in `rates`.
