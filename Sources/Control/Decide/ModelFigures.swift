@@ -17,17 +17,24 @@ struct ModelFigures {
     /// a model that rests are let go.
     private var windows: [[Int: Window]]
     private let empty: [[Int: Window]]
+    private let stable: Int
     private var lastReading: Tick?
 
-    init(specs: [GuardrailSpec], versions: Int) {
-        var lengths: Set = [Self.recentTicks, Self.liveTicks]
+    init(specs: [GuardrailSpec], versions: Int, stable: Int) {
+        var lengths: Set = [Self.liveTicks]
         for spec in specs where !spec.rule.isSequential { lengths.insert(max(1, spec.windowTicks)) }
-        var own: [Int: Window] = [:]
-        for ticks in lengths {
-            own[ticks] = Window(ticks: ticks, slices: min(60, max(1, ticks / Int(Self.ticksPerReading))))
+        func windows(_ lengths: Set<Int>) -> [Int: Window] {
+            var own: [Int: Window] = [:]
+            for ticks in lengths {
+                own[ticks] = Window(ticks: ticks, slices: min(60, max(1, ticks / Int(Self.ticksPerReading))))
+            }
+            return own
         }
-        empty = Array(repeating: own, count: versions)
-        windows = empty
+        var all = Array(repeating: windows(lengths), count: versions)
+        all[stable] = windows(lengths.union([Self.recentTicks]))
+        empty = all
+        self.windows = all
+        self.stable = stable
     }
 
     /// Begins anew with the next reading.
@@ -59,8 +66,8 @@ struct ModelFigures {
             started: counts.started, requests: counts.counted, failures: counts.failed, latency: latency)
     }
 
-    /// A version's last ten minutes.
-    func recent(_ version: Int) -> WindowReading? { windows[version][Self.recentTicks]?.content }
+    /// Stable's last ten minutes.
+    var recent: WindowReading? { windows[stable][Self.recentTicks]?.content }
 
     /// A version's last ten seconds.
     func liveWindow(_ version: Int) -> Window? { windows[version][Self.liveTicks] }

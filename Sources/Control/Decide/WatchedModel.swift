@@ -59,7 +59,8 @@ struct WatchedModel {
             kept.map { LatencyReference(specs: config.guardrails, keeping: $0, at: now) }
             ?? LatencyReference(specs: config.guardrails)
         history = SplitHistory(weights: plan.versions.map(\.weightPPM), at: now)
-        figures = ModelFigures(specs: config.guardrails, versions: plan.versions.count)
+        figures = ModelFigures(
+            specs: config.guardrails, versions: plan.versions.count, stable: plan.stable)
         lastChecked = now
         lastTraffic = nil
         lastStepped = now
@@ -99,7 +100,7 @@ struct WatchedModel {
     }
 
     mutating func startRecovery(at now: Tick) {
-        let before = figures.recent(stable)
+        let before = figures.recent
         let rate = before.map { $0.requests > 0 ? Double($0.failures) / Double($0.requests) : 0 } ?? 0
         recovery = RecoveryWatch(from: Tick(number: now.number + 1), stableRateBefore: rate)
         recoveryReading = nil
@@ -180,7 +181,7 @@ extension WatchedModel {
     /// last minutes, else all that it has served.
     private var latencyOfStable: HistogramSnapshot? {
         if let live = figures.liveWindow(stable)?.content?.latency, live.count >= 5000 { return live }
-        guard let recent = figures.recent(stable)?.latency else { return nil }
+        guard let recent = figures.recent?.latency else { return nil }
         if recent.count >= LatencyReference.requestsMin { return recent }
         return WindowReading(VersionMeter.sum(meters[stable]), latency: WatchedModel.judged).latency
     }
