@@ -76,20 +76,15 @@ extension Core {
             tunnelIdle(x)
         case .queued, .forwarding, .responding, .flushing:
             guard !exchange.pointee.request.isComplete else { return }
-            if exchange.pointee.awaitsContinue, exchange.pointee.bytesIn == 0,
-                exchange.pointee.upstream != noSlot
-            {
-                waitForContinue(slot, x)
-                return
-            }
             let came = exchange.pointee.bytesIn - exchange.pointee.windowBytes
             let least = limits.bodyBytesPerSecondMin * limits.bodyRateWindow.millis / 1_000
-            if came >= least || d.pointee.wasPaused || exchange.pointee.stage == .queued {
+            // An early answer is under way: the client may well have stopped sending, and the answer has
+            // limits of its own.
+            let isJudged = exchange.pointee.stage == .forwarding && !d.pointee.wasPaused
+            if came >= least || !isJudged {
                 openRateWindow(slot, x)
-                return
-            }
-            if exchange.pointee.stage == .responding {
-                cancel(x, .timeoutClient)
+            } else if exchange.pointee.awaitsContinue, exchange.pointee.bytesIn == 0 {
+                waitForContinue(slot, x)
             } else {
                 releaseUpstream(x, isReusable: false)
                 replyLocally(x, .bodyTooSlow, outcome: .timeoutClient)

@@ -68,6 +68,33 @@ import Testing
         #expect(try steady.response().text == "a")
     }
 
+    @Test("An early answer is not cut because its client has stopped sending the body")
+    func silentDuringEarlyAnswer() throws {
+        let gates = try (0..<2).map { _ in try Gate() }
+        let origin = try Origin { peer, index in
+            _ = try peer.requestHead()
+            try peer.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nearly")
+            try gates[index].pass()
+            try peer.send("later")
+            peer.hold()
+        }
+        var limits = Limits()
+        limits.bodyRateWindow = .millis(50)
+        let plane = try Plane(to: origin, limits: limits)
+        let heads = ["content-length: 1000", "content-length: 1000\r\nexpect: 100-continue"]
+        for (i, fields) in heads.enumerated() {
+            let client = try plane.connect()
+            try client.send(request("POST", "/", [fields]))
+            let before = plane.core[TimeLimit.body]
+            _ = try client.responseHead()
+            try eventually("three rate windows") { plane.core[TimeLimit.body] >= before + 3 }
+            gates[i].open()
+            #expect(try client.take(10) == Array("earlylater".utf8))
+        }
+        try plane.waitForRest()
+        #expect(plane.counts(0)[.success] == 2)
+    }
+
     @Test("An upstream that says nothing in time is answered for with 504")
     func firstByte() throws {
         let origin = try Origin { peer, _ in
