@@ -57,14 +57,14 @@ import Testing
         // Uploads that their upstream does not read take all buffers.
         var uploads: [Peer] = []
         let block = [UInt8](repeating: 1, count: 1 << 20)
-        for _ in 0..<8 where plane.core[CoreCounter.buffersExhausted] == 0 {
+        while plane.core[.buffersFree] > 4 || uploads.isEmpty, uploads.count < 30 {
             let client = try plane.connect()
             try client.send(request("POST", "/", ["content-length: 100000000"]))
-            _ = try? client.pour(block, upTo: 100_000_000, stillness: .millis(30))
+            _ = try? client.pour(block, upTo: 100_000_000, stillness: .millis(10))
             uploads.append(client)
         }
         // More than the line of those who wait for buffers has places.
-        for _ in 0..<400 {
+        for _ in 0..<600 {
             let client = try plane.connect()
             try client.send(get())
             client.reset()
