@@ -7,7 +7,7 @@ import Testing
 
 @testable import Control
 
-@Suite struct ObserveLiveWindowTests {
+@Suite struct ObserveLiveFiguresTests {
     /// A steady version: `perTick` requests each tick, `failuresPerTick` of them failed.
     private static func grow(
         _ snapshot: inout VersionMeterSnapshot, _ perTick: UInt64, _ failuresPerTick: UInt64, nanos: UInt64
@@ -20,35 +20,38 @@ import Testing
 
     @Test("Rate, quantiles and error share are those of the last seconds, each version by itself")
     func figures() throws {
-        var window = LiveWindow(seconds: 2)
+        var badWindow = Window(ticks: 20)
+        var goodWindow = Window(ticks: 20)
         var bad = VersionMeterSnapshot()
         var good = VersionMeterSnapshot()
         for number: UInt64 in 1_000...1_100 {
-            window.observe(1, bad, at: Tick(number: number))
-            window.observe(2, good, at: Tick(number: number))
+            badWindow.observe(WindowReading(bad, latency: .total), at: Tick(number: number))
+            goodWindow.observe(WindowReading(good, latency: .total), at: Tick(number: number))
             // The first half of the time is to be forgotten.
             Self.grow(&bad, 10, number < 1_050 ? 0 : 5, nanos: number < 1_050 ? 1_000_000 : 8_000_000)
             Self.grow(&good, 2, 0, nanos: 3_000_000)
         }
-        let first = try #require(window.figures(1))
+        let first = try Self.figures(of: badWindow)
         #expect(abs(first.requestsPerSecond - 100) < 11)
         #expect(first.errorShare == 0.5)
         #expect(first.p50Micros.map { (8_000...8_080).contains($0) } == true)
-        let second = try #require(window.figures(2))
+        let second = try Self.figures(of: goodWindow)
         #expect(abs(second.requestsPerSecond - 20) < 3)
         #expect(second.errorShare == 0)
         #expect(second.p99Micros.map { (3_000...3_030).contains($0) } == true)
     }
 
-    @Test("A version without requests has no quantile and no error share, and one never seen no figures")
+    @Test("A version without requests has no quantile and no error share, and one never seen no content")
     func nothing() throws {
-        var window = LiveWindow(seconds: 1)
-        #expect(window.figures(0) == nil)
-        window.observe(0, VersionMeterSnapshot(), at: Tick(number: 5))
-        let figures = try #require(window.figures(0))
+        var window = Window(ticks: 10)
+        #expect(window.content == nil)
+        window.observe(WindowReading(VersionMeterSnapshot(), latency: .total), at: Tick(number: 5))
+        let figures = try Self.figures(of: window)
         #expect(figures.requestsPerSecond == 0)
         #expect(figures.p99Micros == nil && figures.errorShare == nil)
-        window.forget(0)
-        #expect(window.figures(0) == nil)
+    }
+
+    private static func figures(of window: Window) throws -> LiveFigures {
+        LiveFigures(try #require(window.content), ticks: window.observedTicks)
     }
 }
