@@ -57,7 +57,9 @@ import Testing
             _ = try peer.request()
             try peer.send(ok())
         }
-        let plane = try Plane(to: origin)
+        var limits = Limits()
+        limits.poolIdle = .seconds(600)
+        let plane = try Plane(to: origin, limits: limits)
         let client = try plane.connect()
         for i in 0..<5 {
             try client.send(post("x"))

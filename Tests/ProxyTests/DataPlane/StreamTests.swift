@@ -187,6 +187,26 @@ import Testing
         #expect(origin.connections.count == 4)
     }
 
+    @Test("Bytes that an idle upstream connection sends unasked close it, and answer nobody")
+    func unasked() throws {
+        let gate = try Gate()
+        let origin = try Origin { peer, index in
+            _ = try peer.request()
+            try peer.send(ok("\(index)"))
+            guard index == 0 else { return peer.hold() }
+            try gate.pass()
+            try peer.send(ok("unasked"))
+            peer.hold()
+        }
+        var limits = Limits()
+        limits.poolIdle = .seconds(600)
+        let plane = try Plane(to: origin, limits: limits)
+        #expect(try plane.ask().text == "0")
+        gate.open()
+        try eventually("the close") { plane.core[.upstreams] == 0 }
+        #expect(try plane.ask().text == "1")
+    }
+
     @Test("A response that comes byte by byte is the same response")
     func drippedResponse() throws {
         let answer =
