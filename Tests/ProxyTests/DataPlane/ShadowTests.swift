@@ -110,7 +110,8 @@ import Testing
     func primaryRepeated() throws {
         let stable = try Origin.named("stable")
         let broken = try Origin.answering { _ in reply(500) }
-        // Answers when the client has its reply, so that the copy is still there while the primary is repeated.
+        // Answers when the client has its reply, so that the copy is still there while the primary is
+        // repeated.
         let gates = try (0..<3).map { _ in try Gate() }
         let nothingElse = try Notes<Bool>()
         let shadow = try Origin { peer, _ in
