@@ -115,7 +115,9 @@ extension Core {
         switch u.pointee.phase {
         case .idle:
             meter.countTimeout(.poolIdle)
+            let endpoint = u.pointee.endpoint
             closeIdle(slot)
+            warm(endpoint)
         case .connecting:
             meter.countTimeout(.connect)
             upstreamFailed(slot, .timeoutConnect)

@@ -23,6 +23,8 @@ public struct Limits: Sendable, Hashable {
     public var replayBytesMax = 256 << 10
     /// Idle pooled connections per endpoint. More: the oldest closes.
     public var poolIdleMax = 256
+    /// Endpoints of versions at weight 0 that are kept connected. More: they connect when first needed.
+    public var warmEndpointsMax = 64
 
     /// A request line or field line. Longer: 414 or 431.
     public var lineBytesMax = 16 << 10

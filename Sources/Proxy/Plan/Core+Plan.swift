@@ -30,6 +30,7 @@ extension Core {
         // The old arena goes with this assignment; no state points into it any more.
         self.arena = arena
         closeForgotten()
+        warmPlanned()
         // A bound may have been raised.
         for slot in 0..<UInt32(versions.count) where versions[slot].pointee.waiting > 0 {
             callNext(versions[slot])
@@ -86,12 +87,21 @@ extension Core {
         }
     }
 
+    /// A version that gets copies only has connections of its own for them.
+    private func isShadowOnly(_ version: VersionPlan, of model: ModelPlan) -> Bool {
+        guard let shadow = model.shadow else { return false }
+        return model.versions[shadow.version].slot == version.slot
+            && model.versions[model.stable].slot != version.slot
+    }
+
     private func compile(_ version: VersionPlan, of model: ModelPlan, _ arena: inout PlanArena) {
         versions.grow(to: version.slot + 1, filling: VersionState())
         let state = versions[UInt32(version.slot)]
         state.pointee.isPlanned = true
         state.pointee.model = UInt32(model.slot)
         state.pointee.weightPPM = version.weightPPM
+        state.pointee.staysWarm =
+            version.weightPPM == 0 && !version.isQuarantined && !isShadowOnly(version, of: model)
         state.pointee.inFlightMax = share(version.inFlightMax)
         state.pointee.waitingMax = share(version.queueMax)
         state.pointee.queueTimeout = version.queueTimeout

@@ -77,6 +77,8 @@ struct VersionState {
     var isPlanned = false
     var model: UInt32 = noSlot
     var weightPPM: UInt32 = 0
+    /// Held at weight 0, with its connections warm.
+    var staysWarm = false
     var endpoints: UnsafeMutablePointer<UInt32>?
     var endpointCount = 0
     var inFlight: Int32 = 0
@@ -109,6 +111,8 @@ struct EndpointState {
     /// When it last became usable again; slow start counts from here.
     var returnedAt = Instant(nanos: 0)
     var wasHealthy = true
+    /// Keeps an idle connection though nothing may need it.
+    var staysWarm = false
     var pool = ConnectionPool()
     var shadowPool = ConnectionPool()
 }

@@ -26,7 +26,8 @@ extension Core {
         return open(endpoint, isShadow: isShadow)
     }
 
-    private func open(_ endpoint: UInt32, isShadow: Bool) -> Connection {
+    /// Opens a connection that belongs to nobody yet.
+    func open(_ endpoint: UInt32, isShadow: Bool) -> Connection {
         let state = endpoints[endpoint]
         guard let address = state.pointee.address else { return .refused }
         guard upstreams.count < upstreams.capacity else { return .exhausted }

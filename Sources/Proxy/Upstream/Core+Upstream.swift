@@ -36,6 +36,11 @@ extension Core {
             return
         }
         guard readiness.contains(.writable) else { return }
+        if u.pointee.exchange == noSlot, u.pointee.shadow == noSlot {
+            // Opened to be warm.
+            keepIdle(slot)
+            return
+        }
         u.pointee.phase = .busy
         u.pointee.deadline = .never
         flushUpstream(slot)
