@@ -11,6 +11,8 @@ enum LocalReply: UInt8 {
     case headerTimeout
     case bodyTooSlow
     case noModelMatches
+    /// The head with what the version's rewrite adds.
+    case headTooLarge
     case noVersion
     case noEndpoint
     case overloaded
@@ -30,6 +32,7 @@ enum LocalReply: UInt8 {
         case .incompleteHead: 400
         case .noModelMatches: 404
         case .headerTimeout, .bodyTooSlow: 408
+        case .headTooLarge: 431
         case .connectFailed, .upstreamReset, .upstreamProtocolError: 502
         case .noVersion, .noEndpoint, .overloaded, .queueTimeout, .exchangesExhausted, .upstreamsExhausted,
             .buffersExhausted:
@@ -44,6 +47,7 @@ enum LocalReply: UInt8 {
         case .headerTimeout: "header_timeout"
         case .bodyTooSlow: "body_too_slow"
         case .noModelMatches: "no_model_matches"
+        case .headTooLarge: "rewritten_head_too_large"
         case .noVersion: "no_version"
         case .noEndpoint: "no_endpoint"
         case .overloaded: "overloaded"
@@ -66,6 +70,7 @@ enum LocalReply: UInt8 {
         case .headerTimeout: .headerTimeout
         case .bodyTooSlow: .bodyTimeout
         case .noModelMatches: .noModel
+        case .headTooLarge: .headTooLarge
         case .noVersion, .noEndpoint: .noEndpoint
         case .overloaded, .queueTimeout: .overloaded
         case .exchangesExhausted: .exchangesExhausted

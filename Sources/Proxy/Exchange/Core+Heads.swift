@@ -1,7 +1,8 @@
 // Heads on their way out: re-serialised from what one validator accepted, never passed on as they came.
 // Hop-by-hop fields (and those that Connection names) stay behind; what the sidecar vouches for is written
 // anew. Source: RFC 9110 sections 7.6.1 and 7.6.3, RFC 9112 section 3.
-// Bound: the outbox holds two heads and one read; a writer that overflows fails the exchange.
+// Bound: the outbox holds three heads and more than one read. A response's head grows by less than a
+// kilobyte; a request's may grow by what the config adds, and one that no longer fits is refused whole.
 
 import Metrics
 import Platform
@@ -10,13 +11,13 @@ import Wire
 extension Core {
     /// Writes the request head for a version into the outbox.
     ///
-    /// - Returns: its bytes.
+    /// - Returns: its bytes; nil when it does not fit, and then nothing of it may be sent.
     func composeRequest(
         _ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer, version: UInt32
-    ) -> Int {
+    ) -> Int? {
         var out = HeadWriter(outbox)
         writeRequest(&out, x, head, bytes, version: version, isShadow: false)
-        return out.count
+        return out.overflowed ? nil : out.count
     }
 
     /// Writes the head of a request, for the primary or for a shadow copy.

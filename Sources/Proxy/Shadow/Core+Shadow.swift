@@ -35,6 +35,7 @@ extension Core {
         exchange.pointee.shadow = s
         var out = HeadWriter(shadowbox)
         writeRequest(&out, x, head, bytes, version: version, isShadow: true)
+        guard !out.overflowed else { return dropShadow(s, .notEligible) }
         shadows.pointer(s).pointee.headCount = UInt32(out.count)
     }
 

@@ -58,7 +58,12 @@ extension Core {
             u.pointee.exchange = x
             exchange.pointee.upstream = slot
             exchange.pointee.hasSent = false
-            let count = composeRequest(x, head, bytes, version: exchange.pointee.serving)
+            guard let count = composeRequest(x, head, bytes, version: exchange.pointee.serving) else {
+                if !isReplay { hold(x, head, bytes) }
+                releaseUpstream(x, isReusable: false)
+                replyLocally(x, .headTooLarge, outcome: .localRefusal)
+                return
+            }
             if !isReplay {
                 record(x, UnsafeRawBufferPointer(rebasing: bytes[..<head.byteCount]))
                 startShadow(x, head, bytes)

@@ -75,7 +75,6 @@ extension Core {
         delist(slot)
         let u = upstreams.pointer(slot)
         u.pointee.phase = .busy
-        u.pointee.uses &+= 1
         meter.count(.upstreamReused)
         return slot
     }

@@ -28,8 +28,6 @@ struct Upstream: ~Copyable {
     var deadline: Instant = .never
     /// Since when it lies in the pool.
     var idleSince: Instant = .never
-    /// Requests it has carried before this one.
-    var uses: UInt32 = 0
     var phase: UpstreamPhase
     let isShadow: Bool
     let isUnix: Bool
