@@ -161,17 +161,6 @@ struct AssignOrderTests {
         }
     }
 
-    @Test("The fallback is stable, keeps the key and is no draw; from stable there is none")
-    func fallback() {
-        let table = AssignTable(models: [Self.rules], trusted: [])
-        guard let first = table.assign(Ask(headers: [("x-staff", "1")])) else { return }
-        let second = table.fallback(from: first, model: 0, switches: .none)
-        #expect(second?.version == 0 && second?.reason == .fallback && second?.isRandomised == false)
-        #expect(second?.cohort == 0 && second?.weightPPM == 900_000)
-        #expect(second.flatMap { table.fallback(from: $0, model: 0, switches: .none) } == nil)
-        #expect(table.fallback(from: first, model: 0, switches: Switches(word: 1)) == nil)
-    }
-
     @Test("A version without weight is warm, not dealt: only rules that name it reach it")
     func weightZero() {
         let table = AssignTable(

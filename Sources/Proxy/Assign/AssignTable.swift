@@ -115,22 +115,6 @@ extension AssignTable {
         }
     }
 
-    /// Stable, for a request whose version turned out to have no usable endpoint or budget; nil where
-    /// stable itself was chosen or may not be. The exchange still counts for the version assigned first.
-    func fallback(from first: Assignment, model: ModelIndex, switches: Switches) -> Assignment? {
-        precondition(model >= 0 && model < modelCount)
-        let entry = models + model
-        let stable = entry.pointee.stable
-        let eligible = switches.eligible(among: entry.pointee.openVersions, stable: 1 &<< UInt32(stable))
-        guard first.version != stable, eligible &>> UInt32(stable) & 1 == 1 else { return nil }
-        var second = first
-        second.version = stable
-        second.reason = .fallback
-        second.isRandomised = false
-        second.weightPPM = weightInForce(entry, version: stable, eligible: eligible)
-        return second
-    }
-
     /// The share of the split that a version has under `switches`, in parts per million.
     func weight(of version: UInt8, model: ModelIndex, switches: Switches) -> UInt32 {
         precondition(model >= 0 && model < modelCount)
