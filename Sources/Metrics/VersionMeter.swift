@@ -67,12 +67,14 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
 ///     lines 2-3  the other outcomes, other statuses, retries, shielded
 ///     line 4     thresholds, fallbacks by reason
 ///     lines 8-11 shadow: outcomes and sent, drops by reason, its latency's totals
+///     byte 2,048 the sketch of sticky keys
 ///     byte 4,096 the evidence ring, and after it the bins of the five histograms
 @frozen public struct VersionMeter: Sendable {
     @usableFromInline let words: Words
 
     /// Bytes of a meter, a multiple of 4,096. Most of them are bins that are never touched.
     public static let byteCount = (binsOffset + 5 * Histogram.binBytes + 4_095) / 4_096 * 4_096
+    @usableFromInline static let sketchOffset = 2_048
     @usableFromInline static let ringOffset = 4_096
     @usableFromInline static let binsOffset = 4_096 + 512 * 128
     /// Words from one histogram's bins to the next one's.
@@ -169,6 +171,11 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
         EvidenceRing(
             words: words.advanced(by: Self.ringOffset / 8),
             thresholds: HalfWords(address: words.advanced(by: Self.thresholdsWord).address))
+    }
+
+    /// The different sticky keys of the requests assigned to this version.
+    @inlinable public var keys: KeySketch {
+        KeySketch(words: words.advanced(by: Self.sketchOffset / 8))
     }
 
     // MARK: Shadow copies sent to this version

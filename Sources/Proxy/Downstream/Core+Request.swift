@@ -90,6 +90,7 @@ extension Core {
             startedAt: started, assignedAt: now)
         exchange.awaitsContinue = head.expectsContinue
         exchange.weightPPM = assignment.weightPPM
+        exchange.epoch = model.pointee.epoch
         // Without a draw, or against a cut, the exchange is no evidence for a comparison by weight.
         exchange.isPinned = !assignment.isRandomised || assignment.reason == .cut
         exchange.keyHash = assignment.keyHash

@@ -271,6 +271,11 @@ extension Core {
             id.write(to: &out, key: seat.idKey)
             out.append("\r\n")
         }
+        if model.pointee.sendsEpoch {
+            out.append("x-weir-epoch: ")
+            out.appendDecimal(UInt64(exchange.pointee.epoch))
+            out.append("\r\n")
+        }
     }
 
     /// A slice of what was read.

@@ -70,6 +70,8 @@ struct Exchange {
     var serving: UInt32
     var endpoint: UInt32 = noSlot
     var weightPPM: UInt32 = 0
+    /// The model's epoch at assignment: an answer of a version withdrawn since carries the one it was part of.
+    var epoch: UInt32 = 0
     /// The caller, behind trusted peers.
     var client: IPAddress
     var isTrusted: Bool

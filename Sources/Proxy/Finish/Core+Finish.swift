@@ -13,6 +13,9 @@ extension Core {
         link.meter(Int(exchange.pointee.assigned)).start(
             tick: exchange.pointee.startTick, weightPPM: exchange.pointee.weightPPM,
             isPinned: exchange.pointee.isPinned)
+        if exchange.pointee.keyHash != 0, models[exchange.pointee.model].pointee.keyRound != 0 {
+            link.meter(Int(exchange.pointee.assigned)).keys.add(exchange.pointee.keyHash)
+        }
         meter.count(.requests)
     }
 

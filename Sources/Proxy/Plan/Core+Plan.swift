@@ -78,6 +78,9 @@ extension Core {
         state.pointee.shields = model.shield
         state.pointee.sendsVersion = model.sendsVersion
         state.pointee.sendsID = model.sendsID
+        state.pointee.sendsEpoch = model.epochHeader != nil
+        state.pointee.epoch = model.epochHeader ?? 0
+        beginKeyRound(model, state)
         if let shadow = model.shadow, !model.versions[shadow.version].isQuarantined {
             state.pointee.shadowVersion = slots[shadow.version]
             state.pointee.shadowPPM = shadow.ppm
@@ -85,6 +88,13 @@ extension Core {
             state.pointee.shadowInFlightMax = share(shadow.inFlightMax)
             state.pointee.shadowAge = shadow.ageMax
         }
+    }
+
+    /// Another round of counting keys begins with empty sketches.
+    private func beginKeyRound(_ model: ModelPlan, _ state: UnsafeMutablePointer<ModelState>) {
+        guard model.keyRound != state.pointee.keyRound else { return }
+        state.pointee.keyRound = model.keyRound
+        for version in model.versions { link.meter(version.slot).keys.clear() }
     }
 
     /// A version that gets copies only has connections of its own for them.

@@ -70,12 +70,17 @@ public struct ModelPlan: Sendable, Equatable {
     /// Whether responses carry `x-weir-version`, and `x-weir-id`.
     public var sendsVersion: Bool
     public var sendsID: Bool
+    /// Sent as `x-weir-epoch` where not nil: changes with every cut and promotion of the model.
+    public var epochHeader: UInt32?
+    /// Where not 0, every version counts its different sticky keys; another number begins anew.
+    public var keyRound: UInt64
 
     public init(
         slot: ModelSlot, name: String, matches: [RouteMatch], versions: [VersionPlan], stable: Int,
         cohorts: [CohortPlan] = [], stickyKeys: [StickyKey] = [], salt: UInt64 = 0,
         shadow: ShadowPlan? = nil, timeouts: Timeouts = Timeouts(), retries: RetryPlan = RetryPlan(),
-        shield: Bool = true, sendsVersion: Bool = true, sendsID: Bool = false
+        shield: Bool = true, sendsVersion: Bool = true, sendsID: Bool = false,
+        epochHeader: UInt32? = nil, keyRound: UInt64 = 0
     ) {
         self.slot = slot
         self.name = name
@@ -91,6 +96,8 @@ public struct ModelPlan: Sendable, Equatable {
         self.shield = shield
         self.sendsVersion = sendsVersion
         self.sendsID = sendsID
+        self.epochHeader = epochHeader
+        self.keyRound = keyRound
     }
 }
 

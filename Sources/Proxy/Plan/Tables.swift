@@ -58,6 +58,9 @@ struct ModelState {
     var shields = true
     var sendsVersion = false
     var sendsID = false
+    var sendsEpoch = false
+    var epoch: UInt32 = 0
+    var keyRound: UInt64 = 0
     var shadowVersion: UInt32 = noSlot
     var shadowPPM: UInt32 = 0
     var shadowBodyMax = 0

@@ -148,4 +148,45 @@ import Testing
             #expect(ExchangeID(text: String(decoding: forged, as: UTF8.self), key: (1, 2)) == nil)
         }
     }
+
+    @Test("An answer carries the epoch its request was assigned in, also when it comes after a cut")
+    func epoch() throws {
+        let isAnswered = try Notes<Bool>()
+        let origin = try Origin(on: .loopback) { peer, _ in
+            while try peer.request() != nil {
+                if peer.number == 0 { try isAnswered.wait(for: 1) }
+                try peer.send(ok("late"))
+            }
+        }
+        let plane = try Plane(to: origin) { $0.epochHeader = 7 }
+        let client = try plane.connect()
+        try client.send(get())
+        try origin.seen.wait(for: 1)
+        try plane.publish { $0.models[0].epochHeader = 8 }
+        #expect(try plane.ask()["x-weir-epoch"] == "8")
+        isAnswered.add(true)
+        #expect(try client.response()["x-weir-epoch"] == "7")
+        try plane.publish { $0.models[0].epochHeader = nil }
+        #expect(try plane.ask()["x-weir-epoch"] == nil)
+    }
+
+    @Test("Different sticky keys are counted once each, per version, and anew with the round")
+    func keys() throws {
+        let origin = try Origin.named("a")
+        let plane = try Plane(to: origin) {
+            $0.stickyKeys = [.header("x-user")]
+            $0.keyRound = 1
+        }
+        func count() -> Int { KeySketch.count(plane.data.meters(0).map(\.keys)) }
+        for user in 0..<40 { _ = try plane.ask(get("/", "x-user: \(user % 10)")) }
+        _ = try plane.ask()
+        #expect((9...11).contains(count()))
+        try plane.publish { $0.models[0].keyRound = 2 }
+        #expect(count() == 0)
+        _ = try plane.ask(get("/", "x-user: 1"))
+        #expect(count() == 1)
+        try plane.publish { $0.models[0].keyRound = 0 }
+        for user in 0..<5 { _ = try plane.ask(get("/", "x-user: \(user)")) }
+        #expect(count() == 0)
+    }
 }
