@@ -46,25 +46,36 @@ public struct CandidateWatch: Sendable {
     /// - Parameters:
     ///   - now: the current tick; grows by at least one from call to call.
     ///   - reference: the model's latency thresholds, refreshed before this call.
-    ///   - windows: the pair over the last `ticks` ticks, with the latency quantile asked for if any; nil
-    ///     where nothing has been counted yet.
+    ///   - windows: the pair over a rolling window; nil where nothing has been counted yet.
+    ///   - values: the ticks of a signal that are complete; rules over values are fed from it.
+    ///   - health: the share of the candidate's endpoints that are healthy; nil where nobody knows.
     ///   - read: the pair's counts of one tick, zeros where nothing started; nil when they are lost.
     public mutating func step(
-        now: Tick, reference: LatencyReference, windows: (_ ticks: Int, _ quantile: Double?) -> WindowPair?,
-        read: (Tick) -> PairTick?
+        now: Tick, reference: LatencyReference, windows: (WindowQuery) -> WindowPair?,
+        values: ValueSource = { _, _ in [] }, health: () -> Double? = { nil }, read: (Tick) -> PairTick?
     ) -> [GuardrailReading] {
         let ticks = TickCache(now: now, from: firstUnsettled(now), read: read)
         return guards.indices.map { i in
-            switch guards[i] {
-            case .sequential(var test):
-                let reading = test.step(now: now, reference: reference, ticks: ticks, read: read)
-                guards[i] = .sequential(test)
-                return reading
-            case .window(var rule):
-                let reading = rule.step(now: now, windows: windows)
-                guards[i] = .window(rule)
-                return reading
-            }
+            var reading = step(i, now: now, reference, ticks, windows, read)
+            reading.isDryRun = specs[i].isDryRun
+            reading.runbookURL = specs[i].runbookURL
+            return reading
+        }
+    }
+
+    private mutating func step(
+        _ i: Int, now: Tick, _ reference: LatencyReference, _ ticks: TickCache,
+        _ windows: (WindowQuery) -> WindowPair?, _ read: (Tick) -> PairTick?
+    ) -> GuardrailReading {
+        switch guards[i] {
+        case .sequential(var test):
+            let reading = test.step(now: now, reference: reference, ticks: ticks, read: read)
+            guards[i] = .sequential(test)
+            return reading
+        case .window(var rule):
+            let reading = rule.step(now: now, windows: windows)
+            guards[i] = .window(rule)
+            return reading
         }
     }
 

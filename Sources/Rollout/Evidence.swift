@@ -94,6 +94,21 @@ public struct WindowArm: Sendable, Hashable {
     }
 }
 
+/// What a window rule wants to know.
+public struct WindowQuery: Sendable, Hashable {
+    /// Length of the window.
+    public var ticks: Int
+    /// The latency quantile asked for, if any, and of which time.
+    public var quantile: Double?
+    public var time: TimeKind
+
+    public init(ticks: Int, quantile: Double? = nil, time: TimeKind = .total) {
+        self.ticks = ticks
+        self.quantile = quantile
+        self.time = time
+    }
+}
+
 /// A candidate and stable over the same rolling window.
 public struct WindowPair: Sendable, Hashable {
     public var candidate: WindowArm

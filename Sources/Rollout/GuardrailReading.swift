@@ -30,6 +30,16 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
     public var alpha: Double?
     /// The numbers in words: "candidate 12.0 % of 250 failed, stable 0.1 % of 4,750".
     public var reason: String
+    /// The rule's runbook.
+    public var runbookURL: String?
+    // Optional, so that evidence journaled before it existed still loads.
+    private var dryRun: Bool?
+
+    /// Whether a trip of the rule is recorded and changes nothing.
+    public var isDryRun: Bool {
+        get { dryRun ?? false }
+        set { dryRun = newValue ? true : nil }
+    }
 
     public init(
         name: String, rule: String, verdict: Verdict, action: GuardrailSpec.Action, logE: Double? = nil,

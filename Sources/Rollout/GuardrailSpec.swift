@@ -32,6 +32,8 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     /// What a trip does.
     public enum Action: String, Sendable, Hashable, Codable {
         case cut
+        /// Weights stay as they are until an operator lets the rollout go on.
+        case hold
         case alert
     }
 
@@ -57,6 +59,23 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     /// caches; sequential latency rules against stable only. Over after a minute at the latest. Errors
     /// always count.
     public var warmUpRequests: Int
+    /// What to read when it trips: a link, for notices and reports.
+    public var runbookURL: String?
+    // Optional, so that states saved before these existed still load; nil says what they said.
+    private var dryRun: Bool?
+    private var latencyTime: String?
+
+    /// A trip is recorded and changes nothing.
+    public var isDryRun: Bool {
+        get { dryRun ?? false }
+        set { dryRun = newValue ? true : nil }
+    }
+
+    /// Which time a latency is; sequential rules know the total only.
+    public var time: TimeKind {
+        get { TimeKind.allCases.first { $0.label == latencyTime } ?? .total }
+        set { latencyTime = newValue == .total ? nil : newValue.label }
+    }
 
     /// `vetoWhenStableToo` is on for window rules and off for sequential ones unless given: a candidate that
     /// overloads what it shares with stable drags stable down too, and only an absolute rule without the

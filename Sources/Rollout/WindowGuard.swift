@@ -31,8 +31,9 @@ struct WindowGuard: Sendable {
     }
 
     /// Evaluates the rule over the window that ends now.
-    mutating func step(now: Tick, windows: (Int, Double?) -> WindowPair?) -> GuardrailReading {
-        let pair = windows(spec.windowTicks, spec.measure.quantile)
+    mutating func step(now: Tick, windows: (WindowQuery) -> WindowPair?) -> GuardrailReading {
+        let pair = windows(
+            WindowQuery(ticks: spec.windowTicks, quantile: spec.measure.quantile, time: spec.time))
         let evaluation = pair.map(evaluate) ?? Evaluation(holds: nil)
         let fires = timer.evaluate(
             evaluation.holds, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))

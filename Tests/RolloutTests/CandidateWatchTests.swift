@@ -152,7 +152,7 @@ private let seeds: [UInt64] = [1, 2, 3, 4, 5]
             bench.now += 1
             let (traffic, now) = (bench.traffic, bench.now)
             bench.readings = bench.watch.step(
-                now: Tick(number: now), reference: bench.reference, windows: { _, _ in nil },
+                now: Tick(number: now), reference: bench.reference, windows: { _ in nil },
                 read: {
                     var pair = traffic.read($0, at: now)
                     pair.split = nil

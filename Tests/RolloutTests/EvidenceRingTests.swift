@@ -43,7 +43,7 @@ private final class OwnedMeter {
                     nanos: isBad ? candidate : median)
             }
             let readings = watch.step(
-                now: Tick(number: number + 1), reference: reference, windows: { _, _ in nil },
+                now: Tick(number: number + 1), reference: reference, windows: { _ in nil },
                 read: {
                     PairTick(
                         tick: $0, split: split, candidate: ArmTick(ours.meter.evidence.read($0)),

@@ -67,7 +67,7 @@ import Testing
                     candidate: ArmTick(randomised: counts(n, &random), thresholds: ours),
                     stable: ArmTick(randomised: counts(400 - n, &random), thresholds: theirs)))
             let readings = watch.step(
-                now: Tick(number: tick + 1), reference: reference, windows: { _, _ in nil },
+                now: Tick(number: tick + 1), reference: reference, windows: { _ in nil },
                 read: { $0.number < pairs.count ? pairs[Int($0.number)] : nil })
             if readings.contains(where: { $0.verdict == .fail }) { return true }
         }
@@ -119,10 +119,10 @@ import Testing
             let (traffic, reference) = (bench.traffic, bench.reference)
             for now in 1001...1200 as ClosedRange<UInt64> {
                 let seen = bench.watch.step(
-                    now: Tick(number: now), reference: reference, windows: { _, _ in nil },
+                    now: Tick(number: now), reference: reference, windows: { _ in nil },
                     read: { traffic.read($0, at: now) })
                 let known = hindsight.step(
-                    now: Tick(number: now), reference: reference, windows: { _, _ in nil },
+                    now: Tick(number: now), reference: reference, windows: { _ in nil },
                     read: { traffic.read($0, at: nil) })
                 for (a, b) in zip(seen, known) where a.name.hasPrefix("error") || a.name == "outage" {
                     let excess = (a.maxLogE ?? 0) - (b.maxLogE ?? 0)
@@ -144,7 +144,7 @@ import Testing
         let late = Tick(number: bench.now + 50)
         func step(_ watch: inout CandidateWatch) -> [Double?] {
             watch.step(
-                now: late, reference: reference, windows: { _, _ in nil },
+                now: late, reference: reference, windows: { _ in nil },
                 read: { traffic.read($0, at: late.number) }
             ).map(\.logE)
         }

@@ -185,7 +185,7 @@ struct Bench {
         now += 1
         let (traffic, now, windows) = (traffic, now, windows)
         readings = watch.step(
-            now: Tick(number: now), reference: reference, windows: { _, _ in windows },
+            now: Tick(number: now), reference: reference, windows: { _ in windows },
             read: { traffic.read($0, at: now) })
     }
 

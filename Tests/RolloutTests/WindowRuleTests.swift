@@ -12,9 +12,9 @@ import Testing
         return windows.enumerated().map { i, window in
             watch.step(
                 now: Tick(number: UInt64(i + 1)), reference: reference,
-                windows: { ticks, quantile in
-                    #expect(ticks == spec.windowTicks)
-                    if case .latency(let q) = spec.measure { #expect(quantile == q) }
+                windows: { query in
+                    #expect(query.ticks == spec.windowTicks)
+                    if case .latency(let q) = spec.measure { #expect(query.quantile == q) }
                     return window
                 }, read: { _ in nil })[0].verdict
         }
@@ -95,7 +95,7 @@ import Testing
         var watch = CandidateWatch(specs: [rate], from: Tick(number: 0))
         let window = errors((30, 250), (5, 4750))
         let reading = watch.step(
-            now: Tick(number: 1), reference: LatencyReference(specs: []), windows: { _, _ in window },
+            now: Tick(number: 1), reference: LatencyReference(specs: []), windows: { _ in window },
             read: { _ in nil })[0]
         #expect(reading.rule == "error rate above 2.0 % for 0.2 s, over 1 m")
         #expect(reading.reason == "candidate 12.0 % of 250 failed, stable 0.1 % of 4,750")

@@ -19,7 +19,7 @@ enum Cost {
             let start = seconds()
             for now in 1001...(1000 + ticks) {
                 let readings = watch.step(
-                    now: Tick(number: now), reference: reference, windows: { _, _ in nil },
+                    now: Tick(number: now), reference: reference, windows: { _ in nil },
                     read: { _ in pair })
                 worst = max(worst, readings[0].progress)
             }

@@ -73,11 +73,11 @@ struct ModelFigures {
     func liveWindow(_ version: Int) -> Window? { windows[version][Self.liveTicks] }
 
     /// Candidate and stable over the same window, for rules over windows.
-    func pair(candidate: Int, stable: Int, ticks: Int, quantile: Double?) -> WindowPair? {
-        guard let a = windows[candidate][ticks]?.content, let b = windows[stable][ticks]?.content else {
-            return nil
-        }
-        return WindowPair(candidate: WindowArm(a, quantile), stable: WindowArm(b, quantile))
+    func pair(candidate: Int, stable: Int, _ query: WindowQuery) -> WindowPair? {
+        guard let a = windows[candidate][query.ticks]?.content,
+            let b = windows[stable][query.ticks]?.content
+        else { return nil }
+        return WindowPair(candidate: WindowArm(a, query.quantile), stable: WindowArm(b, query.quantile))
     }
 }
 

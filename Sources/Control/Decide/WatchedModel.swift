@@ -158,7 +158,7 @@ extension WatchedModel {
             guard var watch = watches.removeValue(forKey: version) else { continue }
             let found = watch.step(
                 now: now, reference: reference,
-                windows: { figures.pair(candidate: version, stable: stable, ticks: $0, quantile: $1) },
+                windows: { figures.pair(candidate: version, stable: stable, $0) },
                 read: { pair(version, at: $0, now: now) })
             watches[version] = watch
             readings[version] = found

@@ -1,0 +1,69 @@
+// What rules over values are fed with: numbers taken from the traffic or posted later, by version and by the
+// tick in which their request started. Control keeps the book; nothing here knows a body or an id.
+// Invariant: a tick is handed out once, when nothing of it is still to come, and in the order of start.
+// Source: guardrails/statistics.md, sections 2 and 3.4.
+
+import Metrics
+
+/// The values of one tick's randomised requests, by arm, complete: nothing of the tick is still to come. A
+/// book that keeps old ticks coarser hands out a run of ticks with one split under its first tick.
+public struct ValueTick: Sendable, Hashable {
+    public var tick: Tick
+    /// Nil when weights changed inside the tick: it is dropped in both arms.
+    public var split: PairSplit?
+    public var candidate: ValueArm
+    public var stable: ValueArm
+
+    public init(
+        tick: Tick, split: PairSplit?, candidate: ValueArm = ValueArm(), stable: ValueArm = ValueArm()
+    ) {
+        self.tick = tick
+        self.split = split
+        self.candidate = candidate
+        self.stable = stable
+    }
+}
+
+/// One version's observed requests of a tick.
+public struct ValueArm: Sendable, Hashable {
+    /// Observed, but null, absent or not a number.
+    public var missing: Int
+    /// Observed; order does not matter.
+    public var values: [Double]
+
+    public init(missing: Int = 0, values: [Double] = []) {
+        self.missing = missing
+        self.values = values
+    }
+
+    /// Requests looked at.
+    public var observed: Int { missing + values.count }
+}
+
+/// The consecutive complete ticks of a signal from a tick on, possibly none.
+public typealias ValueSource = (_ signal: String, _ from: Tick) -> [ValueTick]
+
+/// A metric that is posted after the request, such as clicks, and how long it is waited for.
+public struct OutcomeMetric: Sendable, Hashable, Codable {
+    public var metric: String
+    /// Attribution window: what is posted later counts for nobody.
+    public var windowMillis: UInt64
+    public var isHigherBetter: Bool
+    /// Values are clamped to this range; the test bets on where in it they lie.
+    public var lowest: Double
+    public var highest: Double
+
+    public init(
+        metric: String, windowMillis: UInt64, isHigherBetter: Bool = true, lowest: Double = 0,
+        highest: Double = 1
+    ) {
+        self.metric = metric
+        self.windowMillis = windowMillis
+        self.isHigherBetter = isHigherBetter
+        self.lowest = lowest
+        self.highest = highest
+    }
+
+    /// The book's name for it: "outcome:clicks@1800000".
+    public var signal: String { "outcome:\(metric)@\(windowMillis)" }
+}
