@@ -31,4 +31,64 @@ public enum Timestamp {
         let digits = String(value)
         return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
+
+    /// Reads `2026-12-01T12:00:00Z`, with any fraction of a second and any offset; from 1970 on.
+    /// - Returns: microseconds since 1970-01-01T00:00:00Z; nil for anything else. Source: RFC 3339.
+    public static func wallMicros(_ text: String) -> UInt64? {
+        let bytes = Array(text.utf8)
+        guard bytes.count >= 20, bytes[10] == UInt8(ascii: "T") || bytes[10] == UInt8(ascii: "t"),
+            let days = days(bytes[..<10]), let seconds = seconds(bytes[11..<19])
+        else { return nil }
+        var rest = bytes[19...]
+        var micros = 0
+        if rest.first == UInt8(ascii: ".") {
+            let digits = rest.dropFirst().prefix { (0x30...0x39).contains($0) }
+            guard !digits.isEmpty else { return nil }
+            let six = Array(digits.prefix(6)) + Array(repeating: 0x30, count: max(0, 6 - digits.count))
+            micros = number(six[...]) ?? 0
+            rest = rest.dropFirst(digits.count + 1)
+        }
+        guard let offset = offset(rest) else { return nil }
+        let total = days * 86_400 + seconds - offset
+        return total < 0 ? nil : UInt64(total) * 1_000_000 + UInt64(micros)
+    }
+
+    /// `2026-12-23` as days since 1970-01-01, the inverse of `date(daysSince1970:)`; nil for no such day.
+    static func days(_ text: ArraySlice<UInt8>) -> Int? {
+        let parts = text.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+        guard parts.map(\.count) == [4, 2, 2], let year = number(parts[0]), let month = number(parts[1]),
+            let day = number(parts[2]), year >= 1970, (1...12).contains(month), day >= 1
+        else { return nil }
+        let y = month <= 2 ? year - 1 : year
+        let ofYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+        let ofEra = y % 400 * 365 + y % 400 / 4 - y % 400 / 100 + ofYear
+        let days = y / 400 * 146_097 + ofEra - 719_468
+        // The 31st of a month of thirty is the next one's first.
+        return date(daysSince1970: days) == (year, month, day) ? days : nil
+    }
+
+    /// `12:00:00` as seconds; a leap second is the last one of its minute.
+    private static func seconds(_ text: ArraySlice<UInt8>) -> Int? {
+        let parts = text.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+        guard parts.map(\.count) == [2, 2, 2], let hour = number(parts[0]), let minute = number(parts[1]),
+            let second = number(parts[2]), hour < 24, minute < 60, second <= 60
+        else { return nil }
+        return hour * 3_600 + minute * 60 + min(second, 59)
+    }
+
+    /// `Z` or `+02:00` as seconds east of Greenwich.
+    private static func offset(_ text: ArraySlice<UInt8>) -> Int? {
+        if text.elementsEqual([UInt8(ascii: "Z")]) || text.elementsEqual([UInt8(ascii: "z")]) { return 0 }
+        guard text.count == 6, let sign = text.first,
+            sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-"),
+            let seconds = seconds(text.dropFirst() + Array(":00".utf8))
+        else { return nil }
+        return sign == UInt8(ascii: "+") ? seconds : -seconds
+    }
+
+    /// Decimal digits only.
+    private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
+        guard !digits.isEmpty, digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        return digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
+    }
 }
