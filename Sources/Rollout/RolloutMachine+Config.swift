@@ -19,7 +19,7 @@ extension RolloutStep {
             actions.append(.endRecovery)
         }
         switch state.phase {
-        case .split, .paused:
+        case .split, .paused, .waiting, .stage, .baking, .held:
             if !setup.isSplit(as: before) || Set(state.weights.keys) != Set(setup.weights.keys) {
                 followWeights()
             }

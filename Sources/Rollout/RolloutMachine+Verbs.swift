@@ -12,11 +12,16 @@ extension RolloutStep {
             case .resume: resume(request)
             case .weights(let weights): giveWeights(weights, request)
             case .unquarantine(let version): unquarantine(version)
+            case .start, .approve, .skip, .retry, .hold: noProgram
             }
         actions += [.journal(.verb(request, answer)), .answer(answer)]
     }
 
     private var stable: String { state.setup.stable }
+
+    private var noProgram: VerbAnswer {
+        .refused("the configuration has no rollout for this model; weights are set with weights")
+    }
 
     private mutating func rollback(_ version: String?, _ request: VerbRequest) -> VerbAnswer {
         if let version {
@@ -62,7 +67,7 @@ extension RolloutStep {
 
     private mutating func pause() -> VerbAnswer {
         switch state.phase {
-        case .split:
+        case .split, .waiting, .stage, .baking, .held:
             state.phase = .paused
             return .accepted("paused; guardrails keep watching")
         case .paused:
@@ -78,7 +83,7 @@ extension RolloutStep {
         switch state.phase {
         case .split:
             return .accepted("already running")
-        case .paused:
+        case .paused, .waiting, .stage, .baking, .held:
             state.phase = .split
             return .accepted("resumed")
         case .promoted(let record):
@@ -114,7 +119,7 @@ extension RolloutStep {
         let complete = RolloutSetup(
             stable: stable, candidates: state.setup.candidates, weights: candidates)
         switch state.phase {
-        case .split, .paused:
+        case .split, .paused, .waiting, .stage, .baking, .held:
             if complete.weights == state.weights { return .accepted("the weights are already so") }
         case .cut, .promoted:
             leaveCut()

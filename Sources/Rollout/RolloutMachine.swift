@@ -41,7 +41,7 @@ public enum RolloutMachine {
     ) -> (state: RolloutState, actions: [RolloutAction]) {
         var step = RolloutStep(state: state, wallMicros: wallMicros)
         switch input {
-        case .tick(let readings, let recovery):
+        case .tick(let readings, let recovery, _, _):
             step.take(readings)
             step.take(recovery)
         case .verb(let request):

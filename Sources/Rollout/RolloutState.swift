@@ -1,6 +1,8 @@
 // A model's rollout as a value: everything that must survive a restart, and nothing else. Control saves it
-// before it acts on it, and feeds it back to the machine after a crash.
-// Invariant: weights name every version and sum to 1,000,000; a quarantined version has weight 0.
+// before it acts on it, and feeds it back to the machine after a crash. States saved before a member existed
+// still load.
+// Invariant: weights name every version and sum to 1,000,000; a quarantined version has neither weight nor
+// shadow; `climb` is nil exactly when the setup has no program.
 
 /// Where a model's rollout stands. Durable before visible: control writes it before it acts on it.
 public struct RolloutState: Sendable, Hashable, Codable {
@@ -23,6 +25,48 @@ public struct RolloutState: Sendable, Hashable, Codable {
     public var cutCount: Int
     /// Grows with every cut, promotion and change of weights.
     public var epoch: UInt64
+    /// How far the rollout of the setup's program has come, in every phase; nil without a program.
+    public var climb: Climb?
+    /// Rollouts so far; the last one's number is part of its id.
+    public var rolloutCount: Int = 0
+    /// The version that gets copies of requests, and their share; nil: none by a program.
+    public var shadow: VersionWeight?
+    /// How often each version was cut.
+    public var cutsByVersion: [String: Int] = [:]
+}
+
+extension RolloutState {
+    /// Members that came later have defaults; a quarantined version has been cut at least once.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        phase = try values.decode(RolloutPhase.self, forKey: .phase)
+        setup = try values.decode(RolloutSetup.self, forKey: .setup)
+        weights = try values.decode([String: UInt32].self, forKey: .weights)
+        quarantined = try values.decode([String: QuarantineRecord].self, forKey: .quarantined)
+        coolDownUntil = try values.decodeIfPresent(UInt64.self, forKey: .coolDownUntil)
+        recovery = try values.decodeIfPresent(RecoveryVerdict.self, forKey: .recovery)
+        alerts = try values.decode([String].self, forKey: .alerts)
+        cutCount = try values.decode(Int.self, forKey: .cutCount)
+        epoch = try values.decode(UInt64.self, forKey: .epoch)
+        climb = try values.decodeIfPresent(Climb.self, forKey: .climb)
+        rolloutCount = try values.decodeIfPresent(Int.self, forKey: .rolloutCount) ?? 0
+        shadow = try values.decodeIfPresent(VersionWeight.self, forKey: .shadow)
+        let counted = try values.decodeIfPresent([String: Int].self, forKey: .cutsByVersion)
+        cutsByVersion = counted ?? quarantined.mapValues { _ in 1 }
+    }
+
+    /// The program and the stage that the rollout stands in, also while it is paused or held; nil before the
+    /// first stage, while baking, and after a cut or a promotion.
+    public var stageInForce: RolloutStage? {
+        switch phase {
+        case .split, .waiting, .baking, .cut, .promoted: return nil
+        case .stage, .paused, .held:
+            guard let program = setup.program, case .stage(let i)? = climb?.place,
+                program.stages.indices.contains(i)
+            else { return nil }
+            return program.stages[i]
+        }
+    }
 }
 
 /// What the configuration says about a model's rollout.
@@ -32,15 +76,27 @@ public struct RolloutSetup: Sendable, Hashable, Codable {
     public var candidates: [String]
     /// Parts per million by version name, summing to 1,000,000; versions left out have 0.
     public var weights: [String: UInt32]
-    /// After a cut, in microseconds.
+    /// After a cut, and between two steps of a program; in microseconds.
     public var coolDownMicros: UInt64
+    /// nil: the weights are fixed.
+    public var program: RolloutProgram?
 
     /// Weights are completed: what candidates do not have is stable's.
-    /// Candidates' weights above 1,000,000 in total are a programming error.
-    public init(stable: String, candidates: [String], weights: [String: UInt32], coolDownMicros: UInt64 = 0) {
+    /// Candidates' weights above 1,000,000 in total, and a program that has a `problem` or whose candidate is
+    /// none of `candidates`, are programming errors. With a program that is no dry run the weights are not
+    /// looked at.
+    public init(
+        stable: String, candidates: [String], weights: [String: UInt32], coolDownMicros: UInt64 = 0,
+        program: RolloutProgram? = nil
+    ) {
         self.stable = stable
         self.candidates = candidates.filter { $0 != stable }
         self.coolDownMicros = coolDownMicros
+        self.program = program
+        if let program {
+            precondition(self.candidates.contains(program.candidate), "the program's candidate is unknown")
+            precondition(program.problem == nil, program.problem ?? "")
+        }
         var left = RolloutState.whole
         var complete: [String: UInt32] = [:]
         for candidate in self.candidates {
@@ -54,12 +110,21 @@ public struct RolloutSetup: Sendable, Hashable, Codable {
     }
 }
 
-/// The states of a rollout with fixed weights.
+/// The states of a rollout. `split` belongs to fixed weights; `waiting`, `stage`, `baking` and `held` to a
+/// program, whose place stands in `RolloutState.climb`.
 public enum RolloutPhase: Sendable, Hashable, Codable {
     /// Traffic is split by `weights`.
     case split
-    /// As `split`, with no promotion by automation; guardrails run and cut all the same.
+    /// Nothing is promoted by automation; guardrails run and cut all the same.
     case paused
+    /// A program has not begun: no start was ordered, or something forbids it.
+    case waiting
+    /// In the stage that the climb names.
+    case stage
+    /// The candidate has all weight but the hold-back share, and is watched.
+    case baking
+    /// The weights stay until an operator's verb; guardrails run and cut all the same.
+    case held(HoldRecord)
     /// All weight is stable's, latched: only an operator's verb leaves it.
     case cut(CutRecord)
     /// The candidate has all weight, and is guarded; stable keeps warm at 0.

@@ -8,15 +8,26 @@ import Metrics
 public enum RolloutVerb: Sendable, Hashable, Codable {
     /// Cuts `version`, or every candidate when nil.
     case rollback(version: String?)
-    /// Gives all weight to `version`, or to the only candidate when nil.
+    /// Gives all weight to `version`, or to the only candidate when nil. The candidate of a program goes
+    /// through its bake, except by force.
     case promote(version: String?)
     case pause
-    /// Leaves `paused` or `cut`, with the configured weights of versions that are not quarantined.
+    /// Leaves `paused`, `held` or `cut`, with the configured weights of versions that are not quarantined.
     case resume
     /// Parts per million by candidate; the rest is stable's.
     case weights([String: UInt32])
     /// Lifts the bar on a version; its weight stays as it is.
     case unquarantine(version: String)
+    /// Lets a program begin, as soon as its conditions allow; at once by force.
+    case start
+    /// Gives the approval that the stage in force asks for.
+    case approve
+    /// Goes on to the next stage now, without the conditions of this one.
+    case skip
+    /// After a cut: the program's candidate from its first stage again, with fresh evidence.
+    case retry
+    /// Keeps the weights as they are until `resume`.
+    case hold
 
     /// The verb's word in the CLI, the admin API and the journal.
     public var word: String {
@@ -27,6 +38,11 @@ public enum RolloutVerb: Sendable, Hashable, Codable {
         case .resume: "resume"
         case .weights: "weights"
         case .unquarantine: "unquarantine"
+        case .start: "start"
+        case .approve: "approve"
+        case .skip: "skip"
+        case .retry: "retry"
+        case .hold: "hold"
         }
     }
 }
@@ -36,7 +52,7 @@ public struct VerbRequest: Sendable, Hashable, Codable {
     public var verb: RolloutVerb
     public var actor: String
     public var reason: String
-    /// Overrides a quarantine or a cool-down.
+    /// Overrides a quarantine, a cool-down, or the conditions of a step.
     public var force: Bool
 
     public init(verb: RolloutVerb, actor: String, reason: String, force: Bool = false) {
@@ -61,7 +77,10 @@ public struct VersionReadings: Sendable, Hashable {
 /// What the machine reacts to.
 public enum RolloutInput: Sendable, Hashable {
     /// A tick's evidence: the readings of every watched version, and of the recovery check if one runs.
-    case tick([VersionReadings], recovery: RecoveryReading?)
+    /// With a program also what was seen of the stage in force, and the conditions of the moment.
+    case tick(
+        [VersionReadings], recovery: RecoveryReading?, stage: StageReading? = nil,
+        conditions: RolloutConditions = RolloutConditions())
     case verb(VerbRequest)
     /// A configuration was loaded, at start-up too.
     case configured(RolloutSetup)
@@ -75,6 +94,8 @@ public enum RolloutAction: Sendable, Hashable {
     case clearCut([String])
     /// Publish a plan with these weights, sorted by version name, and the state's quarantine.
     case setWeights([VersionWeight])
+    /// Copy that share of stable's requests to that version; nil: the program wants no copies any more.
+    case setShadow(VersionWeight?)
     /// Start a `RecoveryWatch`; a running one is dropped.
     case startRecovery
     /// Drop a running `RecoveryWatch`.
@@ -114,6 +135,18 @@ public enum RolloutEvent: Sendable, Hashable, Codable {
     case weights([VersionWeight], reason: String)
     /// A guardrail whose action is `alert` tripped.
     case alert(version: String, reading: GuardrailReading)
+    /// A guardrail that would cut or hold tripped where automation only alerts; the sentence says why.
+    case alertInstead(version: String, reading: GuardrailReading, because: String)
+    /// A stage of a program was entered.
+    case stage(StageRecord)
+    /// The bake was entered.
+    case baking(StageRecord)
+    /// The rollout stands still until an operator's verb.
+    case held(HoldRecord, Climb)
+    /// An experiment came to its configured end: its report.
+    case experimentEnded(ExperimentRecord)
+    /// What a dry run would have done.
+    case wouldHave(WouldHaveRecord)
     /// The recovery check of a cut has ended.
     case recovery(cutID: String, RecoveryReading)
     /// The configuration asks for what the state forbids; the sentence says what was done instead.
@@ -127,7 +160,12 @@ public enum RolloutEvent: Sendable, Hashable, Codable {
         case .cut: "cut"
         case .promoted: "promoted"
         case .weights: "weights"
-        case .alert: "alert"
+        case .alert, .alertInstead: "alert"
+        case .stage: "stage"
+        case .baking: "baking"
+        case .held: "held"
+        case .experimentEnded: "experiment_ended"
+        case .wouldHave: "would_have"
         case .recovery: "recovery"
         case .overruled: "overruled"
         }

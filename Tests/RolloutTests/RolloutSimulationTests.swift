@@ -147,7 +147,7 @@ struct Law {
             return after.weights[after.setup.stable] == 1_000_000 ? nil : "a cut leaves weight on a candidate"
         case .promoted(let record):
             return after.weights[record.version] == 1_000_000 ? nil : "a promoted version lacks weight"
-        case .split, .paused:
+        case .split, .paused, .waiting, .stage, .baking, .held:
             return nil
         }
     }
@@ -166,7 +166,7 @@ struct Law {
                 after.weights[$0] ?? 0 > 0 && $0 != after.setup.stable
             }
             return raised ? "a configuration exposed a quarantined version" : nil
-        case .tick(let all, _):
+        case .tick(let all, _, _, _):
             let tripped = all.filter { reading in
                 before.setup.candidates.contains(reading.version)
                     && before.quarantined[reading.version] == nil

@@ -159,6 +159,10 @@ extension RolloutPhase {
         case .paused: "paused"
         case .cut: "cut"
         case .promoted: "promoted"
+        case .waiting: "waiting"
+        case .stage: "stage"
+        case .baking: "baking"
+        case .held: "held"
         }
     }
 }

@@ -128,7 +128,7 @@ final class ControlLoop {
         for action in actions {
             switch action {
             case .cut(let versions): cut(i, versions)
-            case .clearCut, .setWeights: isPlanWanted = true
+            case .clearCut, .setWeights, .setShadow: isPlanWanted = true
             case .startRecovery: models[i].startRecovery(at: lastTick)
             case .endRecovery: models[i].recovery = nil
             case .journal(let event): events.append(tell(i, event))
@@ -157,9 +157,9 @@ final class ControlLoop {
         let told = JournalEvent(event, model: models[i].config.name, at: wallMicros)
         let level: Logger.Level =
             switch event {
-            case .cut, .alert, .overruled: .warning
+            case .cut, .alert, .alertInstead, .held, .overruled: .warning
             case .recovery(_, let reading): reading.verdict == .recovered ? .notice : .warning
-            case .verb, .promoted, .weights: .notice
+            case .verb, .promoted, .weights, .stage, .baking, .experimentEnded, .wouldHave: .notice
             case .configured: .info
             }
         log.log(

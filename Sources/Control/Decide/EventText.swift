@@ -48,6 +48,8 @@ extension JournalEvent {
         case .recovery(let cutID, let reading):
             return ("weir", reading.reason, [.init("cut", .string(cutID)), .init("recovery", reading.json)])
         case .overruled(let sentence): return ("weir", sentence, [])
+        case .alertInstead, .stage, .baking, .held, .experimentEnded, .wouldHave:
+            return tell(step: event)
         }
     }
 }
@@ -64,7 +66,9 @@ extension RolloutEvent {
         case .weights(let weights, _):
             let list = weights.map { "\($0.version) \(Notation.text(ppm: $0.ppm))" }
             return "weights: " + list.joined(separator: ", ")
-        case .configured, .cut, .alert, .recovery, .overruled: return "\(kind): \(reason)"
+        case .configured, .cut, .alert, .recovery, .overruled, .alertInstead, .stage, .baking, .held,
+            .experimentEnded, .wouldHave:
+            return "\(kind): \(reason)"
         }
     }
 }
@@ -94,7 +98,7 @@ extension RolloutVerb {
             version.map { [.init("version", .string($0))] } ?? []
         case .unquarantine(let version): [.init("version", .string(version))]
         case .weights(let weights): [.init("weights", JSON(shares: weights))]
-        case .pause, .resume: []
+        case .pause, .resume, .start, .approve, .skip, .retry, .hold: []
         }
     }
 }

@@ -12,7 +12,9 @@ public struct JournalEvent: Sendable, Hashable {
         case configLoaded = "config_loaded"
         case configRefused = "config_refused"
         /// What the rollout machine did: see `RolloutEvent`.
-        case configured, verb, cut, promoted, weights, alert, recovery, overruled
+        case configured, verb, cut, promoted, weights, alert, recovery, overruled, stage, baking, held
+        case experimentEnded = "experiment_ended"
+        case wouldHave = "would_have"
         /// An endpoint changed between healthy and unhealthy.
         case health
         /// The last line was torn by a crash and moved aside; nothing acknowledged was lost.

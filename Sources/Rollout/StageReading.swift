@@ -1,0 +1,52 @@
+// What a step of the rollout machine is told about the stage in force and about the world. Time and counts
+// come in here and not through the state, which is written to the disk whenever it changes.
+// Invariant: a reading belongs to one `StageVisit`; the machine takes no other for evidence.
+
+/// What has been seen of the stage in force.
+public struct StageReading: Sendable, Hashable, Codable {
+    public var visit: StageVisit
+    /// Monotonic time in the stage while it was watched: a stopped process does not count.
+    public var watchedMicros: UInt64
+    /// Settled requests of the candidate: randomised ones, or copies in a shadow stage.
+    public var requests: Int
+    /// Different sticky keys of the candidate; an estimate.
+    public var keys: Int
+    /// One for each gate of the stage, in its order.
+    public var gates: [GateReading]
+
+    public init(
+        visit: StageVisit, watchedMicros: UInt64, requests: Int, keys: Int, gates: [GateReading] = []
+    ) {
+        self.visit = visit
+        self.watchedMicros = watchedMicros
+        self.requests = requests
+        self.keys = keys
+        self.gates = gates
+    }
+}
+
+/// Facts from outside that a step may need.
+public struct RolloutConditions: Sendable, Hashable {
+    /// The name of the blackout window in force; nil: none. Nothing is promoted in one.
+    public var blackout: String?
+    /// Whether automation only alerts in that window, and cuts nothing.
+    public var blackoutAlertsOnly: Bool
+    public var preflight: PreflightReading
+
+    public init(
+        blackout: String? = nil, blackoutAlertsOnly: Bool = false, preflight: PreflightReading = .unknown
+    ) {
+        self.blackout = blackout
+        self.blackoutAlertsOnly = blackoutAlertsOnly
+        self.preflight = preflight
+    }
+}
+
+/// What the checks before the first percent say, and say again while the candidate has traffic.
+public enum PreflightReading: Sendable, Hashable {
+    /// Not answered: holds a start, and is no reason to cut.
+    case unknown
+    case passed
+    /// Proof that the candidate is not what it claims; with a sentence. Holds a start, and cuts later.
+    case failed(String)
+}
