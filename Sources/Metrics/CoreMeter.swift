@@ -26,6 +26,12 @@ public enum CoreCounter: UInt8, CaseIterable, Sendable {
     case tunnels
     case ejections
     case plansAdopted
+    /// Copies of exchanges handed to control.
+    case taps
+    /// Drawn copies lost because no slot was free, and others because half of the slots are kept for drawn
+    /// ones.
+    case tapsDroppedFull
+    case tapsDroppedReserved
 
     /// The counter's word in metric names, without prefix and `_total`.
     public var label: String {
@@ -45,6 +51,9 @@ public enum CoreCounter: UInt8, CaseIterable, Sendable {
         case .tunnels: "tunnels"
         case .ejections: "ejections"
         case .plansAdopted: "plans_adopted"
+        case .taps: "taps"
+        case .tapsDroppedFull: "taps_dropped_full"
+        case .tapsDroppedReserved: "taps_dropped_reserved"
         }
     }
 }

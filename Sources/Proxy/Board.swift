@@ -27,11 +27,13 @@ struct Board: ~Copyable, Sendable {
     static let splitCut: UInt64 = 1 << 63
 }
 
-/// What one core writes and control reads: meters, access records, and how far the core has come.
+/// What one core writes and control reads: meters, access records, copied exchanges, and how far the core has
+/// come.
 final class CoreLink: Sendable {
     private let meterPages = SharedPages(byteCount: Limits.versionsMax * VersionMeter.byteCount)
     private let corePages = SharedPages(byteCount: CoreMeter.byteCount)
     let accessLog = AccessRing()
+    let taps = TapRing()
     let commands: Mailbox<CoreCommand>
     /// The epoch of the plan that this core obeys.
     let obeyedEpoch = Atomic<UInt64>(0)

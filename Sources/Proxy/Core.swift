@@ -8,6 +8,7 @@
 //   Upstream/    which endpoint, which connection; pools, ejection, waiting lines
 //   Exchange/    relay the request and the response; retry and shield; tunnels
 //   Shadow/      the copy that nobody waits for
+//   Tap/         the copy that control reads: captures, and values out of bodies
 //   Finish/      settle the outcome: evidence, histograms, access log
 //   Plan/        what control publishes, and the tables a core makes of it
 //
@@ -42,6 +43,7 @@ final class Core {
     var upstreams: Slab<Upstream>
     var exchanges: Slab<Exchange>
     var shadows: Slab<ShadowCopy>
+    var taps = TapDesk()
     var listeners: Listeners
 
     var requestParser: HeadParser

@@ -32,7 +32,7 @@ public final class DataPlane: Sendable {
     public let addresses: [SocketAddress]
     private let settings: DataPlaneSettings
     private let board: SharedBoard
-    private let links: [CoreLink]
+    let links: [CoreLink]
     private let listening: Mutex<[[Int32]]>
     private let threads = Mutex<[Thread]>([])
 

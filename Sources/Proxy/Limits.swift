@@ -63,6 +63,15 @@ public struct Limits: Sendable, Hashable {
     /// Connections accepted per listener and turn.
     public static let acceptsPerTurnMax = 64
 
+    /// Copies of exchanges for control that are being made or wait to be read. Full: the copy is dropped,
+    /// `weir_taps_dropped_full_total`. What was not drawn leaves half of them alone,
+    /// `weir_taps_dropped_reserved_total`. 64 of 144 KiB are 9 MiB, touched only as far as they are used; a
+    /// reader that comes every 20 ms takes 3,200 a second of a core.
+    public static let tapSlots = 64
+    /// Bytes of each head and of each body in a copy. More: cut and flagged.
+    public static let tapHeadBytes = 8 << 10
+    public static let tapBodyBytes = 64 << 10
+
     // Bounds of a plan, checked when the config is loaded. The tables that cores index by slot have these
     // sizes; memory behind unused slots is never touched.
     public static let modelsMax = 2_048

@@ -7,6 +7,7 @@
 private let hotFolders = [
     "Sources/Wire", "Sources/Proxy/Accept", "Sources/Proxy/Downstream", "Sources/Proxy/Assign",
     "Sources/Proxy/Upstream", "Sources/Proxy/Exchange", "Sources/Proxy/Finish", "Sources/Proxy/Shadow",
+    "Sources/Proxy/Tap",
 ]
 
 /// Files in hot folders that do not run per request.

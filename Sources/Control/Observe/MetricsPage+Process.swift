@@ -66,7 +66,7 @@ extension MetricsPage {
         case .ejections: "weir_endpoint_ejections"
         case .upstreamReused, .upstreamConnects, .acceptsPaused,
             .upstreamConnectFailures, .unrouted, .accessRecords, .accessRecordsDropped, .buffersExhausted,
-            .tunnels, .plansAdopted:
+            .tunnels, .plansAdopted, .taps, .tapsDroppedFull, .tapsDroppedReserved:
             "weir_" + counter.label
         }
     }
@@ -88,6 +88,9 @@ extension MetricsPage {
         case .tunnels: "Connections that became tunnels after a 101."
         case .ejections: "Endpoints left alone for a while after failing real requests."
         case .plansAdopted: "Plans taken over by cores."
+        case .taps: "Copies of exchanges handed to control."
+        case .tapsDroppedFull: "Drawn copies lost because control did not keep up."
+        case .tapsDroppedReserved: "Other copies lost because half of the slots are kept for drawn ones."
         }
     }
 }

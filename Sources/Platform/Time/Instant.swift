@@ -31,6 +31,8 @@
     @inlinable public init(nanos: UInt64) { self.nanos = nanos }
 
     @inlinable public static var zero: Interval { Interval(nanos: 0) }
+    /// Longer than anything lasts.
+    @inlinable public static var forever: Interval { Interval(nanos: .max) }
 
     @inlinable public static func micros(_ n: UInt64) -> Interval {
         saturating(n, 1_000)

@@ -105,7 +105,10 @@ extension Core {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
         let d = downstreams.pointer(slot)
-        if exchange.pointee.isHeld { dropHeld(exchange, d) }
+        if exchange.pointee.isHeld {
+            if exchange.pointee.isTapped, outcome.isFailure { tapHeld(x) }
+            dropHeld(exchange, d)
+        }
         if !exchange.pointee.request.isComplete {
             exchange.pointee.keepsAlive = false
             d.pointee.lingers = true

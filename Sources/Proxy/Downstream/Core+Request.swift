@@ -95,6 +95,7 @@ extension Core {
         exchange.isPinned = !assignment.isRandomised || assignment.reason == .cut
         exchange.keyHash = assignment.keyHash
         exchange.isShadowed = assignment.matchesShadow && drawsShadow(model)
+        if model.pointee.isTapped { drawTap(&exchange, model, head) }
         note(&exchange, head, bytes)
         guard let x = exchanges.insert(exchange) else {
             refuse(slot, .exchangesExhausted, isHead: head.method == .head)

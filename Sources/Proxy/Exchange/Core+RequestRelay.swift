@@ -25,6 +25,9 @@ extension Core {
             taken = Int(min(exchange.pointee.request.remaining, UInt64(bytes.count)))
             exchange.pointee.request.remaining -= UInt64(taken)
             exchange.pointee.request.isComplete = exchange.pointee.request.remaining == 0
+            if exchange.pointee.tap != noTap, !isReplay {
+                tapRequest(x, UnsafeRawBufferPointer(rebasing: bytes[..<taken]))
+            }
             emit(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<taken]), isReplay: isReplay)
         case .chunked:
             guard let count = relayChunks(x, head: head, bytes, isReplay: isReplay) else { return }
@@ -49,7 +52,9 @@ extension Core {
         while isOpen {
             switch nextChunk(&exchange.pointee.request, bytes, from: position) {
             case .data(let start, let count):
-                writeChunk(&out, UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]))
+                let data = UnsafeRawBufferPointer(rebasing: bytes[start..<start + count])
+                writeChunk(&out, data)
+                if exchange.pointee.tap != noTap, !isReplay { tapRequest(x, data) }
                 position = start + count
             case .needMore(let consumed):
                 position = consumed

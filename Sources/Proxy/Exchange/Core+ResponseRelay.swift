@@ -63,6 +63,7 @@ extension Core {
         let isFailure = head.status >= 500
         judge(exchange.pointee.endpoint, isFailure: isFailure)
         if isFailure, canShield(x) {
+            if exchange.pointee.isTapped { tapShielded(x, head, bytes) }
             attemptFailed(x, .upstreamError)
             return
         }
@@ -73,7 +74,8 @@ extension Core {
         }
         exchange.pointee.stage = .responding
         exchange.pointee.isReplayable = false
-        exchange.pointee.replay.clear(&pool)
+        if exchange.pointee.isTapped { tapResponseHead(x, head, bytes, isFailure: isFailure) }
+        if !keepsForTap(exchange) { exchange.pointee.replay.clear(&pool) }
         exchange.pointee.response = BodyProgress(head.framing, of: .response)
         exchange.pointee.responseKeepsUpstream = head.keepsAlive
         decideFraming(exchange, head)
@@ -112,8 +114,11 @@ extension Core {
             exchange.pointee.response.remaining -= UInt64(count)
             exchange.pointee.response.isComplete = exchange.pointee.response.remaining == 0
             isExcess = count < bytes.count
-            isAlive = forward(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+            let data = UnsafeRawBufferPointer(rebasing: bytes[..<count])
+            if exchange.pointee.tap != noTap { tapResponse(x, data) }
+            isAlive = forward(x, head: head, data)
         case .untilClose:
+            if exchange.pointee.tap != noTap { tapResponse(x, bytes) }
             if exchange.pointee.encodesChunked {
                 var out = HeadWriter(UnsafeMutableRawBufferPointer(rebasing: outbox[head...]))
                 if !bytes.isEmpty { writeChunk(&out, bytes) }
@@ -149,6 +154,7 @@ extension Core {
             case .data(let start, let count):
                 let data = UnsafeRawBufferPointer(rebasing: bytes[start..<start + count])
                 if encodes { writeChunk(&out, data) } else { out.append(data) }
+                if exchange.pointee.tap != noTap { tapResponse(x, data) }
                 exchange.pointee.bytesOut &+= UInt64(count)
                 position = start + count
             case .needMore(let consumed):

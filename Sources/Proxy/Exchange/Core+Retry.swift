@@ -28,6 +28,7 @@ extension Core {
         releaseUpstream(x, isReusable: false)
         if shields {
             settle(x, outcome)
+            if exchange.pointee.isTapped { tapFailure(x) }
             link.meter(Int(exchange.pointee.assigned)).countShielded()
             exchange.pointee.serving = models[exchange.pointee.model].pointee.stable
             exchange.pointee.isShielded = true

@@ -70,7 +70,8 @@ struct Exchange {
     var serving: UInt32
     var endpoint: UInt32 = noSlot
     var weightPPM: UInt32 = 0
-    /// The model's epoch at assignment: an answer of a version withdrawn since carries the one it was part of.
+    /// The model's epoch at assignment: the answer of a version withdrawn since carries the one it was part
+    /// of.
     var epoch: UInt32 = 0
     /// The caller, behind trusted peers.
     var client: IPAddress
@@ -108,6 +109,10 @@ struct Exchange {
     var isCalled = false
     /// A shadow copy was drawn for it.
     var isShadowed = false
+    /// Its model is tapped; why it is to be copied, and the slot of the copy.
+    var isTapped = false
+    var tapTraits: TapTraits = []
+    var tap = noTap
     /// The upstream connection outlives the response.
     var responseKeepsUpstream = false
     var isClientDone = false

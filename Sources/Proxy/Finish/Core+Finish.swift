@@ -66,6 +66,7 @@ extension Core {
         settle(x, exchange.pointee.outcome)
         releaseUpstream(x, isReusable: false)
         if exchange.pointee.shadow != noSlot { primaryEnded(exchange.pointee.shadow) }
+        if exchange.pointee.isTapped { endTap(x) }
         exchange.pointee.replay.clear(&pool)
         measure(exchange)
         log(exchange)
@@ -132,7 +133,7 @@ extension Core {
         meter.count(link.accessLog.offer(record) ? .accessRecords : .accessRecordsDropped)
     }
 
-    private static func micros(_ nanos: UInt64) -> UInt32 {
+    static func micros(_ nanos: UInt64) -> UInt32 {
         nanos == .max ? .max : UInt32(min(nanos / 1_000, UInt64(UInt32.max - 1)))
     }
 }

@@ -49,6 +49,7 @@ extension Core {
             model.pointee.versions = nil
             model.pointee.versionCount = 0
             model.pointee.shadowVersion = noSlot
+            model.pointee.isTapped = false
         }
         for slot in 0..<UInt32(versions.count) {
             let version = versions[slot]
@@ -81,6 +82,12 @@ extension Core {
         state.pointee.sendsEpoch = model.epochHeader != nil
         state.pointee.epoch = model.epochHeader ?? 0
         beginKeyRound(model, state)
+        if let tap = model.tap {
+            state.pointee.isTapped = true
+            state.pointee.tapPPM = tap.ppm
+            state.pointee.tapBodyMax = UInt32(clamping: min(tap.bodyBytesMax, Limits.tapBodyBytes))
+            state.pointee.tapRecentEvery = tap.recentEvery ?? .forever
+        }
         if let shadow = model.shadow, !model.versions[shadow.version].isQuarantined {
             state.pointee.shadowVersion = slots[shadow.version]
             state.pointee.shadowPPM = shadow.ppm

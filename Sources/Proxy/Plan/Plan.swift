@@ -63,6 +63,8 @@ public struct ModelPlan: Sendable, Equatable {
     /// Seed of the rendezvous hash; a new salt deals every key anew.
     public var salt: UInt64
     public var shadow: ShadowPlan?
+    /// Which exchanges are copied for control; nil: none, not even failures.
+    public var tap: TapPlan?
     public var timeouts: Timeouts
     public var retries: RetryPlan
     /// Whether a candidate's failure before the first response byte is retried on stable.
@@ -78,7 +80,8 @@ public struct ModelPlan: Sendable, Equatable {
     public init(
         slot: ModelSlot, name: String, matches: [RouteMatch], versions: [VersionPlan], stable: Int,
         cohorts: [CohortPlan] = [], stickyKeys: [StickyKey] = [], salt: UInt64 = 0,
-        shadow: ShadowPlan? = nil, timeouts: Timeouts = Timeouts(), retries: RetryPlan = RetryPlan(),
+        shadow: ShadowPlan? = nil, tap: TapPlan? = nil, timeouts: Timeouts = Timeouts(),
+        retries: RetryPlan = RetryPlan(),
         shield: Bool = true, sendsVersion: Bool = true, sendsID: Bool = false,
         epochHeader: UInt32? = nil, keyRound: UInt64 = 0
     ) {
@@ -91,6 +94,7 @@ public struct ModelPlan: Sendable, Equatable {
         self.stickyKeys = stickyKeys
         self.salt = salt
         self.shadow = shadow
+        self.tap = tap
         self.timeouts = timeouts
         self.retries = retries
         self.shield = shield
@@ -284,6 +288,23 @@ public struct ShadowPlan: Sendable, Equatable {
         self.bodyBytesMax = bodyBytesMax
         self.inFlightMax = inFlightMax
         self.ageMax = ageMax
+    }
+}
+
+/// Which exchanges of a model are copied for control, as far as there are slots for the copies.
+public struct TapPlan: Sendable, Hashable {
+    /// Share that is drawn, whatever the version, parts per million. Failures are always copied.
+    public var ppm: UInt32
+    /// Bytes kept of each body, at most `Limits.tapBodyBytes`.
+    public var bodyBytesMax: Int
+    /// Besides, on each core, a version's next exchange whenever so much time has passed since the last one
+    /// that was copied for this; nil: none.
+    public var recentEvery: Interval?
+
+    public init(ppm: UInt32, bodyBytesMax: Int = Limits.tapBodyBytes, recentEvery: Interval? = nil) {
+        self.ppm = ppm
+        self.bodyBytesMax = bodyBytesMax
+        self.recentEvery = recentEvery
     }
 }
 

@@ -67,6 +67,10 @@ struct ModelState {
     var shadowInFlightMax: Int32 = 0
     var shadowAge = Interval.zero
     var shadowInFlight: Int32 = 0
+    var isTapped = false
+    var tapPPM: UInt32 = 0
+    var tapBodyMax: UInt32 = 0
+    var tapRecentEvery = Interval.forever
     /// Retry budget in millionths of a retry.
     var retryTokens: Int64 = ModelState.retryTokensMax
     var refilledAt: Instant = .never
@@ -99,6 +103,8 @@ struct VersionState {
     /// `x-weir-version: NAME` as a field line.
     var versionLine = UnsafeRawBufferPointer(start: nil, count: 0)
     var nameHash: UInt32 = 0
+    /// When the next exchange is copied so that a recent one is at hand.
+    var tapDueAt = Instant(nanos: 0)
 }
 
 /// An endpoint on one core: its pools and what real requests said of it.

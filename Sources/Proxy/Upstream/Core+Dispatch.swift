@@ -67,6 +67,7 @@ extension Core {
             if !isReplay {
                 record(x, UnsafeRawBufferPointer(rebasing: bytes[..<head.byteCount]))
                 startShadow(x, head, bytes)
+                if exchange.pointee.isTapped { startTap(x, head, bytes) }
             }
             let rest = UnsafeRawBufferPointer(rebasing: bytes[head.byteCount...])
             relayRequest(x, head: count, rest, isReplay: isReplay)
@@ -100,6 +101,7 @@ extension Core {
             if endpoint != noSlot, hasRoom { return .endpoint(endpoint) }
             // The users of a version that cannot serve are served by stable; the failure stays the version's.
             settle(x, endpoint == noSlot ? .connectFailure : .localRefusal)
+            if exchange.pointee.isTapped, endpoint == noSlot { tapFailure(x) }
             link.meter(Int(exchange.pointee.assigned)).countFallback(
                 endpoint == noSlot ? .noEndpoint : .overloaded)
             exchange.pointee.serving = stable
