@@ -81,6 +81,8 @@ public struct ModelConfig: Sendable, Equatable {
     public var alpha: Double
     /// After a cut, the time during which no automation raises a weight.
     public var coolDown: Interval
+    /// Numbers that are read out of sampled exchanges.
+    public var values = ValuesConfig()
 
     /// The version of that name.
     public func version(_ name: String) -> VersionConfig? { versions.first { $0.name == name } }

@@ -29,6 +29,7 @@ struct ModelDraft {
     var guardrails: [Marked<GuardrailDraft>]
     var alpha: Double
     var coolDown: Interval
+    var values: ValuesConfig
 }
 
 struct StickyDraft {
@@ -81,12 +82,16 @@ extension Kind where Value == ModelDraft {
             let alpha = section.value("alpha", .percentage(1...500_000), or: 10_000)
             let coolDown = section.value(
                 "cool_down", .duration(.zero ... .days(30)), or: .seconds(600))
+            var values = ValuesConfig()
+            values.all = section.value("values", .values, or: [])
+            values.samplePPM = section.value(
+                "values_sample", .percentage(1...1_000_000), or: values.samplePPM)
             return ModelDraft(
                 place: section.place, name: name, matches: matches, versions: versions, stable: stable,
                 namesStable: namesStable, candidates: candidates, weights: weights, sticky: sticky,
                 cohorts: cohorts, shadow: shadow, timeouts: timeouts, retries: retries, shield: shield,
                 response: response, guardrails: guardrails, alpha: Double(alpha) / 1_000_000,
-                coolDown: coolDown)
+                coolDown: coolDown, values: values)
         }
     }
 }

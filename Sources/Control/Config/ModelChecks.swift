@@ -50,7 +50,8 @@ struct ModelChecks {
             },
             shadow: draft.shadow?.config, timeouts: draft.timeouts, retries: draft.retries,
             shield: draft.shield, sendsVersion: draft.response.version, sendsID: draft.response.id,
-            guardrails: guardrails, alpha: draft.alpha, coolDown: draft.coolDown)
+            guardrails: guardrails, alpha: draft.alpha, coolDown: draft.coolDown,
+            values: draft.values)
     }
 
     // MARK: Between models
