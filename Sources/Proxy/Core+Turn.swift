@@ -206,7 +206,7 @@ extension Core {
         }
         for _ in 0..<resumed.count {
             guard let token = resumed.popFirst() else { return }
-            now = Clock.now()
+            readClockForEvent()
             switch token.kind {
             case TokenKind.downstream:
                 guard downstreams.isLive(token.slot, generation: token.generation) else { continue }

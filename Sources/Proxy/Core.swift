@@ -44,6 +44,8 @@ final class Core {
     var exchanges: Slab<Exchange>
     var shadows: Slab<ShadowCopy>
     var taps = TapDesk()
+    /// By exchange slot.
+    let texts: UnsafeMutablePointer<ExchangeTexts>
     var listeners: Listeners
 
     var requestParser: HeadParser
@@ -72,6 +74,8 @@ final class Core {
     var starved: ResumeLine
     var random: Random64
     var now: Instant
+    /// `now` was read at the end of what was just done: the next event starts now.
+    var isNowFresh = true
     var isDraining = false
     var isStopped = false
     /// Accepting stopped for want of a descriptor or a slot.
@@ -104,6 +108,8 @@ final class Core {
         upstreams = Slab(capacity: seat.limits.upstreamsMax)
         exchanges = Slab(capacity: seat.limits.exchangesMax)
         shadows = Slab(capacity: seat.limits.shadowsMax)
+        texts = Pages.allocate(bytes: seat.limits.exchangesMax * MemoryLayout<ExchangeTexts>.stride)
+            .bindMemory(to: ExchangeTexts.self, capacity: seat.limits.exchangesMax)
         resumed = ResumeLine(capacity: 2 * (connections + seat.limits.exchangesMax))
         starved = ResumeLine(capacity: 2 * connections)
         let headLimits = HeadLimits(
@@ -135,6 +141,7 @@ final class Core {
         for scratch in [inbox, outbox, shadowbox] {
             if let start = scratch.baseAddress { Pages.release(start, bytes: scratch.count) }
         }
+        Pages.release(texts, bytes: limits.exchangesMax * MemoryLayout<ExchangeTexts>.stride)
     }
 
     private func register() throws(SystemFailure) {
@@ -155,7 +162,7 @@ final class Core {
         let isBusy = !resumed.isEmpty || canFeedStarved
         let timeout = isBusy ? 0 : timers.timeoutMillis(now: now)
         let count = poller.wait(timeoutMillis: timeout)
-        now = Clock.now()
+        readClock()
         for i in 0..<count {
             let event = poller[i]
             dispatch(event.token, event.readiness)
@@ -169,6 +176,18 @@ final class Core {
         meter.set(.shadows, shadows.count)
     }
 
+    /// Reads the clock for an event, unless that was just done.
+    func readClockForEvent() {
+        if !isNowFresh { now = Clock.now() }
+        isNowFresh = false
+    }
+
+    /// Reads the clock after a system call that may have taken long, at the end of what an event does.
+    func readClock() {
+        now = Clock.now()
+        isNowFresh = true
+    }
+
     private func dispatch(_ token: Token, _ readiness: Readiness) {
         switch token.kind {
         case TokenKind.upstream:
@@ -178,8 +197,10 @@ final class Core {
             guard downstreams.isLive(token.slot, generation: token.generation) else { return }
             downstreamReady(token.slot, readiness)
         case TokenKind.listener:
+            isNowFresh = false
             acceptAll(Int(token.slot))
         default:
+            isNowFresh = false
             takeCommands()
         }
     }

@@ -9,7 +9,7 @@ import Wire
 extension Core {
     /// An event of the poller for a client's connection.
     func downstreamReady(_ slot: UInt32, _ readiness: Readiness) {
-        now = Clock.now()
+        readClockForEvent()
         let d = downstreams.pointer(slot)
         let isHungUp = readiness.contains(.hangUp)
         if readiness.contains(.error) || isHungUp && !isTunnel(d) {

@@ -96,11 +96,11 @@ extension Core {
         exchange.keyHash = assignment.keyHash
         exchange.isShadowed = assignment.matchesShadow && drawsShadow(model)
         if model.pointee.isTapped { drawTap(&exchange, model, head) }
-        note(&exchange, head, bytes)
         guard let x = exchanges.insert(exchange) else {
             refuse(slot, .exchangesExhausted, isHead: head.method == .head)
             return
         }
+        notePath(x, head, bytes)
         d.pointee.phase = .exchange
         d.pointee.exchange = x
         startEvidence(x)
@@ -115,13 +115,14 @@ extension Core {
     }
 
     /// Copies what the access log will want, while the head is at hand.
-    private func note(_ exchange: inout Exchange, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
+    private func notePath(_ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(x)
         let capacity = 176
         let start = Int(head.path.start)
         let count = min(Int(head.path.count), capacity)
-        exchange.isPathCut = Int(head.path.count) > capacity
-        exchange.pathCount = UInt8(count)
-        withUnsafeMutableBytes(of: &exchange.path) { target in
+        exchange.pointee.isPathCut = Int(head.path.count) > capacity
+        exchange.pointee.pathCount = UInt8(count)
+        withUnsafeMutableBytes(of: &texts[Int(x)].path) { target in
             target.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]))
         }
     }
@@ -137,9 +138,16 @@ extension Core {
 extension RequestHead {
     /// Whether the bytes read so far hold the whole request.
     func request(isComplete count: Int) -> Bool {
-        switch framing {
+        framing.isWhole(in: count - byteCount)
+    }
+}
+
+extension BodyFraming {
+    /// Whether so many bytes after the head hold the whole body.
+    func isWhole(in count: Int) -> Bool {
+        switch self {
         case .none: true
-        case .length(let length): UInt64(count - byteCount) >= length
+        case .length(let length): UInt64(count) >= length
         case .chunked, .untilClose: false
         }
     }

@@ -6,6 +6,7 @@
 // Invariant: `exchange` is set exactly in the phase `.exchange`.
 
 import Platform
+import Wire
 
 /// What a client's connection is doing.
 enum DownstreamPhase: UInt8 {
@@ -23,6 +24,9 @@ enum DownstreamPhase: UInt8 {
 struct Downstream: ~Copyable {
     var descriptor: Descriptor
     let peer: IPAddress
+    /// `peer` as text, for the heads of all its requests; IPv4 only (0 bytes: written anew each time).
+    let peerText: InlineArray<15, UInt8>
+    let peerTextCount: UInt8
     var exchange: UInt32 = noSlot
     /// Bytes already checked for the end of the head in `input`.
     var scanned: UInt32 = 0
@@ -51,5 +55,23 @@ struct Downstream: ~Copyable {
     init(descriptor: consuming Descriptor, peer: IPAddress) {
         self.descriptor = descriptor
         self.peer = peer
+        var text = InlineArray<15, UInt8>(repeating: 0)
+        peerTextCount = peer.isIPv4 ? Self.write(peer, to: &text) : 0
+        peerText = text
+    }
+
+    /// Four decimal numbers: 7...15 bytes.
+    private static func write(_ peer: IPAddress, to text: inout InlineArray<15, UInt8>) -> UInt8 {
+        withUnsafeMutableBytes(of: &text) { bytes in
+            var out = HeadWriter(bytes)
+            out.appendDecimal(peer.low &>> 24 & 0xFF)
+            out.append(".")
+            out.appendDecimal(peer.low &>> 16 & 0xFF)
+            out.append(".")
+            out.appendDecimal(peer.low &>> 8 & 0xFF)
+            out.append(".")
+            out.appendDecimal(peer.low & 0xFF)
+            return UInt8(out.count)
+        }
     }
 }

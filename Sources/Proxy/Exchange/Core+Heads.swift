@@ -27,18 +27,14 @@ extension Core {
     ) {
         let exchange = exchanges.pointer(x)
         let rewrite = versions[version].pointee.rewrite
-        out.append(piece(bytes, head.methodName))
-        out.append(" ")
-        writeTarget(&out, head, bytes, rewrite)
-        out.append(" HTTP/1.1\r\nhost: ")
-        out.append(rewrite.host.count > 0 ? rewrite.host : piece(bytes, head.authority))
-        out.append("\r\n")
-        let found = writeRequestFields(&out, exchange, head, bytes, rewrite, isShadow: isShadow)
+        let passes = passesAsItCame(head, rewrite)
+        if !passes { writeRequestLine(&out, head, bytes, rewrite) }
+        let found = writeRequestFields(&out, x, head, bytes, rewrite, isShadow: isShadow, passes)
         if case .chunked = head.framing { out.append("transfer-encoding: chunked\r\n") }
         if exchange.pointee.wantsUpgrade, !isShadow { writeUpgrade(&out, head, bytes) }
         out.append("x-forwarded-for: ")
         if found.contains(.forwardedFor) { writeForwardedFor(&out, head, bytes) }
-        writeAddress(&out, downstreams.pointer(exchange.pointee.downstream).pointee.peer)
+        writeAddress(&out, downstreams.pointer(exchange.pointee.downstream))
         if !found.contains(.forwardedProto) { out.append("\r\nx-forwarded-proto: http") }
         if !found.contains(.forwardedHost) {
             out.append("\r\nx-forwarded-host: ")
@@ -46,11 +42,29 @@ extension Core {
         }
         if !found.contains(.requestID) {
             out.append("\r\nx-request-id: ")
-            writeID(&out, exchange)
+            writeID(&out, x)
         }
         if isShadow { out.append("\r\nx-weir-shadow: 1") }
         out.append("\r\n")
         if rewrite.added.count > 0 { out.append(rewrite.added) }
+        out.append("\r\n")
+    }
+
+    /// Whether request line and Host leave as they came. A target in absolute form has an authority of its
+    /// own, and HTTP/1.0 may have none at all.
+    private func passesAsItCame(_ head: RequestHead, _ rewrite: RewriteTable) -> Bool {
+        head.minorVersion == 1 && head.form == .origin && rewrite.host.count == 0
+            && rewrite.pathFrom.count == 0
+    }
+
+    private func writeRequestLine(
+        _ out: inout HeadWriter, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer, _ rewrite: RewriteTable
+    ) {
+        out.append(piece(bytes, head.methodName))
+        out.append(" ")
+        writeTarget(&out, head, bytes, rewrite)
+        out.append(" HTTP/1.1\r\nhost: ")
+        out.append(rewrite.host.count > 0 ? rewrite.host : piece(bytes, head.authority))
         out.append("\r\n")
     }
 
@@ -66,16 +80,21 @@ extension Core {
     /// Writes the fields that pass, in their order.
     @inline(__always)
     private func writeRequestFields(
-        _ out: inout HeadWriter, _ exchange: UnsafeMutablePointer<Exchange>, _ head: RequestHead,
-        _ bytes: UnsafeRawBufferPointer, _ rewrite: RewriteTable, isShadow: Bool
+        _ out: inout HeadWriter, _ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer,
+        _ rewrite: RewriteTable, isShadow: Bool, _ passesLine: Bool
     ) -> Found {
+        let exchange = exchanges.pointer(x)
         let isTrusted = exchange.pointee.isTrusted
         var found: Found = []
-        var run = HeadRun()
+        // The line ends with " HTTP/1.1" CRLF.
+        let line = passesLine ? Int(head.methodName.start)..<head.target.end &+ 11 : 0..<0
+        var run = HeadRun(line: line)
         for i in 0..<head.fieldCount {
             let field = requestParser.field(i)
             switch field.known {
-            case .host, .transferEncoding, .connection, .keepAlive, .proxyConnection, .upgrade, .weir:
+            case .host where !passesLine:
+                continue
+            case .transferEncoding, .connection, .keepAlive, .proxyConnection, .upgrade, .weir:
                 continue
             case .forwarded where !isTrusted, .expect where isShadow:
                 continue
@@ -98,7 +117,7 @@ extension Core {
             case .requestID:
                 guard !found.contains(.requestID) else { continue }
                 found.insert(.requestID)
-                if !isShadow { noteID(exchange, piece(bytes, field.value)) }
+                if !isShadow { noteID(x, piece(bytes, field.value)) }
             default:
                 break
             }
@@ -173,16 +192,15 @@ extension Core {
         }
     }
 
-    private func writeAddress(_ out: inout HeadWriter, _ address: IPAddress) {
-        if address.isIPv4 {
-            var shift: UInt64 = 24
-            while true {
-                out.appendDecimal(address.low &>> shift & 0xFF)
-                if shift == 0 { return }
-                out.append(".")
-                shift &-= 8
+    private func writeAddress(_ out: inout HeadWriter, _ d: UnsafeMutablePointer<Downstream>) {
+        let known = Int(d.pointee.peerTextCount)
+        if known > 0 {
+            withUnsafeBytes(of: d.pointee.peerText) { text in
+                out.append(UnsafeRawBufferPointer(rebasing: text[..<known]))
             }
+            return
         }
+        let address = d.pointee.peer
         let count = address == .none ? 0 : address.writeText(into: addressbox)
         if count == 0 {
             out.append("unknown")
@@ -191,25 +209,26 @@ extension Core {
         }
     }
 
-    private func noteID(_ exchange: UnsafeMutablePointer<Exchange>, _ id: UnsafeRawBufferPointer) {
+    private func noteID(_ x: UInt32, _ id: UnsafeRawBufferPointer) {
         let count = min(id.count, 48)
-        exchange.pointee.requestIDCount = UInt8(count)
-        withUnsafeMutableBytes(of: &exchange.pointee.requestID) { target in
+        exchanges.pointer(x).pointee.requestIDCount = UInt8(count)
+        withUnsafeMutableBytes(of: &texts[Int(x)].requestID) { target in
             target.copyMemory(from: UnsafeRawBufferPointer(rebasing: id[..<count]))
         }
     }
 
     /// The id of a request that came without one: 32 hexadecimal digits, the same on every attempt.
-    private func writeID(_ out: inout HeadWriter, _ exchange: UnsafeMutablePointer<Exchange>) {
+    private func writeID(_ out: inout HeadWriter, _ x: UInt32) {
+        let exchange = exchanges.pointer(x)
         if exchange.pointee.requestIDCount == 0 {
-            withUnsafeMutableBytes(of: &exchange.pointee.requestID) { target in
+            withUnsafeMutableBytes(of: &texts[Int(x)].requestID) { target in
                 var id = HeadWriter(UnsafeMutableRawBufferPointer(rebasing: target[..<32]))
                 id.appendHex(random.next(), digits: 16)
                 id.appendHex(random.next(), digits: 16)
             }
             exchange.pointee.requestIDCount = 32
         }
-        withUnsafeBytes(of: &exchange.pointee.requestID) { id in
+        withUnsafeBytes(of: &texts[Int(x)].requestID) { id in
             out.append(UnsafeRawBufferPointer(rebasing: id[..<Int(exchange.pointee.requestIDCount)]))
         }
     }
@@ -220,12 +239,16 @@ extension Core {
     func composeResponse(_ x: UInt32, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) -> Int {
         let exchange = exchanges.pointer(x)
         var out = HeadWriter(outbox)
-        out.append("HTTP/1.1 ")
-        out.appendDecimal(UInt64(head.status))
-        out.append(" ")
-        out.append(piece(bytes, head.reason))
-        out.append("\r\n")
-        var run = HeadRun()
+        // "HTTP/1.1 200 " and the reason, which some servers leave out with its space.
+        let passesLine = head.minorVersion == 1 && head.reason.start == 13
+        if !passesLine {
+            out.append("HTTP/1.1 ")
+            out.appendDecimal(UInt64(head.status))
+            out.append(" ")
+            out.append(piece(bytes, head.reason))
+            out.append("\r\n")
+        }
+        var run = HeadRun(line: passesLine ? 0..<head.reason.end &+ 2 : 0..<0)
         for i in 0..<head.fieldCount {
             let field = responseParser.field(i)
             if field.isHopByHop || field.known == .weir { continue }

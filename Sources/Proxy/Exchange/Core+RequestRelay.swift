@@ -12,10 +12,15 @@ extension Core {
     ///
     /// - Parameters:
     ///   - head: bytes of a request head composed at the outbox's start, or 0.
-    ///   - bytes: body bytes and whatever follows them (the next requests).
+    ///   - message: the head as it was read, if it lies there, then body bytes and whatever follows them (the
+    ///     next requests).
+    ///   - start: where the body begins in it.
     ///   - isReplay: the bytes were recorded and counted when they first came.
-    func relayRequest(_ x: UInt32, head: Int, _ bytes: UnsafeRawBufferPointer, isReplay: Bool = false) {
+    func relayRequest(
+        _ x: UInt32, head: Int, _ message: UnsafeRawBufferPointer, from start: Int = 0, isReplay: Bool = false
+    ) {
         let exchange = exchanges.pointer(x)
+        let bytes = UnsafeRawBufferPointer(rebasing: message[start...])
         let taken: Int
         switch exchange.pointee.request.framing {
         case .none, .untilClose:
@@ -35,7 +40,7 @@ extension Core {
         }
         if !isReplay {
             exchange.pointee.bytesIn &+= UInt64(taken)
-            record(x, UnsafeRawBufferPointer(rebasing: bytes[..<taken]))
+            record(x, UnsafeRawBufferPointer(rebasing: message[..<(start + taken)]))
             keepRest(x, UnsafeRawBufferPointer(rebasing: bytes[taken...]))
         }
         if exchange.pointee.request.isComplete { requestComplete(x) }
@@ -173,15 +178,22 @@ extension Core {
     func requestSent(_ x: UInt32) {
         let exchange = exchanges.pointer(x)
         guard exchange.pointee.stage == .forwarding else { return }
-        exchange.pointee.sentAt = Clock.now()
+        readClock()
+        exchange.pointee.sentAt = now
         armUpstream(
             exchange.pointee.upstream, now + models[exchange.pointee.model].pointee.timeouts.firstByte)
     }
 
-    /// Keeps request bytes so that the request can be sent again, as long as they stay within bounds.
+    /// Keeps request bytes so that the request can be sent again: while that may happen, and as long as they
+    /// stay within bounds.
     func record(_ x: UInt32, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
-        guard exchange.pointee.isReplayable else { return }
+        guard exchange.pointee.isReplayable, !bytes.isEmpty else { return }
+        guard mayBeSentAgain(exchange) else {
+            exchange.pointee.isReplayable = false
+            exchange.pointee.replay.clear(&pool)
+            return
+        }
         let isWithin = exchange.pointee.replay.count + bytes.count <= limits.replayBytesMax
         if isWithin, canKeepRequests, exchange.pointee.replay.append(bytes, &pool) { return }
         exchange.pointee.isReplayable = false

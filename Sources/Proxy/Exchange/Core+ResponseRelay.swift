@@ -79,9 +79,13 @@ extension Core {
         exchange.pointee.response = BodyProgress(head.framing, of: .response)
         exchange.pointee.responseKeepsUpstream = head.keepsAlive
         decideFraming(exchange, head)
-        armUpstream(exchange.pointee.upstream, now + models[exchange.pointee.model].pointee.timeouts.idle)
+        let body = UnsafeRawBufferPointer(rebasing: bytes[head.byteCount...])
+        // A response that is whole gives its connection back below, under the pool's own limit.
+        if !head.framing.isWhole(in: body.count) {
+            armUpstream(exchange.pointee.upstream, now + models[exchange.pointee.model].pointee.timeouts.idle)
+        }
         let count = composeResponse(x, head, bytes)
-        relayResponse(x, head: count, UnsafeRawBufferPointer(rebasing: bytes[head.byteCount...]))
+        relayResponse(x, head: count, body)
     }
 
     private func decideFraming(_ exchange: UnsafeMutablePointer<Exchange>, _ head: ResponseHead) {

@@ -69,6 +69,25 @@ extension Core {
             && isRepeatable(exchange) && model.pointee.retryTokens >= 1_000_000
     }
 
+    /// Whether a failure of the attempt under way could ask for the request's bytes, as far as is known now.
+    /// Most requests need no second copy: stable has no one to be shielded by, and a POST that the kernel
+    /// has taken is not repeated.
+    func mayBeSentAgain(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+        // A failure of a tapped exchange is copied from here.
+        if exchange.pointee.isTapped, exchange.pointee.tap == noTap { return true }
+        let model = models[exchange.pointee.model]
+        if exchange.pointee.serving != model.pointee.stable { return model.pointee.shields }
+        return isSafe(exchange, model)
+            && Int(exchange.pointee.attempts) <= model.pointee.retries.attemptsMax
+    }
+
+    private func isSafe(
+        _ exchange: UnsafeMutablePointer<Exchange>, _ model: UnsafeMutablePointer<ModelState>
+    ) -> Bool {
+        !exchange.pointee.hasSent || exchange.pointee.method.isIdempotent
+            || exchange.pointee.hasIdempotencyKey || model.pointee.retries.nonIdempotent
+    }
+
     private func canRetry(_ x: UInt32, _ outcome: Outcome) -> Bool {
         let exchange = exchanges.pointer(x)
         let model = models[exchange.pointee.model]
@@ -76,10 +95,7 @@ extension Core {
         case .connectFailure, .reset, .timeoutConnect: break
         default: return false
         }
-        let isSafe =
-            !exchange.pointee.hasSent || exchange.pointee.method.isIdempotent
-            || exchange.pointee.hasIdempotencyKey || model.pointee.retries.nonIdempotent
-        return isSafe && exchange.pointee.serving == model.pointee.stable
+        return isSafe(exchange, model) && exchange.pointee.serving == model.pointee.stable
             && Int(exchange.pointee.attempts) <= model.pointee.retries.attemptsMax
             && isRepeatable(exchange) && model.pointee.retryTokens >= 1_000_000
     }

@@ -142,7 +142,11 @@ struct Exchange {
     var pathCount: UInt8 = 0
     var requestIDCount: UInt8 = 0
     var isPathCut = false
-    var path = InlineArray<176, UInt8>(repeating: 0)
-    var requestID = InlineArray<48, UInt8>(repeating: 0)
+}
 
+/// What the access log wants of a head, in a row beside the exchanges: it is neither cleared nor moved with
+/// them, and only the bytes that the exchange counts are its own.
+struct ExchangeTexts: BitwiseCopyable {
+    var path: InlineArray<176, UInt8>
+    var requestID: InlineArray<48, UInt8>
 }

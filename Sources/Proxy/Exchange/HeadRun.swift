@@ -1,6 +1,6 @@
-// Fields that pass, copied in runs. A line that stands in the buffer exactly as it would be written anew
-// ("name: value" CRLF, no other white space) is not taken apart again: neighbours of that kind leave in one
-// copy. What reaches the peer is byte for byte what field-by-field writing gives.
+// Lines that pass, copied in runs. A line that stands in the buffer exactly as it would be written anew (a
+// start line of HTTP/1.1, or "name: value" CRLF without other white space) is not taken apart again: neighbours
+// of that kind leave in one copy. What reaches the peer is byte for byte what line-by-line writing gives.
 // Invariant: a run holds validated lines only; any other line ends it.
 
 import Wire
@@ -9,6 +9,14 @@ import Wire
 struct HeadRun {
     private var start = 0
     private var end = 0
+
+    /// An empty run, or one that begins with a start line.
+    ///
+    /// - Parameter line: where a validated start line that passes lies, its CRLF included.
+    init(line: Range<Int> = 0..<0) {
+        start = line.lowerBound
+        end = line.upperBound
+    }
 
     /// Takes a field that passes.
     ///

@@ -46,7 +46,7 @@ extension Core {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
         let keepsAlive = exchange.pointee.keepsAlive && !isDraining
-        now = Clock.now()
+        readClock()
         end(x)
         let d = downstreams.pointer(slot)
         guard keepsAlive else {
@@ -69,7 +69,7 @@ extension Core {
         if exchange.pointee.isTapped { endTap(x) }
         exchange.pointee.replay.clear(&pool)
         measure(exchange)
-        log(exchange)
+        log(exchange, texts + Int(x))
         let d = downstreams.pointer(exchange.pointee.downstream)
         d.pointee.exchange = noSlot
         d.pointee.phase = .idle
@@ -98,7 +98,9 @@ extension Core {
     }
 
     /// Failures always enter the access log, the rest by its sampling.
-    private func log(_ exchange: UnsafeMutablePointer<Exchange>) {
+    private func log(
+        _ exchange: UnsafeMutablePointer<Exchange>, _ texts: UnsafeMutablePointer<ExchangeTexts>
+    ) {
         guard let ppm = plan.accessLogPPM else { return }
         let isNotable =
             exchange.pointee.outcome.isFailure || exchange.pointee.isShielded
@@ -126,10 +128,10 @@ extension Core {
         record.isShielded = exchange.pointee.isShielded
         record.method = exchange.pointee.method.rawValue
         record.requestIDCount = exchange.pointee.requestIDCount
-        record.requestID = exchange.pointee.requestID
+        record.requestID = texts.pointee.requestID
         record.pathCount = exchange.pointee.pathCount
         record.isPathCut = exchange.pointee.isPathCut
-        record.path = exchange.pointee.path
+        record.path = texts.pointee.path
         meter.count(link.accessLog.offer(record) ? .accessRecords : .accessRecordsDropped)
     }
 

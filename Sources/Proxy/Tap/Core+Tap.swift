@@ -247,7 +247,7 @@ extension Core {
         var out = HeadWriter(link.taps.region(slot, .requestHead))
         out.append(Self.word(exchange.pointee.method))
         out.append(" ")
-        withUnsafeBytes(of: &exchange.pointee.path) { path in
+        withUnsafeBytes(of: &texts[Int(x)].path) { path in
             out.append(UnsafeRawBufferPointer(rebasing: path[..<Int(exchange.pointee.pathCount)]))
         }
         out.append(" HTTP/1.1\r\n\r\n")

@@ -65,12 +65,10 @@ extension Core {
                 return
             }
             if !isReplay {
-                record(x, UnsafeRawBufferPointer(rebasing: bytes[..<head.byteCount]))
                 startShadow(x, head, bytes)
                 if exchange.pointee.isTapped { startTap(x, head, bytes) }
             }
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[head.byteCount...])
-            relayRequest(x, head: count, rest, isReplay: isReplay)
+            relayRequest(x, head: count, bytes, from: head.byteCount, isReplay: isReplay)
         }
     }
 

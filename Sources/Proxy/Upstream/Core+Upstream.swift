@@ -9,7 +9,7 @@ import Wire
 extension Core {
     /// An event of the poller for a connection to a model server.
     func upstreamReady(_ slot: UInt32, _ readiness: Readiness) {
-        now = Clock.now()
+        readClockForEvent()
         let u = upstreams.pointer(slot)
         let isBroken = readiness.contains(.error) || readiness.contains(.hangUp)
         if readiness.contains(.peerClosed) || isBroken { u.pointee.isPeerDone = true }
