@@ -124,6 +124,8 @@ public struct MetricsPage: Sendable {
     public var core: CoreMeterSnapshot
     public var control: ControlCounts
     public var process: Process
+    /// By model; models without `values` are not in it.
+    var signals: [Signals] = []
 
     public init(
         buildVersion: String, cores: Int, versions: [Version], guardrails: [Guardrail], cuts: [Cuts],
@@ -145,6 +147,7 @@ public struct MetricsPage: Sendable {
         writeRequests(to: &writer)
         writeShadows(to: &writer)
         writeRollout(to: &writer)
+        writeSignals(to: &writer)
         writeCores(to: &writer)
         writeProcess(to: &writer)
         return writer.finish()

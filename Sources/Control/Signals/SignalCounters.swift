@@ -1,0 +1,45 @@
+// What became of the samples and values of every model that has `values`, for the metrics page: the reader's
+// thread adds, whoever serves the page takes a copy. Invariant: a model's counts only grow while the process
+// lives, also over a reload that changes its values.
+
+import Synchronization
+
+/// Counts of one model.
+struct SignalCounts: Sendable, Equatable {
+    /// Samples by what reading them came to.
+    var samples: [SignalSample: UInt64] = [:]
+    /// By the value's name.
+    var values: [String: Findings] = [:]
+    /// Values that the controller had no room for.
+    var dropped: UInt64 = 0
+
+    /// What was found of one value.
+    struct Findings: Sendable, Equatable {
+        var numbers: UInt64 = 0
+        var missing: UInt64 = 0
+        var unknown: UInt64 = 0
+    }
+}
+
+/// What reading a sample came to; the worst that is true of it, in this order.
+enum SignalSample: String, Sendable, CaseIterable {
+    /// A body has a content coding, which is not undone.
+    case encoded
+    /// A head or body is not here as a whole, and what was looked for may lie beyond.
+    case truncated
+    /// A body is no JSON.
+    case malformed
+    case read
+}
+
+/// The counts of all models.
+final class SignalCounters: Sendable {
+    private let counts = Mutex<[String: SignalCounts]>([:])
+
+    /// By the model's name.
+    var all: [String: SignalCounts] { counts.withLock { $0 } }
+
+    func change(_ model: String, _ body: (inout SignalCounts) -> Void) {
+        counts.withLock { body(&$0[model, default: SignalCounts()]) }
+    }
+}
