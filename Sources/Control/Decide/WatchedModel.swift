@@ -13,8 +13,9 @@ import Rollout
 struct WatchedModel {
     /// Ticks without traffic after which a model rests; longer than any request may stay unresolved.
     static let restAfterTicks: UInt64 = 600
-    /// A resting model is stepped this often where time alone decides something: a recovery check that runs.
-    /// Watches need no steps: what nobody asked for left no evidence, and they skip what the rings forgot.
+    /// A resting model is stepped this often where time alone decides something: a recovery check that runs,
+    /// outcomes that are waited for. Other watches need no steps: what nobody asked for left no evidence, and
+    /// they skip what the rings forgot.
     static let restingStepTicks: UInt64 = 100
     /// The time nearest to the latency that evidence is judged by: from assignment to the last byte.
     static let judged = TimeKind.total
@@ -35,10 +36,14 @@ struct WatchedModel {
     var recoveryReading: RecoveryReading?
     var history: SplitHistory
     var figures: ModelFigures
+    /// Values sampled from traffic and outcomes posted later, for the rules over values.
+    var book: SignalBook
     /// Versions barred on the board until a plan that says the same is obeyed.
     var barred: UInt32 = 0
 
     private var lastChecked: Tick
+    /// Whether it rested until this tick, and was looked at often enough to know.
+    private var isQuiet = false
     /// nil: none yet.
     private var lastTraffic: Tick?
     private var lastStepped: Tick
@@ -61,6 +66,9 @@ struct WatchedModel {
         history = SplitHistory(weights: plan.versions.map(\.weightPPM), at: now)
         figures = ModelFigures(
             specs: config.guardrails, versions: plan.versions.count, stable: plan.stable)
+        // The tick under way may have been counted by an earlier process or under an earlier config.
+        book = SignalBook(
+            versions: plan.versions.count, graceTicks: 0, from: Tick(number: now.number + 1))
         lastChecked = now
         lastTraffic = nil
         lastStepped = now
@@ -117,6 +125,7 @@ struct WatchedModel {
 extension WatchedModel {
     /// Whether this tick needs the model. Looks back far enough for models that are asked by turns.
     mutating func isDue(_ now: Tick) -> Bool {
+        isQuiet = isResting && now.number - lastChecked.number <= 16
         var tick = max(lastChecked.number, now.number > 16 ? now.number - 16 : 0)
         lastChecked = now
         while tick < now.number {
@@ -127,11 +136,12 @@ extension WatchedModel {
             tick += 1
         }
         guard isResting else { return true }
-        return recovery != nil && now.number - lastStepped.number >= Self.restingStepTicks
+        let hasTimeToDecide = recovery != nil || book.isUsed
+        return hasTimeToDecide && now.number - lastStepped.number >= Self.restingStepTicks
     }
 
     /// Whether it must be asked every tick whether it is due.
-    var isAtWork: Bool { !isResting || recovery != nil }
+    var isAtWork: Bool { !isResting || recovery != nil || book.isUsed }
 
     /// Whether every request has long been settled.
     var isResting: Bool { ticksWithoutTraffic > Self.restAfterTicks }
@@ -147,6 +157,7 @@ extension WatchedModel {
     /// Reads the unsettled ticks and says where every guardrail and the recovery check stand.
     mutating func step(_ now: Tick) -> [VersionReadings] {
         lastStepped = now
+        observeStarts(now)
         if ticksWithoutTraffic <= UInt64(ModelFigures.recentTicks) {
             figures.observe(meters, at: now)
         } else {
@@ -159,6 +170,7 @@ extension WatchedModel {
             let found = watch.step(
                 now: now, reference: reference,
                 windows: { figures.pair(candidate: version, stable: stable, $0) },
+                values: { book.ticks($0, candidate: version, stable: stable, from: $1, now: now) },
                 read: { pair(version, at: $0, now: now) })
             watches[version] = watch
             readings[version] = found
@@ -215,8 +227,32 @@ extension WatchedModel {
         return PairTick(tick: tick, split: split, candidate: ArmTick(candidate), stable: ArmTick(stable))
     }
 
+    /// Tells the book what has started.
+    private mutating func observeStarts(_ now: Tick) {
+        let (meters, history) = (meters, history)
+        _ = book.observe(now: now, wasQuiet: isQuiet) { SignalBook.Reading(meters, history, at: $0) }
+    }
+
     private func arm(_ version: Int, at tick: Tick, now: Tick) -> ArmTick? {
         guard isRemembered(tick, now) else { return nil }
         return ArmTick(VersionMeter.evidence(meters[version], at: tick))
+    }
+}
+
+extension SignalBook.Reading {
+    /// Sums a tick over cores; nil: nothing started in it, or the rings forgot it.
+    init?(_ meters: [[VersionMeter]], _ history: SplitHistory, at tick: Tick) {
+        self.init(started: Array(repeating: 0, count: meters.count), weights: nil, isPending: false)
+        weights = history.weights(at: tick)
+        var isKnown = false
+        for version in meters.indices {
+            guard let bucket = VersionMeter.evidence(meters[version], at: tick) else { continue }
+            isKnown = true
+            started[version] = bucket.randomised.started
+            if bucket.randomised.pending > 0 { isPending = true }
+            // A core that assigned by another weight, however that came about, spoils the tick.
+            if bucket.weightPPM != weights?[version] { weights = nil }
+        }
+        guard isKnown else { return nil }
     }
 }

@@ -1,0 +1,148 @@
+// One posted metric of a model: its attribution windows, what was posted in each, and which ids had theirs.
+// A request's outcome counts in its slot when it happened within the window, and the slot is handed out when
+// all its requests are older than window and grace, so early clickers and fast versions look no better.
+//
+// Invariants: the longest window remembers the ids; a slot's memory goes when the slot is done; ids without
+// an outcome cost nothing. Source: guardrails/statistics.md, section 3.4.
+
+import Rollout
+
+/// An outcome as the book takes it.
+struct Arrival: Sendable, Equatable {
+    var version: Int
+    /// The tick in which the exchange started.
+    var start: UInt64
+    /// From the exchange's start to what happened.
+    var delayMillis: UInt64
+    /// Whether a random or hashed choice assigned the version; others count in totals only.
+    var isRandomised: Bool
+    var weightPPM: UInt32
+    /// `ValueCounts.code(of:)`.
+    var code: UInt16
+    /// Names the exchange.
+    var hash: UInt64
+}
+
+/// What became of an outcome.
+enum ArrivalResult: Sendable, Equatable {
+    case accepted
+    /// The exchange had an outcome of this metric; the first one counts.
+    case duplicate
+    /// Older than the attribution window and its grace.
+    case late
+}
+
+/// One attribution window of a metric.
+struct OutcomeLane: Sendable {
+    private struct Slot: Sendable {
+        /// The first tick of its slot in the grid.
+        var first: UInt64
+        var values = ValueCounts()
+        var seen = Fingerprints()
+    }
+
+    let windowMillis: UInt64
+    let windowTicks: UInt64
+    let slotTicks: UInt64
+    /// Ascending.
+    private var slots: [Slot] = []
+    /// Slots before this tick stand in `matured`.
+    private var maturedUpTo: UInt64 = 0
+    private(set) var matured: [MaturedMean]
+
+    init(windowMillis: UInt64, versions: Int) {
+        self.windowMillis = windowMillis
+        windowTicks = max(1, (windowMillis + 99) / 100)
+        slotTicks = StartGrid.slotTicks(windowTicks)
+        matured = Array(repeating: MaturedMean(), count: versions)
+    }
+
+    /// Ids remembered.
+    var seen: Int { slots.reduce(0) { $0 + $1.seen.count } }
+
+    /// Whether everything that started in a slot ending at `end` has had its time.
+    private func isMature(_ end: UInt64, _ graceTicks: UInt64, _ now: UInt64) -> Bool {
+        end + windowTicks + graceTicks <= now
+    }
+
+    /// Whether an outcome of that tick still has its place.
+    func isOpen(_ start: UInt64, _ graceTicks: UInt64, _ now: UInt64) -> Bool {
+        !isMature(start / slotTicks * slotTicks + slotTicks, graceTicks, now)
+    }
+
+    /// Remembers the exchange; false when it was remembered.
+    mutating func remember(_ arrival: Arrival, _ grid: StartGrid) -> Bool {
+        slots[index(grid.key(of: arrival.start))].seen.insert(arrival.hash)
+    }
+
+    mutating func count(_ arrival: Arrival, _ grid: StartGrid) {
+        let first = grid.key(of: arrival.start)
+        // An id that was made under other weights than its slot belongs to another slot: a clock jumped.
+        if let weights = grid.slot(at: first)?.weights, weights[arrival.version] != arrival.weightPPM {
+            return
+        }
+        slots[index(first)].values.add(version: arrival.version, code: arrival.code)
+    }
+
+    private mutating func index(_ first: UInt64) -> Int {
+        let at = slots.partitionPoint(after: { $0.first < first })
+        if at == slots.count || slots[at].first != first { slots.insert(Slot(first: first), at: at) }
+        return at
+    }
+
+    private func values(_ first: UInt64) -> ValueCounts {
+        let at = slots.partitionPoint(after: { $0.first < first })
+        return at < slots.count && slots[at].first == first ? slots[at].values : ValueCounts()
+    }
+
+    /// Mature slots that begin at `from` or later, oldest first, while they hold fewer than `requestsMax`
+    /// requests; the rest comes with the next call.
+    func ticks(
+        _ grid: StartGrid, candidate: Int, stable: Int, from: UInt64, graceTicks: UInt64, now: UInt64,
+        requestsMax: Int = 200_000
+    ) -> [ValueTick] {
+        var ticks: [ValueTick] = []
+        var requests = 0
+        for slot in grid.slots(from: from) {
+            guard isMature(slot.end, graceTicks, now), requests < requestsMax else { break }
+            let (ours, theirs) = (Int(slot.started[candidate]), Int(slot.started[stable]))
+            guard ours + theirs > 0 else { continue }
+            var tick = ValueTick(tick: .init(number: slot.first), split: nil)
+            if let weights = slot.weights {
+                let counts = values(slot.first)
+                tick.split = PairSplit(candidatePPM: weights[candidate], stablePPM: weights[stable])
+                tick.candidate.values = counts.values(version: candidate, requests: ours)
+                tick.stable.values = counts.values(version: stable, requests: theirs)
+                requests += ours + theirs
+            }
+            ticks.append(tick)
+        }
+        return ticks
+    }
+
+    /// Adds what has become mature to the means, and forgets what was mature `keepTicks` ago.
+    mutating func advance(_ grid: StartGrid, graceTicks: UInt64, keepTicks: UInt64, now: UInt64) {
+        for slot in grid.slots(from: maturedUpTo) {
+            guard isMature(slot.end, graceTicks, now) else { break }
+            maturedUpTo = slot.end
+            guard slot.weights != nil else { continue }
+            let counts = values(slot.first)
+            for version in matured.indices {
+                matured[version].requests &+= UInt64(slot.started[version])
+                matured[version].sum += counts.sum(version: version)
+            }
+        }
+        let done = slots.partitionPoint(after: {
+            isMature($0.first + slotTicks, graceTicks + keepTicks, now)
+        })
+        if done > 0 { slots.removeFirst(done) }
+    }
+}
+
+/// A metric's mean per request, over requests that have had their time.
+struct MaturedMean: Sendable, Equatable {
+    var requests: UInt64 = 0
+    var sum = 0.0
+
+    var mean: Double? { requests > 0 ? sum / Double(requests) : nil }
+}

@@ -1,0 +1,247 @@
+// What the rules over values of one model are fed with: values sampled from traffic and outcomes posted
+// later, by the tick in which their request started. Counts and rounded values, never ids; time is told.
+// "value:<name>" is complete when its tick is settled and the samples are drained past that moment.
+// "outcome:<metric>@<ms>" is complete when its slot is older than window and grace; its values are all
+// randomised requests of the slot, 0 where nothing was posted. Source: guardrails/statistics.md, 2 and 3.4.
+// Invariants: a signal exists from the first `want` or question on; what was handed out never changes;
+// memory is bounded by slots and accepted outcomes, see StartGrid and Fingerprints.
+
+import Metrics
+import Rollout
+
+/// One model's values by start tick. Owner: the control loop.
+struct SignalBook: Sendable {
+    /// What a tick's evidence rings say, summed over cores.
+    struct Reading: Sendable, Equatable {
+        /// Randomised requests by version, in the order of the model.
+        var started: [UInt32]
+        /// In force in the whole tick, on every core; nil: spoiled.
+        var weights: [UInt32]?
+        /// Whether a randomised request of the tick has not ended.
+        var isPending: Bool
+    }
+
+    /// Ticks after their end in which a core that was held up may still count a start.
+    static let settleTicks: UInt64 = 10
+    /// What the rings surely remember.
+    static let ringTicks = UInt64(EvidenceRing.buckets) - 32
+    /// Mature slots stay for those who are asked late.
+    static let keepTicks: UInt64 = 600
+    /// Pending requests of this age are waited for no longer: 30 s, and then some for the sampling.
+    static let deadlineTicks: UInt64 = 320
+
+    let versions: Int
+    /// After the window, outcomes that happened inside it may still arrive.
+    let graceTicks: UInt64
+    private var grids: [UInt64: StartGrid] = [:]
+    private(set) var metrics: [String: MetricBook] = [:]
+    private var lanes: [String: ValueLane] = [:]
+    private var sampled: [SampledTick] = []
+    /// The newest tick in which a finished reading of the sampled traffic began.
+    private var drainedAt: UInt64 = 0
+    /// Values that came after their tick was handed out.
+    private(set) var lostValues: UInt64 = 0
+    /// The next tick whose starts are to be counted.
+    private var next: UInt64
+
+    init(versions: Int, graceTicks: UInt64, from: Tick) {
+        self.versions = versions
+        self.graceTicks = graceTicks
+        next = from.number
+    }
+
+    /// Whether anything is kept, so that the model's ticks have to be observed.
+    var isUsed: Bool { !grids.isEmpty || !lanes.isEmpty }
+
+    /// Starts keeping a signal; nothing happens when it is kept or its name is neither of the two kinds.
+    mutating func want(_ signal: String) {
+        switch Signal(signal) {
+        case .value(let name): if lanes[name] == nil { lanes[name] = ValueLane(versions: versions) }
+        case .outcome(let metric, let millis): _ = lane(metric, millis)
+        case nil: break
+        }
+    }
+
+    /// The complete ticks of a signal that begin at `from` or later, in order of start.
+    mutating func ticks(
+        _ signal: String, candidate: Int, stable: Int, from: Tick, now: Tick
+    ) -> [ValueTick] {
+        want(signal)
+        switch Signal(signal) {
+        case .value(let name):
+            guard let lane = lanes[name] else { return [] }
+            return lane.ticks(
+                completeTicks, candidate: candidate, stable: stable, from: from.number)
+        case .outcome(let metric, let millis):
+            guard let lane = metrics[metric]?.lanes.first(where: { $0.windowMillis == millis }),
+                let grid = grids[lane.slotTicks]
+            else { return [] }
+            return lane.ticks(
+                grid, candidate: candidate, stable: stable, from: from.number, graceTicks: graceTicks,
+                now: now.number)
+        case nil: return []
+        }
+    }
+}
+
+// MARK: - Starts
+
+extension SignalBook {
+    /// Counts the starts of the ticks that are over, and forgets what is done.
+    /// - Parameters:
+    ///   - wasQuiet: nothing started since the last call, but for what the rings still remember.
+    ///   - read: the rings' counts of a tick; nil: nothing started in it.
+    /// - Returns: slots that are over, by slot length.
+    mutating func observe(
+        now: Tick, wasQuiet: Bool, read: (Tick) -> Reading?
+    ) -> [(slotTicks: UInt64, slot: StartSlot)] {
+        guard isUsed else {
+            next = now.number + 1
+            return []
+        }
+        let end = now.number - min(now.number, Self.settleTicks)
+        guard end > next else { return [] }
+        let oldest = now.number - min(now.number, Self.ringTicks)
+        if next < oldest {
+            if !wasQuiet { for length in grids.keys { grids[length]?.lose(before: oldest) } }
+            next = oldest
+        }
+        var over: [(slotTicks: UInt64, slot: StartSlot)] = []
+        while next < end {
+            if let reading = read(Tick(number: next)) { take(reading, next, &over) }
+            next += 1
+        }
+        for length in grids.keys {
+            if let slot = grids[length]?.close(before: end) { over.append((length, slot)) }
+        }
+        settle(now.number, read)
+        forget(now.number)
+        return over
+    }
+
+    private mutating func take(
+        _ reading: Reading, _ tick: UInt64, _ over: inout [(slotTicks: UInt64, slot: StartSlot)]
+    ) {
+        let started = StartedTick(tick: tick, started: reading.started, weights: reading.weights)
+        for length in grids.keys {
+            if let slot = grids[length]?.take(started) { over.append((length, slot)) }
+        }
+        // Also where nothing has been sampled yet: the next ticks wait for the samples of this one.
+        if !lanes.isEmpty { _ = sampledIndex(tick) }
+    }
+
+    /// Takes back what an earlier process had counted.
+    mutating func restore(slotTicks: UInt64, _ slot: StartSlot) {
+        grids[slotTicks]?.restore(slot)
+    }
+
+    private mutating func forget(_ now: UInt64) {
+        for name in metrics.keys {
+            metrics[name]?.advance(grids, graceTicks: graceTicks, keepTicks: Self.keepTicks, now: now)
+        }
+        for length in grids.keys {
+            let longest = metrics.values.flatMap(\.lanes).filter { $0.slotTicks == length }.map(\.windowTicks)
+                .max()
+            let kept = (longest ?? 0) + graceTicks + Self.keepTicks
+            if now > kept { grids[length]?.forget(before: now - kept) }
+        }
+        guard now > Self.keepTicks else { return }
+        let done = sampled.partitionPoint(after: { $0.tick < now - Self.keepTicks })
+        if done > 0 { sampled.removeFirst(done) }
+        for name in lanes.keys { lanes[name]?.forget(before: now - Self.keepTicks) }
+    }
+}
+
+// MARK: - Outcomes
+
+extension SignalBook {
+    private mutating func lane(_ metric: String, _ millis: UInt64) -> MetricBook {
+        var book = metrics[metric] ?? MetricBook(versions: versions)
+        let length = book.want(windowMillis: millis)
+        if grids[length] == nil {
+            grids[length] = StartGrid(slotTicks: length, versions: versions, begin: next)
+        }
+        metrics[metric] = book
+        return book
+    }
+
+    /// Takes an outcome of a metric that is wanted.
+    mutating func post(_ metric: String, _ arrival: Arrival, now: Tick) -> ArrivalResult {
+        guard var book = metrics.removeValue(forKey: metric) else { return .late }
+        defer { metrics[metric] = book }
+        return book.post(arrival, grids, graceTicks: graceTicks, now: now.number)
+    }
+
+    /// Slots of starts that are kept, over all windows.
+    var slotsKept: Int { grids.values.reduce(0) { $0 + $1.closed.count } }
+
+    /// Ids that are remembered.
+    var remembered: Int { metrics.values.reduce(0) { $0 + $1.lanes.reduce(0) { $0 + $1.seen } } }
+}
+
+// MARK: - Sampled values
+
+extension SignalBook {
+    /// Takes a value of a randomised request; nil: it was looked at and has none. Signals that nobody
+    /// wants, and ticks that have been handed out, take nothing.
+    mutating func add(_ value: Double?, signal name: String, version: Int, tick: Tick) {
+        guard lanes[name] != nil, version < versions else { return }
+        let known = sampled.partitionPoint(after: { $0.tick < tick.number })
+        let isKnown = known < sampled.count && sampled[known].tick == tick.number
+        if tick.number < next, !isKnown || sampled[known].isComplete(drainedAt) {
+            lostValues &+= 1
+            return
+        }
+        _ = sampledIndex(tick.number)
+        lanes[name]?.add(value, version: version, tick: tick.number)
+    }
+
+    private mutating func sampledIndex(_ tick: UInt64) -> Int {
+        let at = sampled.partitionPoint(after: { $0.tick < tick })
+        if at == sampled.count || sampled[at].tick != tick { sampled.insert(SampledTick(tick: tick), at: at) }
+        return at
+    }
+
+    /// Says that all samples that lay in the rings at `tick` have been added.
+    mutating func drained(at tick: Tick) { drainedAt = max(drainedAt, tick.number) }
+
+    /// Looks which sampled ticks have nothing pending any more.
+    private mutating func settle(_ now: UInt64, _ read: (Tick) -> Reading?) {
+        for i in sampled.indices where sampled[i].settledAt == nil && sampled[i].tick < next {
+            let tick = sampled[i].tick
+            guard now - tick < Self.ringTicks, let reading = read(Tick(number: tick)) else {
+                sampled[i].settledAt = now
+                sampled[i].weights = nil
+                continue
+            }
+            guard !reading.isPending || now - tick >= Self.deadlineTicks else { continue }
+            sampled[i].settledAt = now
+            sampled[i].weights = reading.weights
+        }
+    }
+
+    /// Ticks that are settled and whose samples have come; those before an unsettled one only, so that a
+    /// signal never goes back.
+    private var completeTicks: [SampledTick] {
+        Array(sampled.prefix { $0.isComplete(drainedAt) })
+    }
+}
+
+/// The two kinds of signal names.
+enum Signal: Sendable, Hashable {
+    case value(String)
+    case outcome(metric: String, windowMillis: UInt64)
+
+    /// Reads "value:score" and "outcome:clicks@1800000".
+    init?(_ name: String) {
+        if name.hasPrefix("value:") {
+            self = .value(String(name.dropFirst("value:".count)))
+            return
+        }
+        guard name.hasPrefix("outcome:"), let at = name.lastIndex(of: "@"),
+            let millis = UInt64(name[name.index(after: at)...])
+        else { return nil }
+        self = .outcome(
+            metric: String(name[..<at].dropFirst("outcome:".count)), windowMillis: millis)
+    }
+}
