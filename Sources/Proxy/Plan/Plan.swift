@@ -346,7 +346,8 @@ public struct RetryPlan: Sendable, Hashable {
 public struct EjectionPlan: Sendable, Hashable {
     /// Failures in a row (connect, reset, timeout, 5xx) that eject; 0 turns ejection off.
     public var consecutiveFailures: Int
-    /// First ejection; doubles with each, up to `timeMax`.
+    /// First ejection; doubles with each, up to `timeMax`, and one doubling is forgiven for every `time` that
+    /// the endpoint serves again.
     public var time: Interval
     public var timeMax: Interval
 

@@ -204,13 +204,7 @@ extension Core {
         let plan = versions[endpoint.pointee.version].pointee.ejection
         guard plan.consecutiveFailures > 0, endpoint.pointee.failuresInRow >= Int32(plan.consecutiveFailures)
         else { return }
-        let doublings = UInt64(min(endpoint.pointee.ejections, 16))
-        let wanted = plan.time.nanos.multipliedReportingOverflow(by: 1 << doublings)
-        let nanos = wanted.overflow ? plan.timeMax.nanos : min(wanted.partialValue, plan.timeMax.nanos)
-        endpoint.pointee.ejectedUntil = now + Interval(nanos: nanos)
-        endpoint.pointee.returnedAt = endpoint.pointee.ejectedUntil
-        endpoint.pointee.ejections += 1
-        endpoint.pointee.failuresInRow = 0
+        endpoint.pointee.eject(plan, at: now)
         meter.count(.ejections)
     }
 }
