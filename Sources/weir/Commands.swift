@@ -1,4 +1,4 @@
-// The verbs that are not sent to a running Weir, or only read from it: run, check, status, audit, version.
+// The verbs that are not sent to a running Weir, or only read from it: run, check, status, version.
 // Place: each is a few calls into Control.
 // Invariant: an exit code says what became of it; words go to people, JSON to machines.
 
@@ -94,52 +94,6 @@ struct Status: ParsableCommand {
         switch output {
         case .json: Output.json(model == nil ? status : models[0])
         case .text: Output.text(StatusText.render(status, models))
-        }
-    }
-}
-
-struct Audit: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Look into the journal.", subcommands: [AuditVerifyCommand.self])
-}
-
-struct AuditVerifyCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "verify",
-        abstract: "Check the journal's hash chain: any edit, deletion or reordering is named with its line.")
-
-    @OptionGroup var config: ConfigOption
-    @Option(help: ArgumentHelp("The state directory (default: the config's).", valueName: "folder"))
-    var stateDir: String?
-    @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
-
-    func run() throws {
-        let directory = try stateDir ?? configured()
-        let report: AuditReport
-        do {
-            report = try AuditVerify.check(directory: directory)
-        } catch {
-            Output.error("the journal cannot be read: \(error)")
-            throw ExitCode(1)
-        }
-        switch output {
-        case .json: Output.json(report.json)
-        case .text:
-            for finding in report.findings { Output.error("\(directory)/journal.jsonl: \(finding)") }
-            let verdict = report.isIntact ? "intact" : "NOT intact: \(report.findings.count) findings"
-            Output.text("\(report.lines) lines, \(verdict); last hash \(report.hash)\n")
-        }
-        if !report.isIntact { throw ExitCode(1) }
-    }
-
-    private func configured() throws -> String {
-        let path = try config.path()
-        switch ConfigLoader.load(path: path) {
-        case .success(let loaded): return loaded.stateDir
-        case .failure(let problems):
-            Output.error("\(problems.all[0])")
-            Output.error("the state directory is unknown, because \(path) is wrong; name it with --state-dir")
-            throw ExitCode(78)
         }
     }
 }

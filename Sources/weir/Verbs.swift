@@ -84,13 +84,35 @@ struct Weights: ParsableCommand {
 
 struct Unquarantine: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Let a version that was cut back; it gets no traffic yet.")
+        abstract: "Let a version that was cut back; it gets no traffic yet.",
+        discussion: """
+            With --state-dir, the quarantine is lifted in the files of a Weir that does not run: when a \
+            config makes a quarantined version stable, Weir does not start before.
+            """)
 
     @Argument(help: "The model.") var model: String
     @Argument(help: "The version.") var version: String
+    @Option(help: ArgumentHelp("The state directory of a Weir that does not run.", valueName: "folder"))
+    var stateDir: String?
     @OptionGroup var options: VerbOptions
 
-    func run() throws { try options.send(AdminVerb(.unquarantine, model: model, version: version)) }
+    func run() throws {
+        guard let stateDir else {
+            return try options.send(AdminVerb(.unquarantine, model: model, version: version))
+        }
+        do throws(OfflineProblem) {
+            let answer = try OfflineUnquarantine.run(
+                stateDir: stateDir, model: model, version: version, actor: Console.user,
+                reason: options.reason)
+            switch options.output {
+            case .text: Output.text(answer + "\n")
+            case .json: Output.json(["ok": true, "answer": .string(answer)])
+            }
+        } catch {
+            Output.error("\(error)")
+            throw ExitCode(error.exitCode)
+        }
+    }
 }
 
 struct Reload: ParsableCommand {

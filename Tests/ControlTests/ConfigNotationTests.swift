@@ -12,6 +12,7 @@ import Testing
     arguments: [
         ("500us", 500_000), ("500ms", 500_000_000), ("10s", 10_000_000_000), ("5m", 300_000_000_000),
         ("1h", 3_600_000_000_000), ("0s", 0), ("90m", 5_400_000_000_000),
+        ("7d", 604_800_000_000_000),
     ] as [(String, UInt64)])
 private func durationParses(_ text: String, _ nanos: UInt64) throws {
     #expect(try Notation.duration(text) == Interval(nanos: nanos))
@@ -21,7 +22,8 @@ private func durationParses(_ text: String, _ nanos: UInt64) throws {
     "What is no duration is refused with the one that was probably meant",
     arguments: [
         ("5", "5s"), ("1.5s", "1500ms"), ("0.5h", "30m"), ("10 s", "10s"), ("10sec", "10s"), ("10min", "10m"),
-        ("1d", "24h"), ("2 hours", "2h"), ("5x", nil), ("", nil), ("s", nil), ("-5s", nil), ("1h30m", nil),
+        ("1 days", nil), ("2days", "2d"), ("2 hours", "2h"), ("5x", nil), ("", nil), ("s", nil), ("-5s", nil),
+        ("1h30m", nil),
         ("99999999999999999999s", nil), ("18446744073709551615h", nil),
     ] as [(String, String?)])
 private func durationIsRefused(_ text: String, _ meant: String?) {

@@ -73,6 +73,7 @@ private func pageHasTrueDefaults() throws {
         listeners: [{ listen: 127.0.0.1:8080 }]
         limits: { \(written("limits")) }
         access_log: { path: a, \(written("access_log")) }
+        journal: { \(written("journal")) }
         models:
           - name: m
             match: { host: h, \(written("models[].match")) }

@@ -22,6 +22,8 @@ public struct Config: Sendable, Equatable {
     /// Peers whose forced versions and x-forwarded-for are believed.
     public var trusted: [AddressRange]
     public var accessLog: AccessLogConfig
+    /// When journal files are closed, and how many are kept.
+    public var journal: JournalConfig
     /// 1...`Limits.modelsMax`, in file order, names unique.
     public var models: [ModelConfig]
     /// SHA-256 of the file's bytes, 64 lower-case hex digits.

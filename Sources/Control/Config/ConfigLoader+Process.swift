@@ -17,6 +17,7 @@ extension Kind where Value == Config {
             let limits = section.value("limits", .limits, or: Limits())
             let trusted = section.value("trusted_proxies", .list(of: .addressRange, count: 0...256), or: [])
             let accessLog = section.value("access_log", .accessLog, or: AccessLogConfig())
+            let journal = section.value("journal", .journal, or: JournalConfig())
             let models = section.required(
                 "models", .marked(.list(of: .model, count: 1...Limits.modelsMax)))
             let own = (listeners ?? []).map(\.value) + [admin]
@@ -25,7 +26,7 @@ extension Kind where Value == Config {
             guard let addresses, let checked else { return nil }
             return Config(
                 admin: admin, stateDir: stateDir, listeners: addresses, cores: cores, limits: limits,
-                trusted: trusted, accessLog: accessLog, models: checked, digest: digest)
+                trusted: trusted, accessLog: accessLog, journal: journal, models: checked, digest: digest)
         }
     }
 }

@@ -15,14 +15,18 @@ public enum Notation {
         ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000),
         ("us", 1_000),
     ]
+    /// Read, never printed: 24 hours, whatever the clocks of the place do.
+    private static let day: (name: String, nanos: UInt64) = ("d", 86_400_000_000_000)
     private static let sizeUnits: [(name: String, bytes: Int)] = [
         ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1),
     ]
 
-    /// `500ms`, `10s`, `5m`, `1h`, `20us`: a whole number and a unit. `0s` is zero.
+    /// `500ms`, `10s`, `5m`, `1h`, `7d`, `20us`: a whole number and a unit. `0s` is zero.
     public static func duration(_ text: String) throws(Malformed) -> Interval {
         let (digits, unit) = split(text)
-        guard let count = UInt64(digits), let scale = durationUnits.first(where: { $0.name == unit }) else {
+        guard let count = UInt64(digits),
+            let scale = ([day] + durationUnits).first(where: { $0.name == unit })
+        else {
             throw Malformed(suggestion: durationMeant(digits, unit))
         }
         let (nanos, overflow) = count.multipliedReportingOverflow(by: scale.nanos)
@@ -90,9 +94,7 @@ public enum Notation {
     }
 
     private static func durationMeant(_ number: String, _ unit: String) -> String? {
-        if ["d", "day", "days"].contains(unit), let days = UInt64(number), days < 10_000 {
-            return "\(days * 24)h"
-        }
+        if ["day", "days"].contains(unit), let days = UInt64(number) { return "\(days)d" }
         let words = [
             "": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m",
             "minute": "m", "minutes": "m", "hour": "h", "hours": "h", "hr": "h", "msec": "ms",

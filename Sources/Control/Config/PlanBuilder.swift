@@ -31,7 +31,8 @@ public enum PlanProblem: Error, Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .stableIsQuarantined(let model, let version):
             "model \(model): \(version) was cut and is quarantined, so it cannot be stable; "
-                + "lift that with the verb unquarantine first, or name another stable version"
+                + "lift that first (weir unquarantine \(model) \(version); with --state-dir where Weir does "
+                + "not run), or name another stable version"
         case .slotsInUse(let kind):
             "too many \(kind) at once while removed ones still serve their last requests; reload again"
         }

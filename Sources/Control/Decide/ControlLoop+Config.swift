@@ -44,6 +44,8 @@ extension ControlLoop {
         }
         let diff = ConfigDiff(from: config, to: change.config)
         guard diff.refusals.isEmpty else { return refuse(change, diff.refusals) }
+        let objections = objections(to: change.config)
+        guard objections.isEmpty else { return refuse(change, objections) }
         var trial = slots
         do throws(PlanProblem) {
             _ = try PlanBuilder.plan(
@@ -94,6 +96,16 @@ extension ControlLoop {
             ])
         verb.epoch = fresh.epoch
         waiting.append(verb)
+    }
+
+    /// What the rollouts have against a config, one sentence each.
+    private func objections(to config: Config) -> [String] {
+        config.models.compactMap { model in
+            let state =
+                indexByName[model.name].map { models[$0].decided } ?? saved.models[model.name]?.rollout
+            return state.flatMap { RolloutMachine.objection($0, to: RolloutSetup(model)) }
+                .map { "model \(model.name): \($0)" }
+        }
     }
 
     /// Says in journal and log why a config changed nothing.

@@ -46,6 +46,13 @@ extension ControlLoop {
             case .restored:
                 isLedgerDegraded = nil
                 log.notice("the journal can be written again")
+            case .rotated:
+                journalRotations += 1
+                rotationTrouble = nil
+            case .rotationFailed(let reason):
+                rotationTrouble = reason
+                journalRotationFailures += 1
+                log.error("the journal is not rotated: \(reason); lines go on into the same file")
             }
         }
     }

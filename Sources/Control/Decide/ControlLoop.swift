@@ -30,6 +30,10 @@ final class ControlLoop {
     var saved: SavedState
     var isLedgerDegraded: String?
     var ledgerFailures: UInt64 = 0
+    /// Why the journal's file could not be closed, and how often it was and was not.
+    var rotationTrouble: String?
+    var journalRotations: UInt64 = 0
+    var journalRotationFailures: UInt64 = 0
     var cuts: [CutKey: UInt64] = [:]
     var lastCuts: [String: CutRecord] = [:]
     var reloadsApplied: UInt64 = 0

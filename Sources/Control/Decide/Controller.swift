@@ -27,7 +27,7 @@ final class Controller: Sendable {
     static let tickMillis: UInt64 = 100
 
     let commands: Mailbox<ControlCommand>
-    /// Why the journal cannot be written; for the readiness page.
+    /// What is wrong with the journal, as a sentence; for the readiness page.
     let trouble = Mutex<String?>(nil)
     fileprivate let stopping = Atomic<Bool>(false)
     private let thread = Mutex<Thread?>(nil)
@@ -92,7 +92,7 @@ private final class ControllerRun {
             ledger.reports.wakeup.drain()
             while let command = controller.commands.take() { obey(command, loop) }
             loop.turn(now: Clock.now(), wallMicros: Clock.wallMicros())
-            controller.trouble.withLock { $0 = loop.isLedgerDegraded }
+            controller.trouble.withLock { $0 = loop.journalTrouble }
             eachTurn()
         }
         while let command = controller.commands.take() { obey(command, loop) }

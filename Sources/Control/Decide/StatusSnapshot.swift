@@ -44,12 +44,20 @@ struct StatusSnapshot: Sendable {
 }
 
 extension ControlLoop {
+    /// What is wrong with the journal, as a sentence.
+    var journalTrouble: String? {
+        isLedgerDegraded.map { "the journal cannot be written: \($0)" }
+            ?? rotationTrouble.map { "the journal cannot be rotated: \($0)" }
+    }
+
     /// Everything that the status page and the metrics say of decisions.
     var snapshot: StatusSnapshot {
         var counts = MetricsPage.ControlCounts()
         counts.reloadsApplied = reloadsApplied
         counts.reloadsRefused = reloadsRefused
         counts.journalFailures = ledgerFailures
+        counts.journalRotations = journalRotations
+        counts.journalRotationFailures = journalRotationFailures
         counts.obeyedEpoch = plane.obeyedEpoch
         return StatusSnapshot(
             models: zip(models, plan.models).map { model, planned in

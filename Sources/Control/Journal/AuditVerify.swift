@@ -1,10 +1,12 @@
-// Checks a journal's chain from its first line to its last and names the line where history was touched.
+// Checks a journal's chain from its first line to its last, over all its files, and names the file and line
+// where history was touched.
 //
-// Theory: line n+1 carries the hash of line n, and numbers run 1, 2, 3, … . If the link n → n+1 is broken,
-// one of the two was touched: n+1 when the link n+1 → n+2 is broken as well, else n. Numbers tell removal
-// (a jump) from insertion and reordering (a step back). `journal.head` vouches for the last line, which has
-// no successor. Someone who rewrites all later lines and the head is beyond any chain without an outside
-// witness: keep `weir audit verify`'s final hash elsewhere to catch that.
+// Theory: line n+1 carries the hash of line n, and numbers run 1, 2, 3, … through all files. If the link
+// n → n+1 is broken, one of the two was touched: n+1 when the link n+1 → n+2 is broken as well, else n.
+// Numbers tell removal (a jump) from insertion and reordering (a step back). Files that were pruned are
+// accounted for by a `journal_pruned` line further on, which carries the last number and hash of each.
+// `journal.head` vouches for the last line, which has no successor. Someone who rewrites all later lines and
+// the head is beyond any chain without an outside witness: keep `weir audit verify`'s final hash elsewhere.
 
 import Platform
 
@@ -12,12 +14,14 @@ import Platform
 public struct AuditReport: Sendable, Equatable {
     /// One place where the journal is not as it was written.
     public struct Finding: Sendable, Equatable, CustomStringConvertible {
+        /// The file's name.
+        public var file: String
         /// 1-based line of the file.
         public var line: Int
         public var problem: Problem
         public var sentence: String
 
-        public var description: String { "line \(line): \(sentence)" }
+        public var description: String { "\(file) line \(line): \(sentence)" }
     }
 
     /// What kind of thing happened to the line.
@@ -27,7 +31,11 @@ public struct AuditReport: Sendable, Equatable {
     }
 
     public var findings: [Finding]
+    /// Lines in all files.
     public var lines: Int
+    public var files: Int
+    /// Lines before the first one, removed by `keep` and accounted for.
+    public var pruned: Int
     /// Hash of the last line: what a witness should keep.
     public var hash: String
 
@@ -36,125 +44,92 @@ public struct AuditReport: Sendable, Equatable {
     /// The report for `--output json`.
     public var json: JSON {
         [
-            "intact": .bool(isIntact), "lines": .integer(Int64(lines)), "hash": .string(hash),
+            "intact": .bool(isIntact), "files": .integer(Int64(files)), "lines": .integer(Int64(lines)),
+            "pruned": .integer(Int64(pruned)), "hash": .string(hash),
             "findings": .array(
                 findings.map {
                     [
-                        "line": .integer(Int64($0.line)), "problem": .string($0.problem.rawValue),
-                        "sentence": .string($0.sentence),
+                        "file": .string($0.file), "line": .integer(Int64($0.line)),
+                        "problem": .string($0.problem.rawValue), "sentence": .string($0.sentence),
                     ]
                 }),
         ]
     }
 }
 
-/// Verification of a journal's bytes.
-public enum AuditVerify {
-    private struct Line {
-        var digest: ChainHash
-        var sequence: Int64?
-        var previous: String?
-        var kind: String?
-    }
+/// A file of a journal.
+public struct AuditFile: Sendable {
+    public var name: String
+    public var bytes: [UInt8]
 
-    /// - Parameters:
-    ///   - journal: the bytes of `journal.jsonl`.
-    ///   - head: the bytes of `journal.head`, when there is one.
-    public static func check(journal: [UInt8], head: [UInt8]?) -> AuditReport {
-        var pieces = journal.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        let rest = pieces.popLast() ?? []
-        let lines = pieces.map(read)
-        let head = head.flatMap(JournalHead.init(bytes:))
-        // The head stands in for the last line's successor.
-        let vouched = head == nil || head?.lines != UInt64(lines.count) || head?.hash == lines.last?.digest
-        var findings: [AuditReport.Finding] = []
-        for i in lines.indices { check(lines, at: i, vouched: vouched, into: &findings) }
-        if !rest.isEmpty {
-            findings.append(
-                .init(
-                    line: lines.count + 1, problem: .torn,
-                    sentence: "has no end: it was never acknowledged; the next start moves it aside"))
-        }
-        check(lines, against: head, into: &findings)
-        return AuditReport(
-            findings: findings, lines: lines.count, hash: (lines.last?.digest ?? .origin).hex)
-    }
-
-    private static func read(_ bytes: ArraySlice<UInt8>) -> Line {
-        let value = try? JSON(parsing: bytes)
-        return Line(
-            digest: ChainHash(of: bytes), sequence: value?["seq"]?.integer, previous: value?["prev"]?.string,
-            kind: value?["kind"]?.string)
-    }
-
-    private static func isLinked(_ lines: [Line], _ i: Int) -> Bool {
-        lines[i].previous == (i == 0 ? ChainHash.origin : lines[i - 1].digest).hex
-    }
-
-    private static func check(
-        _ lines: [Line], at i: Int, vouched: Bool, into findings: inout [AuditReport.Finding]
-    ) {
-        let number = i + 1
-        func report(_ line: Int, _ problem: AuditReport.Problem, _ sentence: String) {
-            guard !findings.contains(where: { $0.line == line && $0.problem == problem }) else { return }
-            findings.append(.init(line: line, problem: problem, sentence: sentence))
-        }
-        guard let sequence = lines[i].sequence, lines[i].previous != nil else {
-            report(number, .notALine, "is not a journal line (a JSON object with seq and prev)")
-            return
-        }
-        if lines[i].kind == JournalEvent.Kind.journalGap.rawValue {
-            report(number, .gap, "notes that lines written before it were missing or altered at a start")
-        }
-        let expected = i == 0 ? 1 : (lines[i - 1].sequence ?? Int64(i)) + 1
-        if sequence > expected {
-            report(
-                number, .removed,
-                "has seq \(sequence) where \(expected) was due: lines were removed before it")
-            return
-        }
-        if sequence < expected {
-            report(
-                number, .reordered, "has seq \(sequence) where \(expected) was due: out of order or inserted")
-            return
-        }
-        guard !isLinked(lines, i) else { return }
-        let successorAgrees = i + 1 < lines.count ? isLinked(lines, i + 1) : vouched
-        if i > 0, successorAgrees {
-            report(number - 1, .altered, "was changed: line \(number) carries another hash for it")
-        } else {
-            report(number, .altered, "was changed: it does not carry the hash of the line before")
-        }
-    }
-
-    private static func check(
-        _ lines: [Line], against head: JournalHead?, into findings: inout [AuditReport.Finding]
-    ) {
-        guard let head else { return }
-        if head.lines > UInt64(lines.count) {
-            findings.append(
-                .init(
-                    line: lines.count + 1, problem: .removed,
-                    sentence:
-                        "is missing: journal.head remembers \(head.lines) lines, there are \(lines.count)"))
-        } else if head.lines > 0, lines[Int(head.lines) - 1].digest != head.hash {
-            let number = Int(head.lines)
-            guard !findings.contains(where: { $0.line == number }) else { return }
-            findings.append(
-                .init(
-                    line: number, problem: .altered,
-                    sentence: "was changed: journal.head carries another hash for it"))
-        }
+    public init(name: String, bytes: [UInt8]) {
+        self.name = name
+        self.bytes = bytes
     }
 }
 
-extension AuditVerify {
-    /// Checks the journal of a state directory as it lies there; a running Weir may go on writing meanwhile.
+/// Verification of a journal's bytes.
+public enum AuditVerify {
+    /// - Parameters:
+    ///   - files: the journal's files in their order.
+    ///   - head: the bytes of `journal.head`, when there is one.
+    ///   - isWhole: whether lines before the first one must be accounted for; off for single files.
+    public static func check(files: [AuditFile], head: [UInt8]?, isWhole: Bool = true) -> AuditReport {
+        var walk = AuditWalk()
+        for (i, file) in files.enumerated() {
+            walk.take(file, isLast: i == files.count - 1)
+        }
+        walk.finish(head: head, isWhole: isWhole)
+        return AuditReport(
+            findings: walk.findings, lines: walk.lines.count, files: files.count, pruned: walk.pruned,
+            hash: (walk.lines.last?.digest ?? .origin).hex)
+    }
+
+    /// - Parameter journal: the bytes of a `journal.jsonl` that was never rotated.
+    public static func check(journal: [UInt8], head: [UInt8]?) -> AuditReport {
+        check(files: [AuditFile(name: JournalFiles.active, bytes: journal)], head: head)
+    }
+
+    /// Checks the journal of a state directory as it lies there; a running Weir may go on writing, rotating
+    /// and pruning meanwhile.
     /// - Throws: when the journal cannot be read; a missing one is an error too.
     public static func check(directory: String) throws(SystemFailure) -> AuditReport {
-        // The head first: it is never ahead of a journal that is read after it.
-        let head = try? File.readAll(FileStorage.headPath(in: directory), bytesMax: 4 << 10)
-        let journal = try File.readAll(FileStorage.journalPath(in: directory), bytesMax: 4 << 30)
-        return check(journal: journal, head: head)
+        var attempts = 0
+        while true {
+            attempts += 1
+            do throws(SystemFailure) {
+                // The head first: it is never ahead of a journal that is read after it.
+                let head = try? File.readAll(FileStorage.headPath(in: directory), bytesMax: 4 << 10)
+                let names = JournalFiles.inOrder(try File.list(directory).map(\.name))
+                let isRotating = { () throws(SystemFailure) in
+                    JournalFiles.inOrder(try File.list(directory).map(\.name)) != names
+                }
+                var files: [AuditFile] = []
+                for name in names { files.append(try read(directory + "/" + name)) }
+                do throws(SystemFailure) {
+                    files.append(try read(FileStorage.journalPath(in: directory)))
+                } catch {
+                    // Killed between closing a file and beginning the next: the closed ones are all.
+                    guard error.errno == .noSuchFile, !names.isEmpty else { throw error }
+                }
+                if try isRotating(), attempts < 5 { continue }
+                return check(files: files, head: head)
+            } catch {
+                // A file that was pruned or renamed between listing and reading.
+                guard error.errno == .noSuchFile, attempts < 5 else { throw error }
+            }
+        }
+    }
+
+    /// Checks files given by path, in the order of their first lines; what came before them is not judged.
+    public static func check(paths: [String]) throws(SystemFailure) -> AuditReport {
+        var files: [AuditFile] = []
+        for path in paths { files.append(try read(path)) }
+        return check(files: AuditWalk.inOrder(files), head: nil, isWhole: false)
+    }
+
+    private static func read(_ path: String) throws(SystemFailure) -> AuditFile {
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        return AuditFile(name: name, bytes: try File.readAll(path, bytesMax: 4 << 30))
     }
 }

@@ -11,21 +11,43 @@ final class FileStorage: JournalStorage {
 
     init(directory: String) { self.directory = directory }
 
-    static func journalPath(in directory: String) -> String { directory + "/journal.jsonl" }
-    static func headPath(in directory: String) -> String { directory + "/journal.head" }
+    static func journalPath(in directory: String) -> String { directory + "/" + JournalFiles.active }
+    static func headPath(in directory: String) -> String { directory + "/" + JournalFiles.head }
 
     private var path: String { Self.journalPath(in: directory) }
 
-    func scan(_ body: ([UInt8]) -> Void) throws(SystemFailure) {
-        guard let reader = try Self.openIfThere(path) else { return }
-        var piece = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            switch piece.withUnsafeMutableBytes({ reader.read(into: $0) }) {
-            case .moved(let count): body(Array(piece[..<count]))
-            case .closed, .wouldBlock: return
-            case .failed(let errno): throw SystemFailure(operation: "read \(path)", errno: errno)
-            }
+    func size(of name: String) throws(SystemFailure) -> Int? {
+        guard let reader = try Self.openIfThere(directory + "/" + name) else { return nil }
+        return try File.size(reader, path: directory + "/" + name)
+    }
+
+    func read(_ name: String, from offset: Int, count: Int) throws(SystemFailure) -> [UInt8] {
+        let path = directory + "/" + name
+        guard let reader = try Self.openIfThere(path) else { return [] }
+        return try File.read(reader, from: offset, count: count, path: path)
+    }
+
+    func rotated() throws(SystemFailure) -> [String] {
+        JournalFiles.inOrder(try File.list(directory).map(\.name))
+    }
+
+    /// The open descriptor goes on to mean the old file, so it is let go once the name has changed.
+    func rotate(to name: String) throws(SystemFailure) {
+        guard try size(of: name) == nil else {
+            throw SystemFailure(operation: "rename \(path) to \(name)", errno: .exists)
         }
+        do throws(SystemFailure) {
+            try File.rename(path, to: directory + "/" + name)
+        } catch {
+            // Renamed, but the directory's fsync failed: the one that makes the new file durable follows.
+            guard (try? size(of: JournalFiles.active)) == .some(nil) else { throw error }
+        }
+        file = nil
+    }
+
+    func remove(_ name: String) throws(SystemFailure) {
+        try File.remove(directory + "/" + name)
+        try File.syncDirectory(of: path)
     }
 
     private static func openIfThere(_ path: String) throws(SystemFailure) -> Descriptor? {

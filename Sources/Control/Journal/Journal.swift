@@ -1,6 +1,6 @@
 // The append-only, hash-chained journal: one JSON object per line, each with the SHA-256 of the whole line
 // before it (`prev`, without the newline), so `sed -n 4p journal.jsonl | tr -d '\n' | sha256sum` is what
-// line 5 must carry.
+// line 5 must carry. Numbers and chain go on from file to file: see `Journal+Rotation`.
 //
 // Invariant: `append` returns only after fsync; a line is acknowledged then and never rewritten. A failed
 // append leaves the durable prefix as it was. One thread calls; the state lock keeps other processes out.
@@ -9,16 +9,21 @@ import Platform
 
 /// The journal of one state directory.
 struct Journal {
-    private let storage: any JournalStorage
+    let storage: any JournalStorage
+    let rules: JournalConfig
     /// Lines that are durable; the next one is number `lines + 1`.
     private(set) var lines: UInt64
     /// Hash of the last durable line.
     private(set) var hash: ChainHash
-    /// Bytes of the durable lines; anything beyond is rest of a failed append.
-    private var bytesDurable: Int
+    /// Bytes of the durable lines in the file that is written; anything beyond is rest of a failed append.
+    var bytesDurable: Int
     private var mayHaveRest = false
     /// What opening had to repair, not yet journaled.
     private(set) var findings: [Finding] = []
+    /// Number of the last line before the file that is written, and when that file begins (wall clock).
+    var linesBefore: UInt64 = 0
+    var beganAt: UInt64
+    var rotation = Rotation()
 
     /// What was wrong with the journal when it was opened.
     enum Finding: Equatable {
@@ -27,41 +32,66 @@ struct Journal {
         case altered(line: UInt64)
     }
 
-    /// Opens and repairs. The file is read once, in pieces; a torn last line goes to a file of its own.
-    init(opening storage: any JournalStorage, wallMicros: UInt64) throws(SystemFailure) {
+    /// Opens and repairs. Only ends of files are read; a torn last line goes to a file of its own.
+    init(
+        opening storage: any JournalStorage, rules: JournalConfig = JournalConfig(), wallMicros: UInt64
+    ) throws(SystemFailure) {
         self.storage = storage
-        var scan = LineScan()
-        try storage.scan { scan.take($0) }
-        lines = scan.lines
-        hash = scan.lines == 0 ? .origin : ChainHash(of: scan.last)
-        bytesDurable = scan.bytesComplete
-        if !scan.open.isEmpty {
-            let name = "journal.torn-\(lines + 1)-\(wallMicros)"
-            let moved = try storage.setAside(scan.open, name: name)
-            try storage.truncate(to: bytesDurable)
-            try storage.sync()
-            findings.append(.tornLine(bytes: scan.open.count, movedTo: moved))
+        self.rules = rules
+        let tail = try JournalTail(storage, JournalFiles.active)
+        let rotated = try storage.rotated().last
+        bytesDurable = tail?.bytesComplete ?? 0
+        beganAt = wallMicros
+        lines = 0
+        hash = .origin
+        if let rotated, let before = try JournalTail(storage, rotated), let last = before.last {
+            linesBefore =
+                if let number = before.sequence { number } else {
+                    (JournalFiles.firstLine(of: rotated) ?? 1) - 1 + (try JournalTail.count(storage, rotated))
+                }
+            (lines, hash) = (linesBefore, ChainHash(of: last))
+            // A crash between the renaming and the first line of the new file leaves that line to us.
+            if bytesDurable == 0 { rotation.previous = rotated }
         }
-        if let bytes = try storage.readHead(), let head = JournalHead(bytes: bytes) {
-            if head.lines > lines {
-                findings.append(.missing(lines: lines, remembered: head.lines))
-            } else if head.lines == lines, head.hash != hash {
-                findings.append(.altered(line: lines))
-            }
+        if let last = tail?.last {
+            lines =
+                if let number = tail?.sequence { number } else {
+                    linesBefore + (try JournalTail.count(storage, JournalFiles.active))
+                }
+            hash = ChainHash(of: last)
+            beganAt = try JournalTail.begin(storage, JournalFiles.active) ?? wallMicros
+        }
+        if let open = tail?.open, !open.isEmpty { try repair(open, wallMicros) }
+        try compareHead()
+    }
+
+    /// Moves the rest behind the last whole line aside.
+    private mutating func repair(_ open: [UInt8], _ wallMicros: UInt64) throws(SystemFailure) {
+        let name = "journal.torn-\(lines + 1)-\(wallMicros)"
+        let moved = try storage.setAside(open, name: name)
+        try storage.truncate(to: bytesDurable)
+        try storage.sync()
+        findings.append(.tornLine(bytes: open.count, movedTo: moved))
+    }
+
+    private mutating func compareHead() throws(SystemFailure) {
+        guard let bytes = try storage.readHead(), let head = JournalHead(bytes: bytes) else { return }
+        if head.lines > lines {
+            findings.append(.missing(lines: lines, remembered: head.lines))
+        } else if head.lines == lines, head.hash != hash {
+            findings.append(.altered(line: lines))
         }
     }
 
-    /// Appends the events as one durable step.
+    /// Appends the events as one durable step; a file that begins says first what came before it.
     /// - Throws: when the disk refuses; then none of them counts as written and the chain is as before.
     mutating func append(_ events: [JournalEvent]) throws(SystemFailure) {
-        guard !events.isEmpty else { return }
-        if mayHaveRest {
-            try storage.truncate(to: bytesDurable)
-            mayHaveRest = false
-        }
+        guard let first = events.first else { return }
+        try dropRest()
         var bytes: [UInt8] = []
         var last = hash
-        for (i, event) in events.enumerated() {
+        let all = rotation.begin(at: first.wallMicros, lines: lines, hash: hash) + events
+        for (i, event) in all.enumerated() {
             let line = event.line(sequence: lines + UInt64(i) + 1, previous: last)
             last = ChainHash(of: line)
             bytes.append(contentsOf: line)
@@ -71,17 +101,28 @@ struct Journal {
         try storage.append(bytes)
         try storage.sync()
         mayHaveRest = false
-        lines += UInt64(events.count)
+        rotation.previous = nil
+        lines += UInt64(all.count)
         hash = last
         bytesDurable += bytes.count
         // The head is a convenience for verification: without it the lines are still durable.
         try? storage.writeHead(JournalHead(lines: lines, hash: hash).bytes)
     }
 
-    /// Appends the events, and before them, once, what opening found.
+    /// Takes back what a failed append may have left.
+    mutating func dropRest() throws(SystemFailure) {
+        guard mayHaveRest else { return }
+        try storage.truncate(to: bytesDurable)
+        mayHaveRest = false
+    }
+
+    /// Appends the events, and before them, once, what opening found. Rotates when it is time.
     mutating func appendNoting(_ events: [JournalEvent], at wallMicros: UInt64) throws(SystemFailure) {
+        rotateIfDue(at: wallMicros)
+        if bytesDurable == 0 { beganAt = wallMicros }
         try append(findings.map { $0.event(at: wallMicros) } + events)
         findings = []
+        prune(at: wallMicros)
     }
 }
 
@@ -107,26 +148,5 @@ extension Journal.Finding {
                 reason: "line \(line), the last one, is not the line that was written",
                 details: [.init("line", .count(line))])
         }
-    }
-}
-
-/// Splits a stream of bytes into lines, keeping only the last complete one and the open rest.
-struct LineScan {
-    var lines: UInt64 = 0
-    var last: [UInt8] = []
-    var open: [UInt8] = []
-    var bytesComplete = 0
-
-    mutating func take(_ piece: [UInt8]) {
-        var rest = piece[...]
-        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
-            open.append(contentsOf: rest[..<end])
-            lines += 1
-            bytesComplete += open.count + 1
-            last = open
-            open.removeAll(keepingCapacity: true)
-            rest = rest[(end + 1)...]
-        }
-        open.append(contentsOf: rest)
     }
 }

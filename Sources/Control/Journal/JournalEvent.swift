@@ -23,6 +23,9 @@ public struct JournalEvent: Sendable, Hashable {
         case journalGap = "journal_gap"
         /// The journal can be written again after a failure.
         case journalRestored = "journal_restored"
+        /// The first line of a file that goes on from a rotated one; and rotated files that were removed.
+        case journalRotated = "journal_rotated"
+        case journalPruned = "journal_pruned"
     }
 
     public var wallMicros: UInt64

@@ -29,6 +29,10 @@ enum LedgerReport: Sendable, Equatable {
     case degraded(reason: String)
     /// The disk works again and everything kept is written.
     case restored
+    /// The journal file was closed and another begun.
+    case rotated
+    /// It could not be, or old files could not be removed; lines go on into the file there is. Said once.
+    case rotationFailed(reason: String)
 }
 
 /// The order, retries and bounds of durable writing, without a thread.
@@ -43,6 +47,9 @@ struct LedgerWriter {
     private var keptState: SavedState?
     private var blindSince: UInt64?
     private(set) var retryAt = Instant.never
+    /// What has been said of rotation.
+    private var rotationsTold: UInt64 = 0
+    private var rotationTroubleTold: String?
 
     /// - Parameter saveState: replaces the state file durably.
     init(journal: Journal, saveState: @escaping (SavedState) throws(SystemFailure) -> Void) {
@@ -68,6 +75,7 @@ struct LedgerWriter {
         } catch {
             return reports + fail(entries, error, now: now, wallMicros: wallMicros)
         }
+        reports += tellRotation()
         if let state = entries.last(where: { $0.state != nil })?.state {
             do throws(SystemFailure) {
                 try saveState(state)
@@ -109,7 +117,19 @@ struct LedgerWriter {
         keptState = nil
         blindSince = nil
         retryAt = .never
-        return [.restored]
+        return [.restored] + tellRotation()
+    }
+
+    /// What rotation came to since it was last said.
+    private mutating func tellRotation() -> [LedgerReport] {
+        let rotation = journal.rotation
+        var reports: [LedgerReport] = []
+        if rotation.count != rotationsTold { reports.append(.rotated) }
+        if rotation.trouble != rotationTroubleTold, let trouble = rotation.trouble {
+            reports.append(.rotationFailed(reason: trouble))
+        }
+        (rotationsTold, rotationTroubleTold) = (rotation.count, rotation.trouble)
+        return reports
     }
 
     private mutating func keep(_ entry: LedgerEntry) {

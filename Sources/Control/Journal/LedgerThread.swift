@@ -33,9 +33,11 @@ final class LedgerThread: Ledger {
 
     /// Opens the journal of `directory`, here, so that one that cannot be read stops the start; then writes
     /// on a thread of its own until `stop`.
-    func start(_ directory: StateDirectory) throws(SystemFailure) {
+    func start(
+        _ directory: StateDirectory, _ rules: JournalConfig = JournalConfig()
+    ) throws(SystemFailure) {
         let journal = try Journal(
-            opening: FileStorage(directory: directory.path), wallMicros: Clock.wallMicros())
+            opening: FileStorage(directory: directory.path), rules: rules, wallMicros: Clock.wallMicros())
         let writer = LedgerWriter(journal: journal) { state throws(SystemFailure) in
             try directory.save(state)
         }

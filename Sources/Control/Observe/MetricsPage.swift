@@ -82,6 +82,9 @@ public struct MetricsPage: Sendable {
         public var reloadsRefused: UInt64 = 0
         /// Decisions that could not be made durable.
         public var journalFailures: UInt64 = 0
+        /// Journal files closed, and attempts at it that failed.
+        public var journalRotations: UInt64 = 0
+        public var journalRotationFailures: UInt64 = 0
         public var accessLines: UInt64 = 0
         /// Lines that the file did not take.
         public var accessLinesLost: UInt64 = 0

@@ -21,6 +21,14 @@ public enum Console {
         return name.isEmpty ? "uid \(getuid())" : name
     }
 
+    /// The wall clock, microseconds since 1970.
+    public static var wallMicros: UInt64 { Clock.wallMicros() }
+
+    /// Waits, for commands that look again and again.
+    public static func pause(millis: Int32) {
+        _ = try? MailboxWait(Poller(eventsMax: 1)).wait(timeoutMillis: millis)
+    }
+
     /// Whether a file can be opened for reading.
     public static func isReadable(_ path: String) -> Bool { (try? File.openRead(path)) != nil }
 }

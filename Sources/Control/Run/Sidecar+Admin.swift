@@ -53,7 +53,7 @@ extension Sidecar {
         if plane.obeyedEpoch == 0 { reasons.append("no plan is obeyed yet") }
         if !reasons.isEmpty { return .text(503, "not ready: " + reasons.joined(separator: "; ")) }
         if let trouble = controller.trouble.withLock({ $0 }) {
-            return .text(200, "ready, but the journal cannot be written: \(trouble)")
+            return .text(200, "ready, but \(trouble)")
         }
         return .text(200, "ready")
     }

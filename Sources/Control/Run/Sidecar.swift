@@ -94,7 +94,7 @@ public final class Sidecar: Sendable {
     /// Starts everything; when it returns, requests are served.
     public func start() throws(SidecarProblem) {
         do throws(SystemFailure) {
-            try ledger.start(directory)
+            try ledger.start(directory, config.journal)
             try accessLog.start(config.accessLog, plan)
             try health.start()
             try plane.start(plan)

@@ -64,6 +64,28 @@ public enum File {
         return true
     }
 
+    /// `count` bytes from `offset` on, fewer where the file ends (pread(2)).
+    public static func read(
+        _ file: borrowing Descriptor, from offset: Int, count: Int, path: String
+    ) throws(SystemFailure) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var filled = 0
+        while filled < count {
+            let result = bytes.withUnsafeMutableBytes { buffer in
+                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+                return pread(file.raw, rest.baseAddress, rest.count, offset + filled)
+            }
+            guard result >= 0 else {
+                if errno == EINTR { continue }
+                throw SystemFailure(operation: "read \(path)", errno: Errno(code: errno))
+            }
+            if result == 0 { break }
+            filled += result
+        }
+        bytes.removeLast(count - filled)
+        return bytes
+    }
+
     /// The whole file, or pseudo-file, from its start.
     /// - Parameter bytesMax: a larger file fails with EFBIG instead of filling the memory.
     public static func readAll(_ path: String, bytesMax: Int) throws(SystemFailure) -> [UInt8] {

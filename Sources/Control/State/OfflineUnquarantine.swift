@@ -1,0 +1,85 @@
+// The one verb that must work where Weir does not run: a config that makes a quarantined version stable does
+// not start, and what keeps it from starting can only be lifted in the state directory.
+// Place: `weir unquarantine --state-dir`. Takes the directory's lock, so a running Weir is never overtaken.
+// Invariant: the journal line is durable before the state is.
+
+import Platform
+import Rollout
+
+/// Why an offline verb changed nothing; the description says what to do.
+public enum OfflineProblem: Error, Sendable, CustomStringConvertible {
+    case state(StateProblem)
+    case system(SystemFailure)
+    case refused(String)
+
+    public var description: String {
+        switch self {
+        case .state(let problem): problem.description
+        case .system(let failure): "nothing was changed: \(failure)"
+        case .refused(let sentence): "nothing was changed: \(sentence)"
+        }
+    }
+
+    /// As `SidecarProblem.exitCode`; 1 for a refusal.
+    public var exitCode: Int32 {
+        switch self {
+        case .state(let problem): SidecarProblem.state(problem).exitCode
+        case .system: 71
+        case .refused: 1
+        }
+    }
+}
+
+/// Lifts a quarantine in a state directory that no Weir uses.
+public enum OfflineUnquarantine {
+    /// - Returns: the machine's answer.
+    public static func run(
+        stateDir: String, model: String, version: String, actor: String, reason: String
+    ) throws(OfflineProblem) -> String {
+        do throws(SystemFailure) {
+            // The lock would make a directory where a name was misspelt.
+            guard try File.list(stateDir).contains(where: { $0.name == "rollouts.json" }) else {
+                throw SystemFailure(
+                    operation: "open \(StateDirectory.statePath(in: stateDir))", errno: .noSuchFile)
+            }
+        } catch {
+            throw .system(error)
+        }
+        let directory: StateDirectory
+        var saved: SavedState
+        do throws(StateProblem) {
+            directory = try StateDirectory(path: stateDir)
+            saved = try directory.load()
+        } catch {
+            throw .state(error)
+        }
+        guard let before = saved.models[model]?.rollout else {
+            let known = saved.models.keys.sorted().joined(separator: ", ")
+            throw .refused("\(stateDir) knows no model \(model); it knows \(known.isEmpty ? "none" : known)")
+        }
+        let now = Clock.wallMicros()
+        let request = VerbRequest(verb: .unquarantine(version: version), actor: actor, reason: reason)
+        let (state, actions) = RolloutMachine.step(before, .verb(request), wallMicros: now)
+        var events: [JournalEvent] = []
+        var sentence = ""
+        for case .journal(let event) in actions {
+            events.append(JournalEvent(event, model: model, at: now))
+            guard case .verb(_, let answer) = event else { continue }
+            guard answer.said.isAccepted else { throw .refused(answer.said.sentence) }
+            sentence = answer.said.sentence
+        }
+        do throws(SystemFailure) {
+            var rules = JournalConfig()
+            // Whether a file is old is the running Weir's business.
+            (rules.rotateBytes, rules.rotateAge) = (.max, .seconds(.max / 1_000_000_000))
+            var journal = try Journal(
+                opening: FileStorage(directory: stateDir), rules: rules, wallMicros: now)
+            try journal.appendNoting(events, at: now)
+            saved.models[model]?.rollout = state
+            try directory.save(saved)
+        } catch {
+            throw .system(error)
+        }
+        return sentence
+    }
+}
