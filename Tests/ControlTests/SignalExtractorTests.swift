@@ -313,7 +313,8 @@ private func read(_ sample: Sampled) throws -> (arms: [String: ValueArm], counts
             #"weir_signal_values_total{model="m",value="score",result="missing"} 1"#,
             #"weir_signal_values_total{model="m",value="score",result="unknown"} 0"#,
             #"weir_signal_values_total{model="m",value="age",result="number"} 1"#,
-            #"weir_signal_values_dropped_total{model="m"} 0"#,
+            #"weir_signal_values_dropped_total{model="m",reason="busy"} 0"#,
+            #"weir_signal_values_dropped_total{model="m",reason="late"} 0"#,
         ] { #expect(text.contains(line + "\n"), "\(line)") }
     }
 }

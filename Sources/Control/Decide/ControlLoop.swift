@@ -22,6 +22,8 @@ final class ControlLoop {
     let log: Logger
     /// Told of a config and its plan before the plan is published: who writes names or asks endpoints.
     let onConfig: @Sendable (Config, Plan) -> Void
+    /// What became of values that are read out of traffic.
+    var signals = SignalCounters()
     var config: Config
     var slots: SlotTable
     var models: [WatchedModel] = []

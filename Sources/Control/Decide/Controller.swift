@@ -17,6 +17,8 @@ enum ControlCommand: Sendable {
     case configRefused([String], actor: String, reply: (@Sendable (AdminResponse) -> Void)?)
     /// Journal lines of the process.
     case note([JournalEvent])
+    /// Values out of sampled traffic.
+    case values(SignalBatch)
 }
 
 /// The thread around the control loop.
@@ -117,6 +119,7 @@ private final class ControllerRun {
         case .configRefused(let problems, let actor, let reply):
             loop.refuseConfig(problems, actor: actor, reply: reply)
         case .note(let events): loop.note(events)
+        case .values(let batch): loop.take(batch)
         }
     }
 }

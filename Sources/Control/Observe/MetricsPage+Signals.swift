@@ -31,7 +31,10 @@ extension MetricsPage {
             }
         }
         writer.begin(
-            "weir_signal_values_dropped", .counter, help: "Values that the controller had no room for.")
-        for signal in signals { writer.sample(signal.counts.dropped, ["model": signal.model]) }
+            "weir_signal_values_dropped", .counter, help: "Values that were found and not used, by reason.")
+        for signal in signals {
+            writer.sample(signal.counts.dropped, ["model": signal.model, "reason": "busy"])
+            writer.sample(signal.counts.late, ["model": signal.model, "reason": "late"])
+        }
     }
 }

@@ -76,8 +76,10 @@ extension Sidecar {
         var known = snapshot
         known.counts.accessLines = accessLog.counts.written
         known.counts.accessLinesLost = accessLog.counts.lost
-        return known.metricsPage(cores: cores, core: CoreMeterSnapshot.sum(plane.coreMeters())) { slot in
+        var page = known.metricsPage(cores: cores, core: CoreMeterSnapshot.sum(plane.coreMeters())) { slot in
             VersionMeter.sum(plane.meters(slot))
         }
+        page.signals = signals.all.sorted { $0.key < $1.key }.map { .init(model: $0.key, counts: $0.value) }
+        return page
     }
 }

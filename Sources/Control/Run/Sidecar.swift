@@ -23,6 +23,7 @@ public final class Sidecar: Sendable {
     let cores: Int
     let startedAtMicros = Clock.wallMicros()
     let isDraining = Atomic<Bool>(false)
+    let signals = SignalCounters()
     private let slots: SlotTable
     private let saved: SavedState
     private let ledger: LedgerThread

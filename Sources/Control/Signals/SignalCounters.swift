@@ -1,5 +1,5 @@
 // What became of the samples and values of every model that has `values`, for the metrics page: the reader's
-// thread adds, whoever serves the page takes a copy. Invariant: a model's counts only grow while the process
+// thread and the controller add, whoever serves the page takes a copy. Invariant: a model's counts only grow while the process
 // lives, also over a reload that changes its values.
 
 import Synchronization
@@ -12,6 +12,8 @@ struct SignalCounts: Sendable, Equatable {
     var values: [String: Findings] = [:]
     /// Values that the controller had no room for.
     var dropped: UInt64 = 0
+    /// Values that came after their tick had been judged.
+    var late: UInt64 = 0
 
     /// What was found of one value.
     struct Findings: Sendable, Equatable {
