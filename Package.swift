@@ -55,9 +55,6 @@ let package = Package(
             ],
             swiftSettings: strict),
         .executableTarget(
-            name: "bench-origin", dependencies: ["Demo", "Platform"], path: "bench/Origin",
-            swiftSettings: strict),
-        .executableTarget(
             name: "bench-simulate", dependencies: ["Rollout", "Statistics", "Metrics"],
             path: "bench/Simulate", swiftSettings: strict),
         .executableTarget(

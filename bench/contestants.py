@@ -1,5 +1,6 @@
-"""The proxies that are compared: how each is configured and started."""
+"""The proxies that are compared: how each is configured and started, and the model servers behind them."""
 
+import json
 import os
 import pathlib
 import re
@@ -9,69 +10,112 @@ import subprocess
 import tempfile
 import time
 
-from machine import accepts, free_port, on_cpu
+from machine import accepts, free_port, on_cpus
 
 HERE = pathlib.Path(__file__).parent
-PROXY_CPU = 0
+ALLOWED = sorted(os.sched_getaffinity(0))
+PROXY_CPU = ALLOWED[0]
+# Of one CPU all must share; only bench/gates, whose figures do not mind, runs there.
+LOAD_CPU = ALLOWED[1 % len(ALLOWED)]
 
-# name: (program, configuration, arguments, the scenarios it can do)
+# name: (program, configuration, arguments, the parts of a configuration that it can do)
 ALL = {
-    "weir": ("weir", "weir.yaml", ["run", "--config", "@config@"], {"plain", "split", "shadow"}),
-    "haproxy": ("haproxy", "haproxy.cfg", ["-db", "-f", "@config@"], {"plain", "split"}),
+    "weir": ("weir", "weir.yaml", ["run", "--config", "@config@"], {"split", "shadow", "cohort", "unix"}),
+    "floor": ("relay", None, ["@port@", "@stable@"], set()),
+    "haproxy": ("haproxy", "haproxy.cfg", ["-db", "-f", "@config@"], {"split", "cohort"}),
     "nginx": (
         "nginx",
         "nginx.conf",
         ["-c", "@config@", "-e", "@dir@/error.log"],
-        {"plain", "split", "shadow"},
+        {"split", "shadow", "cohort"},
     ),
-    "nghttpx": ("nghttpx", "nghttpx.conf", ["--conf=@config@"], {"plain"}),
+    "nghttpx": ("nghttpx", "nghttpx.conf", ["--conf=@config@"], {"split"}),
     "envoy": (
         "envoy",
         "envoy.yaml",
         ["-c", "@config@", "--concurrency", "1", "--use-dynamic-base-id", "-l", "off"],
-        {"plain", "split", "shadow"},
+        {"split", "shadow"},
     ),
 }
-DEFAULT = ["weir", "haproxy", "nginx"]
+DEFAULT = ["weir", "floor", "haproxy", "nginx", "nghttpx", "envoy"]
+PEERS = ["haproxy", "nginx", "nghttpx", "envoy"]
 
 
 def find(program: str) -> str | None:
-    if program == "weir":
-        return os.environ.get("WEIR_BINARY")
+    if program in ("weir", "relay"):
+        return os.environ.get(f"{program.upper()}_BINARY")
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
-def render(template: str, parts: set[str], values: dict) -> str:
-    """Keeps `#if part … #end` for the parts asked for and fills in @name@."""
-    out, keep = [], True
+def render(template: str, parts: set, values: dict) -> str:
+    """Keeps `#if part … #end` where the part is asked for, `#unless` where not, and fills in @name@."""
+    out, keep = [], [True]
     for line in template.splitlines():
-        word = line.strip()
-        if word.startswith("#if "):
-            keep = word[4:] in parts
-        elif word == "#end":
-            keep = True
-        elif keep:
+        words = line.split()
+        if words[:1] == ["#if"]:
+            keep.append(keep[-1] and words[1] in parts)
+        elif words[:1] == ["#unless"]:
+            keep.append(keep[-1] and words[1] not in parts)
+        elif words[:1] == ["#end"]:
+            keep.pop()
+        elif keep[-1]:
             out.append(line)
     return re.sub(r"@(\w+)@", lambda m: str(values[m[1]]) if m[1] in values else m[0], "\n".join(out) + "\n")
+
+
+class Origin:
+    """The model servers: one process that counts what reaches each."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="weir-bench-origin-")
+        names = ["stable", "candidate", "shadow", "slow=50", "dead=-1", "late=20"]
+        self.child = subprocess.Popen(
+            [os.environ["ORIGIN_BINARY"], *names, f"local=unix:{self.dir}/local.sock"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=on_cpus(LOAD_CPU),
+        )
+        self.ports = json.loads(self.child.stdout.readline())
+        self.ports["local"] = f"{self.dir}/local.sock"
+
+    def counts(self) -> dict:
+        self.child.stdin.write("count\n")
+        self.child.stdin.flush()
+        return json.loads(self.child.stdout.readline())
+
+    def stop(self) -> None:
+        self.child.stdin.close()
+        self.child.wait(5)
+        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 class Contestant:
     """One proxy, running on the proxies' CPU."""
 
     def __init__(
-        self, name: str, scenario: str, origins: dict, command=None, environment=None, patience: float = 20
+        self,
+        name: str,
+        parts,
+        origins: dict,
+        cpus=(PROXY_CPU,),
+        config: str | None = None,
+        command=None,
+        environment=None,
+        patience: float = 20,
     ):
-        """`command` replaces the program, as for a run under valgrind."""
-        program, config, arguments, _ = ALL[name]
+        """`config` replaces the rendered template, `command` the program, as for a run under valgrind."""
+        program, template, arguments, _ = ALL[name]
         self.name = name
         self.port = free_port()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"weir-bench-{name}-"))
-        values = {**origins, "port": self.port, "dir": self.dir, "admin": free_port()}
-        self.admin = values["admin"]
-        parts = {"shadow": {"split", "shadow"}, "split": {"split"}}.get(scenario, set())
-        path = self.dir / config
-        path.write_text(render((HERE / "configs" / config).read_text(), parts, values))
-        filled = [render(a, set(), {"config": path, "dir": self.dir}).strip() for a in arguments]
+        self.admin = free_port()
+        values = {**origins, "port": self.port, "dir": self.dir, "admin": self.admin}
+        values["config"] = self.dir / (template or "none")
+        if template:
+            text = config or (HERE / "configs" / template).read_text()
+            values["config"].write_text(render(text, set(parts), values))
+        filled = [render(a, set(), values).strip() for a in arguments]
         self.log = open(self.dir / "log", "ab")
         self.child = subprocess.Popen(
             [*(command or [find(program)]), *filled],
@@ -79,7 +123,7 @@ class Contestant:
             stdout=self.log,
             stderr=self.log,
             env={**os.environ, **(environment or {})},
-            preexec_fn=on_cpu(PROXY_CPU),
+            preexec_fn=on_cpus(*cpus),
         )
         self._wait(patience)
 

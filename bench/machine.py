@@ -10,12 +10,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def on_cpu(cpu: int):
+def on_cpus(*cpus: int):
     """For `preexec_fn`: pins the child, and ends it when its parent ends."""
 
     def run():
         _libc.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-        os.sched_setaffinity(0, {cpu})
+        os.sched_setaffinity(0, set(cpus))
 
     return run
 

@@ -2,7 +2,8 @@
 // send time, one line of JSON at the end. The first fifth of the run warms up and is not counted in the
 // latencies.
 //
-//   bench-load --port 8080 --method POST --rate 2000 --seconds 2 --seed 1 [--connections 64]
+//   bench-load --port 8080 --method POST --body-bytes 1024 --rate 2000 --seconds 2 --seed 1
+//              [--connections 64] [--path /v2/models/bench/infer]
 
 import Load
 import Metrics
@@ -12,9 +13,8 @@ import Platform
 struct BenchLoad {
     static func main() throws {
         let options = Options(CommandLine.arguments)
-        let body = options.method == "POST" ? Array(Self.body.utf8) : []
         let template = RequestTemplate(
-            method: options.method, path: "/v2/models/bench/infer", host: "127.0.0.1", body: body)
+            method: options.method, path: options.path, host: "127.0.0.1", body: body(options.bodyBytes))
         let plan = LoadPlan(
             target: .ip(IPAddress(ipv4: 0x7F00_0001), port: UInt16(options.port)),
             ratePerSecond: options.rate, request: template, connectionsMax: options.connections,
@@ -37,15 +37,20 @@ struct BenchLoad {
                 + quantiles.joined(separator: ", ") + "}")
     }
 
-    /// 1 KB of JSON, as in the closed-loop load.
-    private static let body =
-        "{\"inputs\":[{\"data\":[" + String(repeating: "0.25,", count: 198) + "0.25]}]}"
+    /// JSON of so many bytes, as in the closed-loop load.
+    private static func body(_ bytes: Int) -> [UInt8] {
+        guard bytes > 0 else { return [] }
+        let text = "{\"inputs\":[{\"data\":[" + String(repeating: "0.25,", count: bytes / 5 + 1)
+        return Array(text.utf8.prefix(max(0, bytes - 5))) + Array("0]}]}".utf8)
+    }
 }
 
 /// The command line: pairs of names and values.
 private struct Options {
     var port = 0
     var method = "GET"
+    var path = "/v2/models/bench/infer"
+    var bodyBytes = 0
     var rate = 1000.0
     var seconds = 1.0
     var seed = 1
@@ -57,6 +62,8 @@ private struct Options {
             switch name {
             case "--port": port = Int(value) ?? port
             case "--method": method = value
+            case "--path": path = value
+            case "--body-bytes": bodyBytes = Int(value) ?? bodyBytes
             case "--rate": rate = Double(value) ?? rate
             case "--seconds": seconds = Double(value) ?? seconds
             case "--seed": seed = Int(value) ?? seed

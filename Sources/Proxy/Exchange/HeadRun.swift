@@ -1,6 +1,7 @@
 // Lines that pass, copied in runs. A line that stands in the buffer exactly as it would be written anew (a
-// start line of HTTP/1.1, or "name: value" CRLF without other white space) is not taken apart again: neighbours
-// of that kind leave in one copy. What reaches the peer is byte for byte what line-by-line writing gives.
+// start line of HTTP/1.1, or "name: value" CRLF without other white space) is not taken apart again:
+// neighbours of that kind leave in one copy. What reaches the peer is byte for byte what line-by-line writing
+// gives.
 // Invariant: a run holds validated lines only; any other line ends it.
 
 import Wire
