@@ -1,6 +1,6 @@
 // What became of the samples and values of every model that has `values`, for the metrics page: the reader's
-// thread and the controller add, whoever serves the page takes a copy. Invariant: a model's counts only grow while the process
-// lives, also over a reload that changes its values.
+// thread and the controller add, whoever serves the page takes a copy.
+// Invariant: a model's counts only grow while the process lives, also over a reload that changes its values.
 
 import Synchronization
 
