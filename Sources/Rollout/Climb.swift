@@ -125,7 +125,7 @@ public struct ExperimentRecord: Sendable, Hashable, Codable {
 public struct WouldHaveRecord: Sendable, Hashable, Codable {
     /// The act that was left out.
     public enum What: String, Sendable, Hashable, Codable {
-        case cut, hold, stage, bake, promote
+        case cut, hold, alert, stage, bake, promote
     }
 
     public var what: What

@@ -1,5 +1,6 @@
 // What an operator's verbs do. Each is answered with a sentence; asking for what is already so is accepted
-// and changes nothing, so a verb can be repeated safely.
+// and changes nothing, so a verb can be repeated safely. The verbs that only a program knows stand in
+// RolloutMachine+ProgramVerbs.
 // Invariant: a refused verb leaves the state as it was.
 
 extension RolloutStep {
@@ -12,16 +13,12 @@ extension RolloutStep {
             case .resume: resume(request)
             case .weights(let weights): giveWeights(weights, request)
             case .unquarantine(let version): unquarantine(version)
-            case .start, .approve, .skip, .retry, .hold: noProgram
+            case .start, .approve, .skip, .retry, .hold: takeProgramVerb(request)
             }
         actions += [.journal(.verb(request, answer)), .answer(answer)]
     }
 
-    private var stable: String { state.setup.stable }
-
-    private var noProgram: VerbAnswer {
-        .refused("the configuration has no rollout for this model; weights are set with weights")
-    }
+    var stable: String { state.setup.stable }
 
     private mutating func rollback(_ version: String?, _ request: VerbRequest) -> VerbAnswer {
         if let version {
@@ -43,7 +40,8 @@ extension RolloutStep {
 
     private mutating func promote(_ named: String?, _ request: VerbRequest) -> VerbAnswer {
         let candidates = state.setup.candidates
-        guard let version = named ?? (candidates.count == 1 ? candidates[0] : nil) else {
+        let only = candidates.count == 1 ? candidates[0] : nil
+        guard let version = named ?? state.setup.program?.candidate ?? only else {
             return .refused("name the version to promote: \(list(candidates))")
         }
         guard version != stable else {
@@ -54,24 +52,28 @@ extension RolloutStep {
             return .accepted("already promoted: \(version) has all weight")
         }
         if let refusal = refusal(toWeigh: [version], request) { return refusal }
+        if let program = state.setup.program, program.candidate == version, !request.force {
+            return promoteThroughBake(program, request)
+        }
         leaveCut()
         let freed = lift([version])
-        let record = PromotionRecord(
-            version: version, wallMicros: wallMicros, actor: request.actor, reason: request.reason)
-        state.phase = .promoted(record)
-        setWeights([version: RolloutState.whole])
+        promote(
+            PromotionRecord(
+                version: version, wallMicros: wallMicros, actor: request.actor, reason: request.reason))
         clear(freed)
-        actions.append(.journal(.promoted(record)))
-        return .accepted("promoted: \(version) has all weight, \(stable) keeps warm")
+        let unproven = state.setup.program?.candidate == version ? ", without the rest of its rollout" : ""
+        return .accepted("promoted: \(version) has all weight\(unproven); \(stable) keeps warm")
     }
 
     private mutating func pause() -> VerbAnswer {
         switch state.phase {
-        case .split, .waiting, .stage, .baking, .held:
+        case .split, .waiting, .stage, .baking:
             state.phase = .paused
             return .accepted("paused; guardrails keep watching")
         case .paused:
             return .accepted("already paused")
+        case .held(let record):
+            return .refused("held already: \(record.reason)")
         case .cut(let record):
             return .refused("\(record.id) has given all weight to \(stable): there is nothing to pause")
         case .promoted(let record):
@@ -81,15 +83,18 @@ extension RolloutStep {
 
     private mutating func resume(_ request: VerbRequest) -> VerbAnswer {
         switch state.phase {
-        case .split:
+        case .split, .waiting, .stage, .baking:
             return .accepted("already running")
-        case .paused, .waiting, .stage, .baking, .held:
+        case .paused where state.setup.program == nil:
             state.phase = .split
             return .accepted("resumed")
+        case .paused, .held:
+            return resumeProgram(request)
         case .promoted(let record):
             return .refused("\(record.version) is promoted; use weights or rollback")
-        case .cut:
+        case .cut(let record):
             if let refusal = refusal(toWeigh: [], request) { return refusal }
+            if state.setup.program != nil { return resumeProgram(after: record) }
             leaveCut()
             state.phase = .split
             let (allowed, barred) = configuredWeights
@@ -116,21 +121,24 @@ extension RolloutStep {
         let weighed = names.filter { $0 != stable && candidates[$0] ?? 0 > 0 }
         let isRaised = weighed.contains { candidates[$0] ?? 0 > state.weights[$0] ?? 0 }
         if let refusal = refusal(toWeigh: weighed, request, raises: isRaised) { return refusal }
-        let complete = RolloutSetup(
-            stable: stable, candidates: state.setup.candidates, weights: candidates)
         switch state.phase {
         case .split, .paused, .waiting, .stage, .baking, .held:
-            if complete.weights == state.weights { return .accepted("the weights are already so") }
+            if state.complete(candidates) == state.weights { return .accepted("the weights are already so") }
         case .cut, .promoted:
             leaveCut()
-            state.phase = .split
+            if state.setup.program == nil { state.phase = .split }
         }
         let freed = lift(weighed)
         setWeights(candidates)
         clear(freed)
         actions.append(
             .journal(.weights(sortedWeights, reason: request.reason)))
-        return .accepted("weights set")
+        switch state.phase {
+        case .split, .paused, .held: return .accepted("weights set")
+        case .waiting, .stage, .baking, .cut, .promoted:
+            hold(.operatorsVerb, actor: request.actor, reason: "weights were set by \(request.actor)")
+            return .accepted("weights set; the rollout is held until resume, which sets its own again")
+        }
     }
 
     private mutating func unquarantine(_ version: String) -> VerbAnswer {
@@ -148,7 +156,7 @@ extension RolloutStep {
     // MARK: What verbs share
 
     /// Why these versions may not be given weight now; nil when they may, or when forced.
-    private func refusal(
+    func refusal(
         toWeigh versions: [String], _ request: VerbRequest, raises: Bool = true
     ) -> VerbAnswer? {
         if request.force { return nil }
@@ -168,13 +176,13 @@ extension RolloutStep {
 
     /// Takes versions out of quarantine.
     /// - Returns: those that were in it.
-    private mutating func lift(_ versions: [String]) -> [String] {
+    mutating func lift(_ versions: [String]) -> [String] {
         let freed = versions.filter { state.quarantined[$0] != nil }
         for version in freed { state.quarantined[version] = nil }
         return freed
     }
 
-    private mutating func clear(_ freed: [String]) {
+    mutating func clear(_ freed: [String]) {
         if !freed.isEmpty { actions.append(.clearCut(freed)) }
     }
 

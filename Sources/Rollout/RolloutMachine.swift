@@ -1,38 +1,56 @@
 // The rollout machine: (state, input, instant) -> (state, actions). Pure, so that it can be run through
 // thousands of simulated rollouts. A cut is final for every automation: it latches, quarantines what
-// tripped, and only an operator's verb gives weight again.
+// tripped, and only an operator's verb gives weight again. A program walks its candidate through stages on
+// evidence: what is missing holds it, what fails cuts it, and nothing is promoted unproven.
 //
-//   state     input                            next      what happens
-//   split     a guardrail of a version fails   cut       all weight to stable, version barred, recovery check
-//   split     pause                            paused
-//   split     weights                          split     weights as asked
-//   any       promote v                        promoted  v has all weight
-//   any       rollback                         cut       as a failing guardrail, by the operator
-//   paused    a guardrail fails                cut       guardrails run in every state
-//   paused    resume                           split     weights stay as they are
-//   cut       a guardrail of another fails     cut       that version is barred as well
-//   cut       recovery answers                 cut       noted once: recovered, not recovered, undecided
-//   cut       resume                           split     configured weights, less the quarantined
-//   cut       weights                          split     weights as asked
-//   cut       config                           cut       stable as configured, its weights wait for a verb
-//   promoted  a guardrail of v fails           cut       all weight back to stable
-//   promoted  weights                          split     weights as asked
-//   promoted  config: stable is v, or no v     split     weights as configured
-//   split, paused: config with new weights     same      weights as configured, less the quarantined
-//   any       unquarantine v                   same      the bar is lifted, no weight is given
-// Everything else changes nothing; a verb that the state does not allow is refused with a sentence.
+//   state              input                                next      what happens
+//   split              pause / resume                       paused / split
+//   waiting            nothing blocks, or start by force    stage     first stage: weight, shadow
+//   stage              nothing blocks, or skip              stage     the next one
+//   stage, the last    same; it has 100 %                   baking    all weight but the hold-back share
+//   stage              approve                              stage     noted
+//   stage              the experiment's end                 held      with its report
+//   stage, baking      deadline                             held      never promoted unproven
+//   stage, baking      a guardrail that holds fails         held      weights stay
+//   stage              promote                              baking    by force: promoted
+//   baking             nothing blocks, or skip              promoted  the candidate has all weight
+//   waiting, stage, baking: pause / hold                    paused / held
+//   waiting, stage, baking: weights                         held      weights as asked
+//   paused, held       resume                               same place as before, with its weights
+//   held               skip                                 stage, baking or promoted
+//   any                a guardrail that cuts fails          cut       all weight to stable, version barred
+//   any                promote v, by force or no program    promoted  v has all weight
+//   any                rollback                             cut       as a failing guardrail, by the operator
+//   cut                recovery answers                     cut       noted once
+//   cut                resume                               as before the cut, where the candidate is innocent
+//   cut, waiting       retry, after the cool-down           waiting   a new attempt, bar lifted, start ordered
+//   cut, promoted      weights                              held      weights as asked; split without program
+//   cut                config                               cut       its weights wait for a verb
+//   promoted           config: stable is v, or no v         waiting   split without program
+//   with a program     config: another candidate            waiting   a new rollout
+//   with a program     config: no program                   split     weights as configured
+//   stage, baking      config: the place is gone            held      weights stay
+//   any                unquarantine v                       same      the bar is lifted, no weight is given
+// What blocks: RolloutBlocker. What a failing guardrail does where automation only alerts (a blackout, the
+// rollback window is over, a dry run): RolloutMachine+Evidence. Everything else changes nothing; a verb that
+// the state does not allow is refused with a sentence.
 //
-// Invariants: weights sum to 1,000,000; a quarantined version has weight 0; `force` is needed to give weight
-// to it, or any weight during a cool-down; equal inputs give equal steps.
+// Invariants: weights sum to 1,000,000; a quarantined version has neither weight nor shadow; `force` is
+// needed to give weight to it, or any weight during a cool-down; equal inputs give equal steps.
 // Source: the design's sections on the decision loop and durable state.
 
-/// The state machine of a rollout with fixed weights.
+/// The state machine of a rollout, with fixed weights or along a program.
 public enum RolloutMachine {
     /// The state of a model that is configured for the first time.
-    public static func start(_ setup: RolloutSetup) -> RolloutState {
-        RolloutState(
+    public static func start(_ setup: RolloutSetup, wallMicros: UInt64 = 0) -> RolloutState {
+        var state = RolloutState(
             phase: .split, setup: setup, weights: setup.weights, quarantined: [:], coolDownUntil: nil,
             recovery: nil, alerts: [], cutCount: 0, epoch: 1)
+        guard let program = setup.program else { return state }
+        state.phase = .waiting
+        state.beginRollout(of: program.candidate, wallMicros: wallMicros)
+        state.weights = state.complete(state.placeWeights)
+        return state
     }
 
     /// One step. `wallMicros` is the wall clock, microseconds since 1970.
@@ -41,9 +59,12 @@ public enum RolloutMachine {
     ) -> (state: RolloutState, actions: [RolloutAction]) {
         var step = RolloutStep(state: state, wallMicros: wallMicros)
         switch input {
-        case .tick(let readings, let recovery, _, _):
-            step.take(readings)
+        case .tick(let readings, let recovery, let stage, let conditions):
+            let facts = TickFacts(
+                readings: readings, stage: stage, conditions: conditions, wallMicros: wallMicros)
+            step.judge(facts)
             step.take(recovery)
+            step.walk(facts)
         case .verb(let request):
             step.take(request)
         case .configured(let setup):
@@ -72,50 +93,6 @@ struct RolloutStep {
         self.wallMicros = wallMicros
     }
 
-    // MARK: Evidence
-
-    /// Cuts what trips with that consequence, and raises alerts for the rest.
-    mutating func take(_ all: [VersionReadings]) {
-        let watched = all.filter {
-            state.setup.candidates.contains($0.version) && state.quarantined[$0.version] == nil
-        }
-        for version in watched {
-            for reading in version.readings where reading.action == .alert {
-                alert(version.version, reading)
-            }
-        }
-        let tripped = watched.filter { $0.readings.contains { $0.verdict == .fail && $0.action == .cut } }
-        guard let first = tripped.first,
-            let trip = first.readings.first(where: { $0.verdict == .fail && $0.action == .cut })
-        else { return }
-        let others = tripped.dropFirst().map(\.version)
-        let also = others.isEmpty ? "" : "; as well: " + others.joined(separator: ", ")
-        cut(
-            tripped.map(\.version), guardrail: trip.name, actor: "weir",
-            reason: "\(first.version): \(trip.rule): \(trip.reason)\(also)",
-            evidence: tripped.flatMap(\.readings))
-    }
-
-    /// An alert is raised once, and again only after its guardrail has left the fail verdict.
-    private mutating func alert(_ version: String, _ reading: GuardrailReading) {
-        let key = "\(version)/\(reading.name)"
-        let isRaised = state.alerts.contains(key)
-        if reading.verdict == .fail, !isRaised {
-            state.alerts = (state.alerts + [key]).sorted()
-            actions.append(.journal(.alert(version: version, reading: reading)))
-        } else if reading.verdict == .pass, isRaised {
-            state.alerts.removeAll { $0 == key }
-        }
-    }
-
-    /// The answer of the recovery check, once.
-    mutating func take(_ reading: RecoveryReading?) {
-        guard let reading, case .cut(let record) = state.phase, state.recovery == .watching else { return }
-        guard reading.verdict != .watching else { return }
-        state.recovery = reading.verdict
-        actions += [.journal(.recovery(cutID: record.id, reading)), .endRecovery]
-    }
-
     // MARK: Effects
 
     /// All weight to stable, latched; `versions` are barred.
@@ -129,6 +106,7 @@ struct RolloutStep {
             id: "cut-\(state.cutCount)", wallMicros: wallMicros, versions: versions, guardrail: guardrail,
             actor: actor, reason: reason, evidence: evidence, weightsBefore: state.weights)
         for version in versions {
+            if state.quarantined[version] == nil { state.cutsByVersion[version, default: 0] += 1 }
             state.quarantined[version] = QuarantineRecord(
                 cutID: record.id, wallMicros: wallMicros, reason: reason)
             state.alerts.removeAll { $0.hasPrefix(version + "/") }
@@ -138,19 +116,25 @@ struct RolloutStep {
         state.recovery = .watching
         actions.append(.cut(versions))
         setWeights([:])
+        setShadow(nil)
         actions += [.journal(.cut(record)), .startRecovery]
     }
 
     /// Gives these weights to candidates and the rest to stable.
     mutating func setWeights(_ candidates: [String: UInt32]) {
-        let setup = RolloutSetup(
-            stable: state.setup.stable, candidates: state.setup.candidates, weights: candidates)
+        state.weights = state.complete(candidates)
         precondition(
-            setup.weights.allSatisfy { $0.value == 0 || state.quarantined[$0.key] == nil },
+            state.weights.allSatisfy { $0.value == 0 || state.quarantined[$0.key] == nil },
             "a quarantined version has no weight")
-        state.weights = setup.weights
         state.epoch += 1
         actions.append(.setWeights(sortedWeights))
+    }
+
+    /// Copies of requests to that version, or none.
+    mutating func setShadow(_ shadow: VersionWeight?) {
+        guard shadow != state.shadow else { return }
+        state.shadow = shadow
+        actions.append(.setShadow(shadow))
     }
 
     /// The weights in force, by version name.

@@ -68,6 +68,19 @@ enum Sentence {
         return ticks % 10 == 0 ? "\(ticks / 10) s" : fixed(Double(ticks) / 10, places: 1) + " s"
     }
 
+    /// "45 s", "10 m", "1 h 30 m", "3 d": the two largest units, rounded up to a second.
+    static func duration(micros: UInt64) -> String {
+        let seconds = micros / 1_000_000 + (micros % 1_000_000 > 0 ? 1 : 0)
+        let units: [(size: UInt64, name: String)] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")]
+        for (i, unit) in units.enumerated() where seconds >= unit.size {
+            let whole = "\(seconds / unit.size) \(unit.name)"
+            guard i + 1 < units.count else { return whole }
+            let rest = seconds % unit.size / units[i + 1].size
+            return rest > 0 ? "\(whole) \(rest) \(units[i + 1].name)" : whole
+        }
+        return "0 s"
+    }
+
     /// "p99", "p99.9"
     static func quantile(_ q: Double) -> String {
         let percent = q * 100

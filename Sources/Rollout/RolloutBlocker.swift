@@ -1,0 +1,181 @@
+// What a rollout waits for: every condition of the next step that does not hold, as a value, and as the
+// sentence that status shows. The machine itself asks here, so that what is shown is what decides.
+// Invariant: missing evidence is a blocker, never an absence of one; an empty answer is a step.
+// Source: the design's words stage, hold, bake and promote.
+
+/// One condition that keeps a rollout where it is.
+public enum RolloutBlocker: Sendable, Hashable {
+    case quarantined(version: String, cutID: String)
+    case notStarted
+    case preflightUnknown
+    case preflightFailed(String)
+    /// The name of the window.
+    case blackout(String)
+    case experimentOver
+    /// No `StageReading` of this visit to the stage.
+    case noStageReading
+    /// The candidate's guardrails were not read in this tick.
+    case unwatched(version: String)
+    case time(watchedMicros: UInt64, neededMicros: UInt64)
+    case requests(Int, needed: Int)
+    case keys(Int, needed: Int)
+    case gate(name: String, reason: String)
+    case approval(stage: Int)
+    case guardrail(name: String, reason: String)
+    /// The last stage of an experiment is not left by itself.
+    case lastStage(weightPPM: UInt32)
+    case paused
+    case held(String)
+    case cut(String)
+
+    /// What is missing, for people.
+    public var sentence: String {
+        switch self {
+        case .quarantined(let version, let cutID):
+            "\(version) is quarantined by \(cutID): retry starts it again"
+        case .notStarted: "an operator's start"
+        case .preflightUnknown: "the pre-flight checks, which have no answer yet"
+        case .preflightFailed(let reason): "the pre-flight checks, which fail: \(reason)"
+        case .blackout(let name): "the end of the blackout \(name)"
+        case .experimentOver: "nothing: the end of the experiment has passed; change it, or promote"
+        case .noStageReading: "the first look at this stage"
+        case .unwatched(let version): "the guardrails of \(version), which were not read"
+        case .time(let watched, let needed):
+            "\(Sentence.duration(micros: needed - watched)) more of \(Sentence.duration(micros: needed))"
+        case .requests(let have, let needed):
+            "\(Sentence.count(needed - have)) more requests of \(Sentence.count(needed))"
+        case .keys(let have, let needed):
+            "\(Sentence.count(needed - have)) more different keys of \(Sentence.count(needed))"
+        case .gate(let name, let reason): "the gate \(name): \(reason)"
+        case .approval(let stage): "an operator's approve of stage \(stage)"
+        case .guardrail(let name, let reason): "the guardrail \(name), which fails: \(reason)"
+        case .lastStage(let ppm):
+            "an operator's promote: the last stage keeps \(Sentence.percent(Double(ppm) / 1_000_000))"
+        case .paused: "an operator's resume: it is paused"
+        case .held(let reason): "an operator's resume: \(reason)"
+        case .cut(let id): "an operator's retry or resume after \(id)"
+        }
+    }
+}
+
+/// What a tick knows beside the state.
+struct TickFacts {
+    let readings: [VersionReadings]
+    let stage: StageReading?
+    let conditions: RolloutConditions
+    let wallMicros: UInt64
+}
+
+extension RolloutMachine {
+    /// Why the rollout of a program does not go on at this tick; empty when it does, when it is promoted, and
+    /// without a program.
+    /// The arguments are what the machine's `tick` input carries.
+    public static func blockers(
+        _ state: RolloutState, _ readings: [VersionReadings], stage: StageReading?,
+        conditions: RolloutConditions, wallMicros: UInt64
+    ) -> [RolloutBlocker] {
+        guard let program = state.setup.program, let climb = state.climb else { return [] }
+        let facts = TickFacts(
+            readings: readings, stage: stage, conditions: conditions, wallMicros: wallMicros)
+        switch state.phase {
+        case .split, .promoted: return []
+        case .paused: return [.paused]
+        case .held(let record): return [.held(record.reason)]
+        case .cut(let record): return [.cut(record.id)]
+        case .waiting: return state.startBlockers(program, climb, facts)
+        case .stage:
+            guard case .stage(let i) = climb.place, program.stages.indices.contains(i) else { return [] }
+            return state.stageBlockers(program, climb, program.stages[i], i, facts)
+        case .baking: return state.bakeBlockers(program, climb, facts)
+        }
+    }
+}
+
+extension RolloutState {
+    fileprivate func startBlockers(
+        _ program: RolloutProgram, _ climb: Climb, _ facts: TickFacts
+    ) -> [RolloutBlocker] {
+        var found: [RolloutBlocker] = []
+        if let record = quarantined[climb.candidate] {
+            found.append(.quarantined(version: climb.candidate, cutID: record.cutID))
+        }
+        if !program.startsByItself, !climb.isStartOrdered { found.append(.notStarted) }
+        if program.isOver(at: facts.wallMicros) { found.append(.experimentOver) }
+        found += facts.conditions.blockers
+        return found
+    }
+
+    fileprivate func stageBlockers(
+        _ program: RolloutProgram, _ climb: Climb, _ stage: RolloutStage, _ index: Int, _ facts: TickFacts
+    ) -> [RolloutBlocker] {
+        // A stage without weight may be judged by time alone: its requests are copies.
+        let requestsMin = max(stage.minRequests, stage.weightPPM > 0 ? 1 : 0)
+        var found = evidenceBlockers(
+            climb, facts, micros: stage.holdMicros, requests: requestsMin, keys: stage.minKeys)
+        if let reading = facts.stage, reading.visit == climb.stageVisit {
+            for gate in stage.gates {
+                let said = reading.gates.first { $0.name == gate.name }
+                if said?.verdict != .pass {
+                    found.append(.gate(name: gate.name, reason: said?.reason ?? "not read yet"))
+                }
+            }
+        }
+        if stage.needsApproval, !climb.isApproved { found.append(.approval(stage: index + 1)) }
+        if index == program.stages.count - 1, stage.weightPPM < RolloutState.whole {
+            found.append(.lastStage(weightPPM: stage.weightPPM))
+        }
+        return found
+    }
+
+    fileprivate func bakeBlockers(
+        _ program: RolloutProgram, _ climb: Climb, _ facts: TickFacts
+    ) -> [RolloutBlocker] {
+        let requestsMin = max(program.stages.last?.minRequests ?? 0, 1)
+        return evidenceBlockers(climb, facts, micros: program.bakeMicros, requests: requestsMin, keys: 0)
+    }
+
+    /// What a stage and the bake have in common.
+    private func evidenceBlockers(
+        _ climb: Climb, _ facts: TickFacts, micros: UInt64, requests: Int, keys: Int
+    ) -> [RolloutBlocker] {
+        var found: [RolloutBlocker] = []
+        if let stage = facts.stage, stage.visit == climb.stageVisit {
+            let needed = max(micros, setup.coolDownMicros)
+            if stage.watchedMicros < needed {
+                found.append(.time(watchedMicros: stage.watchedMicros, neededMicros: needed))
+            }
+            if stage.requests < requests { found.append(.requests(stage.requests, needed: requests)) }
+            if stage.keys < keys { found.append(.keys(stage.keys, needed: keys)) }
+        } else {
+            found.append(.noStageReading)
+        }
+        found += guardrailBlockers(climb, facts.readings)
+        found += facts.conditions.blockers
+        return found
+    }
+
+    private func guardrailBlockers(_ climb: Climb, _ readings: [VersionReadings]) -> [RolloutBlocker] {
+        guard let all = readings.first(where: { $0.version == climb.candidate }) else {
+            return [.unwatched(version: climb.candidate)]
+        }
+        return all.readings.compactMap { reading in
+            guard reading.verdict == .fail, reading.action != .alert, !reading.isDryRun,
+                !(reading.action == .hold && climb.acknowledged.contains(reading.name))
+            else { return nil }
+            return .guardrail(name: reading.name, reason: reading.reason)
+        }
+    }
+}
+
+extension RolloutConditions {
+    fileprivate var blockers: [RolloutBlocker] {
+        var found: [RolloutBlocker] = []
+        switch preflight {
+        case .passed: break
+        case .unknown: found.append(.preflightUnknown)
+        case .failed(let reason): found.append(.preflightFailed(reason))
+        }
+        if let blackout { found.append(.blackout(blackout)) }
+        return found
+    }
+}

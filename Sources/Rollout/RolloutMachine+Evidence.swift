@@ -1,0 +1,171 @@
+// What a tick's evidence does: a guardrail's verdict becomes a cut, a hold, an alert, or a journal line about
+// what would have been done. The candidate of a program is held to its pre-flight checks as well.
+//
+//   action   dry run      blackout, alerts only   else
+//   cut      would have   alert                   cut; alert once the rollback window of a promotion is over
+//   hold     would have   alert                   stage, baking: held, unless acknowledged by a resume;
+//                                                 alert where there is nothing to hold
+//   alert    (rule only)  alert                   alert
+//
+// Invariant: a verdict cuts in its own step; everything else is said once per trip, and again only after the
+// guardrail has passed.
+
+extension RolloutStep {
+    /// What a failing guardrail comes to.
+    private enum Consequence {
+        case cut
+        case hold
+        case alert
+        case alertInstead(String)
+        case wouldHave(WouldHaveRecord.What)
+        /// The rollout stands still already, or the trip was acknowledged.
+        case nothing
+    }
+
+    /// Cuts what trips with that consequence; holds, alerts and journals for the rest.
+    mutating func judge(_ facts: TickFacts) {
+        let watched = withPreflight(facts).filter {
+            state.setup.candidates.contains($0.version) && state.quarantined[$0.version] == nil
+        }
+        var tripped: [(version: VersionReadings, trip: GuardrailReading)] = []
+        var holding: [GuardrailReading] = []
+        for version in watched {
+            var trip: GuardrailReading?
+            for reading in version.readings where reading.verdict == .fail {
+                switch consequence(of: reading, version.version, facts.conditions) {
+                case .cut: trip = trip ?? reading
+                case .hold: holding.append(reading)
+                case .nothing: break
+                case .alert: say(.alert(version: version.version, reading: reading), version, reading)
+                case .alertInstead(let because):
+                    let event = RolloutEvent.alertInstead(
+                        version: version.version, reading: reading, because: because)
+                    say(event, version, reading)
+                case .wouldHave(let what):
+                    let record = WouldHaveRecord(
+                        what: what, version: version.version,
+                        reason: "dry run: \(version.version): \(reading.rule): \(reading.reason)",
+                        reading: reading)
+                    say(.wouldHave(record), version, reading)
+                }
+            }
+            for reading in version.readings where reading.verdict == .pass { forget(version, reading) }
+            if let trip { tripped.append((version, trip)) }
+        }
+        if let first = tripped.first {
+            let others = tripped.dropFirst().map(\.version.version)
+            let also = others.isEmpty ? "" : "; as well: " + others.joined(separator: ", ")
+            cut(
+                tripped.map(\.version.version), guardrail: first.trip.name, actor: "weir",
+                reason: "\(first.version.version): \(first.trip.rule): \(first.trip.reason)\(also)",
+                evidence: tripped.flatMap(\.version.readings))
+        } else if let first = holding.first {
+            hold(
+                .guardrails(holding.map(\.name)), actor: "weir",
+                reason: "\(first.rule): \(first.reason)")
+        }
+    }
+
+    private func consequence(
+        of reading: GuardrailReading, _ version: String, _ conditions: RolloutConditions
+    ) -> Consequence {
+        let what: WouldHaveRecord.What =
+            switch reading.action {
+            case .cut: .cut
+            case .hold: .hold
+            case .alert: .alert
+            }
+        if reading.isDryRun { return .wouldHave(what) }
+        if reading.action == .alert { return .alert }
+        if state.setup.program?.isDryRun ?? false { return .wouldHave(what) }
+        if conditions.blackoutAlertsOnly, let blackout = conditions.blackout {
+            return .alertInstead("automation only alerts in the blackout \(blackout)")
+        }
+        if reading.action == .cut {
+            return isRollbackWindowOver
+                ? .alertInstead("the rollback window after the promotion is over") : .cut
+        }
+        switch state.phase {
+        case .stage, .baking:
+            guard let climb = state.climb, climb.candidate == version else { return .alert }
+            return climb.acknowledged.contains(reading.name) ? .nothing : .hold
+        case .paused, .held: return .nothing
+        case .split, .waiting, .cut, .promoted: return .alertInstead("no stage is under way to be held")
+        }
+    }
+
+    private var isRollbackWindowOver: Bool {
+        guard case .promoted(let record) = state.phase, let window = state.setup.program?.rollbackWindowMicros
+        else { return false }
+        return wallMicros >= record.wallMicros.saturatingAdd(window)
+    }
+
+    /// The readings, the pre-flight checks of the program's candidate among them as one more guardrail: it
+    /// cuts while the candidate has traffic and alerts before.
+    private func withPreflight(_ facts: TickFacts) -> [VersionReadings] {
+        guard let climb = state.climb, let action = preflightAction(climb) else { return facts.readings }
+        let reading: GuardrailReading
+        switch facts.conditions.preflight {
+        case .unknown: return facts.readings
+        case .passed:
+            guard state.alerts.contains("\(climb.candidate)/preflight") else { return facts.readings }
+            reading = GuardrailReading(
+                name: "preflight", rule: "pre-flight checks", verdict: .pass, action: action, progress: 0,
+                reason: "passed")
+        case .failed(let sentence):
+            reading = GuardrailReading(
+                name: "preflight", rule: "pre-flight checks", verdict: .fail, action: action, progress: 1,
+                reason: sentence)
+        }
+        var all = facts.readings
+        if let i = all.firstIndex(where: { $0.version == climb.candidate }) {
+            all[i].readings.append(reading)
+        } else {
+            all.append(VersionReadings(version: climb.candidate, readings: [reading]))
+        }
+        return all
+    }
+
+    private func preflightAction(_ climb: Climb) -> GuardrailSpec.Action? {
+        switch state.phase {
+        case .split, .cut: nil
+        case .waiting: .alert
+        case .stage, .baking: .cut
+        case .paused, .held: climb.place == .before ? .alert : .cut
+        case .promoted(let record): record.version == climb.candidate ? .cut : nil
+        }
+    }
+
+    /// Journals a trip, once until the guardrail has passed again.
+    private mutating func say(
+        _ event: RolloutEvent, _ version: VersionReadings, _ reading: GuardrailReading
+    ) {
+        let key = "\(version.version)/\(reading.name)"
+        guard !state.alerts.contains(key) else { return }
+        state.alerts = (state.alerts + [key]).sorted()
+        actions.append(.journal(event))
+    }
+
+    private mutating func forget(_ version: VersionReadings, _ reading: GuardrailReading) {
+        if !state.alerts.isEmpty { state.alerts.removeAll { $0 == "\(version.version)/\(reading.name)" } }
+        if version.version == state.climb?.candidate, !(state.climb?.acknowledged.isEmpty ?? true) {
+            state.climb?.acknowledged.removeAll { $0 == reading.name }
+        }
+    }
+
+    /// The answer of the recovery check, once.
+    mutating func take(_ reading: RecoveryReading?) {
+        guard let reading, case .cut(let record) = state.phase, state.recovery == .watching else { return }
+        guard reading.verdict != .watching else { return }
+        state.recovery = reading.verdict
+        actions += [.journal(.recovery(cutID: record.id, reading)), .endRecovery]
+    }
+}
+
+extension UInt64 {
+    /// The end of a time that may be as long as it likes.
+    func saturatingAdd(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+}
