@@ -1,6 +1,16 @@
 // What a loaded configuration does to a rollout: it is followed where the state allows it, and what it may
-// not do is said in the journal. A program that changes on the way is walked on from the same place; another
-// candidate, or a change between dry run and earnest, is another rollout.
+// not do is said in the journal. Its part of the machine's table:
+//
+//   state                   configuration                       next
+//   any but cut, promoted   no program                          split (paused stays), weights as configured
+//   any but cut, promoted   another candidate, dry run on/off   waiting (paused stays): a new rollout
+//   waiting, stage, baking  the same candidate                  same place, its weights as they are now
+//   stage, baking           the same, but the place is gone     held, weights stay
+//   paused, held            the same candidate                  same, weights stay
+//   cut                     any                                 cut: weights and rollouts wait for a verb
+//   promoted                stable is v, or v is gone           waiting; split without a program
+//   promoted                else                                promoted: it waits for a verb
+//
 // Invariant: a configuration never leaves a cut and never gives a quarantined candidate weight.
 
 extension RolloutStep {

@@ -1,5 +1,5 @@
 // What a tick's evidence does: a guardrail's verdict becomes a cut, a hold, an alert, or a journal line about
-// what would have been done. The candidate of a program is held to its pre-flight checks as well.
+// what would have been done. The candidate of a program is held to its pre-flight checks as well. The table:
 //
 //   action   dry run      blackout, alerts only   else
 //   cut      would have   alert                   cut; alert once the rollback window of a promotion is over

@@ -60,7 +60,7 @@ extension RolloutStep {
         }
         state.climb = climb
         state.phase = place.phase
-        takePlace()
+        if !program.isDryRun { takePlace() }
         climb.visit += 1
         state.climb = climb
         let (weight, shadow) = program.shares(at: place)

@@ -1,43 +1,32 @@
-// The rollout machine: (state, input, instant) -> (state, actions). Pure, so that it can be run through
-// thousands of simulated rollouts. A cut is final for every automation: it latches, quarantines what
-// tripped, and only an operator's verb gives weight again. A program walks its candidate through stages on
-// evidence: what is missing holds it, what fails cuts it, and nothing is promoted unproven.
+// The rollout machine: (state, input, instant) -> (state, actions), pure. A cut is final for every automation:
+// only an operator's verb gives weight again. A program walks its candidate through stages on evidence: what
+// is missing holds it, what fails cuts it, and nothing is promoted unproven.
 //
-//   state              input                                next      what happens
-//   split              pause / resume                       paused / split
-//   waiting            nothing blocks, or start by force    stage     first stage: weight, shadow
-//   stage              nothing blocks, or skip              stage     the next one
-//   stage, the last    same; it has 100 %                   baking    all weight but the hold-back share
-//   stage              approve                              stage     noted
-//   stage              the experiment's end                 held      with its report
-//   stage, baking      deadline                             held      never promoted unproven
-//   stage, baking      a guardrail that holds fails         held      weights stay
-//   stage              promote                              baking    by force: promoted
-//   baking             nothing blocks, or skip              promoted  the candidate has all weight
-//   waiting, stage, baking: pause / hold                    paused / held
-//   waiting, stage, baking: weights                         held      weights as asked
-//   paused, held       resume                               same place as before, with its weights
-//   held               skip                                 stage, baking or promoted
-//   any                a guardrail that cuts fails          cut       all weight to stable, version barred
-//   any                promote v, by force or no program    promoted  v has all weight
-//   any                rollback                             cut       as a failing guardrail, by the operator
-//   cut                recovery answers                     cut       noted once
-//   cut                resume                               as before the cut, where the candidate is innocent
-//   cut, waiting       retry, after the cool-down           waiting   a new attempt, bar lifted, start ordered
-//   cut, promoted      weights                              held      weights as asked; split without program
-//   cut                config                               cut       its weights wait for a verb
-//   promoted           config: stable is v, or no v         waiting   split without program
-//   with a program     config: another candidate            waiting   a new rollout
-//   with a program     config: no program                   split     weights as configured
-//   stage, baking      config: the place is gone            held      weights stay
-//   any                unquarantine v                       same      the bar is lifted, no weight is given
-// What blocks: RolloutBlocker. What a failing guardrail does where automation only alerts (a blackout, the
-// rollback window is over, a dry run): RolloutMachine+Evidence. Everything else changes nothing; a verb that
-// the state does not allow is refused with a sentence.
-//
+//   state             input                           next      what happens
+//   split             pause / resume                  paused / split
+//   waiting           nothing blocks, start by force  stage     the first one: weight, shadow
+//   stage             nothing blocks, skip            stage     the next one
+//   stage, the last   same, if it has 100 %           baking    all weight but the hold-back share
+//   stage             promote                         baking    by force: promoted
+//   stage             the experiment's end            held      with its report
+//   stage, baking     deadline                        held      never promoted unproven
+//   stage, baking     a guardrail that holds fails    held      weights stay
+//   baking            nothing blocks, skip            promoted  the candidate has all weight
+//   waiting, stage, baking: pause, hold, weights      paused, held, held
+//   paused, held      resume                          as before: its weights; the deadline may start anew
+//   held              skip                            stage, baking, promoted
+//   any               a guardrail that cuts fails     cut       all weight to stable, version barred
+//   any               rollback                        cut       the same, by the operator
+//   any               promote v: force, or no program promoted  v has all weight
+//   cut               recovery answers                cut       noted once
+//   cut               resume                          as before, where the candidate is innocent
+//   cut, waiting      retry, after the cool-down      waiting   new attempt, bar lifted, start ordered
+//   cut, promoted     weights                         held      weights as asked; split without a program
+//   any               unquarantine v, approve         same      no weight is given
+// What a configuration does: RolloutMachine+Config. What blocks: RolloutBlocker. Else nothing changes; a verb
+// that the state does not allow is refused with a sentence.
 // Invariants: weights sum to 1,000,000; a quarantined version has neither weight nor shadow; `force` is
 // needed to give weight to it, or any weight during a cool-down; equal inputs give equal steps.
-// Source: the design's sections on the decision loop and durable state.
 
 /// The state machine of a rollout, with fixed weights or along a program.
 public enum RolloutMachine {
