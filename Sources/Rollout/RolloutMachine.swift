@@ -1,4 +1,4 @@
-// The rollout machine: (state, input, instant) -> (state, actions), pure. A cut is final for every automation:
+// The rollout machine: (state, input, instant) -> (state, actions), pure. A cut is final for all automation:
 // only an operator's verb gives weight again. A program walks its candidate through stages on evidence: what
 // is missing holds it, what fails cuts it, and nothing is promoted unproven.
 //
