@@ -12,17 +12,44 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         case errorRate
         /// A latency quantile, 0 < quantile < 1. A failed request counts as slow.
         case latency(quantile: Double)
+        /// The mean of a metric that is posted later.
+        case outcome(OutcomeMetric)
+        /// The distribution of a value.
+        case drift(value: String)
+        /// Requests whose value is null, absent or not a number, as a share of those looked at.
+        case missing(value: String)
+        /// The mean of a value in 0...1; lower is worse.
+        case confidence(value: String)
+        /// The mean of a value from 0 up; higher is worse. Against stable it is capped, because no method
+        /// can bound a mean without: at `cap`, or at stable's own p99.9 of its first thousand.
+        case cost(value: String, cap: Double?)
+        /// The share of the candidate's endpoints that are healthy, now.
+        case health
     }
 
     /// When the measure is too bad.
     public enum Rule: Sendable, Hashable, Codable {
         /// Sequential test of "candidate <= rho * stable" on the randomised requests. A trip also needs the
-        /// estimated effect to be material: ratio >= `materialRatio` and, for error rates, difference >=
-        /// `materialDifference` (0...1).
+        /// estimated effect to be material: ratio >= `materialRatio` and difference >= `materialDifference`,
+        /// in the measure's unit; of values and outcomes, in the direction that is worse.
         case sequentialWorseThanStable(rho: Double, materialRatio: Double, materialDifference: Double)
         /// Sequential test against a constant, on all requests of the candidate: a rate 0...1, or
         /// microseconds for a latency quantile.
         case sequentialAbove(Double)
+        /// Sequential test of a mean against a floor: confidence.
+        case sequentialBelow(Double)
+        /// Sequential test that candidate and stable share one distribution; a trip also needs a population
+        /// stability index of `psi`, less its bias.
+        case sequentialDrift(psi: Double)
+        /// The same against a pinned histogram.
+        case sequentialDriftFrom(DriftReference, psi: Double)
+        /// Sequential test of "errors use up the budget more than `burn` times too fast", on all requests of
+        /// the candidate, and a plain cap: 2 % of what `monthlyRequests` requests may fail, if given.
+        case sequentialBurn(budget: Double, burn: Double, monthlyRequests: Double?)
+        /// As the industry writes it: over the window and over its twelfth part. Not covered by alpha.
+        case windowBurn(budget: Double, burn: Double)
+        /// The measure as it is now is below this: health.
+        case below(Double)
         /// The industry's rule over a rolling window: a rate 0...1, or microseconds. Not covered by alpha.
         case windowAbove(Double)
         /// Worse than stable over the same window by this share: 0.3 is 30 %. Not covered by alpha.
@@ -91,30 +118,12 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         self.alpha = alpha
         self.windowTicks = windowTicks
         self.forTicks = forTicks
-        self.minRequests = minRequests ?? (rule.isSequential ? 1 : 100)
+        self.minRequests = minRequests ?? (rule.isSequential && !rule.isDrift ? 1 : 100)
         self.minEvents = minEvents
-        self.vetoWhenStableToo = vetoWhenStableToo ?? !rule.isSequential
+        self.vetoWhenStableToo = vetoWhenStableToo ?? rule.hasVetoByDefault
         self.action = action
-        let needsWarmUp = rule.isSequential && rule.isRelative && measure != .errorRate
+        let needsWarmUp = rule.isSequential && rule.isRelative && measure.quantile != nil
         self.warmUpRequests = warmUpRequests ?? (needsWarmUp ? 200 : 0)
-    }
-}
-
-extension GuardrailSpec.Rule {
-    /// Whether the rule is a sequential test, and so covered by alpha.
-    public var isSequential: Bool {
-        switch self {
-        case .sequentialWorseThanStable, .sequentialAbove: true
-        case .windowAbove, .windowWorseThanStable: false
-        }
-    }
-
-    /// Whether the rule needs stable's traffic beside the candidate's.
-    public var isRelative: Bool {
-        switch self {
-        case .sequentialWorseThanStable, .windowWorseThanStable: true
-        case .sequentialAbove, .windowAbove: false
-        }
     }
 }
 
@@ -148,61 +157,6 @@ extension GuardrailSpec {
             var shared = spec
             if spec.rule.isSequential { shared.alpha = alpha * spec.measure.alphaWeight / total }
             return shared
-        }
-    }
-}
-
-extension GuardrailSpec {
-    /// The share of bad requests that a sequential rule against a constant allows: the rate itself, or what
-    /// a latency quantile leaves above it.
-    var rateLimit: Double {
-        switch (rule, measure) {
-        case (.sequentialAbove(let rate), .errorRate): rate
-        case (_, .latency(let quantile)): 1 - quantile
-        case (_, .errorRate): 1
-        }
-    }
-
-    /// What is impossible about this spec, as a sentence; nil when it can be watched.
-    public var problem: String? {
-        if !(alpha > 0 && alpha < 1), rule.isSequential { return "alpha must lie between 0 % and 100 %" }
-        if windowTicks < 1, !rule.isSequential { return "the window must not be empty" }
-        if forTicks < 0 || minEvents < 0 || minRequests < 0 || warmUpRequests < 0 {
-            return "negative counts and times mean nothing"
-        }
-        if case .latency(let quantile) = measure, !(quantile > 0 && quantile < 1) {
-            return "a quantile lies between p0 and p100, both excluded"
-        }
-        switch rule {
-        case .sequentialWorseThanStable(let rho, let ratio, let difference):
-            if !(rho > 0 && rho.isFinite && ratio > 0 && ratio.isFinite) { return "ratios must be positive" }
-            if !(0...1).contains(difference) { return "a difference of rates lies between 0 % and 100 %" }
-        case .sequentialAbove(let limit), .windowAbove(let limit):
-            switch measure {
-            case .errorRate:
-                if !(limit > 0 && limit < 1) { return "an error rate lies between 0 % and 100 %" }
-            case .latency:
-                if !(limit >= 1 && limit.isFinite) { return "a latency must be at least 1 us" }
-                if rule.isSequential, limit > GuardrailSpec.latencyMicrosMax {
-                    return "a sequential latency rule decides within 30 s; use a window rule above that"
-                }
-            }
-        case .windowWorseThanStable(let by):
-            if !(by >= 0 && by.isFinite) { return "the tolerance over stable must not be negative" }
-        }
-        return nil
-    }
-
-    /// The largest latency that a sequential rule can decide on, in microseconds: a request's deadline.
-    public static let latencyMicrosMax = Double(TickView.deadlineTicks * Tick.micros)
-}
-
-extension GuardrailSpec.Measure {
-    /// Weight in the split of a rollout's alpha.
-    var alphaWeight: Double {
-        switch self {
-        case .errorRate: 3
-        case .latency: 2
         }
     }
 }

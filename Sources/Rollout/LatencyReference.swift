@@ -38,11 +38,15 @@ public struct LatencyReference: Sendable, Hashable, Codable {
     /// no measure of it, then as long as it has been, up to a minute.
     private static let renewalTicks = 10...600 as ClosedRange<UInt64>
 
-    public init(specs: [GuardrailSpec]) {
+    /// - Parameters:
+    ///   - specs: every guardrail that may be in force.
+    ///   - gates: every gate of every stage.
+    public init(specs: [GuardrailSpec], gates: [GateSpec] = []) {
         var slots: [Slot] = []
-        for slot in specs.flatMap({ LatencyReference.slots(of: $0) }) where !slots.contains(slot) {
-            slots.append(slot)
-        }
+        let needed =
+            specs.flatMap { LatencyReference.slots(of: $0) }
+            + gates.compactMap { LatencyReference.slot(of: $0) }
+        for slot in needed where !slots.contains(slot) { slots.append(slot) }
         self.slots = Array(slots.prefix(ArmCounts.fastSlots))
         stableThresholds = self.slots.map { if case .constant(let micros) = $0 { micros } else { 0 } }
         candidateThresholds = stableThresholds
@@ -50,8 +54,10 @@ public struct LatencyReference: Sendable, Hashable, Codable {
 
     /// The reference of an earlier process or of another configuration goes on: what both count keeps its
     /// threshold until stable's first thousand requests have been seen here.
-    public init(specs: [GuardrailSpec], keeping old: LatencyReference, at now: Tick) {
-        self.init(specs: specs)
+    public init(
+        specs: [GuardrailSpec], gates: [GateSpec] = [], keeping old: LatencyReference, at now: Tick
+    ) {
+        self.init(specs: specs, gates: gates)
         stableLagTicks = old.stableLagTicks
         for (i, slot) in slots.enumerated() {
             guard let k = old.slots.firstIndex(of: slot) else { continue }
@@ -66,8 +72,19 @@ public struct LatencyReference: Sendable, Hashable, Codable {
 
     /// Latency slots that the sequential rules of `specs` need; more than `ArmCounts.fastSlots` cannot be
     /// served, and the rules left over never have data.
-    public static func slotsNeeded(by specs: [GuardrailSpec]) -> Int {
-        Set(specs.flatMap { slots(of: $0) }).count
+    public static func slotsNeeded(by specs: [GuardrailSpec], gates: [GateSpec] = []) -> Int {
+        Set(specs.flatMap { slots(of: $0) } + gates.compactMap { slot(of: $0) }).count
+    }
+
+    /// A gate compares once, at its margin.
+    private static func slot(of gate: GateSpec) -> Slot? {
+        guard case .latency(let quantile) = gate.metric else { return nil }
+        return .relative(quantile: quantile, factor: 1 + gate.margin)
+    }
+
+    /// Where a latency gate is counted; nil when the slots did not suffice.
+    func slot(for gate: GateSpec) -> Int? {
+        LatencyReference.slot(of: gate).flatMap { slots.firstIndex(of: $0) }
     }
 
     /// The evidence's slot, then that of the size.
@@ -80,7 +97,7 @@ public struct LatencyReference: Sendable, Hashable, Codable {
             return [evidence, .relative(quantile: quantile, factor: material)]
         case .sequentialAbove(let micros):
             return [.constant(LatencyReference.micros(micros))]
-        case .windowAbove, .windowWorseThanStable:
+        default:
             return []
         }
     }

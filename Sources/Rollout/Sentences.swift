@@ -94,6 +94,17 @@ enum Sentence {
         return hundredths == hundredths.rounded() ? "\(Int(hundredths))x" : "\(hundredths)x"
     }
 
+    /// A number with about four digits that mean something: "0.0213", "1.62", "12,400".
+    static func value(_ value: Double) -> String {
+        let size = value.magnitude
+        if size >= 1000 { return size < 1e15 ? count(Int(value.rounded())) : "\(value)" }
+        var (places, least) = (1, 100.0)
+        while size < least, places < 6, size > 0 { (places, least) = (places + 1, least / 10) }
+        var text = fixed(value, places: places)
+        while text.hasSuffix("0") { text.removeLast() }
+        return text.hasSuffix(".") ? String(text.dropLast()) : text
+    }
+
     /// "12.0 % of 250"; "none of 0" without requests.
     static func share(_ events: Int, of requests: Int) -> String {
         guard requests > 0 else { return "none of 0" }

@@ -10,7 +10,7 @@ import Metrics
 import Statistics
 
 /// When epochs start: with the stream, at a change of the split, after every thousand candidate requests.
-struct EpochClock: Sendable {
+struct EpochClock: Sendable, Hashable, Codable {
     private var since = 0
     private var last: PairSplit?
 
@@ -121,6 +121,9 @@ struct SequentialGuard: Sendable {
     /// The last tick with a decided request of the candidate, and how many there were in all.
     private(set) var lastDecided: UInt64?
     private(set) var decided = 0
+    /// Bad requests of the candidate over the whole rollout, as of the last step: the unsettled included.
+    private(set) var badInAll = 0
+    private(set) var bad = 0
     private(set) var timer = Debounce()
     /// Requests of the candidate that have started, and the tick of the first.
     private(set) var started = 0
@@ -139,18 +142,20 @@ struct SequentialGuard: Sendable {
             bet = .quantile(RelativeQuantile(quantile: quantile))
         case (.sequentialAbove, _):
             bet = .rate(AbsoluteRate(p0: spec.rateLimit))
-        case (.windowAbove, _), (.windowWorseThanStable, _):
-            preconditionFailure("a window rule is no sequential guard")
+        default:
+            preconditionFailure("\(spec.name) is no sequential test on requests")
         }
     }
 
     /// Takes over the evidence of an earlier process; the restart opens a new epoch.
-    mutating func restore(_ wealth: Wealth, _ materiality: Materiality) {
+    mutating func restore(_ wealth: Wealth, _ materiality: Materiality, bad: Int = 0) {
         guard wealth.staked.count == bet.wealth.staked.count else { return }
         bet.wealth = wealth
         bet.change { $0.newEpoch() }
         self.materiality = materiality
         self.materiality.newEpoch(startsStage: false)
+        self.bad = bad
+        badInAll = bad
         // It was warm, or as good as: the candidate has not been restarted with us.
         started = max(spec.warmUpRequests, 1)
     }
@@ -197,6 +202,7 @@ struct SequentialGuard: Sendable {
             }
         }
         bet.change { $0.observe(best) }
+        badInAll = seen.bad
         return (seen, seen.bet.wealth.logE)
     }
 
@@ -214,6 +220,7 @@ struct SequentialGuard: Sendable {
         cap.enter(slot: number / SequentialGuard.capTicks)
         bet.apply(tick, cap: &cap)
         materiality.add(tick.size)
+        bad += tick.candidate.bad
         clock.count(tick.started)
         let requests = tick.size.candidateRequests
         if requests > 0 {
@@ -249,7 +256,7 @@ struct SequentialGuard: Sendable {
             return materiality.candidateExceeds(1 - quantile, minEvents: spec.minEvents)
         case (.sequentialAbove, _) where spec.forTicks > 0:
             return materiality.candidateExceeds(spec.rateLimit, minEvents: spec.minEvents)
-        case (.sequentialAbove, _), (.windowAbove, _), (.windowWorseThanStable, _):
+        default:
             // The evidence itself proves that the constant is exceeded.
             return materiality.stage.pooled.candidateEvents >= spec.minEvents
         }

@@ -89,7 +89,7 @@ extension GuardrailSpec {
         case (.sequentialAbove(let micros), .latency):
             guard let slots else { return .dropped }
             return .latency(pair, age: age, micros: UInt32(micros), slot: slots.evidence)
-        case (.windowAbove, _), (.windowWorseThanStable, _):
+        default:
             return .dropped
         }
     }
@@ -128,9 +128,9 @@ extension SequentialGuard {
             guard let slots = reference.slots(for: spec) else { return nil }
             let micros = reference.candidateThresholds[slots.size]
             return micros > 0 ? Double(micros) : nil
-        case (.sequentialAbove(let limit), _), (.windowAbove(let limit), _):
+        case (.sequentialAbove(let limit), _):
             return limit
-        case (.windowWorseThanStable, _):
+        default:
             return nil
         }
     }

@@ -41,7 +41,7 @@ public struct ValueArm: Sendable, Hashable {
 }
 
 /// The consecutive complete ticks of a signal from a tick on, possibly none.
-public typealias ValueSource = (_ signal: String, _ from: Tick) -> [ValueTick]
+public typealias ValueFeed = (_ signal: String, _ from: Tick) -> [ValueTick]
 
 /// A metric that is posted after the request, such as clicks, and how long it is waited for.
 public struct OutcomeMetric: Sendable, Hashable, Codable {

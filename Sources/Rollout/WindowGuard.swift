@@ -34,7 +34,13 @@ struct WindowGuard: Sendable {
     mutating func step(now: Tick, windows: (WindowQuery) -> WindowPair?) -> GuardrailReading {
         let pair = windows(
             WindowQuery(ticks: spec.windowTicks, quantile: spec.measure.quantile, time: spec.time))
-        let evaluation = pair.map(evaluate) ?? Evaluation(holds: nil)
+        var evaluation = pair.map(evaluate) ?? Evaluation(holds: nil)
+        if case .windowBurn = spec.rule, evaluation.holds == true {
+            let short = windows(WindowQuery(ticks: spec.shortWindowTicks)).flatMap {
+                spec.measure.value($0.candidate)
+            }
+            evaluation.holds = short.map { $0 > spec.rateLimit }
+        }
         let fires = timer.evaluate(
             evaluation.holds, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
         let verdict: Verdict = fires ? .fail : evaluation.holds == nil ? .notEnoughData : .pass
@@ -53,7 +59,8 @@ struct WindowGuard: Sendable {
             stable: spec.measure.value(pair.stable))
         let isEnough = pair.candidate.requests >= max(1, spec.minRequests)
         switch spec.rule {
-        case .windowAbove(let limit):
+        case .windowAbove, .windowBurn:
+            let limit = if case .windowAbove(let limit) = spec.rule { limit } else { spec.rateLimit }
             result.limit = limit
             guard isEnough, let value = result.candidate else { return result }
             result.holds = value > limit && hasEvents(pair.candidate)
@@ -69,18 +76,15 @@ struct WindowGuard: Sendable {
                 let value = result.candidate, let limit = result.limit
             else { return result }
             result.holds = value > limit && hasEvents(pair.candidate)
-        case .sequentialWorseThanStable, .sequentialAbove:
-            preconditionFailure("a sequential rule is no window guard")
+        default:
+            preconditionFailure("\(spec.name) is no window rule")
         }
         return result
     }
 
     /// One poisoned request cannot trip an error rule alone; a quantile has its own rank.
     private func hasEvents(_ arm: WindowArm) -> Bool {
-        switch spec.measure {
-        case .errorRate: arm.failures >= spec.minEvents
-        case .latency: true
-        }
+        spec.measure.quantile != nil || arm.failures >= spec.minEvents
     }
 
     /// Half for reaching the limit, half for the `for` timer.
@@ -96,68 +100,13 @@ struct WindowGuard: Sendable {
         guard let pair, let value = evaluation.candidate else { return "no requests in the window" }
         let (ours, theirs) = (pair.candidate, pair.stable)
         let cause = evaluation.isVetoed ? "; common cause, the candidate is not blamed" : ""
-        switch spec.measure {
-        case .errorRate:
+        guard let quantile = spec.measure.quantile else {
             return "candidate \(Sentence.share(ours.failures, of: ours.requests)) failed,"
                 + " stable \(Sentence.share(theirs.failures, of: theirs.requests))\(cause)"
-        case .latency(let quantile):
-            let name = Sentence.quantile(quantile)
-            let stable = evaluation.stable.map { Sentence.time(micros: $0) } ?? "unknown"
-            return "candidate \(name) \(Sentence.time(micros: value)) of \(Sentence.count(ours.requests)),"
-                + " stable \(stable) of \(Sentence.count(theirs.requests))\(cause)"
         }
-    }
-}
-
-extension GuardrailSpec.Measure {
-    /// The quantile to ask a window for.
-    var quantile: Double? {
-        switch self {
-        case .errorRate: nil
-        case .latency(let quantile): quantile
-        }
-    }
-
-    /// The measure of a window's arm: a rate, or microseconds; nil without requests.
-    func value(_ arm: WindowArm) -> Double? {
-        switch self {
-        case .errorRate: arm.requests > 0 ? Double(arm.failures) / Double(arm.requests) : nil
-        case .latency: arm.latencyMicros.map { Double($0) }
-        }
-    }
-}
-
-extension GuardrailSpec {
-    /// The rule in words.
-    var sentence: String {
-        let what =
-            switch measure {
-            case .errorRate: "error rate"
-            case .latency(let quantile): "latency \(Sentence.quantile(quantile))"
-            }
-        let lasting = forTicks > 0 ? " for \(Sentence.time(ticks: forTicks))" : ""
-        let surely = "\(lasting), alpha \(Sentence.percent(alpha))"
-        let window = "\(lasting), over \(Sentence.time(ticks: windowTicks))"
-        switch rule {
-        case .sequentialWorseThanStable(_, let ratio, let difference):
-            let points = difference > 0 ? " and \(Sentence.percent(difference)) more" : ""
-            return "\(what) worse than stable by \(Sentence.ratio(ratio))\(points)\(surely)"
-        case .sequentialAbove(let limit):
-            return "\(what) above \(measure.words(limit))\(surely)"
-        case .windowAbove(let limit):
-            return "\(what) above \(measure.words(limit))\(window)"
-        case .windowWorseThanStable(let by):
-            return "\(what) worse than stable by \(Sentence.percent(by))\(window)"
-        }
-    }
-}
-
-extension GuardrailSpec.Measure {
-    /// A value of the measure in words.
-    func words(_ value: Double) -> String {
-        switch self {
-        case .errorRate: Sentence.percent(value)
-        case .latency: Sentence.time(micros: value)
-        }
+        let name = Sentence.quantile(quantile)
+        let stable = evaluation.stable.map { Sentence.time(micros: $0) } ?? "unknown"
+        return "candidate \(name) \(Sentence.time(micros: value)) of \(Sentence.count(ours.requests)),"
+            + " stable \(stable) of \(Sentence.count(theirs.requests))\(cause)"
     }
 }

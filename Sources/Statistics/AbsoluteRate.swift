@@ -3,7 +3,7 @@
 // A common outage trips it: it has no reference. Source: guardrails/statistics.md, section 3.1.
 
 /// The sequential test of a rate against `p0`. Up is a trip; down proves recovery or a gate.
-public struct AbsoluteRate: Sendable {
+public struct AbsoluteRate: Sendable, Hashable, Codable {
     public var wealth: Wealth
     private let bets: [OddsBet]
 

@@ -7,7 +7,7 @@
 import Glibc
 
 /// The sequential test of "candidate and stable share one distribution over `bins` bins".
-public struct DriftLabel: Sendable {
+public struct DriftLabel: Sendable, Hashable, Codable {
     /// Four learners of the bins' odds: how strongly they shrink, and whether they forget at epochs.
     public static let learners: [(shrinkage: Double, forgets: Bool)] = [
         (30, false), (300, false), (30, true), (300, true),
@@ -48,6 +48,12 @@ public struct DriftLabel: Sendable {
             return ((candidate[b] + kappa * pooled) / (c + kappa))
                 / ((stable[b] + kappa * pooled) / (s + kappa))
         }
+    }
+
+    /// What the first learner that forgets remembers, in whole counts: about the last two epochs.
+    public var recentCounts: (candidate: [Int], stable: [Int]) {
+        let j = DriftLabel.learners.firstIndex { $0.forgets } ?? 0
+        return (candidateCounts[j].map { Int($0) }, stableCounts[j].map { Int($0) })
     }
 
     /// Takes in one tick's counts by bin; the bets are those of the ticks before.
@@ -134,4 +140,26 @@ public enum PinnedDrift {
         let terms = logEs.enumerated().map { i, logE in logE - log(Double(i + 1)) - log(Double(i + 2)) }
         return logSumExp(terms + [-log(Double(logEs.count) + 1)])
     }
+}
+
+/// The evidence of several stages as it grows: `PinnedDrift.combine` without keeping every stage.
+public struct StagedEvidence: Sendable, Hashable, Codable {
+    /// Natural log of the current stage's evidence.
+    public var current = 0.0
+    /// Natural log of the finished stages', with their weights.
+    private var finished = -Double.infinity
+    private var stages = 1
+
+    public init() {}
+
+    /// The current stage's evidence is final; the next one starts with none.
+    public mutating func newStage() {
+        finished = logAddExp(finished, weighted)
+        (stages, current) = (stages + 1, 0)
+    }
+
+    private var weighted: Double { current - log(Double(stages)) - log(Double(stages + 1)) }
+
+    /// Natural log of the evidence of all stages.
+    public var logE: Double { logSumExp([finished, weighted, -log(Double(stages + 1))]) }
 }

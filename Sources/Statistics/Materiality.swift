@@ -90,6 +90,28 @@ public struct StratifiedCounts: Sendable, Hashable, Codable {
     }
 }
 
+/// An epoch's counts in half the space, saved under the same names: an epoch ends after a thousand candidate
+/// requests, so no count of it comes near the end of 32 bits; one that did would stay there.
+private struct PackedCounts: Sendable, Hashable, Codable {
+    private var candidateRequests: UInt32 = 0
+    private var candidateEvents: UInt32 = 0
+    private var stableRequests: UInt32 = 0
+    private var stableEvents: UInt32 = 0
+
+    mutating func add(_ more: EpochCounts) {
+        candidateRequests = UInt32(clamping: Int(candidateRequests) + more.candidateRequests)
+        candidateEvents = UInt32(clamping: Int(candidateEvents) + more.candidateEvents)
+        stableRequests = UInt32(clamping: Int(stableRequests) + more.stableRequests)
+        stableEvents = UInt32(clamping: Int(stableEvents) + more.stableEvents)
+    }
+
+    var counts: EpochCounts {
+        EpochCounts(
+            candidateRequests: Int(candidateRequests), candidateEvents: Int(candidateEvents),
+            stableRequests: Int(stableRequests), stableEvents: Int(stableEvents))
+    }
+}
+
 /// The records that materiality is decided on: the current stage as a whole, and the last 32 epochs.
 public struct Materiality: Sendable, Hashable, Codable {
     /// Epochs in the recent windows, the current one included.
@@ -98,7 +120,7 @@ public struct Materiality: Sendable, Hashable, Codable {
     public static let errors = 3.0
 
     /// The last closed epochs, oldest first, and the current one at the end; at most 32.
-    private var recent: [EpochCounts] = [EpochCounts()]
+    private var recent: [PackedCounts] = [PackedCounts()]
     /// The closed epochs of this stage.
     private var closed = StratifiedCounts()
 
@@ -106,20 +128,20 @@ public struct Materiality: Sendable, Hashable, Codable {
 
     /// Closes the current epoch; `startsStage` when weights or configuration changed.
     public mutating func newEpoch(startsStage: Bool) {
-        if startsStage { closed = StratifiedCounts() } else { closed.add(recent[recent.count - 1]) }
+        if startsStage { closed = StratifiedCounts() } else { closed.add(recent[recent.count - 1].counts) }
         if recent.count == Materiality.windows[2] { recent.removeFirst() }
-        recent.append(EpochCounts())
+        recent.append(PackedCounts())
     }
 
     /// Adds to the current epoch.
     public mutating func add(_ counts: EpochCounts) {
-        recent[recent.count - 1] += counts
+        recent[recent.count - 1].add(counts)
     }
 
     /// The current stage.
     public var stage: StratifiedCounts {
         var stage = closed
-        stage.add(recent[recent.count - 1])
+        stage.add(recent[recent.count - 1].counts)
         return stage
     }
 
@@ -158,7 +180,7 @@ public struct Materiality: Sendable, Hashable, Codable {
         }
         return holds(stage, 0)
             || Materiality.windows.contains {
-                holds(StratifiedCounts(recent.suffix($0)), Materiality.errors)
+                holds(StratifiedCounts(recent.suffix($0).lazy.map(\.counts)), Materiality.errors)
             }
     }
 }

@@ -5,9 +5,9 @@
 import Glibc
 
 /// The sequential test of a difference of means of an outcome in 0...1.
-public struct MeanDifference: Sendable {
+public struct MeanDifference: Sendable, Hashable, Codable {
     /// What a win proves, with the margin delta >= 0.
-    public enum Claim: Sendable, Hashable {
+    public enum Claim: String, Sendable, Hashable, Codable {
         /// The candidate is higher by more than delta.
         case rise
         /// The candidate is lower by more than delta.
@@ -88,9 +88,9 @@ public struct MeanDifference: Sendable {
 }
 
 /// The sequential test of one version's mean against a constant.
-public struct MeanAbsolute: Sendable {
+public struct MeanAbsolute: Sendable, Hashable, Codable {
     /// What a win proves.
-    public enum Claim: Sendable, Hashable {
+    public enum Claim: String, Sendable, Hashable, Codable {
         /// The mean exceeds the constant; outcomes are >= 0 and need no upper bound (cost per request).
         case above
         /// The mean falls short of the constant; outcomes lie in 0...1 (confidence, reward).

@@ -8,12 +8,14 @@
 public struct RelativeEvents: Sendable {
     public var wealth: Wealth
     private let rho: Double
+    private let direction: Direction
     private var table: OddsTable
 
     /// `rho` is positive: 1 asks for "not worse at all".
     public init(rho: Double = 1, direction: Direction = .up, restarts: Bool = true) {
         precondition(rho > 0)
         self.rho = rho
+        self.direction = direction
         table = OddsTable(multipliers: direction.multipliers)
         wealth = Wealth(alternatives: BetGrid.odds.count, restarts: restarts)
     }
@@ -41,6 +43,33 @@ public struct RelativeEvents: Sendable {
         var copy = self
         copy.apply(share: share, candidate: 0, stable: pending)
         return copy.wealth.logE
+    }
+}
+
+extension RelativeEvents: Hashable, Codable {
+    private enum CodingKeys: String, CodingKey { case wealth, rho, direction }
+
+    public init(from decoder: any Decoder) throws {
+        let saved = try decoder.container(keyedBy: CodingKeys.self)
+        let direction = try saved.decode(Direction.self, forKey: .direction)
+        self.init(rho: try saved.decode(Double.self, forKey: .rho), direction: direction)
+        wealth = try saved.decode(Wealth.self, forKey: .wealth)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var saved = encoder.container(keyedBy: CodingKeys.self)
+        try saved.encode(wealth, forKey: .wealth)
+        try saved.encode(rho, forKey: .rho)
+        try saved.encode(direction, forKey: .direction)
+    }
+
+    public static func == (a: RelativeEvents, b: RelativeEvents) -> Bool {
+        a.wealth == b.wealth && a.rho == b.rho && a.direction == b.direction
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(wealth)
+        hasher.combine(rho)
     }
 }
 

@@ -35,7 +35,7 @@ public enum Direction: String, Sendable, Hashable, Codable {
 }
 
 /// The bet "the odds are `multiplier` times `odds`" against "the odds are `odds`".
-public struct OddsBet: Sendable, Hashable {
+public struct OddsBet: Sendable, Hashable, Codable {
     /// Log factor of the wealth when the event happens.
     public let hit: Double
     /// Log factor of the wealth when it does not.

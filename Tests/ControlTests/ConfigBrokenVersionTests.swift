@@ -324,8 +324,8 @@ private let brokenVersions: [Broken] = [
     Broken(
         .guardrail("kind: error_rate, quantile: p99, above: 2%"),
         [
-            "10:9: models[0].guardrails[0]: an error_rate guardrail has a quantile",
-            "expected quantile with kind: latency",
+            "10:9: models[0].guardrails[0]: kind error_rate has no quantile",
+            "expected of these: above, window,",
         ]),
     Broken(
         .guardrail("kind: error_rate, above: 2%, worse_than_stable: true"),
@@ -353,7 +353,7 @@ private let brokenVersions: [Broken] = [
         ]),
     Broken(
         .guardrail("kind: error_rate, above: 2%, action: page"),
-        ["10:48: models[0].guardrails[0].action: wrong value 'page'", "expected one of cut, alert"]),
+        ["10:48: models[0].guardrails[0].action: wrong value 'page'", "expected one of cut, hold, alert"]),
     Broken(
         .guardrail("kind: error_rate, above: 2%, window: 2h"),
         [

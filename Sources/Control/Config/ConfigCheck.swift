@@ -60,7 +60,7 @@ public struct ConfigCheck: Sendable, Equatable {
         if let shadow = model.shadow { lines.append("  shadow: \(shadow.text)") }
         for cohort in model.cohorts { lines.append("  cohort \(cohort.name): \(cohort.version)") }
         for guardrail in model.guardrails {
-            lines.append("  guardrail \(guardrail.name): \(guardrail.sentence)")
+            lines.append("  guardrail \(guardrail.name): \(guardrail.summary)")
         }
         if model.guardrails.isEmpty, model.candidates.isEmpty {
             lines.append("  no candidate, no guardrails")
@@ -71,25 +71,32 @@ public struct ConfigCheck: Sendable, Equatable {
 
 extension GuardrailSpec {
     /// The rule in words, such as `cut when the error rate is above 2% for 5m`.
-    var sentence: String {
-        let what =
-            switch measure {
-            case .errorRate: "the error rate"
-            case .latency(let quantile): "latency \(Notation.text(quantile: quantile))"
-            }
-        let condition =
-            switch rule {
-            case .sequentialWorseThanStable(_, let ratio, _):
-                "is worse than stable's by \(Notation.text(share: ratio - 1)) or more, at any time"
-            case .sequentialAbove(let limit): "is above \(text(limit)), at any time"
-            case .windowAbove(let limit): "is above \(text(limit)) over \(window)"
-            case .windowWorseThanStable(let by):
-                "is worse than stable's by more than \(Notation.text(share: by)) over \(window)"
-            }
+    var summary: String {
+        "\(isDryRun ? "dry run: " : "")\(action.rawValue) when \(condition)"
+    }
+
+    private var condition: String {
+        let what: String
+        switch measure {
+        case .errorRate: what = "the error rate"
+        case .latency(let quantile): what = "latency \(Notation.text(quantile: quantile))"
+        case .outcome, .drift, .missing, .confidence, .cost, .health: return sentence
+        }
         let bound =
             rule.isSequential
             ? "; false alarms below \(Notation.text(share: alpha))" : "; from \(minRequests) requests"
-        return "\(action.rawValue) when \(what) \(condition)\(bound)"
+        switch rule {
+        case .sequentialWorseThanStable(_, let ratio, _):
+            return "\(what) is worse than stable's by \(Notation.text(share: ratio - 1)) or more, at any time"
+                + bound
+        case .sequentialAbove(let limit): return "\(what) is above \(text(limit)), at any time\(bound)"
+        case .windowAbove(let limit): return "\(what) is above \(text(limit)) over \(window)\(bound)"
+        case .windowWorseThanStable(let by):
+            return "\(what) is worse than stable's by more than \(Notation.text(share: by)) over \(window)"
+                + bound
+        case .sequentialBelow, .sequentialDrift, .sequentialDriftFrom, .sequentialBurn, .windowBurn, .below:
+            return sentence
+        }
     }
 
     private var window: String {
@@ -98,9 +105,10 @@ extension GuardrailSpec {
     }
 
     private func text(_ limit: Double) -> String {
-        switch measure {
-        case .errorRate: Notation.text(share: limit)
-        case .latency: Notation.text(.micros(UInt64(limit)))
+        if case .latency = measure {
+            Notation.text(.micros(UInt64(limit)))
+        } else {
+            Notation.text(share: limit)
         }
     }
 }

@@ -1,6 +1,9 @@
-// The section of a guardrail. Two families share its keys: sequential rules, which are watched continuously
-// and whose false trips `alpha` bounds, and window rules as the industry writes them. `window`, `for` or
-// `min_requests` make a window rule; without them a rule is sequential.
+// The section of a guardrail: all its keys, and which of them go with its kind. What a kind makes of them
+// stands in ConfigLoader+GuardrailRules. Two families share the keys of errors and latency: sequential rules,
+// which are watched continuously and whose false trips `alpha` bounds, and window rules as the industry
+// writes them; there `window`, `for` or `min_requests` make a window rule.
+//
+// Invariant: every key is read before any is judged, so that one wrong value does not make others unknown.
 
 import Metrics
 import Platform
@@ -11,135 +14,180 @@ import Rollout
 struct GuardrailDraft {
     var spec: GuardrailSpec
     var hasOwnAlpha: Bool
+    /// The entry of `values` that it watches, and where that is said.
+    var value: Marked<String>?
 }
 
 /// What `kind` may say.
-private enum MeasureWord: String, CaseIterable {
+enum GuardrailWord: String, CaseIterable {
     case errorRate = "error_rate"
     case latency
+    case outcome
+    case drift
+    case missing
+    case confidence
+    case cost
+    case burnRate = "burn_rate"
+    case health
+
+    /// Keys beside those that every kind has.
+    var keys: [String] {
+        let relative = ["worse_than_stable", "worse_than_stable_by", "alpha", "for", "min_requests"]
+        switch self {
+        case .errorRate: return ["above", "window"] + relative
+        case .latency: return ["quantile", "time", "above", "window"] + relative
+        case .outcome: return ["metric", "window", "higher_is", "min", "max"] + relative
+        case .drift: return ["value", "against", "psi", "alpha", "for", "min_requests"]
+        case .missing: return ["value", "above"] + relative
+        case .confidence: return ["value", "below"] + relative
+        case .cost: return ["value", "above", "cap"] + relative
+        case .burnRate: return ["slo", "burn", "monthly_requests", "window", "alpha", "for", "min_requests"]
+        case .health: return ["below", "for"]
+        }
+    }
+
+    /// Errors and latency have window rules with the keys of sequential ones.
+    var isOfRequests: Bool { self == .errorRate || self == .latency }
+}
+
+/// The keys of a guardrail as read.
+struct GuardrailKeys {
+    var place: Place
+    var given: Set<String> = []
+    var quantile: Double?
+    var time: TimeKind?
+    var above: Double?
+    var below: Double?
+    var isWorse = false
+    var worseBy: Double?
+    var window: Interval?
+    var lasting: Interval?
+    var requests: Int?
+    var alpha: Double?
+    var metric: String?
+    var isHigherBetter = true
+    var lowest = 0.0
+    var highest = 1.0
+    var value: Marked<String>?
+    var against: String?
+    var psi: Double?
+    var cap: Double?
+    var objective: Double?
+    var burn: Double?
+    var monthlyRequests: Int?
+
+    /// Ticks of 100 ms, rounded up.
+    static func ticks(_ interval: Interval) -> Int { Int((interval.millis + 99) / 100) }
 }
 
 extension Kind where Value == GuardrailDraft {
     static var guardrail: Kind {
-        .section("a guardrail: a mapping with kind and above, worse_than_stable or worse_than_stable_by") {
-            section in
-            let word = section.required("kind", .word(MeasureWord.allCases.map(\.rawValue)))
-                .flatMap(MeasureWord.init)
-            let measure = section.measure(word)
-            let bound = section.bound(word)
-            let window = section.optional("window", .duration(.seconds(1) ... .seconds(3_600)))
-            let hold = section.optional("for", .duration(.zero ... .days(1)))
-            let requests = section.optional("min_requests", .count(1...1_000_000_000))
-            let alpha = section.optional("alpha", .percentage(1...500_000))
-            let action = section.value("action", .word(["cut", "alert"]), or: "cut")
+        .section("a guardrail: a mapping with kind and what it is held to") { section in
+            let word = section.required("kind", .word(GuardrailWord.allCases.map(\.rawValue)))
+                .flatMap(GuardrailWord.init)
+            let keys = section.guardrailKeys(word)
+            let action = section.optional("action", .word(["cut", "hold", "alert"]))
             let name = section.optional("name", .name)
-            let windowKeys = ["window", "for", "min_requests"].filter(section.has)
-            if section.has("alpha"), !windowKeys.isEmpty {
-                section.reading.report(
-                    section.place, "has both alpha and \(windowKeys.joined(separator: ", "))",
-                    expected: "alpha for a sequential rule, or window, for and min_requests for a window rule"
-                )
+            let isDryRun = section.value("dry_run", .flag, or: false)
+            let runbook = section.optional("runbook_url", .url)
+            guard let word, section.fits(keys, word), let rule = section.rule(keys, word) else { return nil }
+            let standard: GuardrailSpec.Action = rule.isPinned ? .alert : .cut
+            var spec = GuardrailSpec(
+                name: name ?? rule.name, measure: rule.measure, rule: rule.rule, alpha: keys.alpha ?? 0.01,
+                windowTicks: word == .outcome ? 600 : keys.window.map(GuardrailKeys.ticks) ?? 600,
+                forTicks: keys.lasting.map(GuardrailKeys.ticks) ?? 0, minRequests: keys.requests,
+                action: action.flatMap(GuardrailSpec.Action.init) ?? standard)
+            spec.isDryRun = isDryRun
+            spec.runbookURL = runbook
+            spec.time = keys.time ?? .total
+            if let problem = spec.problem {
+                section.reading.report(section.place, "cannot be watched: \(problem)")
+                return nil
             }
-            guard let measure, let bound,
-                let rule = section.rule(bound, measure, isWindow: !windowKeys.isEmpty)
-            else { return nil }
-            let spec = GuardrailSpec(
-                name: name ?? standardName(measure, bound), measure: measure, rule: rule,
-                alpha: alpha.map { Double($0) / 1_000_000 } ?? 0.01,
-                windowTicks: window.map(ticks) ?? 600, forTicks: hold.map(ticks) ?? 0,
-                minRequests: requests, action: GuardrailSpec.Action(rawValue: action) ?? .cut)
-            return GuardrailDraft(spec: spec, hasOwnAlpha: alpha != nil)
+            return GuardrailDraft(
+                spec: spec, hasOwnAlpha: keys.alpha != nil, value: keys.value)
         }
     }
-
-    /// `error_rate_above`, `latency_p99_worse_than_stable`.
-    private static func standardName(_ measure: GuardrailSpec.Measure, _ bound: GuardrailBound) -> String {
-        let what =
-            switch measure {
-            case .errorRate: "error_rate"
-            case .latency(let quantile): "latency_\(Notation.text(quantile: quantile))"
-            }
-        return switch bound {
-        case .above: "\(what)_above"
-        case .worse, .worseBy: "\(what)_worse_than_stable"
-        }
-    }
-
-    /// Ticks of 100 ms, rounded up.
-    private static func ticks(_ interval: Interval) -> Int { Int((interval.millis + 99) / 100) }
-}
-
-/// What a guardrail holds the candidate to.
-private enum GuardrailBound {
-    /// A rate 0...1, or microseconds.
-    case above(Double)
-    case worse
-    /// 0.3 is 30 %.
-    case worseBy(Double)
 }
 
 extension SectionReader {
-    fileprivate mutating func measure(_ word: MeasureWord?) -> GuardrailSpec.Measure? {
-        let quantile = optional("quantile", .quantile)
+    /// Reads every key that some kind has.
+    fileprivate mutating func guardrailKeys(_ word: GuardrailWord?) -> GuardrailKeys {
+        var keys = GuardrailKeys(place: place)
+        keys.quantile = optional("quantile", .quantile)
+        keys.time = optional("time", .word(["total", "upstream", "first_byte"])).flatMap { word in
+            TimeKind.allCases.first { $0.label == word }
+        }
+        keys.above = above(word)
+        keys.below = optional("below", word == .health ? .share : .number(over: 0))
+        keys.isWorse = optional("worse_than_stable", .onlyTrue) ?? false
+        keys.worseBy = worseBy(word)
+        let longest = word == .outcome ? Interval.days(30) : .seconds(3_600)
+        keys.window = optional("window", .duration(.seconds(1)...longest))
+        keys.lasting = optional("for", .duration(.zero ... .days(1)))
+        keys.requests = optional("min_requests", .count(1...1_000_000_000))
+        keys.alpha = optional("alpha", .percentage(1...500_000)).map { Double($0) / 1_000_000 }
+        keys.metric = optional("metric", .metric)
+        keys.isHigherBetter = value("higher_is", .word(["better", "worse"]), or: "better") == "better"
+        keys.lowest = value("min", .number(), or: 0)
+        keys.highest = value("max", .number(), or: 1)
+        keys.value = optional("value", .marked(.name))
+        keys.against = optional("against", .text("stable, or the path of a reference file"))
+        keys.psi = optional("psi", .number(over: 0))
+        keys.cap = optional("cap", .number(over: 0))
+        keys.objective = optional("slo", .percentage(1...999_999)).map { Double($0) / 1_000_000 }
+        keys.burn = optional("burn", .number(over: 0))
+        keys.monthlyRequests = optional("monthly_requests", .count(1...1_000_000_000_000))
+        let all = Set(GuardrailWord.allCases.flatMap(\.keys))
+        keys.given = all.filter(has)
+        return keys
+    }
+
+    private mutating func above(_ word: GuardrailWord?) -> Double? {
         switch word {
-        case .errorRate:
-            if has("quantile") {
-                reading.report(
-                    place, "an error_rate guardrail has a quantile", expected: "quantile with kind: latency")
-            }
-            return .errorRate
+        case .errorRate, .missing:
+            optional("above", .percentage(1...999_999)).map { Double($0) / 1_000_000 }
         case .latency:
-            if !has("quantile") {
-                reading.report(place, "lacks 'quantile'", expected: Kind<Double>.quantile.expected)
-            }
-            return quantile.map { .latency(quantile: $0) }
-        case nil: return nil
+            optional("above", .duration(.millis(1) ... .seconds(3_600))).map { Double($0.micros) }
+        case .cost: optional("above", .number(over: 0))
+        case .outcome, .drift, .confidence, .burnRate, .health, nil: optional("above", .unread)
         }
     }
 
-    fileprivate mutating func bound(_ word: MeasureWord?) -> GuardrailBound? {
-        let above: Double? =
+    private mutating func worseBy(_ word: GuardrailWord?) -> Double? {
+        let share: ClosedRange<UInt32> =
             switch word {
-            case .errorRate:
-                optional("above", .percentage(1...999_999)).map { Double($0) / 1_000_000 }
-            case .latency:
-                optional("above", .duration(.millis(1) ... .seconds(3_600))).map { Double($0.micros) }
-            case nil: optional("above", Kind<Double>.unread)
+            case .missing: 1...999_999
+            case .outcome: 1_000...999_999
+            default: 10_000...100_000_000
             }
-        let worse = optional("worse_than_stable", .onlyTrue)
-        let by = optional("worse_than_stable_by", .percentage(10_000...100_000_000))
-        return only(
-            [
-                above.map { .above($0) }, worse.map { _ in .worse },
-                by.map { .worseBy(Double($0) / 1_000_000) },
-            ], of: ["above", "worse_than_stable", "worse_than_stable_by"])
+        guard word != .confidence else { return optional("worse_than_stable_by", .number(over: 0)) }
+        return optional("worse_than_stable_by", .percentage(share)).map { Double($0) / 1_000_000 }
     }
 
-    fileprivate func rule(
-        _ bound: GuardrailBound, _ measure: GuardrailSpec.Measure, isWindow: Bool
-    ) -> GuardrailSpec.Rule? {
-        let isErrors = measure == .errorRate
-        switch bound {
-        case .above(let value): return isWindow ? .windowAbove(value) : .sequentialAbove(value)
-        case .worseBy(let share) where isWindow: return .windowWorseThanStable(by: share)
-        case .worseBy(let share):
-            return .sequentialWorseThanStable(
-                rho: 1, materialRatio: 1 + share, materialDifference: isErrors ? 0.001 : 0)
-        case .worse where isWindow:
+    /// Reports keys that the kind does not have, and those that exclude each other.
+    fileprivate func fits(_ keys: GuardrailKeys, _ word: GuardrailWord) -> Bool {
+        let strange = keys.given.subtracting(word.keys).sorted()
+        if !strange.isEmpty {
             reading.report(
-                place, "a window rule has no measure of its own for worse_than_stable",
-                expected: "worse_than_stable_by with a percentage, or no window, for and min_requests")
-            return nil
-        case .worse:
-            return .sequentialWorseThanStable(
-                rho: 1, materialRatio: isErrors ? 1.5 : 1.3, materialDifference: isErrors ? 0.001 : 0)
+                place, "kind \(word.rawValue) has no \(strange.joined(separator: ", "))",
+                expected: "of these: " + word.keys.joined(separator: ", "))
         }
+        var isWindow: [String] = []
+        if word.isOfRequests { isWindow = ["window", "for", "min_requests"].filter(has) }
+        if word == .burnRate { isWindow = ["window"].filter(has) }
+        if has("alpha"), !isWindow.isEmpty {
+            reading.report(
+                place, "has both alpha and \(isWindow.joined(separator: ", "))",
+                expected: "alpha for a sequential rule, or window, for and min_requests for a window rule")
+        }
+        return strange.isEmpty
     }
 }
 
 extension Kind where Value == Double {
     /// `p50`, `p99`, `p99.9`.
-    fileprivate static var quantile: Kind {
+    static var quantile: Kind {
         let expected = "a quantile such as p50, p99 or p99.9"
         return Kind(expected: expected) { node in
             guard let text = node.text, text.first == "p",
@@ -156,14 +204,56 @@ extension Kind where Value == Double {
         }
     }
 
-    /// A value whose kind is unknown because another key is wrong: looked at when that one is right.
+    /// A plain number, such as `0.002`; above `bound` if one is given.
+    static func number(over bound: Double? = nil) -> Kind {
+        let expected = "a number" + (bound.map { " above \(Int($0))" } ?? "") + ", such as 0.25"
+        return Kind(expected: expected) { node in
+            guard let text = node.text, let first = text.utf8.first,
+                first == UInt8(ascii: "-") || (0x30...0x39).contains(first), text.utf8.count <= 32,
+                let number = Double(text), number.isFinite, number.magnitude < 1e15,
+                bound.map({ number > $0 }) ?? true
+            else { return node.mismatch(expected: expected) }
+            return number
+        }
+    }
+
+    /// `50%` as 0.5.
+    static var share: Kind {
+        Kind<UInt32>.percentage(1...999_999).map { Double($0) / 1_000_000 }
+    }
+
+    /// A value that the kind does not have, or whose kind is unknown because `kind` is wrong.
     fileprivate static var unread: Kind { Kind(expected: "a threshold") { _ in nil } }
 }
 
 extension Kind where Value == Bool {
-    fileprivate static var onlyTrue: Kind {
+    static var onlyTrue: Kind {
         Kind(expected: "true, or no such key") { node in
             node.text == "true" ? true : node.mismatch(expected: "true, or no such key")
+        }
+    }
+}
+
+extension Kind where Value == String {
+    /// The name under which outcomes of a metric are posted.
+    static var metric: Kind {
+        let expected = "a metric's name of letters, digits and . _ -, at most 64"
+        return Kind(expected: expected) { node in
+            guard let text = node.text, (1...64).contains(text.utf8.count),
+                text.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) })
+            else { return node.mismatch(expected: expected) }
+            return text
+        }
+    }
+
+    /// A link for people.
+    static var url: Kind {
+        let expected = "a link that starts with https:// or http://"
+        return Kind(expected: expected) { node in
+            guard let text = node.text, text.hasPrefix("https://") || text.hasPrefix("http://"),
+                text.utf8.count <= 2_048, text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F })
+            else { return node.mismatch(expected: expected) }
+            return text
         }
     }
 }

@@ -206,6 +206,29 @@ struct ModelChecks {
         }
     }
 
+    /// Reports a value that the model does not take from its traffic.
+    func checkValue(_ value: Marked<String>, _ draft: ModelDraft) {
+        let names = draft.values.all.map(\.name)
+        if names.contains(value.value) { return }
+        reading.report(
+            value.place, "unknown value", value: value.value,
+            expected: names.isEmpty
+                ? "a name under the model's `values`" : "one of " + names.joined(separator: ", "),
+            suggestion: Nearest.to(value.value, among: names))
+    }
+
+    /// Reports a health guardrail over candidates whose health nobody checks.
+    private func checkHealth(_ place: Place, _ draft: ModelDraft) {
+        let candidates = Set(draft.candidates.map(\.value))
+        let unchecked = (draft.versions ?? []).compactMap(\.value).filter {
+            candidates.contains($0.name) && $0.healthCheck == nil
+        }
+        guard let first = unchecked.first else { return }
+        reading.report(
+            place, "watches the health of \(first.name), which has no health_check",
+            expected: "a health_check in every candidate, or no guardrail of kind health")
+    }
+
     /// The guardrails with their alphas; the defaults where a model with a candidate names none.
     private func checkedGuardrails(_ draft: ModelDraft) -> [GuardrailSpec] {
         guard !draft.guardrails.isEmpty else {
@@ -216,6 +239,10 @@ struct ModelChecks {
             reading.report(
                 guardrail.place, "another guardrail has the name", value: guardrail.value.spec.name,
                 expected: "a `name` of its own")
+        }
+        for guardrail in draft.guardrails {
+            if let value = guardrail.value.value { checkValue(value, draft) }
+            if guardrail.value.spec.measure == .health { checkHealth(guardrail.place, draft) }
         }
         let slots = LatencyReference.slotsNeeded(by: draft.guardrails.map(\.value.spec))
         if slots > ArmCounts.fastSlots, let last = draft.guardrails.last {

@@ -116,7 +116,7 @@ final class ControlLoop {
 
     private func step(_ i: Int, _ tick: Tick) {
         guard models[i].isDue(tick) else { return }
-        let readings = models[i].step(tick)
+        let readings = models[i].step(tick, health: health)
         guard !readings.isEmpty || models[i].recovery != nil else { return }
         apply(i, .tick(readings, recovery: models[i].recoveryReading), verb: nil)
     }

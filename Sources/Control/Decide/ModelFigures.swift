@@ -22,7 +22,7 @@ struct ModelFigures {
 
     init(specs: [GuardrailSpec], versions: Int, stable: Int) {
         var lengths: Set = [Self.liveTicks]
-        for spec in specs where !spec.rule.isSequential { lengths.insert(max(1, spec.windowTicks)) }
+        for spec in specs { lengths.formUnion(spec.windowLengths) }
         func windows(_ lengths: Set<Int>) -> [Int: Window] {
             var own: [Int: Window] = [:]
             for ticks in lengths {

@@ -23,6 +23,7 @@ struct WatchedModel {
     let config: ModelConfig
     let slot: ModelSlot
     let versionSlots: [VersionSlot]
+    private let endpointSlots: [[EndpointSlot]]
     let stable: Int
     /// By version, then by core.
     let meters: [[VersionMeter]]
@@ -55,6 +56,7 @@ struct WatchedModel {
         self.config = config
         slot = plan.slot
         versionSlots = plan.versions.map(\.slot)
+        endpointSlots = plan.versions.map { $0.endpoints.map(\.slot) }
         stable = plan.stable
         self.meters = meters
         decided = state
@@ -155,7 +157,8 @@ extension WatchedModel {
     }
 
     /// Reads the unsettled ticks and says where every guardrail and the recovery check stand.
-    mutating func step(_ now: Tick) -> [VersionReadings] {
+    /// - Parameter health: what health checks say, by endpoint; one that nobody checks is not in it.
+    mutating func step(_ now: Tick, health: [EndpointSlot: Bool] = [:]) -> [VersionReadings] {
         lastStepped = now
         observeStarts(now)
         if ticksWithoutTraffic <= UInt64(ModelFigures.recentTicks) {
@@ -171,6 +174,7 @@ extension WatchedModel {
                 now: now, reference: reference,
                 windows: { figures.pair(candidate: version, stable: stable, $0) },
                 values: { book.ticks($0, candidate: version, stable: stable, from: $1, now: now) },
+                health: { healthyShare(version, health) },
                 read: { pair(version, at: $0, now: now) })
             watches[version] = watch
             readings[version] = found
@@ -181,6 +185,14 @@ extension WatchedModel {
             recovery = running
         }
         return all
+    }
+
+    /// The share of a version's endpoints that are healthy; nil where nobody checks them.
+    private func healthyShare(_ version: Int, _ health: [EndpointSlot: Bool]) -> Double? {
+        let slots = endpointSlots[version]
+        guard config.versions[version].healthCheck != nil, !slots.isEmpty else { return nil }
+        // An endpoint counts as healthy until its checks say otherwise.
+        return Double(slots.count { health[$0] ?? true }) / Double(slots.count)
     }
 
     private mutating func refreshReference(_ now: Tick) {

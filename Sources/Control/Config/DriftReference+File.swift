@@ -1,0 +1,62 @@
+// A pinned histogram read from the file that a config names: edges and counts as `numpy.histogram` gives
+// them (outer edges included or not), or plain values.
+// Invariant: what is returned can be watched.
+
+import Platform
+import Rollout
+
+/// Why a reference file cannot be used.
+struct ReferenceProblem: Error, Hashable {
+    var what: String
+}
+
+extension DriftReference {
+    /// Larger files are refused; a million values have about 20 MB.
+    static let fileBytesMax = 32 << 20
+
+    /// Reads the file; a relative path is taken from the folder of the config.
+    static func load(_ path: String, beside config: String) -> Result<DriftReference, ReferenceProblem> {
+        var whole = path
+        if !path.hasPrefix("/"), let slash = config.lastIndex(of: "/") {
+            whole = config[...slash] + path
+        }
+        do throws(SystemFailure) {
+            let bytes = try File.readAll(whole, bytesMax: fileBytesMax)
+            return parse(bytes)
+        } catch {
+            return .failure(ReferenceProblem(what: "cannot be read: \(error)"))
+        }
+    }
+
+    /// Reads a reference from the bytes of its file.
+    static func parse(_ bytes: [UInt8]) -> Result<DriftReference, ReferenceProblem> {
+        guard let json = try? JSON(parsing: bytes[...]) else {
+            return .failure(ReferenceProblem(what: "is not JSON"))
+        }
+        var reference: DriftReference
+        if let values = json["values"].flatMap(numbers) {
+            reference = DriftReference(values: values)
+        } else if let edges = json["bins"].flatMap(numbers), let counts = json["counts"].flatMap(numbers) {
+            guard counts.allSatisfy({ $0 >= 0 && $0 < 1e12 && $0 == $0.rounded() }) else {
+                return .failure(ReferenceProblem(what: "has counts that are no whole numbers"))
+            }
+            let hasOuterEdges = edges.count == counts.count + 1
+            reference = DriftReference(
+                edges: hasOuterEdges ? Array(edges.dropFirst().dropLast()) : edges,
+                counts: counts.map { Int($0) })
+        } else {
+            return .failure(
+                ReferenceProblem(what: "has neither values nor bins and counts, as lists of numbers"))
+        }
+        let probe = GuardrailSpec(
+            name: "reference", measure: .drift(value: "x"), rule: .sequentialDriftFrom(reference, psi: 0.2))
+        if let problem = probe.problem { return .failure(ReferenceProblem(what: problem)) }
+        return .success(reference)
+    }
+
+    private static func numbers(_ json: JSON) -> [Double]? {
+        guard case .array(let items) = json else { return nil }
+        let numbers = items.compactMap(\.number)
+        return numbers.count == items.count && numbers.allSatisfy(\.isFinite) ? numbers : nil
+    }
+}

@@ -1,0 +1,107 @@
+// Drift of a value's distribution from a pinned histogram. Such a reference cannot tell a drift of the model
+// from one of its traffic, so the same test runs on stable, and stable's own drift acquits the candidate.
+//
+// Invariant: one evidence per stage; those of finished stages are frozen. Evaluated once a second, because it
+// solves for the most likely distribution near the reference. Source: guardrails/statistics.md, section 3.7.
+
+import Statistics
+
+/// The bet against "the candidate's values come from near the reference".
+struct PinnedDriftTest: ValueTest {
+    private let bins: DriftBins
+    private let reference: [Double]
+    private let radius: Double
+    private var candidate: Stages
+    private var stable: Stages
+    private var evaluatedAt: UInt64?
+
+    /// Values of each version without which a distance says nothing.
+    private static let requestsMin = 100
+    private static let ticksPerEvaluation: UInt64 = 10
+
+    /// One version's counts of this stage, and the evidence of all stages.
+    private struct Stages: Sendable, Hashable, Codable {
+        var counts: [Int]
+        private(set) var evidence = StagedEvidence()
+        private(set) var maxLogE = 0.0
+
+        init(bins: Int) { counts = Array(repeating: 0, count: bins) }
+
+        mutating func evaluate(_ reference: [Double], radius: Double) {
+            evidence.current = PinnedDrift.logE(counts: counts, reference: reference, radius: radius)
+            maxLogE = max(maxLogE, evidence.logE)
+        }
+
+        mutating func newStage() {
+            evidence.newStage()
+            for b in counts.indices { counts[b] = 0 }
+        }
+    }
+
+    init(_ spec: GuardrailSpec) {
+        guard case .sequentialDriftFrom(let pinned, _) = spec.rule else {
+            preconditionFailure("\(spec.name) has no reference")
+        }
+        bins = DriftBins(edges: pinned.edges)
+        reference = PinnedDrift.smooth(pinned.counts)
+        radius = PinnedDrift.radius(referenceRows: pinned.rows, bins: pinned.counts.count, alpha: spec.alpha)
+        candidate = Stages(bins: pinned.counts.count)
+        stable = candidate
+    }
+
+    mutating func newEpoch(startsStage: Bool) {
+        guard startsStage else { return }
+        evaluate()
+        candidate.newStage()
+        stable.newStage()
+    }
+
+    mutating func take(_ tick: ValueTick, share: Double?) {
+        bins.count(tick.candidate.values, into: &candidate.counts)
+        bins.count(tick.stable.values, into: &stable.counts)
+        let last = evaluatedAt ?? tick.tick.number
+        evaluatedAt = last
+        if tick.tick.number >= last + PinnedDriftTest.ticksPerEvaluation {
+            evaluatedAt = tick.tick.number
+            evaluate()
+        }
+    }
+
+    private mutating func evaluate() {
+        candidate.evaluate(reference, radius: radius)
+        stable.evaluate(reference, radius: radius)
+    }
+
+    var logE: Double { candidate.evidence.logE }
+
+    func isMaterial(_ spec: GuardrailSpec) -> Bool {
+        guard case .sequentialDriftFrom(let pinned, let limit) = spec.rule,
+            let found = distance(pinned, candidate.counts)
+        else { return false }
+        return candidate.counts.reduce(0, +) >= max(PinnedDriftTest.requestsMin, spec.minRequests)
+            && found >= limit
+    }
+
+    private func distance(_ pinned: DriftReference, _ counts: [Int]) -> Double? {
+        counts.contains { $0 > 0 }
+            ? DriftDistance.psiDebiased(candidate: counts, stable: pinned.counts) : nil
+    }
+
+    func isCommonCause(_ spec: GuardrailSpec) -> Bool {
+        stable.maxLogE >= Wealth.logThreshold(alpha: spec.alpha)
+    }
+
+    func figures(_ spec: GuardrailSpec) -> ValueFigures {
+        guard case .sequentialDriftFrom(let pinned, let limit) = spec.rule else {
+            return ValueFigures(reason: "no reference")
+        }
+        let (ours, theirs) = (distance(pinned, candidate.counts), distance(pinned, stable.counts))
+        func words(_ index: Double?, _ counts: [Int]) -> String {
+            "\(index.map { Sentence.value($0) } ?? "unknown") of \(Sentence.count(counts.reduce(0, +)))"
+        }
+        return ValueFigures(
+            candidate: ours, stable: theirs, threshold: limit,
+            reason: "stability index from the reference: candidate \(words(ours, candidate.counts)),"
+                + " stable \(words(theirs, stable.counts))")
+    }
+}

@@ -1,0 +1,157 @@
+// A sequential guardrail on values: outcomes, scores, confidences, costs, missing fields. It is fed with
+// ticks that are complete, in the order of their start, and bets on them with one of the tests beside this
+// file. Nothing is looked at twice and nothing is guessed, so there is no replay.
+//
+// Invariant: an epoch starts before the tick's values are looked at, and depends on requests counted and
+// weights only. Source: guardrails/statistics.md, sections 1, 3.4 to 3.10 and 4.1.
+
+import Metrics
+import Statistics
+
+/// The bet of a value guardrail.
+protocol ValueTest: Sendable, Hashable, Codable {
+    init(_ spec: GuardrailSpec)
+    /// As `Wealth.newEpoch`, under the same condition.
+    mutating func newEpoch(startsStage: Bool)
+    /// Takes in a tick; `share` is the candidate's of the pair, nil where there is nothing to compare.
+    mutating func take(_ tick: ValueTick, share: Double?)
+    /// Natural log of the evidence now.
+    var logE: Double { get }
+    /// Whether the effect is as large as the rule asks for.
+    func isMaterial(_ spec: GuardrailSpec) -> Bool
+    /// Whether stable shows the same, so that the candidate is not to blame.
+    func isCommonCause(_ spec: GuardrailSpec) -> Bool
+    /// The numbers of a reading.
+    func figures(_ spec: GuardrailSpec) -> ValueFigures
+}
+
+/// What a test has to show: estimates in the measure's unit, and words.
+struct ValueFigures {
+    var candidate: Double?
+    var stable: Double?
+    var candidateEvents = 0
+    var stableEvents = 0
+    var threshold: Double?
+    var reason: String
+}
+
+/// A value guardrail's state.
+struct ValueGuard<Test: ValueTest>: Sendable {
+    let spec: GuardrailSpec
+    private let sentence: String
+    private let signal: String
+    private(set) var state: State
+    private var timer = Debounce()
+    /// When the last complete tick with a request of the candidate came in.
+    private var lastFed: UInt64?
+
+    /// What must survive a restart.
+    struct State: Sendable, Hashable, Codable {
+        var test: Test
+        var maxLogE = 0.0
+        /// Requests looked at over the whole rollout.
+        var candidateRequests = 0
+        var stableRequests = 0
+        /// The first tick that is not counted.
+        var next: UInt64
+        fileprivate var clock = EpochClock()
+    }
+
+    init(_ spec: GuardrailSpec, from: Tick) {
+        guard let signal = spec.measure.signal else { preconditionFailure("\(spec.name) watches no values") }
+        self.spec = spec
+        self.signal = signal
+        sentence = spec.sentence
+        state = State(test: Test(spec), next: from.number)
+    }
+
+    /// Takes over the evidence of an earlier process; the restart opens a new epoch.
+    mutating func restore(_ old: State, next: Tick) {
+        state = old
+        state.next = next.number
+        state.test.newEpoch(startsStage: false)
+    }
+
+    /// The log evidence that trips.
+    private var logThreshold: Double { Wealth.logThreshold(alpha: spec.alpha) }
+
+    /// Takes in the ticks that have become complete and gives the reading.
+    mutating func step(now: Tick, values: ValueFeed) -> GuardrailReading {
+        for tick in values(signal, Tick(number: state.next)) where tick.tick.number >= state.next {
+            take(tick)
+            if tick.candidate.observed > 0 { lastFed = now.number }
+        }
+        let isCommon = spec.vetoWhenStableToo && state.test.isCommonCause(spec)
+        let isProven = state.maxLogE >= logThreshold
+        let holds = isProven && !isCommon && state.test.isMaterial(spec)
+        let trips = timer.evaluate(holds, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
+        let verdict: Verdict = trips ? .fail : isCommon || !hasData(now) ? .notEnoughData : .pass
+        return reading(verdict, isCommon: isProven && isCommon)
+    }
+
+    private mutating func take(_ tick: ValueTick) {
+        switch state.clock.before(tick.split) {
+        case .none: break
+        case .epoch: state.test.newEpoch(startsStage: false)
+        case .stage: state.test.newEpoch(startsStage: true)
+        }
+        state.test.take(tick, share: tick.split?.share)
+        state.maxLogE = max(state.maxLogE, state.test.logE)
+        state.clock.count(tick.candidate.observed)
+        state.candidateRequests += tick.candidate.observed
+        state.stableRequests += tick.stable.observed
+        state.next = tick.tick.number + 1
+    }
+
+    private func hasData(_ now: Tick) -> Bool {
+        guard let lastFed, state.candidateRequests >= max(1, spec.minRequests) else { return false }
+        return now.number - lastFed <= UInt64(max(spec.windowTicks, 1)) + TickView.deadlineTicks
+    }
+
+    private func reading(_ verdict: Verdict, isCommon: Bool) -> GuardrailReading {
+        let figures = state.test.figures(spec)
+        let progress = min(max(state.maxLogE / logThreshold, 0), 1)
+        return GuardrailReading(
+            name: spec.name, rule: sentence, verdict: verdict, action: spec.action, logE: state.test.logE,
+            maxLogE: state.maxLogE, progress: verdict == .fail ? 1 : min(progress, 0.99),
+            candidate: figures.candidate, stable: figures.stable,
+            candidateRequests: state.candidateRequests, stableRequests: state.stableRequests,
+            candidateEvents: figures.candidateEvents, stableEvents: figures.stableEvents,
+            threshold: figures.threshold, alpha: spec.alpha,
+            reason: state.candidateRequests == 0
+                ? "no values of the candidate yet"
+                : figures.reason + (isCommon ? "; stable shows the same, so the traffic has changed" : ""))
+    }
+}
+
+extension [Double] {
+    /// Different values up to which looking for one is cheaper than sorting all.
+    private static var fewMax: Int { 8 }
+
+    /// Distinct values with their counts: a bet costs logarithms per value.
+    func tallied() -> [(value: Double, count: Int)] {
+        var runs: [(value: Double, count: Int)] = []
+        for value in self {
+            if let found = runs.firstIndex(where: { $0.value == value }) {
+                runs[found].count += 1
+            } else if runs.count < Self.fewMax {
+                runs.append((value, 1))
+            } else {
+                return talliedBySorting()
+            }
+        }
+        return runs
+    }
+
+    private func talliedBySorting() -> [(value: Double, count: Int)] {
+        var runs: [(value: Double, count: Int)] = []
+        for value in sorted() {
+            if let last = runs.last, last.value == value {
+                runs[runs.count - 1].count += 1
+            } else {
+                runs.append((value, 1))
+            }
+        }
+        return runs
+    }
+}
