@@ -91,6 +91,15 @@ static inline ssize_t weir_send_pieces(int descriptor, struct iovec *pieces, siz
     WEIR_RETRY(ssize_t, sendmsg(descriptor, &message, flags));
 }
 
+/// Two stretches as one message.
+static inline ssize_t weir_send_two(
+    int descriptor, const void *first, size_t first_count, const void *second, size_t second_count
+) {
+    struct iovec pieces[2] = {{(void *)first, first_count}, {(void *)second, second_count}};
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
+    WEIR_RETRY(ssize_t, syscall(SYS_sendmsg, descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
 static inline ssize_t weir_read(int descriptor, void *bytes, size_t count) {
     WEIR_RETRY(ssize_t, read(descriptor, bytes, count));
 }
@@ -301,17 +310,19 @@ static inline int weir_make_directory(const char *path, mode_t mode) {
     return mkdir(path, mode) < 0 ? -errno : 0;
 }
 
-/// Unmaps the pages of all mapped code; they come back from the page cache when used. Code is never written,
-/// while read-only data may hold relocations that exist nowhere else, so only executable mappings count.
+/// Unmaps the pages of all mapped code and constants; they come back from the page cache when used. Code is
+/// never written; read-only data may hold relocations that exist nowhere else, and then has pages of its own
+/// ("Anonymous") and stays.
 static inline void weir_drop_code(void) {
-    FILE *maps = fopen("/proc/self/maps", "re");
+    FILE *maps = fopen("/proc/self/smaps", "re");
     if (!maps) return;
-    char line[512];
+    char line[512], rights[5] = "";
+    unsigned long start = 0, end = 0, inode = 0, own;
     while (fgets(line, sizeof line, maps)) {
-        unsigned long start, end, inode;
-        char rights[5];
-        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, rights, &inode) != 4) continue;
-        if (inode != 0 && strcmp(rights, "r-xp") == 0) madvise((void *)start, end - start, MADV_DONTNEED);
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, rights, &inode) == 4) continue;
+        if (sscanf(line, "Anonymous: %lu kB", &own) != 1 || inode == 0) continue;
+        int is_code = strcmp(rights, "r-xp") == 0, is_clean = strcmp(rights, "r--p") == 0 && own == 0;
+        if (is_code || is_clean) madvise((void *)start, end - start, MADV_DONTNEED);
     }
     fclose(maps);
 }

@@ -75,6 +75,14 @@ extension Descriptor {
         return Transfer(received: weir_peek(raw, bytes.baseAddress, bytes.count))
     }
 
+    /// Two stretches as one message (sendmsg(2)), otherwise as `send`: the first one's bytes go first.
+    @inlinable public func send(
+        _ first: UnsafeRawBufferPointer, then second: UnsafeRawBufferPointer
+    ) -> Transfer {
+        Transfer(
+            sent: weir_send_two(raw, first.baseAddress, first.count, second.baseAddress, second.count))
+    }
+
     /// send(2), never waiting and never raising SIGPIPE.
     /// - Parameter more: another send follows at once (MSG_MORE); the kernel may hold a partial segment back.
     @inlinable public func send(_ bytes: UnsafeRawBufferPointer, more: Bool = false) -> Transfer {

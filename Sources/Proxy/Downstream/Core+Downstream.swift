@@ -161,10 +161,10 @@ extension Core {
 
     /// Sends bytes to the client, keeping what it does not take. False: the client is gone, and the caller
     /// cancels. The caller holds no other connection's bytes in `outbox` afterwards.
-    func sendDownstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer, more: Bool = false) -> Bool {
+    func sendDownstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let d = downstreams.pointer(slot)
         guard d.pointee.output.isEmpty else { return d.pointee.output.append(bytes, &pool) }
-        switch d.pointee.descriptor.send(bytes, more: more) {
+        switch d.pointee.descriptor.send(bytes) {
         case .moved(let count):
             if count == bytes.count { return true }
             armDownstream(slot, now + stallLimit(slot))
@@ -175,6 +175,28 @@ extension Core {
         case .closed, .failed:
             return false
         }
+    }
+
+    /// As above for a head and a body that lie apart, in one write.
+    func sendDownstream(
+        _ slot: UInt32, _ head: UnsafeRawBufferPointer, then body: UnsafeRawBufferPointer
+    ) -> Bool {
+        let d = downstreams.pointer(slot)
+        guard d.pointee.output.isEmpty else {
+            return sendDownstream(slot, head) && sendDownstream(slot, body)
+        }
+        var moved = 0
+        switch d.pointee.descriptor.send(head, then: body) {
+        case .moved(let count):
+            if count == head.count + body.count { return true }
+            moved = count
+        case .wouldBlock: break
+        case .closed, .failed: return false
+        }
+        armDownstream(slot, now + stallLimit(slot))
+        let rest = UnsafeRawBufferPointer(rebasing: head[min(moved, head.count)...])
+        let left = UnsafeRawBufferPointer(rebasing: body[max(0, moved - head.count)...])
+        return d.pointee.output.append(rest, &pool) && d.pointee.output.append(left, &pool)
     }
 
     /// How long the client may leave our bytes in the socket without taking any.

@@ -144,8 +144,7 @@ extension Core {
                     .copyMemory(from: body)
                 sendUpstream(slot, written(head + body.count))
             } else {
-                sendUpstream(slot, written(head), more: true)
-                sendUpstream(slot, body)
+                sendUpstream(slot, written(head), then: body)
             }
         } else if body.count > 0 {
             sendUpstream(slot, body)
@@ -153,8 +152,8 @@ extension Core {
         if exchange.pointee.shadow != noSlot, !isReplay { tee(exchange.pointee.shadow, body) }
     }
 
-    /// Bodies up to this size are copied behind their head, which is cheaper than a second write.
-    static let copyMax = 32 << 10
+    /// Bodies up to this size are copied behind their head, which is cheaper than a gathered write.
+    static let copyMax = 8 << 10
 
     /// Bytes that belong to the next request wait as input.
     private func keepRest(_ x: UInt32, _ rest: UnsafeRawBufferPointer) {
@@ -202,14 +201,14 @@ extension Core {
 
     /// Sends bytes to a model server, keeping what it does not take yet. A failure is found again when the
     /// connection is read: what the server said before it closed comes first.
-    func sendUpstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer, more: Bool = false) {
+    func sendUpstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
         let u = upstreams.pointer(slot)
         guard !u.pointee.isWriteDead, bytes.count > 0 else { return }
         guard u.pointee.phase == .busy, u.pointee.output.isEmpty else {
             if !u.pointee.output.append(bytes, &pool) { buffersFailed(slot) }
             return
         }
-        switch u.pointee.descriptor.send(bytes, more: more) {
+        switch u.pointee.descriptor.send(bytes) {
         case .moved(let count):
             if u.pointee.exchange != noSlot { exchanges.pointer(u.pointee.exchange).pointee.hasSent = true }
             guard count < bytes.count else { return }
@@ -221,8 +220,34 @@ extension Core {
         }
     }
 
+    /// As above for a head and a body that lie apart, in one write.
+    func sendUpstream(
+        _ slot: UInt32, _ head: UnsafeRawBufferPointer, then body: UnsafeRawBufferPointer
+    ) {
+        let u = upstreams.pointer(slot)
+        guard !u.pointee.isWriteDead, u.pointee.phase == .busy, u.pointee.output.isEmpty else {
+            sendUpstream(slot, head)
+            sendUpstream(slot, body)
+            return
+        }
+        switch u.pointee.descriptor.send(head, then: body) {
+        case .moved(let count):
+            if u.pointee.exchange != noSlot { exchanges.pointer(u.pointee.exchange).pointee.hasSent = true }
+            if count < head.count { holdUpstream(slot, UnsafeRawBufferPointer(rebasing: head[count...])) }
+            let taken = max(0, count - head.count)
+            guard taken < body.count else { return }
+            holdUpstream(slot, UnsafeRawBufferPointer(rebasing: body[taken...]))
+        case .wouldBlock:
+            holdUpstream(slot, head)
+            holdUpstream(slot, body)
+        case .closed, .failed:
+            writeFailed(slot)
+        }
+    }
+
     private func holdUpstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
         let u = upstreams.pointer(slot)
+        guard !u.pointee.isWriteDead else { return }
         guard u.pointee.output.append(bytes, &pool) else {
             buffersFailed(slot)
             return

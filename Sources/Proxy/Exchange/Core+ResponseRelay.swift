@@ -213,7 +213,7 @@ extension Core {
             }
             return sendDownstream(slot, written(head + body.count))
         }
-        return sendDownstream(slot, written(head), more: true) && sendDownstream(slot, body)
+        return sendDownstream(slot, written(head), then: body)
     }
 
     /// A response that ends with its connection has ended.

@@ -65,8 +65,7 @@ extension Core {
             }
             sendUpstream(slot, UnsafeRawBufferPointer(rebasing: shadowbox[..<(head + body.count)]))
         } else {
-            sendUpstream(slot, UnsafeRawBufferPointer(rebasing: shadowbox[..<head]), more: true)
-            sendUpstream(slot, body)
+            sendUpstream(slot, UnsafeRawBufferPointer(rebasing: shadowbox[..<head]), then: body)
         }
     }
 
