@@ -16,7 +16,8 @@ import Control
         subcommands: [
             Run.self, DemoCommand.self, Check.self, Status.self, Rollback.self, Promote.self, Pause.self,
             Resume.self,
-            Weights.self, Unquarantine.self, Reload.self, Explain.self, Audit.self, Version.self,
+            Weights.self, Unquarantine.self, Reload.self, Explain.self, Audit.self, Captures.self,
+            Version.self,
         ])
 
     static func main() {

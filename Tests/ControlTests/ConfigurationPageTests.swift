@@ -89,6 +89,7 @@ private func pageHasTrueDefaults() throws {
             candidate: v2
             shadow: { version: v2, \(written("models[].shadow")) }
             timeouts: { \(written("models[].timeouts")) }
+            captures: { \(written("models[].captures")) }
             retries: { \(written("models[].retries")) }
             response_headers: { \(written("models[].response_headers")) }
             guardrails:
@@ -108,6 +109,7 @@ private func pageHasTrueDefaults() throws {
             stable: v1
             candidate: v2
             shadow: { version: v2 }
+            captures: {}
             guardrails:
               - { kind: error_rate, above: 2%, min_requests: 100 }
               - { kind: error_rate, worse_than_stable: true }

@@ -85,6 +85,8 @@ public struct ModelConfig: Sendable, Equatable {
     public var coolDown: Interval
     /// Numbers that are read out of sampled exchanges.
     public var values = ValuesConfig()
+    /// Which exchanges are kept; nil: none.
+    public var captures: CapturesConfig?
 
     /// The version of that name.
     public func version(_ name: String) -> VersionConfig? { versions.first { $0.name == name } }

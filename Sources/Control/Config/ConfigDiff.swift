@@ -60,7 +60,7 @@ public struct ConfigDiff: Sendable, Equatable {
         let others: [(String, Bool)] = [
             ("timeouts", old.timeouts != new.timeouts), ("retries", old.retries != new.retries),
             ("response_headers", old.sendsVersion != new.sendsVersion || old.sendsID != new.sendsID),
-            ("values", old.values != new.values),
+            ("values", old.values != new.values), ("captures", old.captures != new.captures),
         ]
         for (key, isChanged) in others where isChanged { changes.append(model + "\(key) change") }
         compare(model + "shield", "\(old.shield)", "\(new.shield)")

@@ -30,6 +30,7 @@ struct ModelDraft {
     var alpha: Double
     var coolDown: Interval
     var values: ValuesConfig
+    var captures: CapturesConfig?
 }
 
 struct StickyDraft {
@@ -91,7 +92,8 @@ extension Kind where Value == ModelDraft {
                 namesStable: namesStable, candidates: candidates, weights: weights, sticky: sticky,
                 cohorts: cohorts, shadow: shadow, timeouts: timeouts, retries: retries, shield: shield,
                 response: response, guardrails: guardrails, alpha: Double(alpha) / 1_000_000,
-                coolDown: coolDown, values: values)
+                coolDown: coolDown, values: values,
+                captures: section.optional("captures", .captures))
         }
     }
 }

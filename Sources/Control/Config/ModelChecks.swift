@@ -51,7 +51,7 @@ struct ModelChecks {
             shadow: draft.shadow?.config, timeouts: draft.timeouts, retries: draft.retries,
             shield: draft.shield, sendsVersion: draft.response.version, sendsID: draft.response.id,
             guardrails: guardrails, alpha: draft.alpha, coolDown: draft.coolDown,
-            values: draft.values)
+            values: draft.values, captures: draft.captures)
     }
 
     // MARK: Between models

@@ -106,7 +106,7 @@ public enum PlanBuilder {
                     conditions: shadow.conditions, bodyBytesMax: shadow.bodyBytesMax,
                     inFlightMax: shadow.inFlightMax, ageMax: shadow.ageMax)
             },
-            timeouts: model.timeouts, retries: model.retries, shield: model.shield,
+            tap: model.tap, timeouts: model.timeouts, retries: model.retries, shield: model.shield,
             sendsVersion: model.sendsVersion, sendsID: model.sendsID)
     }
 

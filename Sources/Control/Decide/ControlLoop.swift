@@ -24,6 +24,8 @@ final class ControlLoop {
     let onConfig: @Sendable (Config, Plan) -> Void
     /// What became of values that are read out of traffic.
     var signals = SignalCounters()
+    /// Told of every trip, so that the exchanges around it are kept.
+    var onTrip: @Sendable (CaptureTrip) -> Void = { _ in }
     var config: Config
     var slots: SlotTable
     var models: [WatchedModel] = []
@@ -161,6 +163,7 @@ final class ControlLoop {
             cuts[CutKey(model: name, guardrail: record.guardrail ?? "operator"), default: 0] += 1
         }
         let told = JournalEvent(event, model: models[i].config.name, at: wallMicros)
+        if let trip = CaptureTrip(event, model: models[i].config.name, at: wallMicros) { onTrip(trip) }
         let level: Logger.Level =
             switch event {
             case .cut, .alert, .alertInstead, .held, .overruled: .warning

@@ -88,6 +88,9 @@ public struct MetricsPage: Sendable {
         public var accessLines: UInt64 = 0
         /// Lines that the file did not take.
         public var accessLinesLost: UInt64 = 0
+        /// Captured exchanges, and those that the disk did not take.
+        public var captures: UInt64 = 0
+        public var capturesLost: UInt64 = 0
         /// Plan epoch that every core obeys.
         public var obeyedEpoch: UInt64 = 0
 

@@ -76,6 +76,8 @@ extension Sidecar {
         var known = snapshot
         known.counts.accessLines = accessLog.counts.written
         known.counts.accessLinesLost = accessLog.counts.lost
+        known.counts.captures = taps.captured.load(ordering: .relaxed)
+        known.counts.capturesLost = taps.lost.load(ordering: .relaxed)
         var page = known.metricsPage(cores: cores, core: CoreMeterSnapshot.sum(plane.coreMeters())) { slot in
             VersionMeter.sum(plane.meters(slot))
         }

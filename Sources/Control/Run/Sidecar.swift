@@ -31,8 +31,9 @@ public final class Sidecar: Sendable {
     private let admin: AdminServer
     private let reloader: Reloader?
     let accessLog: AccessLogSeat
+    let taps: TapReader
     private let isStopped = Atomic<Bool>(false)
-    private let log: Logger
+    let log: Logger
 
     /// Locks and reads the state directory and binds every address; nothing is served before `start`.
     /// - Parameters:
@@ -66,6 +67,7 @@ public final class Sidecar: Sendable {
                     listeners: config.listeners, cores: cores, limits: config.limits,
                     idKey: IDKey.load(directory.path)))
             accessLog = AccessLogSeat(plane, log: log)
+            taps = try TapReader()
             // A full mailbox means a controller that is far behind; the endpoint's word is set all the same.
             health = try HealthChecker(plane: plane) { _ = controller.post(.health($0)) }
             var reloader: Reloader?
@@ -97,6 +99,7 @@ public final class Sidecar: Sendable {
         do throws(SystemFailure) {
             try ledger.start(directory, config.journal)
             try accessLog.start(config.accessLog, plan)
+            try startTaps()
             try health.start()
             try plane.start(plan)
             try startController()
@@ -122,18 +125,22 @@ public final class Sidecar: Sendable {
     private func startController() throws(SystemFailure) {
         let (config, plan, slots, saved, log) = (config, plan, slots, saved, log)
         let (plane, ledger, health) = (plane, ledger, health)
-        let accessLog = accessLog
+        let (accessLog, taps, signals) = (accessLog, taps, signals)
         try controller.start(ledger, started, eachTurn: { accessLog.discard() }) {
-            ControlLoop(
+            let loop = ControlLoop(
                 config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
                 log: log, now: Clock.now(), wallMicros: Clock.wallMicros()
             ) { config, plan in
                 accessLog.adopt(config.accessLog, plan)
+                taps.adopt(config, plan)
                 if !health.check(HealthTarget.all(of: config, plan: plan)) {
                     log.error(
                         "the health checks do not keep up with reloads: the last one waits for the next")
                 }
             }
+            loop.onTrip = { taps.keep($0) }
+            loop.signals = signals
+            return loop
         }
     }
 
@@ -176,6 +183,7 @@ public final class Sidecar: Sendable {
         controller.stop()
         ledger.stop()
         accessLog.stop()
+        taps.stop()
         admin.stop()
     }
 

@@ -13,6 +13,12 @@ extension File {
         public let bytes: Int
         /// Last modification, seconds since 1970.
         public let modifiedSeconds: Int
+
+        public init(name: String, bytes: Int, modifiedSeconds: Int) {
+            self.name = name
+            self.bytes = bytes
+            self.modifiedSeconds = modifiedSeconds
+        }
     }
 
     /// The directory that holds a path's last component.

@@ -1,5 +1,6 @@
 // Copies of exchanges for control: the bytes as the peers sent them, why each was taken, what did not fit,
-// and that the traffic does not notice. Place: DataPlane over real sockets; the test is the reader of the taps.
+// and that the traffic does not notice.
+// Place: DataPlane over real sockets; the test is the reader of the taps.
 
 import Metrics
 import Platform

@@ -1,0 +1,51 @@
+// What is kept of exchanges, per model: which share, how many around a trip, what is masked, for how long.
+// Read from `captures:` (ConfigLoader+Captures); PlanBuilder makes the cores' `TapPlan` of it.
+// Invariant: the headers that carry credentials are masked whatever the file says.
+
+import Payload
+import Platform
+import Proxy
+
+/// What is kept of a model's exchanges.
+public struct CapturesConfig: Sendable, Hashable {
+    /// Share of exchanges that is kept, whatever their version, parts per million.
+    public var samplePPM: UInt32 = 10_000
+    /// The last exchanges of every version that are kept when a guardrail trips or an operator cuts; 0: none.
+    public var aroundTrip = 50
+    /// Bytes kept of each body, at most `Limits.tapBodyBytes`.
+    public var bodyBytesMax = Limits.tapBodyBytes
+    /// Lower-case names of headers whose values are not kept; includes `alwaysMasked`.
+    public var maskedHeaders = CapturesConfig.alwaysMasked
+    /// Paths in JSON bodies whose values are not kept, at most `JSONMask.pathsMax`.
+    public var maskedPaths: [JSONPath] = []
+    /// Bytes of this model's files. More: the oldest file goes first.
+    public var keepBytes = 64 << 20
+    /// A file that was last written longer ago goes.
+    public var keepAge = Interval.days(7)
+
+    /// Headers with credentials.
+    public static let alwaysMasked: Set<String> = [
+        "authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key",
+    ]
+    /// How often a version's next exchange is copied to be at hand for a trip, on each core.
+    static let recentEvery = Interval.millis(50)
+}
+
+extension ModelConfig {
+    /// Which exchanges the cores copy: as many, and as much of each, as captures or values ask for; nil where
+    /// nobody wants any.
+    var tap: TapPlan? {
+        guard captures != nil || !values.all.isEmpty else { return nil }
+        var tap = TapPlan(ppm: 0, bodyBytesMax: 0)
+        if let captures {
+            tap.ppm = captures.samplePPM
+            tap.bodyBytesMax = captures.bodyBytesMax
+            if captures.aroundTrip > 0 { tap.recentEvery = CapturesConfig.recentEvery }
+        }
+        if !values.all.isEmpty {
+            tap.ppm = max(tap.ppm, values.samplePPM)
+            tap.bodyBytesMax = Limits.tapBodyBytes
+        }
+        return tap
+    }
+}

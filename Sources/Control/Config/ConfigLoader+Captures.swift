@@ -1,0 +1,44 @@
+// `models[].captures`: one line per key, in the order of the reference page. Every key has a default, so an
+// empty section keeps one exchange in a hundred for a week and masks what carries credentials.
+// Invariant: what comes out fits the data plane's slots and the masker's bound.
+
+import Payload
+import Platform
+import Proxy
+
+extension Kind where Value == CapturesConfig {
+    static var captures: Kind {
+        .section("a mapping such as {sample: 1%}") { section in
+            var captures = CapturesConfig()
+            captures.samplePPM = section.value("sample", .percentage(), or: captures.samplePPM)
+            captures.aroundTrip = section.value("around_a_trip", .count(0...1_000), or: captures.aroundTrip)
+            captures.bodyBytesMax = section.value(
+                "body_bytes", .size(0...Limits.tapBodyBytes), or: captures.bodyBytesMax)
+            if let mask = section.optional("mask", .mask) {
+                captures.maskedHeaders.formUnion(mask.headers)
+                captures.maskedPaths = mask.paths
+            }
+            captures.keepBytes = section.value(
+                "keep_bytes", .size((1 << 20)...(1 << 40)), or: captures.keepBytes)
+            captures.keepAge = section.value(
+                "keep_age", .duration(.seconds(60) ... .days(3_650)), or: captures.keepAge)
+            return captures
+        }
+    }
+}
+
+/// What is not to be kept.
+private struct MaskDraft {
+    var headers: [String]
+    var paths: [JSONPath]
+}
+
+extension Kind where Value == MaskDraft {
+    fileprivate static var mask: Kind {
+        .section("a mapping with headers and json") { section in
+            MaskDraft(
+                headers: section.value("headers", .list(of: .headerName, count: 0...64), or: []),
+                paths: section.value("json", .list(of: .jsonPath, count: 0...JSONMask.pathsMax), or: []))
+        }
+    }
+}

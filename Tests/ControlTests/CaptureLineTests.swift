@@ -1,0 +1,157 @@
+// What a copied exchange looks like as a line, and what is not in it: masks come before everything else.
+// Random tests name their seed.
+
+import Payload
+import Platform
+import Proxy
+import Testing
+
+@testable import Control
+
+private let names = CaptureNames(model: "m", versions: [0: "v1", 1: "v2"])
+
+/// The line as it would stand in a file, read back.
+private func line(_ sample: CaptureSample, _ config: CapturesConfig = CapturesConfig()) throws -> JSON {
+    var bytes: [UInt8] = []
+    sample.lend { bytes = CaptureLine(config).line($0, id: "1", names) }
+    #expect(!bytes.contains { $0 < 0x20 }, "one line")
+    return try JSON(parsing: Array("{".utf8) + bytes)
+}
+
+private func header(_ name: String, _ message: JSON?) -> String? {
+    message?["headers"]?.elements.first { $0[0]?.string == name }?[1]?.string
+}
+
+@Suite struct CaptureLineTests {
+    @Test("A line says what was asked, what was answered, by whom and how it went")
+    func whole() throws {
+        var sample = CaptureSample(version: 1, [.drawn, .failed])
+        sample.record.answered = 0
+        sample.record.isShielded = true
+        sample.record.outcome = .upstreamError
+        sample.record.responseStatus = 500
+        sample.record.totalMicros = 1_500
+        sample.record.bytesIn = 2
+        sample.responseHead = "HTTP/1.1 500 Went wrong\r\nX-A:  b \r\n\r\n"
+        sample.responseBody = Array("caf\u{e9} \"x\"\n\u{2028}\u{1}".utf8)
+        let line = try line(sample)
+        #expect(line["version"] == "v2" && line["answered_by"] == "v1" && line["response_of"] == "v2")
+        #expect(line["outcome"] == "upstream_error" && line["shielded"] == true && line["status"] == 200)
+        #expect(line["why"] == ["drawn", "failed"] && line["at"] == "2026-11-18T11:06:40.000000Z")
+        #expect(line["total_us"] == 1_500 && line["first_byte_us"] == .null)
+        let request = line["request"]
+        #expect(request?["method"] == "POST" && request?["target"] == "/m?q=1")
+        #expect(request?["body"] == "{}" && request?["body_bytes"] == 2 && request?["body_cut"] == false)
+        let response = line["response"]
+        #expect(response?["status"] == 500 && response?["reason"] == "Went wrong")
+        #expect(header("X-A", response) == "b")
+        #expect(response?["body"]?.string == "caf\u{e9} \"x\"\n\u{2028}\u{1}")
+        // The client got another response than the one in the line.
+        #expect(response?["body_bytes"] == .null)
+    }
+
+    @Test("An exchange that nobody answered has no response")
+    func unanswered() throws {
+        var sample = CaptureSample()
+        sample.record.responseStatus = 0
+        sample.record.responded = .max
+        let line = try line(sample)
+        #expect(line["response"] == .null && line["response_of"] == .null)
+    }
+
+    @Test(
+        "Headers with credentials are masked in any spelling, without being asked",
+        arguments: ["Authorization", "COOKIE", "set-cookie", "Proxy-Authorization", "X-API-Key", "x-mine"])
+    func maskedHeaders(_ name: String) throws {
+        var config = CapturesConfig()
+        config.maskedHeaders.insert("x-mine")
+        var sample = CaptureSample()
+        sample.requestHead = "GET / HTTP/1.1\r\nhost: h\r\n\(name): s3cret\r\nx-open: 1\r\n\r\n"
+        sample.responseHead = "HTTP/1.1 200 OK\r\n\(name):s3cret\r\n\r\n"
+        let line = try line(sample, config)
+        #expect(!line.text.contains("s3cret"))
+        #expect(header(name, line["request"]) == "***" && header(name, line["response"]) == "***")
+        #expect(header("x-open", line["request"]) == "1")
+    }
+
+    @Test("A head that was cut anywhere shows no part of what is masked")
+    func cutHead() throws {
+        let head = "GET / HTTP/1.1\r\nhost: h\r\nauthorization: s3cret\r\nx-open: 1\r\n\r\n"
+        for count in 0...head.utf8.count {
+            var sample = CaptureSample([.drawn, .requestHeadCut])
+            sample.requestHead = String(decoding: Array(head.utf8.prefix(count)), as: UTF8.self)
+            let line = try line(sample)
+            #expect(!line.text.contains("s3"), "cut at \(count)")
+            #expect(line["request"]?["head_cut"] == true)
+        }
+    }
+
+    @Test("Values at masked paths are in no line; a body that cannot be masked is withheld")
+    func maskedPaths() throws {
+        var config = CapturesConfig()
+        config.maskedPaths = [try JSONPath("$.user.name"), try JSONPath("$.inputs[*].data")]
+        var sample = CaptureSample()
+        sample.requestBody = Array(#"{"user":{"name":"s3cret","age":3},"inputs":[{"data":["s3cret"]}]}"#.utf8)
+        sample.responseBody = Array("no JSON, s3cret".utf8)
+        let kept = try line(sample, config)
+        #expect(!kept.text.contains("s3cret"))
+        #expect(
+            kept["request"]?["body"]?.string
+                == #"{"user":{"name":"***","age":3},"inputs":[{"data":"***"}]}"#)
+        #expect(kept["response"]?["body"] == .null)
+        #expect(kept["response"]?["withheld"]?.string?.contains("not JSON") == true)
+        sample.record.traits.insert(.requestBodyCut)
+        let cut = try line(sample, config)
+        #expect(!cut.text.contains("s3cret") && cut["request"]?["withheld"] != nil)
+        sample.requestBody = []
+        #expect(try line(sample, config)["request"]?["body"] == "")
+    }
+
+    @Test("A body beyond the model's own bound is cut and marked")
+    func bodyBound() throws {
+        var config = CapturesConfig()
+        config.bodyBytesMax = 3
+        var sample = CaptureSample()
+        sample.requestBody = Array("abcdef".utf8)
+        sample.responseBody = Array("abc".utf8)
+        let line = try line(sample, config)
+        #expect(line["request"]?["body"] == "abc" && line["request"]?["body_cut"] == true)
+        #expect(line["response"]?["body"] == "abc" && line["response"]?["body_cut"] == false)
+    }
+
+    @Test(
+        "Bytes that are no text are base64 (RFC 4648, section 10)",
+        arguments: [
+            ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy"),
+        ])
+    func base64(_ text: String, _ expected: String) throws {
+        #expect(Base64.text(Array(text.utf8)) == expected)
+        var sample = CaptureSample()
+        sample.requestBody = [0xFF] + Array(text.utf8)
+        let request = try line(sample)["request"]
+        #expect(request?["encoding"] == "base64")
+        #expect(request?["body"]?.string == Base64.text(sample.requestBody))
+    }
+
+    @Test("Any bytes give one line of JSON", arguments: 0..<20)
+    func anyBytes(_ seed: UInt64) throws {
+        var random = Random64(seed: seed)
+        func bytes(_ most: UInt64) -> [UInt8] {
+            (0..<random.below(most)).map { _ in
+                // Often bytes that mean something.
+                random.below(2) == 0
+                    ? Array("\r\n:\"\\ {}[]\u{2028}".utf8)[Int(random.below(13))] : UInt8(random.below(256))
+            }
+        }
+        for _ in 0..<50 {
+            var sample = CaptureSample()
+            sample.requestHead = String(decoding: bytes(200), as: UTF8.self)
+            sample.responseHead = String(decoding: bytes(200), as: UTF8.self)
+            sample.requestBody = bytes(300)
+            sample.responseBody = bytes(300)
+            let line = try line(sample)
+            #expect(line["request"]?["body"] != nil && line["response"]?["body"] != nil)
+        }
+    }
+}
