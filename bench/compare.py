@@ -13,6 +13,7 @@ import sys
 import time
 
 import contestants
+import cut
 import idle
 import table
 from contestants import ALL, ALLOWED, DEFAULT, PROXY_CPU, Contestant, Origin
@@ -20,7 +21,12 @@ from machine import raise_descriptor_limit, rss_bytes
 from measure import closed_loop, measured, open_loop
 from scenarios import QUICK, SCENARIOS, Scenario
 
-EXTRAS = {"S11": idle.connections, "start": idle.start, "memory": idle.memory_curve}
+EXTRAS = {
+    "S11": idle.connections,
+    "start": idle.start,
+    "memory": idle.memory_curve,
+    "cut": cut.cuts,
+}
 
 
 def able(scenario: Scenario, names: list) -> list:

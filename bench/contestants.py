@@ -66,9 +66,9 @@ def render(template: str, parts: set, values: dict) -> str:
 class Origin:
     """The model servers: one process that counts what reaches each."""
 
-    def __init__(self):
+    def __init__(self, more=()):
         self.dir = tempfile.mkdtemp(prefix="weir-bench-origin-")
-        names = ["stable", "candidate", "shadow", "slow=50", "dead=-1", "late=20"]
+        names = ["stable", "candidate", "shadow", "slow=50", "dead=-1", "late=20", *more]
         self.child = subprocess.Popen(
             [os.environ["ORIGIN_BINARY"], *names, f"local=unix:{self.dir}/local.sock"],
             stdin=subprocess.PIPE,

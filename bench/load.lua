@@ -1,4 +1,5 @@
--- The closed loop of the benchmarks. Arguments: method, bytes of body, kind (plain, users, chunked, close).
+-- The closed loop of the benchmarks. Arguments: method, bytes of body, kind (plain, users, chunked,
+-- close, fieldsN: so many fields beside Host).
 -- `users` cycles 10,000 user ids, two in a hundred with a cohort header. Prints one line of JSON at the end.
 local requests, turn = {}, 0
 
@@ -16,6 +17,9 @@ function init(arguments)
         wrk.headers["content-type"] = "application/json"
     end
     if kind == "close" then wrk.headers["connection"] = "close" end
+    for i = 1, tonumber(string.match(kind, "^fields(%d+)$")) or 0 do
+        wrk.headers["x-field-" .. i] = "a value of some length"
+    end
     if kind == "users" then
         for i = 1, 10000 do
             wrk.headers["x-user-id"] = string.format("u%07d", (i * 7919) % 10000000)

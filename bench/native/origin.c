@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LISTENERS = 16, HEAD = 8192, READ = 256 << 10, ANSWER = 4 << 20, EVENTS = 256 };
+enum { LISTENERS = 128, HEAD = 8192, READ = 256 << 10, ANSWER = 4 << 20, EVENTS = 256 };
 
 struct connection {
     struct connection *next;  // in its listener's line of answers that are due later
