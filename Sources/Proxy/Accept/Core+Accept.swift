@@ -32,7 +32,7 @@ extension Core {
     }
 
     private func admit(_ descriptor: consuming Descriptor, _ peer: IPAddress) {
-        descriptor.setNoDelay()
+        // TCP_NODELAY is inherited from the listener.
         guard let slot = downstreams.insert(Downstream(descriptor: descriptor, peer: peer)) else { return }
         let d = downstreams.pointer(slot)
         let token = downstreamToken(slot)
