@@ -30,9 +30,7 @@ EXTRAS = {
 
 
 def able(scenario: Scenario, names: list) -> list:
-    if scenario.only_weir:
-        return [n for n in names if n == "weir"]
-    return [n for n in names if scenario.parts <= ALL[n][3]]
+    return [n for n in names if scenario.parts <= ALL[n][3] and n in (scenario.among or names)]
 
 
 def start_all(scenario: Scenario, names: list, origin: Origin) -> dict:
@@ -117,7 +115,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--scenarios", help=f"of {', '.join(known)}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1, help="of a saturated run (whole seconds)")
-    parser.add_argument("--open-seconds", type=float, default=1, help="of a run at a fixed rate")
+    parser.add_argument("--open-seconds", type=float, default=0.7, help="of a run at a fixed rate")
     parser.add_argument("--retries", type=int, default=1, help="of a disturbed measurement")
     parser.add_argument("--json", help="also write every measurement to this file")
     options = parser.parse_args()

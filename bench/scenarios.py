@@ -43,7 +43,7 @@ class Scenario:
     origins: dict = field(default_factory=dict, hash=False)
     cores: int = 1
     baseline: Variant | None = None
-    only_weir: bool = False
+    among: tuple = ()
     targets: tuple = ()
 
 
@@ -118,14 +118,24 @@ SCENARIOS = {
         origins={"stable": "late"},
         targets=(Target("best peer", 0.85, "open"),),
     ),
-    "L1": Scenario("GET, 1 connection", load=Load(connections=1), targets=(Target("haproxy", 0.90),)),
-    "L8": Scenario("GET, 8 connections", load=Load(connections=8), targets=(Target("haproxy", 0.90),)),
+    "L1": Scenario(
+        "GET, 1 connection",
+        load=Load(connections=1),
+        among=("weir", "floor", "haproxy", "nginx"),
+        targets=(Target("haproxy", 0.90),),
+    ),
+    "L8": Scenario(
+        "GET, 8 connections",
+        load=Load(connections=8),
+        among=("weir", "floor", "haproxy", "nginx"),
+        targets=(Target("haproxy", 0.90),),
+    ),
     "unix": Scenario(
         "POST 1 KB, Unix-socket upstream",
         parts=frozenset({"unix"}),
         load=POST,
         baseline=Variant("weir over TCP"),
-        only_weir=True,
+        among=("weir",),
         targets=(Target("baseline", 0.90),),
     ),
     "cores": Scenario(
@@ -133,7 +143,7 @@ SCENARIOS = {
         load=POST,
         cores=2,
         baseline=Variant("weir on one core"),
-        only_weir=True,
+        among=("weir",),
         targets=(Target("baseline", 1.05),),
     ),
 }
