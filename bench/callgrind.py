@@ -14,17 +14,21 @@ from contestants import Contestant, Origin
 from measure import closed_loop
 from scenarios import Load
 
+# Only a core's thread runs this function.
+CORE = "$s5Proxy4CoreC14readDownstream"
+
 
 def per_request(origin: Origin, parts, load: Load, seconds: int = 2, config: str | None = None) -> float:
     """Instructions of the core's thread per request."""
     runs = [run(origin, parts, load, s, config) for s in (seconds, 3 * seconds)]
     (short, few), (long, many) = runs
-    # The core's is the thread whose work grew with the requests; threads are numbered in order of start.
-    return max(long[thread] - short.get(thread, 0) for thread in long) / (many - few)
+    return (long - short) / (many - few)
 
 
-def run(origin: Origin, parts, load: Load, seconds: int, config: str | None) -> tuple:
-    """Instructions by thread, and the requests that were served."""
+def run(
+    origin: Origin, parts, load: Load, seconds: int, config: str | None, keep: str | None = None
+) -> tuple:
+    """Instructions of the core's thread, and the requests that were served. `keep`: where its file stays."""
     folder = tempfile.mkdtemp(prefix="weir-callgrind-")
     # Debian 12's valgrind does not read the compiler's debug information, and does not need it.
     program = f"{folder}/weir"
@@ -39,13 +43,13 @@ def run(origin: Origin, parts, load: Load, seconds: int, config: str | None) -> 
             weir.stop(patience=60)
         if done["bad"]:
             raise RuntimeError(f"{done['bad']} requests failed")
-        totals = {}
         for path in glob.glob(f"{folder}/out*"):
-            found = re.search(r"^totals: (\d+)", pathlib.Path(path).read_text(), re.MULTILINE)
-            if found:
-                totals[path.rsplit("-", 1)[1]] = int(found[1])
+            text = pathlib.Path(path).read_text()
+            found = re.search(r"^totals: (\d+)", text, re.MULTILINE)
+            if found and CORE in text:
+                if keep:
+                    shutil.copy(path, keep)
+                return int(found[1]), done["requests"]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if not totals:
-        raise RuntimeError("callgrind wrote nothing")
-    return totals, done["requests"]
+    raise RuntimeError("callgrind wrote nothing of a core")
