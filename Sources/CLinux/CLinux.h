@@ -316,11 +316,16 @@ static inline int weir_make_directory(const char *path, mode_t mode) {
 static inline void weir_drop_code(void) {
     FILE *maps = fopen("/proc/self/smaps", "re");
     if (!maps) return;
-    char line[512], rights[5] = "";
-    unsigned long start = 0, end = 0, inode = 0, own;
+    char line[512], rights[5] = "", found[5];
+    unsigned long start = 0, end = 0, inode = 0, own, from, to, file;
     while (fgets(line, sizeof line, maps)) {
-        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, rights, &inode) == 4) continue;
-        if (sscanf(line, "Anonymous: %lu kB", &own) != 1 || inode == 0) continue;
+        // Some of the lines between begin with letters that are hexadecimal digits.
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &from, &to, found, &file) == 4) {
+            start = from, end = to, inode = file;
+            memcpy(rights, found, sizeof rights);
+            continue;
+        }
+        if (inode == 0 || sscanf(line, "Anonymous: %lu kB", &own) != 1) continue;
         int is_code = strcmp(rights, "r-xp") == 0, is_clean = strcmp(rights, "r--p") == 0 && own == 0;
         if (is_code || is_clean) madvise((void *)start, end - start, MADV_DONTNEED);
     }
