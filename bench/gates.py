@@ -43,6 +43,7 @@ SCENARIOS = {
     "chunked": (SPLIT, Load("POST", 1024, kind="chunked")),
     "large": (SPLIT, Load("POST", 65536, PATH + "?bytes=262144", connections=8)),
     "retry": ({"retry"}, Load()),
+    "captures": (frozenset({"split", "captures"}), POST),
     "close": (frozenset(), Load(kind="close")),
 }
 ALLOCATIONS = list(SCENARIOS)
