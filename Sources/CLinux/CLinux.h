@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +38,7 @@
 extern int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
 extern const char *strerrorname_np(int code);
 extern const char *strerrordesc_np(int code);
+extern int pipe2(int ends[2], int flags);
 
 #define WEIR_RETRY(type, call) \
     type result; \
@@ -354,6 +357,57 @@ static inline int weir_raise_descriptors_max(void) {
     limit.rlim_cur = limit.rlim_max;
     return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
+
+// MARK: Children
+
+/// ends[0] to read, ends[1] to write; both close on exec.
+static inline int weir_pipe(int *ends) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }
+
+static inline int weir_unblock(int descriptor) {
+    int flags = fcntl(descriptor, F_GETFL);
+    return flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+/// Keeps SIGPIPE from the calling thread: writing to a pipe that nobody reads is EPIPE there and no more.
+static inline void weir_block_broken_pipe(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
+/// Starts argv[0] with both ends as its standard streams, in a new process group, with no signal blocked or
+/// ignored. Returns 0 or a positive error number.
+static inline int weir_spawn(
+    char *const *argv, char *const *envp, int input, int output, pid_t *pid) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    int code = posix_spawn_file_actions_init(&actions);
+    if (code != 0) return code;
+    code = posix_spawnattr_init(&attributes);
+    if (code != 0) {
+        posix_spawn_file_actions_destroy(&actions);
+        return code;
+    }
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(
+        &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    posix_spawn_file_actions_adddup2(&actions, input, 0);
+    posix_spawn_file_actions_adddup2(&actions, output, 1);
+    posix_spawn_file_actions_adddup2(&actions, output, 2);
+    code = posix_spawn(pid, argv[0], &actions, &attributes, argv, envp);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return code;
+}
+
+/// 0 while the child runs, its number when it has ended and been reaped, or the negated errno.
+static inline int weir_reap(pid_t pid, int *status) { WEIR_RETRY(int, waitpid(pid, status, WNOHANG)); }
 
 /// Columns of the terminal behind a descriptor; 0 when there is none.
 static inline int weir_terminal_columns(int descriptor) {

@@ -6,9 +6,9 @@ import Testing
 
 @testable import Control
 
-@Suite(.enabled(if: ActionSink.isPossible, "python3 or openssl is missing"))
+@Suite(.enabled(if: ActionSinkServer.isPossible, "python3 or openssl is missing"))
 struct HTTPClientTests {
-    private func patient(_ sink: ActionSink? = nil) -> HTTPClient {
+    private func patient(_ sink: ActionSinkServer? = nil) -> HTTPClient {
         var client = HTTPClient()
         client.connectWithin = .seconds(30)
         client.answerWithin = .seconds(60)
@@ -18,7 +18,7 @@ struct HTTPClientTests {
 
     @Test("A request arrives as it was made, over plain TCP and over TLS", arguments: ["plain", "good"])
     func arrives(_ port: String) throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         let body = Array(String(repeating: "ü", count: 100_000).utf8)
         let request = HTTPRequest(
             .patch, try sink.url("/a/\(port)?c=d%20e", port: port),
@@ -39,7 +39,7 @@ struct HTTPClientTests {
             ("/chunked", "hello world"), ("/close", "all of it"), ("/interim", "ok"), ("/redirect", ""),
         ], ["plain", "good"])
     func framings(_ expected: (target: String, body: String), _ port: String) throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         let answer = try patient(sink).send(HTTPRequest(.get, try sink.url(expected.target, port: port)))
         #expect(answer.text == expected.body)
         // Redirects are answers like any other: nothing is asked of another place.
@@ -49,7 +49,7 @@ struct HTTPClientTests {
 
     @Test("A name in the certificate counts as much as an address")
     func namesAndAddresses() throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         for host in ["localhost", "127.0.0.1"] {
             let url = try sink.url("/hook", port: "good", host: host)
             #expect(try patient(sink).send(HTTPRequest(.post, url)).status == 200)
@@ -63,7 +63,7 @@ struct HTTPClientTests {
             ("old", "is not spoken to"),
         ])
     func impostors(_ port: String, _ reason: String) throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         let failure = #expect(throws: HTTPFailure.self) {
             try patient(sink).send(HTTPRequest(.post, try sink.url("/impostor", port: port)))
         }
@@ -74,7 +74,7 @@ struct HTTPClientTests {
 
     @Test("A certificate of an authority that the system does not know is refused")
     func unknownAuthority() throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         let failure = #expect(throws: HTTPFailure.self) {
             try patient().send(HTTPRequest(.get, try sink.url("/hook", port: "good")))
         }
@@ -84,7 +84,7 @@ struct HTTPClientTests {
 
     @Test("A CA file that is missing or holds no certificate ends the call before it begins")
     func badAuthorities() throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         for file in ["/nowhere/ca.pem", sink.folder + "/good.key"] {
             var client = patient(sink)
             client.caFile = file
@@ -97,7 +97,7 @@ struct HTTPClientTests {
 
     @Test("Plain HTTP where TLS is expected, and TLS where plain HTTP is, ends in a sentence")
     func crossed() throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         let secure = try HTTPURL("https://127.0.0.1:\(try sink.port("plain"))/x")
         let plain = try HTTPURL("http://127.0.0.1:\(try sink.port("good"))/x")
         var hasty = patient(sink)
@@ -110,7 +110,7 @@ struct HTTPClientTests {
         "An answer that drips, never comes or never ends is given up at the deadline",
         arguments: ["/drip-head", "/drip-body", "/silent"], ["plain", "good"])
     func slow(_ target: String, _ port: String) throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         var client = patient(sink)
         client.answerWithin = .seconds(2)
         let begin = Clock.now()
@@ -131,7 +131,7 @@ struct HTTPClientTests {
             ("/interims", "one interim answer after another"),
         ])
     func harmful(_ target: String, _ reason: String) throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         let failure = #expect(throws: HTTPFailure.self) {
             try patient(sink).send(HTTPRequest(.get, try sink.url(target)))
         }
@@ -140,7 +140,7 @@ struct HTTPClientTests {
 
     @Test("Where the rest of a long body does not matter, its beginning is the answer")
     func cuts() throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         var client = patient(sink)
         client.bodyBytesMax = 1_000
         client.cutsLongBodies = true
@@ -152,7 +152,7 @@ struct HTTPClientTests {
 
     @Test("A server that answers before it has read the request is heard")
     func early() throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         let request = HTTPRequest(
             .post, try sink.url("/early"), body: [UInt8](repeating: 0x61, count: 4 << 20))
         #expect(try patient(sink).send(request).status == 413)
@@ -180,7 +180,7 @@ struct HTTPClientTests {
 
     @Test("A call that is not wanted any more ends")
     func cancelled() throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         var client = patient(sink)
         let begin = Clock.now()
         client.isCancelled = { Clock.now() - begin > .seconds(1) }
@@ -192,7 +192,7 @@ struct HTTPClientTests {
 
     @Test("A newline in a field value never reaches the wire")
     func injection() throws {
-        let sink = try ActionSink.shared.get()
+        let sink = try ActionSinkServer.shared.get()
         let request = HTTPRequest(
             .get, try sink.url("/injection"), fields: [("authorization", "Bearer a\r\nx-evil: 1")])
         let failure = #expect(throws: HTTPFailure.self) { try patient(sink).send(request) }

@@ -330,4 +330,45 @@ struct ProcessTests {
         try running.start()
         #expect(running.phase() == "cut")
     }
+
+    @Test(
+        "Killed with -9 between a cut and its webhook, the next process tells of the cut, once, under one id",
+        .enabled(if: ActionSinkServer.isPossible, "python3 or openssl is missing"))
+    func killBeforeWebhook() throws {
+        let sink = try ActionSinkServer.shared.get()
+        let path = "/killed-\(Entropy.word())"
+        try sink.script(["POST \(path)": [["status": 500, "body": "not now"], ["status": 200]]])
+        let running = try Running()
+        let actions = """
+            actions:
+              - name: pager
+                webhook: { url: "\(try sink.url(path).origin)\(path)" }
+                retry: { pause: 1h, max_pause: 1h }
+            """
+        try running.configure(weight: "50%", extra: actions)
+        try running.start()
+        try running.provokeCut()
+        #expect(try eventually { try sink.recorded(path).count == 1 })
+        #expect(try eventually { try running.status()["actions"]?[0]?["retried"] == 1 })
+        running.signal(SIGKILL)
+        _ = try running.exitCode()
+
+        try running.start()
+        #expect(try eventually { try running.status()["actions"]?[0]?["done"] == 1 })
+        let seen = try sink.recorded(path)
+        let ids = seen.map { $0["fields"]?["x-weir-delivery"]?.string ?? "" }
+        #expect(ids.count == 2 && Set(ids).count == 1)
+        #expect(try JSON(parsing: seen[1]["body"]?.string ?? "")["event"] == "cut")
+        #expect(try eventually { try running.journalKinds().contains("action_done") })
+
+        running.signal(SIGKILL)
+        _ = try running.exitCode()
+        try running.start()
+        let text = String(
+            decoding: try AdminClient(running.admin).get("/metrics").body, as: UTF8.self)
+        #expect(text.contains("weir_actions_pending{action=\"pager\"} 0"))
+        #expect(text.contains("weir_actions_total{action=\"pager\",result=\"done\"} 0"))
+        #expect(try sink.recorded(path).count == 2)
+        #expect(try AuditVerify.check(directory: running.stateDir).isIntact)
+    }
 }

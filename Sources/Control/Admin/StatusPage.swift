@@ -17,6 +17,7 @@ struct StatusPage {
         var stateDir: String
         var listeners: [SocketAddress]
         var cores: Int
+        var actions: [ActionStatus] = []
     }
 
     let snapshot: StatusSnapshot
@@ -39,6 +40,7 @@ struct StatusPage {
                 "trouble": .optional(snapshot.journalTrouble),
                 "failures": .count(snapshot.counts.journalFailures),
             ],
+            "actions": .array(process.actions.map(\.json)),
             "models": .array(snapshot.models.map(model)),
         ]
     }
@@ -114,6 +116,17 @@ struct StatusPage {
     }
 }
 
+extension ActionStatus {
+    var json: JSON {
+        [
+            "name": .string(name), "sink": .string(sink), "pending": .integer(Int64(pending)),
+            "done": .count(done), "retried": .count(retried), "failed": .count(failed),
+            "refused": .count(refused), "last_failure": .optional(lastFailure),
+            "last_done_at": lastDoneMicros.map { .string(Timestamp.text(wallMicros: $0)) } ?? .null,
+        ]
+    }
+}
+
 extension StatusSnapshot.Model {
     /// stable, candidate, shadow or none.
     func role(of version: String) -> String { config.role(of: version)?.rawValue ?? "none" }
@@ -147,7 +160,7 @@ extension StatusSnapshot {
         return MetricsPage(
             buildVersion: Release.version, cores: cores, versions: versions, guardrails: guardrails,
             cuts: cuts.map { .init(model: $0.model, guardrail: $0.guardrail, count: $0.count) }, core: core,
-            control: counts,
+            control: counts, actions: actions,
             process: MetricsPage.Process(
                 cpuSeconds: ProcessUsage.cpuSeconds, residentBytes: ProcessUsage.residentBytes,
                 virtualBytes: ProcessUsage.virtualBytes, openDescriptors: ProcessUsage.openDescriptors,

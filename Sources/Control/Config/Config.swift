@@ -24,6 +24,8 @@ public struct Config: Sendable, Equatable {
     public var accessLog: AccessLogConfig
     /// When journal files are closed, and how many are kept.
     public var journal: JournalConfig
+    /// Sinks that are told of decisions, names unique, in file order.
+    public var actions: [ActionConfig]
     /// 1...`Limits.modelsMax`, in file order, names unique.
     public var models: [ModelConfig]
     /// SHA-256 of the file's bytes, 64 lower-case hex digits.

@@ -43,6 +43,7 @@ public struct ConfigCheck: Sendable, Equatable {
                 + "admin on \(config.admin); state in \(config.stateDir)",
         ]
         for model in config.models { lines += summary(model) }
+        for action in config.actions { lines.append("action \(action.name): \(action.sentence)") }
         lines.append("sha256 \(config.digest)")
         return lines.joined(separator: "\n") + "\n"
     }

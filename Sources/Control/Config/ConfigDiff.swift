@@ -27,6 +27,7 @@ public struct ConfigDiff: Sendable, Equatable {
                 "trusted_proxies: \(list(old.trusted.map(\.text))) -> \(list(new.trusted.map(\.text)))")
         }
         compare("access_log", old.accessLog.text, new.accessLog.text)
+        compareActions(old.actions, new.actions)
         for model in new.models {
             if let before = old.model(model.name) {
                 compare(before, model)
@@ -65,6 +66,17 @@ public struct ConfigDiff: Sendable, Equatable {
         for (key, isChanged) in others where isChanged { changes.append(model + "\(key) change") }
         compare(model + "shield", "\(old.shield)", "\(new.shield)")
         compare(model + "cool_down", Notation.text(old.coolDown), Notation.text(new.coolDown))
+    }
+
+    private mutating func compareActions(_ old: [ActionConfig], _ new: [ActionConfig]) {
+        for action in new {
+            let before = old.first { $0.name == action.name }
+            if before == nil { changes.append("action \(action.name) is new") }
+            if let before, before != action { changes.append("action \(action.name) changes") }
+        }
+        for action in old where !new.contains(where: { $0.name == action.name }) {
+            changes.append("action \(action.name) is gone")
+        }
     }
 
     private mutating func compareVersions(_ old: ModelConfig, _ new: ModelConfig) {

@@ -18,15 +18,19 @@ extension Kind where Value == Config {
             let trusted = section.value("trusted_proxies", .list(of: .addressRange, count: 0...256), or: [])
             let accessLog = section.value("access_log", .accessLog, or: AccessLogConfig())
             let journal = section.value("journal", .journal, or: JournalConfig())
+            let actions = section.value(
+                "actions", .list(of: .action, count: 0...ActionChecks.actionsMax), or: [])
             let models = section.required(
                 "models", .marked(.list(of: .model, count: 1...Limits.modelsMax)))
             let own = (listeners ?? []).map(\.value) + [admin]
             let checked = models.flatMap { ModelChecks(section.reading, own: own).checked($0) }
             let addresses = listeners.flatMap { ListenerChecks.checked($0, admin: admin, section.reading) }
+            let told = ActionChecks.checked(actions, models: checked, section.reading)
             guard let addresses, let checked else { return nil }
             return Config(
                 admin: admin, stateDir: stateDir, listeners: addresses, cores: cores, limits: limits,
-                trusted: trusted, accessLog: accessLog, journal: journal, models: checked, digest: digest)
+                trusted: trusted, accessLog: accessLog, journal: journal, actions: told, models: checked,
+                digest: digest)
         }
     }
 }

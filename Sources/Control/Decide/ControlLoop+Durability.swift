@@ -19,7 +19,9 @@ extension ControlLoop {
         let isRaising = verb?.verb.word.raisesExposure ?? false
         let id = nextEntryID
         nextEntryID += 1
-        pending[id] = PendingStep(model: name, before: before, after: models[i].decided, verb: verb)
+        pending[id] = PendingStep(
+            model: name, before: before, after: models[i].decided, verb: verb,
+            notices: announce(events))
         let entry = LedgerEntry(id: id, events: events, state: saved, isKeptOnFailure: !isRaising)
         if !ledger.post(entry) {
             finish(id, failure: "the disk is too slow: \(LedgerThread.waitingMax) steps wait for it")
@@ -66,6 +68,7 @@ extension ControlLoop {
             if let verb = step.verb { refuse(verb, failure) }
             return takeBack(step, i)
         }
+        for notice in step.notices { actions?.post(notice) }
         models[i].durable = step.after
         isPlanWanted = true
         guard var verb = step.verb else { return }

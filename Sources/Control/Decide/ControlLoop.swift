@@ -26,6 +26,8 @@ final class ControlLoop {
     var signals = SignalCounters()
     /// Told of every trip, so that the exchanges around it are kept.
     var onTrip: @Sendable (CaptureTrip) -> Void = { _ in }
+    /// Who is told of decisions.
+    var actions: ActionQueue?
     var config: Config
     var slots: SlotTable
     var models: [WatchedModel] = []
@@ -139,7 +141,7 @@ final class ControlLoop {
             case .clearCut, .setWeights, .setShadow: isPlanWanted = true
             case .startRecovery: models[i].startRecovery(at: lastTick)
             case .endRecovery: models[i].recovery = nil
-            case .journal(let event): events.append(tell(i, event))
+            case .journal(let event): events.append(tell(i, event, before))
             case .answer(let said): answer = said
             }
         }
@@ -156,14 +158,15 @@ final class ControlLoop {
         isPlanWanted = true
     }
 
-    private func tell(_ i: Int, _ event: RolloutEvent) -> JournalEvent {
+    private func tell(_ i: Int, _ event: RolloutEvent, _ before: RolloutState) -> JournalEvent {
         if case .cut(let record) = event {
             let name = models[i].config.name
             lastCuts[name] = record
             cuts[CutKey(model: name, guardrail: record.guardrail ?? "operator"), default: 0] += 1
         }
-        let told = JournalEvent(event, model: models[i].config.name, at: wallMicros)
         if let trip = CaptureTrip(event, model: models[i].config.name, at: wallMicros) { onTrip(trip) }
+        let told = addressed(
+            JournalEvent(event, model: models[i].config.name, at: wallMicros), i, before)
         let level: Logger.Level =
             switch event {
             case .cut, .alert, .alertInstead, .held, .overruled: .warning
@@ -184,6 +187,8 @@ struct PendingStep {
     var before: RolloutState
     var after: RolloutState
     var verb: WaitingVerb?
+    /// What others are told once the step is durable.
+    var notices: [Notice] = []
 }
 
 /// A verb on its way: posted, then durable, then obeyed, then answered.

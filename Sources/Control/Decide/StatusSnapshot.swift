@@ -33,6 +33,8 @@ struct StatusSnapshot: Sendable {
     var digest: String
     var journalTrouble: String?
     var counts: MetricsPage.ControlCounts
+    /// Filled in by whoever renders a page: the actions count on threads of their own.
+    var actions: [ActionStatus] = []
 
     /// Cuts of a model since the start, by guardrail.
     struct CutCount: Sendable, Hashable {

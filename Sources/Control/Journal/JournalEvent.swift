@@ -17,6 +17,9 @@ public struct JournalEvent: Sendable, Hashable {
         case wouldHave = "would_have"
         /// An endpoint changed between healthy and unhealthy.
         case health
+        /// A sink has been told of a decision; an attempt failed, or the notice was given up (`final`).
+        case actionDone = "action_done"
+        case actionFailed = "action_failed"
         /// The last line was torn by a crash and moved aside; nothing acknowledged was lost.
         case journalRecovered = "journal_recovered"
         /// Lines that had been written are missing or altered.

@@ -40,6 +40,7 @@ extension MetricsPage {
         writer.begin("weir_journal_rotations", .counter, help: "Journal files closed, by result.")
         writer.sample(control.journalRotations, ["result": "done"])
         writer.sample(control.journalRotationFailures, ["result": "failed"])
+        writeActions(to: &writer)
         writer.begin("weir_access_log_lines", .counter, help: "Access log lines, by result.")
         writer.sample(control.accessLines, ["result": "written"])
         writer.sample(control.accessLinesLost, ["result": "lost"])
@@ -60,6 +61,21 @@ extension MetricsPage {
         writer.sample(process.descriptorsMax)
         writer.begin("process_start_time_seconds", .gauge, help: "Start of the process, seconds since 1970.")
         writer.sample(process.startSeconds)
+    }
+
+    private func writeActions(to writer: inout ExpositionWriter) {
+        writer.begin("weir_actions_pending", .gauge, help: "Notices that an action has not been told of.")
+        for action in actions { writer.sample(action.pending, ["action": action.name]) }
+        writer.begin("weir_actions", .counter, help: "Notices and attempts of actions, by result.")
+        for action in actions {
+            let results = [
+                ("done", action.done), ("retried", action.retried), ("failed", action.failed),
+                ("refused", action.refused),
+            ]
+            for (result, count) in results {
+                writer.sample(count, ["action": action.name, "result": result])
+            }
+        }
     }
 
     /// A core counter's family; the words that say too little alone get the thing they count.

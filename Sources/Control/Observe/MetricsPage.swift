@@ -129,13 +129,14 @@ public struct MetricsPage: Sendable {
     /// Summed over cores.
     public var core: CoreMeterSnapshot
     public var control: ControlCounts
+    public var actions: [ActionStatus]
     public var process: Process
     /// By model; models without `values` are not in it.
     var signals: [Signals] = []
 
     public init(
         buildVersion: String, cores: Int, versions: [Version], guardrails: [Guardrail], cuts: [Cuts],
-        core: CoreMeterSnapshot, control: ControlCounts, process: Process
+        core: CoreMeterSnapshot, control: ControlCounts, actions: [ActionStatus] = [], process: Process
     ) {
         self.buildVersion = buildVersion
         self.cores = cores
@@ -144,6 +145,7 @@ public struct MetricsPage: Sendable {
         self.cuts = cuts
         self.core = core
         self.control = control
+        self.actions = actions
         self.process = process
     }
 

@@ -64,7 +64,7 @@ extension Sidecar {
             process: StatusPage.Process(
                 state: isDraining.load(ordering: .acquiring) ? "draining" : "running",
                 startedAtMicros: startedAtMicros, now: Clock.wallMicros(), pid: getpid(),
-                stateDir: directory.path, listeners: addresses, cores: cores)
+                stateDir: directory.path, listeners: addresses, cores: cores, actions: actions.status)
         ) { [plane] slot in
             var counts = VersionCounts()
             for meter in plane.meters(slot) { meter.read(into: &counts) }
@@ -78,6 +78,7 @@ extension Sidecar {
         known.counts.accessLinesLost = accessLog.counts.lost
         known.counts.captures = taps.captured.load(ordering: .relaxed)
         known.counts.capturesLost = taps.lost.load(ordering: .relaxed)
+        known.actions = actions.status
         var page = known.metricsPage(cores: cores, core: CoreMeterSnapshot.sum(plane.coreMeters())) { slot in
             VersionMeter.sum(plane.meters(slot))
         }

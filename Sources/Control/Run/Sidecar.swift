@@ -32,6 +32,7 @@ public final class Sidecar: Sendable {
     private let reloader: Reloader?
     let accessLog: AccessLogSeat
     let taps: TapReader
+    let actions: ActionQueue
     private let isStopped = Atomic<Bool>(false)
     let log: Logger
 
@@ -70,6 +71,11 @@ public final class Sidecar: Sendable {
             taps = try TapReader()
             // A full mailbox means a controller that is far behind; the endpoint's word is set all the same.
             health = try HealthChecker(plane: plane) { _ = controller.post(.health($0)) }
+            actions = ActionQueue(log: log) { events in
+                if !controller.post(.note(events)) {
+                    log.error("the controller is busy: \(events.count) lines of actions are not journaled")
+                }
+            }
             var reloader: Reloader?
             if let configPath { reloader = try Reloader(path: configPath, controller: controller) }
             self.reloader = reloader
@@ -102,6 +108,8 @@ public final class Sidecar: Sendable {
             try startTaps()
             try health.start()
             try plane.start(plan)
+            actions.adopt(config.actions)
+            actions.recover(OwedNotices.find(in: directory.path))
             try startController()
             try reloader?.start()
             try admin.start(handlers)
@@ -125,7 +133,7 @@ public final class Sidecar: Sendable {
     private func startController() throws(SystemFailure) {
         let (config, plan, slots, saved, log) = (config, plan, slots, saved, log)
         let (plane, ledger, health) = (plane, ledger, health)
-        let (accessLog, taps, signals) = (accessLog, taps, signals)
+        let (accessLog, taps, signals, actions) = (accessLog, taps, signals, actions)
         try controller.start(ledger, started, eachTurn: { accessLog.discard() }) {
             let loop = ControlLoop(
                 config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
@@ -133,6 +141,7 @@ public final class Sidecar: Sendable {
             ) { config, plan in
                 accessLog.adopt(config.accessLog, plan)
                 taps.adopt(config, plan)
+                actions.adopt(config.actions)
                 if !health.check(HealthTarget.all(of: config, plan: plan)) {
                     log.error(
                         "the health checks do not keep up with reloads: the last one waits for the next")
@@ -140,6 +149,7 @@ public final class Sidecar: Sendable {
             }
             loop.onTrip = { taps.keep($0) }
             loop.signals = signals
+            loop.actions = actions
             return loop
         }
     }
@@ -174,6 +184,7 @@ public final class Sidecar: Sendable {
         reloader?.stop()
         plane.stop()
         health.stop()
+        actions.stop()
         _ = controller.post(
             .note([
                 JournalEvent(

@@ -7,9 +7,9 @@ import Testing
 @testable import Control
 
 /// A running sink. It ends, and its folder goes, when the value or the test process ends.
-final class ActionSink: Sendable {
+final class ActionSinkServer: Sendable {
     /// One for all tests that need no sink of their own; their paths differ.
-    static let shared = Result { try ActionSink() }
+    static let shared = Result { try ActionSinkServer() }
     static let isPossible = ["/usr/bin/openssl", "/usr/bin/python3"].allSatisfy {
         FileManager.default.isExecutableFile(atPath: $0)
     }

@@ -1,0 +1,147 @@
+// What the outside is told of a decision: the journal's line as a value, with what sinks ask for by name. It
+// is made from the line in any case (from the event as it happens, from the file after a crash), so a notice
+// that is sent again is the same notice, with the same delivery id.
+//
+// Invariant: the member names of `json` and the words of `Kind` are an interface (Actions.md lists them).
+
+/// A decision that others are told of.
+public struct Notice: Sendable, Hashable {
+    /// What happened.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// A candidate lost its traffic.
+        case cut
+        /// A version has all of it.
+        case promote
+        /// A rollout waits for a person.
+        case hold
+        /// The check after a cut has answered.
+        case recovery
+        /// A rule that only warns has tripped, or a dry run shows what it would have done.
+        case alert
+        /// A rollout began.
+        case start
+        /// A rollout came to another stage.
+        case stage
+    }
+
+    public var kind: Kind
+    public var model: String
+    /// The versions that it is about: cut, promoted, watched.
+    public var versions: [String]
+    /// The version to fall back to, as configured then; nil when the line does not say.
+    public var stable: String?
+    /// "weir" or who called the verb.
+    public var actor: String
+    public var reason: String
+    /// Of the model's rollout; what `x-weir-epoch` said before and says now.
+    public var epochBefore: UInt64?
+    public var epochAfter: UInt64?
+    /// The cut that this is, or that is being recovered from.
+    public var cutID: String?
+    public var runbookURL: String?
+    /// Readings of guardrails, or of the recovery check.
+    public var evidence: JSON
+    /// Of the decision, microseconds since 1970.
+    public var wallMicros: UInt64
+
+    /// The notice in a journal event; nil where nobody need be told.
+    init?(_ event: JournalEvent) {
+        guard let kind = Kind(event), let model = event.model else { return nil }
+        func detail(_ name: String) -> JSON? { event.details.first { $0.name == name }?.value }
+        self.kind = kind
+        self.model = model
+        versions = detail("versions")?.elements.compactMap(\.string) ?? []
+        if let version = detail("version")?.string { versions.append(version) }
+        stable = detail("stable")?.string
+        actor = event.actor
+        reason = event.reason
+        epochBefore = detail("epoch_before")?.integer.flatMap { UInt64(exactly: $0) }
+        epochAfter = detail("epoch_after")?.integer.flatMap { UInt64(exactly: $0) }
+        cutID = detail("cut")?.string
+        runbookURL = detail("runbook_url")?.string
+        evidence = detail("evidence") ?? detail("recovery") ?? detail("reading") ?? .null
+        wallMicros = event.wallMicros
+    }
+
+    /// Whether the disk may still undo it: traffic is given only when that is durable.
+    var givesTraffic: Bool {
+        switch kind {
+        case .promote, .start, .stage: true
+        case .cut, .hold, .recovery, .alert: false
+        }
+    }
+
+    /// The same for every attempt, also after a restart, and different for every decision.
+    public var deliveryID: String {
+        // Long reasons are shortened in the journal; their beginning is not.
+        let beginning = String(decoding: reason.utf8.prefix(512), as: UTF8.self)
+        let parts = [kind.rawValue, model, Timestamp.text(wallMicros: wallMicros), actor, beginning]
+        return String(Digest.sha256(parts.joined(separator: "\u{0}")).prefix(32))
+    }
+
+    /// Whether the recovery check found stable as it was before.
+    public var isRecovered: Bool { kind == .recovery && evidence["verdict"]?.string == "recovered" }
+
+    /// The notice as sinks get it.
+    public var json: JSON {
+        func epoch(_ value: UInt64?) -> JSON { value.map(JSON.count) ?? .null }
+        return [
+            "schema": "weir.notice/1", "event": .string(kind.rawValue), "delivery": .string(deliveryID),
+            "model": .string(model), "versions": .array(versions.map(JSON.string)),
+            "stable": .optional(stable), "actor": .string(actor), "reason": .string(reason),
+            "epoch_before": epoch(epochBefore), "epoch_after": epoch(epochAfter), "cut": .optional(cutID),
+            "runbook_url": .optional(runbookURL), "evidence": evidence,
+            "at": .string(Timestamp.text(wallMicros: wallMicros)),
+        ]
+    }
+
+    /// One line for a person.
+    public var headline: String {
+        let names = versions.joined(separator: ", ")
+        switch kind {
+        case .cut: return "\(model): \(names) was cut, all traffic is back on \(stable ?? "stable")"
+        case .promote: return "\(model): \(names) has all traffic"
+        case .hold: return "\(model): the rollout of \(names) is held"
+        case .recovery:
+            return "\(model): \(isRecovered ? "recovered" : "not recovered") after \(cutID ?? "a cut")"
+        case .alert: return "\(model): a guardrail of \(names) warns"
+        case .start: return "\(model): the rollout of \(names) has begun"
+        case .stage: return "\(model): the rollout of \(names) came to another stage"
+        }
+    }
+}
+
+extension Notice.Kind {
+    /// What a journal event is to those outside; nil: nothing.
+    init?(_ event: JournalEvent) {
+        switch event.kind {
+        case .cut: self = .cut
+        case .promoted: self = .promote
+        case .recovery: self = .recovery
+        case .alert, .wouldHave: self = .alert
+        case .held: self = .hold
+        case .baking: self = .stage
+        case .stage:
+            let stage = event.details.first { $0.name == "stage" }?.value
+            self = stage?.integer == 1 ? .start : .stage
+        case .started, .stopped, .configLoaded, .configRefused, .configured, .verb, .weights, .overruled,
+            .experimentEnded, .health, .actionDone, .actionFailed, .journalRecovered, .journalGap,
+            .journalRestored, .journalRotated, .journalPruned:
+            return nil
+        }
+    }
+}
+
+extension JournalEvent {
+    /// The event in a line of the journal; nil when it is none that this build knows.
+    init?(line: JSON) {
+        guard let kind = line["kind"]?.string.flatMap(Kind.init(rawValue:)),
+            let at = line["at"]?.string.flatMap(Timestamp.wallMicros), let actor = line["actor"]?.string,
+            let reason = line["reason"]?.string
+        else { return nil }
+        let own: Set = ["seq", "at", "kind", "model", "actor", "reason", "prev"]
+        self.init(
+            at: at, kind, model: line["model"]?.string, actor: actor, reason: reason,
+            details: line.members.filter { !own.contains($0.name) })
+    }
+}

@@ -1,0 +1,138 @@
+// What `actions:` says: which sinks are told of which decisions. Secrets are named by the files they lie in
+// and read when they are used, so that they can be changed while running and never stand in a config, a
+// status page or a log. Invariant: names are unique; every bound holds; read by `ConfigLoader+Actions`.
+
+import Platform
+
+/// One sink and what it is told.
+public struct ActionConfig: Sendable, Hashable {
+    /// Stands in metrics and in the journal, where what is still owed is looked up after a restart.
+    public var name: String
+    /// The decisions it is told of; not empty.
+    public var kinds: Set<Notice.Kind>
+    /// The models it is told of; empty: all.
+    public var models: Set<String>
+    public var sink: ActionSink
+    public var retry = ActionRetry()
+
+    /// Whether it is told of this decision.
+    func wants(_ notice: Notice) -> Bool {
+        kinds.contains(notice.kind) && (models.isEmpty || models.contains(notice.model))
+    }
+}
+
+/// How a failed attempt is repeated: after a pause that doubles, with jitter, until the decision is too old.
+public struct ActionRetry: Sendable, Hashable {
+    public var pause = Interval.seconds(1)
+    public var pauseMax = Interval.seconds(60)
+    /// Since the decision; the first attempt is made in any case.
+    public var ageMax = Interval.seconds(3_600)
+}
+
+/// Who is told, and how.
+public enum ActionSink: Sendable, Hashable {
+    case webhook(WebhookConfig)
+    case exec(ExecConfig)
+    case mlflow(MLflowConfig)
+    case argo(ArgoConfig)
+    case kubernetes(KubernetesConfig)
+
+    /// The sink's key in the config.
+    var word: String {
+        switch self {
+        case .webhook: "webhook"
+        case .exec: "exec"
+        case .mlflow: "mlflow"
+        case .argo: "argo"
+        case .kubernetes: "kubernetes"
+        }
+    }
+}
+
+/// A POST of JSON.
+public struct WebhookConfig: Sendable, Hashable {
+    /// The shape of the body.
+    public enum Format: String, Sendable, CaseIterable { case json, slack, pagerduty }
+
+    /// Where to; a file where the URL itself is a secret.
+    public enum Address: Sendable, Hashable {
+        case url(HTTPURL)
+        case file(String)
+    }
+
+    public var address: Address
+    public var format: Format
+    /// Key of the HMAC that signs the body.
+    public var secretFile: String?
+    /// PagerDuty's integration key.
+    public var routingKeyFile: String?
+    public var caFile: String?
+    public var timeout: Interval
+}
+
+/// A program that gets the notice on its standard input.
+public struct ExecConfig: Sendable, Hashable {
+    /// Path of the program, then its arguments.
+    public var command: [String]
+    /// Then it gets SIGTERM, and `grace` later SIGKILL.
+    public var timeout: Interval
+    static let grace = Interval.seconds(2)
+}
+
+/// Two aliases of a registered model.
+public struct MLflowConfig: Sendable, Hashable {
+    public var url: HTTPURL
+    /// The name in the registry.
+    public var model: String
+    /// Points at the version that has all traffic.
+    public var champion: String
+    /// Points at the one that had it before.
+    public var previous: String
+    /// The registry's version numbers by Weir's version names.
+    public var versions: [String: String]
+    public var tokenFile: String?
+    public var caFile: String?
+    public var timeout: Interval
+}
+
+/// How the API server of Kubernetes is reached; what is nil comes from the pod's service account.
+public struct KubernetesAccess: Sendable, Hashable {
+    public var url: HTTPURL?
+    public var tokenFile: String?
+    public var caFile: String?
+    public var namespace: String?
+    public var timeout: Interval
+}
+
+/// A Rollout of Argo Rollouts: aborted by a cut, fully promoted by a promotion.
+public struct ArgoConfig: Sendable, Hashable {
+    public var access: KubernetesAccess
+    /// The object's name.
+    public var rollout: String
+}
+
+/// A patch of any object.
+public struct KubernetesConfig: Sendable, Hashable {
+    /// The patch's form: RFC 7386, Kubernetes' own, or RFC 6902.
+    public enum Form: String, Sendable, CaseIterable {
+        case merge, strategic, json
+
+        var contentType: String {
+            switch self {
+            case .merge: "application/merge-patch+json"
+            case .strategic: "application/strategic-merge-patch+json"
+            case .json: "application/json-patch+json"
+            }
+        }
+    }
+
+    public var access: KubernetesAccess
+    /// As `apps/v1`, or `v1` for the core group.
+    public var api: String
+    /// The plural, as `deployments`.
+    public var resource: String
+    public var object: String
+    public var subresource: String?
+    public var form: Form
+    public var patch: JSON
+}
