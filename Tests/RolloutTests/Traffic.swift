@@ -78,7 +78,8 @@ struct Traffic {
         var requests: [Request] = []
         for i in 0..<requestsPerTick {
             let isPinned = pinsEvery > 0 && i % pinsEvery == 0
-            let isCandidate = isPinned || random.chance(split?.share ?? 0)
+            let share = split.map { $0.share ?? ($0.candidatePPM > 0 ? 1 : 0) } ?? 0
+            let isCandidate = isPinned || random.chance(share)
             let start = tick * Tick.micros + UInt64(random.below(Int(Tick.micros)))
             let ending = isCandidate ? candidate(tick, &random) : stable(tick, &random)
             requests.append(
