@@ -58,8 +58,8 @@ public struct RolloutProgram: Sendable, Hashable, Codable {
                 return "\(name) has 100 % and is not the last one"
             }
             if stage.minRequests < 0 || stage.minKeys < 0 { return "\(name) has a negative minimum" }
-            if let problem = stage.gates.lazy.compactMap(\.problem).first { return "\(name): \(problem)" }
-            if let problem = stage.guardrails.lazy.compactMap(\.problem).first { return "\(name): \(problem)" }
+            let problems = stage.gates.compactMap(\.problem) + stage.guardrails.compactMap(\.problem)
+            if let problem = problems.first { return "\(name): \(problem)" }
             if Set(stage.gates.map(\.name)).count < stage.gates.count { return "\(name) has a gate twice" }
         }
         if holdBackPPM >= RolloutState.whole { return "hold_back leaves the candidate nothing" }
