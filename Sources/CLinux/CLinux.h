@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -319,16 +320,16 @@ static inline int weir_make_directory(const char *path, mode_t mode) {
 static inline void weir_drop_code(void) {
     FILE *maps = fopen("/proc/self/smaps", "re");
     if (!maps) return;
-    char line[512], rights[5] = "", found[5];
-    unsigned long start = 0, end = 0, inode = 0, own, from, to, file;
+    char line[512], rights[5] = "";
+    unsigned long start = 0, end = 0, inode = 0;
     while (fgets(line, sizeof line, maps)) {
-        // Some of the lines between begin with letters that are hexadecimal digits.
-        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &from, &to, found, &file) == 4) {
-            start = from, end = to, inode = file;
-            memcpy(rights, found, sizeof rights);
+        // A mapping begins with its address in lower-case digits, what is said of it with a capital.
+        if (line[0] < 'A' || line[0] > 'Z') {
+            if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, rights, &inode) != 4) inode = 0;
             continue;
         }
-        if (inode == 0 || sscanf(line, "Anonymous: %lu kB", &own) != 1) continue;
+        if (inode == 0 || strncmp(line, "Anonymous:", 10) != 0) continue;
+        unsigned long own = strtoul(line + 10, NULL, 10);
         int is_code = strcmp(rights, "r-xp") == 0, is_clean = strcmp(rights, "r--p") == 0 && own == 0;
         if (is_code || is_clean) madvise((void *)start, end - start, MADV_DONTNEED);
     }
