@@ -1,5 +1,5 @@
-// MLflow's aliases and objects of Kubernetes, against servers that check what they are sent. The answers of
-// MLflow are those of a real server, also tested against one in Tests/Integration.
+// MLflow's aliases and objects of Kubernetes, against servers that record what they are sent. The answers of
+// MLflow are those that a server of its release 3.17.2 gave.
 
 import Foundation
 import Platform
