@@ -12,17 +12,25 @@ struct Simulate {
         var options = Options()
         options.read(CommandLine.arguments.dropFirst())
         print("false trips over \(options.requests) candidate requests, \(options.runs) runs, alpha 1 %")
-        for row in Row.nulls where row.matches(options.only) {
-            print(Report.null(row, options))
-            fflush(nil)
-        }
+        for row in Row.nulls where row.matches(options.only) { show(Report.null(row, options)) }
+        print("\nvalues: false trips over \(options.requests / 10) candidate requests, alpha 1 %")
+        for row in Row.valueNulls where row.matches(options.only) { show(Report.null(row, options)) }
+        print("\ngates: promotions at the margin over \(options.requests) candidate requests, alpha 5 %")
+        for row in Row.gateNulls where row.matches(options.only) { show(Report.null(row, options)) }
         print("\ncandidate requests until a trip, median of \(options.runs) runs")
-        for row in Row.changes where row.matches(options.only) {
-            print(Report.delay(row, options))
-            fflush(nil)
+        for row in Row.changes + Row.valueChanges where row.matches(options.only) {
+            show(Report.delay(row, options))
         }
+        print("\ncandidate requests until a gate passes, median of \(options.runs) runs")
+        for row in Row.gateChanges where row.matches(options.only) { show(Report.delay(row, options)) }
         print("\ncost of a tick, default guardrails")
         Cost.report()
+        Cost.values()
+    }
+
+    private static func show(_ line: String) {
+        print(line)
+        fflush(nil)
     }
 }
 
@@ -81,7 +89,7 @@ enum Report {
         }
         let rate = Double(trips) / Double(options.runs)
         // Three standard errors above alpha.
-        let bound = 0.01 + 3 * (0.01 * 0.99 / Double(options.runs)).squareRoot()
+        let bound = row.alpha + 3 * (row.alpha * (1 - row.alpha) / Double(options.runs)).squareRoot()
         let verdict = rate <= bound ? "ok" : "TOO MANY"
         return "\(pad(row.name, 52)) \(pad(percent(rate), 8)) reference \(pad(row.reference, 8)) \(verdict)"
     }

@@ -13,25 +13,37 @@ struct ModelFigures {
     static let liveTicks = 100
     private static let ticksPerReading: UInt64 = 10
 
-    /// By version, then by window length. A window that has been read holds some 100 KB of bins, so those of
+    /// A window's length in ticks, and which time its latency is.
+    private struct Key: Hashable {
+        var ticks: Int
+        var time: TimeKind
+    }
+
+    /// By version, then by length and time. A window that has been read holds some 100 KB of bins, so those of
     /// a model that rests are let go.
-    private var windows: [[Int: Window]]
-    private let empty: [[Int: Window]]
+    private var windows: [[Key: Window]]
+    private let empty: [[Key: Window]]
+    /// The times that some window needs.
+    private let times: Set<TimeKind>
     private let stable: Int
     private var lastReading: Tick?
 
     init(specs: [GuardrailSpec], versions: Int, stable: Int) {
-        var lengths: Set = [Self.liveTicks]
-        for spec in specs { lengths.formUnion(spec.windowLengths) }
-        func windows(_ lengths: Set<Int>) -> [Int: Window] {
-            var own: [Int: Window] = [:]
-            for ticks in lengths {
-                own[ticks] = Window(ticks: ticks, slices: min(60, max(1, ticks / Int(Self.ticksPerReading))))
+        var keys: Set = [Key(ticks: Self.liveTicks, time: WatchedModel.judged)]
+        for spec in specs {
+            for ticks in spec.windowLengths { keys.insert(Key(ticks: ticks, time: spec.time)) }
+        }
+        func windows(_ keys: Set<Key>) -> [Key: Window] {
+            var own: [Key: Window] = [:]
+            for key in keys {
+                let slices = min(60, max(1, key.ticks / Int(Self.ticksPerReading)))
+                own[key] = Window(ticks: key.ticks, slices: slices)
             }
             return own
         }
-        var all = Array(repeating: windows(lengths), count: versions)
-        all[stable] = windows(lengths.union([Self.recentTicks]))
+        times = Set(keys.map(\.time))
+        var all = Array(repeating: windows(keys), count: versions)
+        all[stable] = windows(keys.union([Key(ticks: Self.recentTicks, time: WatchedModel.judged)]))
         empty = all
         self.windows = all
         self.stable = stable
@@ -49,33 +61,41 @@ struct ModelFigures {
         if let last = lastReading, now.number < last.number + Self.ticksPerReading { return }
         lastReading = now
         for version in meters.indices {
-            let reading = Self.reading(meters[version])
-            for ticks in windows[version].keys { windows[version][ticks]?.observe(reading, at: now) }
+            for time in times {
+                let reading = Self.reading(meters[version], time)
+                for key in windows[version].keys where key.time == time {
+                    windows[version][key]?.observe(reading, at: now)
+                }
+            }
         }
     }
 
-    /// Counts and the one histogram that windows need, summed over cores.
-    private static func reading(_ meters: [VersionMeter]) -> WindowReading {
+    /// Counts and one histogram, summed over cores.
+    private static func reading(_ meters: [VersionMeter], _ time: TimeKind) -> WindowReading {
         var counts = VersionCounts()
         var latency = HistogramSnapshot()
         for meter in meters {
             meter.read(into: &counts)
-            meter.histogram(WatchedModel.judged).snapshot(into: &latency)
+            meter.histogram(time).snapshot(into: &latency)
         }
         return WindowReading(
             started: counts.started, requests: counts.counted, failures: counts.failed, latency: latency)
     }
 
     /// Stable's last ten minutes.
-    var recent: WindowReading? { windows[stable][Self.recentTicks]?.content }
+    var recent: WindowReading? { window(stable, Self.recentTicks)?.content }
 
     /// A version's last ten seconds.
-    func liveWindow(_ version: Int) -> Window? { windows[version][Self.liveTicks] }
+    func liveWindow(_ version: Int) -> Window? { window(version, Self.liveTicks) }
+
+    private func window(_ version: Int, _ ticks: Int, _ time: TimeKind = WatchedModel.judged) -> Window? {
+        windows[version][Key(ticks: ticks, time: time)]
+    }
 
     /// Candidate and stable over the same window, for rules over windows.
     func pair(candidate: Int, stable: Int, _ query: WindowQuery) -> WindowPair? {
-        guard let a = windows[candidate][query.ticks]?.content,
-            let b = windows[stable][query.ticks]?.content
+        guard let a = window(candidate, query.ticks, query.time)?.content,
+            let b = window(stable, query.ticks, query.time)?.content
         else { return nil }
         return WindowPair(candidate: WindowArm(a, query.quantile), stable: WindowArm(b, query.quantile))
     }
