@@ -84,7 +84,10 @@ struct ValueGuard<Test: ValueTest>: Sendable {
         let isCommon = spec.vetoWhenStableToo && state.test.isCommonCause(spec)
         let isProven = state.maxLogE >= logThreshold
         let holds = isProven && !isCommon && state.test.isMaterial(spec)
-        let trips = timer.evaluate(holds, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
+        // What lasts has to be seen lasting: without values the timer starts anew.
+        let isSeen = spec.forTicks == 0 || isFresh(now)
+        let trips = timer.evaluate(
+            isSeen ? holds : nil, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
         let verdict: Verdict = trips ? .fail : isCommon || !hasData(now) ? .notEnoughData : .pass
         return reading(verdict, isCommon: isProven && isCommon)
     }
@@ -104,7 +107,11 @@ struct ValueGuard<Test: ValueTest>: Sendable {
     }
 
     private func hasData(_ now: Tick) -> Bool {
-        guard let lastFed, state.candidateRequests >= max(1, spec.minRequests) else { return false }
+        state.candidateRequests >= max(1, spec.minRequests) && isFresh(now)
+    }
+
+    private func isFresh(_ now: Tick) -> Bool {
+        guard let lastFed else { return false }
         return now.number - lastFed <= UInt64(max(spec.windowTicks, 1)) + TickView.deadlineTicks
     }
 

@@ -167,6 +167,22 @@ private struct Kind: CustomTestStringConvertible, Sendable {
         #expect((bench.reading.maxLogE ?? 0) > Wealth.logThreshold(alpha: 0.01))
     }
 
+    @Test("with `for`, evidence has to be seen lasting: silence starts the timer anew")
+    func lasting() {
+        var spec = GuardrailSpec.worse(.outcome(clicks), ratio: 1.05)
+        spec.forTicks = 2000
+        var bench = ValueBench(seed: 12, spec)
+        let silent = bench.valuesToTrip(
+            ticks: 200, candidate: Values.click(0.02), stable: Values.click(0.2))
+        #expect(silent == nil && (bench.reading.maxLogE ?? 0) > Wealth.logThreshold(alpha: 0.01))
+        bench.wait(1900)
+        #expect(bench.reading.verdict == .notEnoughData)
+        bench.tick(candidate: Values.click(0.02), stable: Values.click(0.2))
+        #expect(bench.reading.verdict == .pass)
+        bench.wait(500)
+        #expect(bench.reading.verdict == .pass)
+    }
+
     @Test("costs far above the cap are seen although the mean is capped")
     func heavyTail() {
         var bench = ValueBench(seed: 11, .worse(.cost(value: "cost", cap: 1), ratio: 1.2))

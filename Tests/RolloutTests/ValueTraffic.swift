@@ -41,6 +41,14 @@ struct ValueBench {
         step()
     }
 
+    /// Ticks without requests.
+    mutating func wait(_ ticks: UInt64) {
+        for _ in 0..<ticks {
+            now += 1
+            step()
+        }
+    }
+
     mutating func step() {
         let ticks = ticks
         readings = watch.step(

@@ -1,5 +1,6 @@
 // Promotion gates as control steps them: candidate requests of a stage until an equal candidate is promoted,
 // and how often one exactly at its margin is.
+// Source: guardrails/results.md, section 7.
 
 import Metrics
 import Rollout
@@ -23,7 +24,7 @@ extension Row {
         clicks("clicks 10 %, margin 5 %, equal, w 25 %", "36925", 0.1, 0.1, 0.25),
     ]
 
-    /// The share of an equal candidate's requests above 1.3 times stable's quantile, lognormal with sigma 0.5.
+    /// The share of an equal candidate's requests above 1.3 times stable's quantile; lognormal, sigma 0.5.
     private static func equal(_ q: Double) -> Double { q == 0.99 ? 0.0022 : 0.0150 }
 
     private static func errors(

@@ -23,6 +23,7 @@ struct Simulate {
         }
         print("\ncandidate requests until a gate passes, median of \(options.runs) runs")
         for row in Row.gateChanges where row.matches(options.only) { show(Report.delay(row, options)) }
+        guard options.only.isEmpty else { return }
         print("\ncost of a tick, default guardrails")
         Cost.report()
         Cost.values()

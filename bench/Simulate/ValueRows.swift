@@ -61,7 +61,8 @@ extension Row {
 
     static let valueChanges: [Row] = [
         values(
-            "clicks 10 %, -20 %, w 5 %, watched", "2845", clicks, 0.05, { $0.click(0.08) }, { $0.click(0.1) }),
+            "clicks 10 %, -20 %, w 5 %, watched", "2845", clicks, 0.05, { $0.click(0.08) },
+            { $0.click(0.1) }),
         values(
             "clicks 10 %, -50 %, w 5 %, watched", "430", clicks, 0.05, { $0.click(0.05) }, { $0.click(0.1) }),
         values("missing 1 % -> 5 %, w 5 %", "172", missing, 0.05, { $0.missing(0.05) }, { $0.missing(0.01) }),

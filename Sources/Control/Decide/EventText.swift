@@ -144,6 +144,7 @@ extension GuardrailReading {
             "candidate_events": .integer(Int64(candidateEvents)),
             "stable_events": .integer(Int64(stableEvents)), "log_e": number(logE),
             "max_log_e": number(maxLogE), "alpha": number(alpha), "reason": .string(reason),
+            "dry_run": .bool(isDryRun), "runbook_url": .optional(runbookURL),
         ]
     }
 }

@@ -19,8 +19,8 @@ struct ModelFigures {
         var time: TimeKind
     }
 
-    /// By version, then by length and time. A window that has been read holds some 100 KB of bins, so those of
-    /// a model that rests are let go.
+    /// By version, then by length and time. A window that has been read holds some 100 KB of bins, so those
+    /// of a model that rests are let go.
     private var windows: [[Key: Window]]
     private let empty: [[Key: Window]]
     /// The times that some window needs.
