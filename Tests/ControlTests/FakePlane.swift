@@ -138,7 +138,7 @@ final class World {
     let loop: ControlLoop
     /// Nanoseconds of the virtual clock.
     var now = Instant(nanos: 1_000_000_000_000)
-    let wall: UInt64 = 1_700_000_000_000_000
+    var wall: UInt64 = 1_700_000_000_000_000
 
     static let yaml = """
         admin: { listen: 127.0.0.1:9902 }
@@ -169,7 +169,7 @@ final class World {
         plane.publish(plan)
         loop = ControlLoop(
             config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
-            log: WeirLog.silent(), now: now, wallMicros: wall)
+            log: WeirLog.silent(), now: now, wallMicros: wall + now.nanos / 1_000)
         loop.begin(JournalEvent(at: wall, .started, reason: "test"))
         trace.clear()
     }

@@ -231,6 +231,9 @@ final class AdminLoop {
         case .verb(let verb):
             wait(connection, isHead: isHead, keepsAlive: keepsAlive)
             handlers.verb(verb, connection.peer.description, reply)
+        case .outcomes(let body, let isLines):
+            wait(connection, isHead: isHead, keepsAlive: keepsAlive)
+            handlers.outcomes(body, isLines, reply)
         }
     }
 

@@ -2,7 +2,7 @@
 // the server owns those. The same strict parser as the data plane's, with smaller bounds.
 //
 // Invariant: any bytes give requests or one refusal, after which the connection is closed; what is kept is
-// bounded by `headBytesMax + bodyBytesMax` and one read.
+// bounded by the head's and the path's body's maximum and one read.
 
 import Wire
 
@@ -62,9 +62,8 @@ struct AdminReader {
             guard let request = request(head, parser, peer) else {
                 return .refused(.refusal(400, "a header field that may come once came twice, or is not text"))
             }
-            if case .length(let count) = head.framing, count > Self.bodyBytesMax {
-                return .refused(Self.tooLarge)
-            }
+            let most = Self.bodyBytesMax(request.path)
+            if case .length(let count) = head.framing, count > most { return .refused(Self.tooLarge(most)) }
             bytes.removeFirst(head.byteCount)
             open = Open(
                 request: request, keepsAlive: head.keepsAlive, framing: head.framing,
@@ -73,7 +72,14 @@ struct AdminReader {
         }
     }
 
-    private static let tooLarge = AdminResponse.refusal(413, "a body may have \(bodyBytesMax) bytes")
+    private static func tooLarge(_ most: Int) -> AdminResponse {
+        .refusal(413, "a body may have \(most) bytes")
+    }
+
+    /// Outcomes come in batches.
+    private static func bodyBytesMax(_ path: String) -> Int {
+        path == AdminRoutes.outcomes ? OutcomeBatch.bodyBytesMax : bodyBytesMax
+    }
 
     private func text(_ slice: Slice) -> String? { String(validating: bytes[slice.range], as: UTF8.self) }
 
@@ -126,9 +132,8 @@ struct AdminReader {
         while !current.inTrailers {
             switch current.decoder.next(bytes.span.bytes, from: 0) {
             case .data(let start, let count):
-                guard current.request.body.count + count <= Self.bodyBytesMax else {
-                    return .refused(Self.tooLarge)
-                }
+                let most = Self.bodyBytesMax(current.request.path)
+                guard current.request.body.count + count <= most else { return .refused(Self.tooLarge(most)) }
                 current.request.body.append(contentsOf: bytes[start..<(start + count)])
                 bytes.removeFirst(start + count)
             case .needMore(let consumed):
@@ -175,6 +180,7 @@ extension AdminResponse {
         head += "content-type: \(contentType)\r\ncontent-length: \(body.count)\r\n"
         head += "cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
         if let allow { head += "allow: \(allow)\r\n" }
+        if let seconds = retryAfterSeconds { head += "retry-after: \(seconds)\r\n" }
         if !keepsAlive { head += "connection: close\r\n" }
         return Array((head + "\r\n").utf8) + (isHead ? [] : body)
     }

@@ -35,6 +35,8 @@ struct AdminResponse: Sendable, Equatable {
     var body: [UInt8]
     /// For 405.
     var allow: String?
+    /// For 503 where coming back helps.
+    var retryAfterSeconds: Int?
 
     init(status: Int, contentType: String, body: [UInt8], allow: String? = nil) {
         self.status = status

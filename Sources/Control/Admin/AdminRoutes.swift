@@ -14,11 +14,14 @@ enum AdminErrand: Sendable, Equatable {
     case metrics(accept: String?)
     case status
     case verb(AdminVerb)
+    /// - Parameter isLines: one JSON object per line.
+    case outcomes([UInt8], isLines: Bool)
 }
 
 /// The routing of the admin API.
 enum AdminRoutes {
-    static let paths = "/livez, /readyz, /metrics, /status, /verbs/<verb>"
+    static let paths = "/livez, /readyz, /metrics, /status, /outcomes, /verbs/<verb>"
+    static let outcomes = "/outcomes"
 
     static func errand(_ request: AdminRequest) -> AdminErrand {
         switch request.path {
@@ -26,6 +29,7 @@ enum AdminRoutes {
         case "/readyz": return read(request, .readiness)
         case "/metrics": return guarded(request) ?? read(request, .metrics(accept: request.accept))
         case "/status": return guarded(request) ?? read(request, .status)
+        case outcomes: return guarded(request) ?? outcomes(request)
         default: break
         }
         guard request.path.hasPrefix("/verbs/") else {
@@ -45,6 +49,20 @@ enum AdminRoutes {
         var response = AdminResponse.refusal(405, "this path takes \(methods)")
         response.allow = methods
         return response
+    }
+
+    private static func outcomes(_ request: AdminRequest) -> AdminErrand {
+        guard request.method == "POST" else { return .answer(notAllowed("POST")) }
+        switch request.contentType {
+        case "application/json": return .outcomes(request.body, isLines: false)
+        case "application/x-ndjson": return .outcomes(request.body, isLines: true)
+        default:
+            return .answer(
+                .refusal(
+                    415,
+                    "outcomes need Content-Type: application/json (an object or an array) or "
+                        + "application/x-ndjson (an object per line)"))
+        }
     }
 
     private static func verb(_ request: AdminRequest) -> AdminErrand {

@@ -59,6 +59,7 @@ struct StatusPage {
                 state.quarantined.sorted { $0.key < $1.key }.map {
                     .init($0.key, Self.quarantine($0.value))
                 }),
+            "outcomes": .array(model.outcomes.map { outcome($0, of: model) }),
             "versions": .array(model.config.versions.indices.map { version($0, of: model) }),
         ]
     }
@@ -100,6 +101,21 @@ struct StatusPage {
                     ]
                 }),
             "guardrails": .array(model.readings[i].map(\.json)),
+        ]
+    }
+
+    private func outcome(_ figures: OutcomeFigures, of model: StatusSnapshot.Model) -> JSON {
+        [
+            "metric": .string(figures.metric), "window_s": .number(Double(figures.windowMillis) / 1_000),
+            "versions": .array(
+                zip(model.config.versions, zip(figures.posted, figures.matured)).map { version, counts in
+                    let (posted, matured) = counts
+                    return [
+                        "name": .string(version.name), "posted": .count(posted.count),
+                        "posted_sum": .number(posted.sum), "requests": .count(matured.requests),
+                        "mean": matured.mean.map(JSON.number) ?? .null,
+                    ]
+                }),
         ]
     }
 
@@ -157,7 +173,7 @@ extension StatusSnapshot {
                 }
             }
         }
-        return MetricsPage(
+        var page = MetricsPage(
             buildVersion: Release.version, cores: cores, versions: versions, guardrails: guardrails,
             cuts: cuts.map { .init(model: $0.model, guardrail: $0.guardrail, count: $0.count) }, core: core,
             control: counts, actions: actions,
@@ -165,5 +181,16 @@ extension StatusSnapshot {
                 cpuSeconds: ProcessUsage.cpuSeconds, residentBytes: ProcessUsage.residentBytes,
                 virtualBytes: ProcessUsage.virtualBytes, openDescriptors: ProcessUsage.openDescriptors,
                 descriptorsMax: ProcessUsage.descriptorsMax, startSeconds: ProcessUsage.startSeconds))
+        page.outcomes = outcomes
+        page.outcomeMeans = models.flatMap { model in
+            model.outcomes.flatMap { figures in
+                zip(model.config.versions, figures.matured).map {
+                    MetricsPage.OutcomeMean(
+                        model: model.config.name, version: $0.name, metric: figures.metric,
+                        requests: $1.requests, sum: $1.sum)
+                }
+            }
+        }
+        return page
     }
 }

@@ -26,6 +26,7 @@ public struct Config: Sendable, Equatable {
     public var journal: JournalConfig
     /// Sinks that are told of decisions, names unique, in file order.
     public var actions: [ActionConfig]
+    public var outcomes = OutcomesConfig()
     /// 1...`Limits.modelsMax`, in file order, names unique.
     public var models: [ModelConfig]
     /// SHA-256 of the file's bytes, 64 lower-case hex digits.

@@ -19,6 +19,7 @@ public struct ConfigDiff: Sendable, Equatable {
         refuse("listeners", list(old.listeners), list(new.listeners))
         refuse("cores", cores(old.cores), cores(new.cores))
         refuse("journal", old.journal.text, new.journal.text)
+        refuse("outcomes", old.outcomes, new.outcomes)
         if old.limits != new.limits {
             refusals.append("limits changed; a running Weir keeps the memory it started with: restart it")
         }

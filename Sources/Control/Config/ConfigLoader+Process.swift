@@ -20,6 +20,7 @@ extension Kind where Value == Config {
             let journal = section.value("journal", .journal, or: JournalConfig())
             let actions = section.value(
                 "actions", .list(of: .action, count: 0...ActionChecks.actionsMax), or: [])
+            let outcomes = section.value("outcomes", .outcomes, or: OutcomesConfig())
             let models = section.required(
                 "models", .marked(.list(of: .model, count: 1...Limits.modelsMax)))
             let own = (listeners ?? []).map(\.value) + [admin]
@@ -29,8 +30,8 @@ extension Kind where Value == Config {
             guard let addresses, let checked else { return nil }
             return Config(
                 admin: admin, stateDir: stateDir, listeners: addresses, cores: cores, limits: limits,
-                trusted: trusted, accessLog: accessLog, journal: journal, actions: told, models: checked,
-                digest: digest)
+                trusted: trusted, accessLog: accessLog, journal: journal, actions: told, outcomes: outcomes,
+                models: checked, digest: digest)
         }
     }
 }

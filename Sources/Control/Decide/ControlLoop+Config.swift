@@ -28,6 +28,7 @@ extension ControlLoop {
     func begin(_ started: JournalEvent) {
         note([started])
         take(config, plan)
+        replayOutcomes()
         onConfig(config, plan)
     }
 
@@ -168,7 +169,10 @@ extension ControlLoop {
             next.append(
                 WatchedModel(
                     config: model, plan: planned, meters: planned.versions.map { plane.meters($0.slot) },
-                    state: kept?.rollout ?? RolloutMachine.start(setup), saved: kept, now: lastTick))
+                    state: kept?.rollout ?? RolloutMachine.start(setup), saved: kept, now: lastTick,
+                    clock: ClockAnchor(tick: lastTick.number, wallMicros: wallMicros),
+                    graceTicks: outcomes.graceTicks,
+                    book: indexByName[model.name].flatMap { models[$0].book(for: model) }))
             if isNew || kept?.rollout.setup != setup { setups.append((next.count - 1, setup)) }
         }
         for model in next {
@@ -176,11 +180,17 @@ extension ControlLoop {
         }
         models = next
         indexByName = Dictionary(uniqueKeysWithValues: next.enumerated().map { ($1.config.name, $0) })
+        outcomes.adopt(config.models)
         for (i, setup) in setups { apply(i, .configured(setup), verb: nil) }
     }
 }
 
 extension WatchedModel {
+    /// The book under the places that versions have in another config.
+    func book(for new: ModelConfig) -> SignalBook {
+        book.mapped(versions: new.versions.count) { new.index(of: name($0)) }
+    }
+
     /// Whether a new config leaves everything that evidence depends on as it is.
     func isKept(by new: ModelConfig, _ plan: ModelPlan) -> Bool {
         plan.slot == slot && plan.versions.map(\.slot) == versionSlots && plan.stable == stable

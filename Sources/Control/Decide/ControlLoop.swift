@@ -56,6 +56,7 @@ final class ControlLoop {
     var pending: [UInt64: PendingStep] = [:]
     var waiting: [WaitingVerb] = []
     var health: [EndpointSlot: Bool] = [:]
+    var outcomes: OutcomeDesk
     /// Configs that arrived while a bar was up or a plan under way.
     var deferred: [Reconfiguration] = []
     var lastSaved = Instant(nanos: 0)
@@ -81,6 +82,7 @@ final class ControlLoop {
         self.config = config
         self.plan = plan
         self.slots = slots
+        outcomes = OutcomeDesk(config.outcomes)
         self.saved = saved
         self.plane = plane
         self.ledger = ledger
@@ -99,6 +101,7 @@ final class ControlLoop {
         let tick = Tick(monotonicNanos: now.nanos)
         if tick > lastTick {
             lastTick = tick
+            outcomes.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
             stepModels(tick)
             saveEvidence()
         }
@@ -121,6 +124,7 @@ final class ControlLoop {
     private func step(_ i: Int, _ tick: Tick) {
         guard models[i].isDue(tick) else { return }
         let readings = models[i].step(tick, health: health)
+        logStarts(i)
         guard !readings.isEmpty || models[i].recovery != nil else { return }
         apply(i, .tick(readings, recovery: models[i].recoveryReading), verb: nil)
     }

@@ -12,6 +12,7 @@ enum ControlCommand: Sendable {
     case verb(AdminVerb, actor: String, reply: @Sendable (AdminResponse) -> Void)
     case snapshot(@Sendable (StatusSnapshot) -> Void)
     case health(HealthTransition)
+    case outcomes(OutcomeBatch, reply: @Sendable (AdminResponse) -> Void)
     case configure(Reconfiguration)
     /// A config that did not come to a plan.
     case configRefused([String], actor: String, reply: (@Sendable (AdminResponse) -> Void)?)
@@ -115,6 +116,7 @@ private final class ControllerRun {
         case .verb(let verb, let actor, let reply): loop.obey(verb, actor: actor, reply: reply)
         case .snapshot(let reply): reply(loop.snapshot)
         case .health(let transition): loop.take(transition)
+        case .outcomes(let batch, let reply): loop.take(batch, reply: reply)
         case .configure(let change): loop.reconfigure(change)
         case .configRefused(let problems, let actor, let reply):
             loop.refuseConfig(problems, actor: actor, reply: reply)

@@ -23,11 +23,14 @@ struct StatusSnapshot: Sendable {
         var lastCut: CutRecord?
         /// The live windows, by version.
         var live: [Window?]
+        /// Posted metrics, by name.
+        var outcomes: [OutcomeFigures]
     }
 
     var models: [Model]
     var health: [EndpointSlot: Bool]
     var cuts: [CutCount]
+    var outcomes: [OutcomeCount]
     var epoch: UInt64
     var obeyedEpoch: UInt64
     var digest: String
@@ -69,9 +72,11 @@ extension ControlLoop {
                     isBarred: model.barred != 0,
                     readings: model.versionSlots.indices.map { model.readings[$0] ?? [] },
                     recovery: model.recoveryReading, lastCut: lastCuts[model.config.name],
-                    live: model.versionSlots.indices.map { model.figures.liveWindow($0) })
+                    live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
+                    outcomes: model.book.figures)
             },
             health: health, cuts: cuts.map { $0.key.with($0.value) }.sorted { $0.model < $1.model },
+            outcomes: outcomes.figures,
             epoch: plan.epoch, obeyedEpoch: counts.obeyedEpoch, digest: config.digest,
             journalTrouble: isLedgerDegraded, counts: counts)
     }

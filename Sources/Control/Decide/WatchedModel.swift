@@ -39,6 +39,11 @@ struct WatchedModel {
     var figures: ModelFigures
     /// Values sampled from traffic and outcomes posted later, for the rules over values.
     var book: SignalBook
+    /// Metrics that rules name.
+    let ruledMetrics: Int
+    /// The clocks that this model's ticks are of.
+    private let clock: ClockAnchor
+    private var closedSlots: [(slotTicks: UInt64, slot: StartSlot)] = []
     /// Versions barred on the board until a plan that says the same is obeyed.
     var barred: UInt32 = 0
 
@@ -51,7 +56,7 @@ struct WatchedModel {
 
     init(
         config: ModelConfig, plan: ModelPlan, meters: [[VersionMeter]], state: RolloutState,
-        saved: SavedState.Model?, now: Tick
+        saved: SavedState.Model?, now: Tick, clock: ClockAnchor, graceTicks: UInt64, book kept: SignalBook?
     ) {
         self.config = config
         slot = plan.slot
@@ -61,21 +66,25 @@ struct WatchedModel {
         self.meters = meters
         decided = state
         durable = state
-        let kept = saved?.reference
         reference =
-            kept.map { LatencyReference(specs: config.guardrails, keeping: $0, at: now) }
+            (saved?.reference).map { LatencyReference(specs: config.guardrails, keeping: $0, at: now) }
             ?? LatencyReference(specs: config.guardrails)
         history = SplitHistory(weights: plan.versions.map(\.weightPPM), at: now)
         figures = ModelFigures(
             specs: config.guardrails, versions: plan.versions.count, stable: plan.stable)
         // The tick under way may have been counted by an earlier process or under an earlier config.
-        book = SignalBook(
-            versions: plan.versions.count, graceTicks: 0, from: Tick(number: now.number + 1))
+        book =
+            kept
+            ?? SignalBook(
+                versions: plan.versions.count, graceTicks: graceTicks, from: Tick(number: now.number + 1))
+        for signal in config.signals { book.want(signal) }
+        ruledMetrics = Set(config.signals.compactMap(Signal.init).compactMap(\.metric)).count
+        self.clock = clock
         lastChecked = now
         lastTraffic = nil
         lastStepped = now
         if state.recovery == .watching { startRecovery(at: now) }
-        alignWatches(saved: saved?.watches ?? [:], now: now)
+        alignWatches(saved: saved, now: now)
         writeThresholds()
     }
 
@@ -92,7 +101,7 @@ struct WatchedModel {
     }
 
     /// Starts watches of versions that came under trial, drops those of versions that left it.
-    mutating func alignWatches(saved: [String: CandidateWatch.Saved] = [:], now: Tick) {
+    mutating func alignWatches(saved: SavedState.Model? = nil, now: Tick) {
         let wanted = watchable
         // The bucket of the tick under way may have been opened with thresholds of an earlier config.
         let from = Tick(number: now.number + 1)
@@ -101,8 +110,10 @@ struct WatchedModel {
             readings[version] = nil
         }
         for version in wanted where watches[version] == nil {
-            if let kept = saved[name(version)] {
-                watches[version] = CandidateWatch(restoring: kept, specs: config.guardrails, from: from)
+            if let kept = saved?.watches[name(version)] {
+                watches[version] = CandidateWatch(
+                    restoring: kept, specs: config.guardrails, from: from,
+                    valuesFrom: { [clock] in saved?.clock?.tick($0, at: clock) })
             } else {
                 watches[version] = CandidateWatch(specs: config.guardrails, from: from)
             }
@@ -120,7 +131,7 @@ struct WatchedModel {
     var saved: SavedState.Model {
         var kept: [String: CandidateWatch.Saved] = [:]
         for (version, watch) in watches { kept[name(version)] = watch.saved }
-        return SavedState.Model(rollout: decided, watches: kept, reference: reference)
+        return SavedState.Model(rollout: decided, watches: kept, reference: reference, clock: clock)
     }
 }
 
@@ -239,10 +250,18 @@ extension WatchedModel {
         return PairTick(tick: tick, split: split, candidate: ArmTick(candidate), stable: ArmTick(stable))
     }
 
+    /// Slots whose starts have all been counted since the last call.
+    mutating func takeClosedSlots() -> [(slotTicks: UInt64, slot: StartSlot)] {
+        defer { closedSlots = [] }
+        return closedSlots
+    }
+
     /// Tells the book what has started.
     private mutating func observeStarts(_ now: Tick) {
         let (meters, history) = (meters, history)
-        _ = book.observe(now: now, wasQuiet: isQuiet) { SignalBook.Reading(meters, history, at: $0) }
+        closedSlots += book.observe(now: now, wasQuiet: isQuiet) {
+            SignalBook.Reading(meters, history, at: $0)
+        }
     }
 
     private func arm(_ version: Int, at tick: Tick, now: Tick) -> ArmTick? {

@@ -133,6 +133,8 @@ public struct MetricsPage: Sendable {
     public var process: Process
     /// By model; models without `values` are not in it.
     var signals: [Signals] = []
+    var outcomes: [OutcomeCount] = []
+    var outcomeMeans: [OutcomeMean] = []
 
     public init(
         buildVersion: String, cores: Int, versions: [Version], guardrails: [Guardrail], cuts: [Cuts],
@@ -156,6 +158,7 @@ public struct MetricsPage: Sendable {
         writeShadows(to: &writer)
         writeRollout(to: &writer)
         writeSignals(to: &writer)
+        writeOutcomes(to: &writer)
         writeCores(to: &writer)
         writeProcess(to: &writer)
         return writer.finish()

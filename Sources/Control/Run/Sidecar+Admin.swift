@@ -24,7 +24,8 @@ extension Sidecar {
             status: { [self] answer in
                 ask(answer) { .json(200, self.statusPage($0).json) }
             },
-            verb: { [self] verb, peer, answer in obey(verb, peer, answer) })
+            verb: { [self] verb, peer, answer in obey(verb, peer, answer) },
+            outcomes: { [self] body, isLines, answer in post(body, isLines, answer) })
     }
 
     /// Gets a snapshot from the controller; the page is rendered on the admin thread.
@@ -33,6 +34,19 @@ extension Sidecar {
     ) {
         let isPosted = controller.post(.snapshot { snapshot in answer { render(snapshot) } })
         if !isPosted { answer { .refusal(503, "the controller is busy") } }
+    }
+
+    /// Parsed here, on the admin thread; answered when the accepted ones are in the log.
+    private func post(_ body: [UInt8], _ isLines: Bool, _ answer: @escaping AdminReturn) {
+        do throws(OutcomeProblem) {
+            let batch = try OutcomeBatch(body, isLines: isLines, key: idKey)
+            let reply: @Sendable (AdminResponse) -> Void = { response in answer { response } }
+            if !controller.post(.outcomes(batch, reply: reply)) {
+                reply(OutcomeTally.busy("the controller is busy"))
+            }
+        } catch {
+            answer { .refusal(error.status, error.sentence) }
+        }
     }
 
     private func obey(_ verb: AdminVerb, _ peer: String, _ answer: @escaping AdminReturn) {

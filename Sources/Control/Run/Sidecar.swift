@@ -33,6 +33,8 @@ public final class Sidecar: Sendable {
     let accessLog: AccessLogSeat
     let taps: TapReader
     let actions: ActionQueue
+    let idKey: (UInt64, UInt64)
+    let outcomes: OutcomeLog
     private let isStopped = Atomic<Bool>(false)
     let log: Logger
 
@@ -62,11 +64,13 @@ public final class Sidecar: Sendable {
             let controller = try Controller()
             self.controller = controller
             admin = try AdminServer(config.admin)
+            idKey = IDKey.load(directory.path)
+            outcomes = try OutcomeLog()
             try Self.checkFree(config.listeners)
             plane = try DataPlane(
                 DataPlaneSettings(
                     listeners: config.listeners, cores: cores, limits: config.limits,
-                    idKey: IDKey.load(directory.path)))
+                    idKey: idKey))
             accessLog = AccessLogSeat(plane, log: log)
             taps = try TapReader()
             // A full mailbox means a controller that is far behind; the endpoint's word is set all the same.
@@ -134,6 +138,8 @@ public final class Sidecar: Sendable {
         let (config, plan, slots, saved, log) = (config, plan, slots, saved, log)
         let (plane, ledger, health) = (plane, ledger, health)
         let (accessLog, taps, signals, actions) = (accessLog, taps, signals, actions)
+        let outcomes = outcomes
+        let logged = try startOutcomes()
         try controller.start(ledger, started, eachTurn: { accessLog.discard() }) {
             let loop = ControlLoop(
                 config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
@@ -150,6 +156,8 @@ public final class Sidecar: Sendable {
             loop.onTrip = { taps.keep($0) }
             loop.signals = signals
             loop.actions = actions
+            loop.outcomes.store = outcomes
+            loop.outcomes.restored = logged
             return loop
         }
     }
@@ -193,6 +201,7 @@ public final class Sidecar: Sendable {
             ]))
         controller.stop()
         ledger.stop()
+        outcomes.stop()
         accessLog.stop()
         taps.stop()
         admin.stop()

@@ -44,12 +44,49 @@ struct MetricBook: Sendable {
         return .accepted
     }
 
+    /// An outcome that would have counted found no room: its slots are dropped, for every version alike.
+    mutating func spoil(
+        _ arrival: Arrival, _ grids: [UInt64: StartGrid], graceTicks: UInt64, now: UInt64
+    ) {
+        for i in lanes.indices where arrival.delayMillis <= lanes[i].windowMillis {
+            guard let grid = grids[lanes[i].slotTicks], lanes[i].isOpen(arrival.start, graceTicks, now)
+            else { continue }
+            lanes[i].spoil(arrival, grid)
+        }
+    }
+
+    mutating func move(_ places: Places) {
+        posted = places.moved(posted, missing: Posted())
+        for i in lanes.indices { lanes[i].move(places) }
+    }
+
     mutating func advance(
         _ grids: [UInt64: StartGrid], graceTicks: UInt64, keepTicks: UInt64, now: UInt64
     ) {
         for i in lanes.indices {
             guard let grid = grids[lanes[i].slotTicks] else { continue }
             lanes[i].advance(grid, graceTicks: graceTicks, keepTicks: keepTicks, now: now)
+        }
+    }
+}
+
+/// A metric as the status page shows it, over its longest window.
+struct OutcomeFigures: Sendable {
+    var metric: String
+    var windowMillis: UInt64
+    /// By version.
+    var posted: [MetricBook.Posted]
+    var matured: [MaturedMean]
+}
+
+extension SignalBook {
+    /// What was posted of each metric, by name.
+    var figures: [OutcomeFigures] {
+        metrics.sorted { $0.key < $1.key }.compactMap { name, book in
+            book.lanes.last.map {
+                OutcomeFigures(
+                    metric: name, windowMillis: $0.windowMillis, posted: book.posted, matured: $0.matured)
+            }
         }
     }
 }

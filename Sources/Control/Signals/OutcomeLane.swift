@@ -38,6 +38,8 @@ struct OutcomeLane: Sendable {
         /// The first tick of its slot in the grid.
         var first: UInt64
         var values = ValueCounts()
+        /// An outcome found no room: the slot says nothing of any version.
+        var isSpoiled = false
         var seen = Fingerprints()
     }
 
@@ -58,7 +60,7 @@ struct OutcomeLane: Sendable {
     }
 
     /// Ids remembered.
-    var seen: Int { slots.reduce(0) { $0 + $1.seen.count } }
+    private(set) var seen = 0
 
     /// Whether everything that started in a slot ending at `end` has had its time.
     private func isMature(_ end: UInt64, _ graceTicks: UInt64, _ now: UInt64) -> Bool {
@@ -72,7 +74,9 @@ struct OutcomeLane: Sendable {
 
     /// Remembers the exchange; false when it was remembered.
     mutating func remember(_ arrival: Arrival, _ grid: StartGrid) -> Bool {
-        slots[index(grid.key(of: arrival.start))].seen.insert(arrival.hash)
+        let isNew = slots[index(grid.key(of: arrival.start))].seen.insert(arrival.hash)
+        if isNew { seen += 1 }
+        return isNew
     }
 
     mutating func count(_ arrival: Arrival, _ grid: StartGrid) {
@@ -84,15 +88,21 @@ struct OutcomeLane: Sendable {
         slots[index(first)].values.add(version: arrival.version, code: arrival.code)
     }
 
+    mutating func spoil(_ arrival: Arrival, _ grid: StartGrid) {
+        slots[index(grid.key(of: arrival.start))].isSpoiled = true
+    }
+
     private mutating func index(_ first: UInt64) -> Int {
         let at = slots.partitionPoint(after: { $0.first < first })
         if at == slots.count || slots[at].first != first { slots.insert(Slot(first: first), at: at) }
         return at
     }
 
-    private func values(_ first: UInt64) -> ValueCounts {
+    /// nil: spoiled.
+    private func values(_ first: UInt64) -> ValueCounts? {
         let at = slots.partitionPoint(after: { $0.first < first })
-        return at < slots.count && slots[at].first == first ? slots[at].values : ValueCounts()
+        guard at < slots.count, slots[at].first == first else { return ValueCounts() }
+        return slots[at].isSpoiled ? nil : slots[at].values
     }
 
     /// Mature slots that begin at `from` or later, oldest first, while they hold fewer than `requestsMax`
@@ -108,8 +118,7 @@ struct OutcomeLane: Sendable {
             let (ours, theirs) = (Int(slot.started[candidate]), Int(slot.started[stable]))
             guard ours + theirs > 0 else { continue }
             var tick = ValueTick(tick: .init(number: slot.first), split: nil)
-            if let weights = slot.weights {
-                let counts = values(slot.first)
+            if let weights = slot.weights, let counts = values(slot.first) {
                 tick.split = PairSplit(candidatePPM: weights[candidate], stablePPM: weights[stable])
                 tick.candidate.values = counts.values(version: candidate, requests: ours)
                 tick.stable.values = counts.values(version: stable, requests: theirs)
@@ -120,22 +129,32 @@ struct OutcomeLane: Sendable {
         return ticks
     }
 
+    mutating func move(_ places: Places) {
+        matured = places.moved(matured, missing: MaturedMean())
+        for i in slots.indices { slots[i].values = slots[i].values.mapped { places.new[$0] } }
+    }
+
     /// Adds what has become mature to the means, and forgets what was mature `keepTicks` ago.
     mutating func advance(_ grid: StartGrid, graceTicks: UInt64, keepTicks: UInt64, now: UInt64) {
         for slot in grid.slots(from: maturedUpTo) {
             guard isMature(slot.end, graceTicks, now) else { break }
             maturedUpTo = slot.end
-            guard slot.weights != nil else { continue }
-            let counts = values(slot.first)
+            guard slot.weights != nil, let counts = values(slot.first) else { continue }
             for version in matured.indices {
                 matured[version].requests &+= UInt64(slot.started[version])
                 matured[version].sum += counts.sum(version: version)
             }
         }
+        for i in slots.indices {
+            guard isMature(slots[i].first + slotTicks, graceTicks, now) else { break }
+            // What is late is refused without looking.
+            seen -= slots[i].seen.count
+            slots[i].seen = Fingerprints()
+        }
         let done = slots.partitionPoint(after: {
             isMature($0.first + slotTicks, graceTicks + keepTicks, now)
         })
-        if done > 0 { slots.removeFirst(done) }
+        slots.removeFirst(done)
     }
 }
 

@@ -30,7 +30,7 @@ struct SignalBook: Sendable {
     /// Pending requests of this age are waited for no longer: 30 s, and then some for the sampling.
     static let deadlineTicks: UInt64 = 320
 
-    let versions: Int
+    private(set) var versions: Int
     /// After the window, outcomes that happened inside it may still arrive.
     let graceTicks: UInt64
     private var grids: [UInt64: StartGrid] = [:]
@@ -43,11 +43,14 @@ struct SignalBook: Sendable {
     private(set) var lostValues: UInt64 = 0
     /// The next tick whose starts are to be counted.
     private var next: UInt64
+    /// What is taken back at a start may be long mature: it stays until it can have been asked for.
+    private var keepsUntil: UInt64
 
     init(versions: Int, graceTicks: UInt64, from: Tick) {
         self.versions = versions
         self.graceTicks = graceTicks
         next = from.number
+        keepsUntil = from.number + Self.keepTicks
     }
 
     /// Whether anything is kept, so that the model's ticks have to be observed.
@@ -81,6 +84,22 @@ struct SignalBook: Sendable {
                 now: now.number)
         case nil: return []
         }
+    }
+}
+
+// MARK: - Other places
+
+extension SignalBook {
+    func remade(_ places: Places) -> SignalBook {
+        var book = self
+        book.versions = places.count
+        for length in grids.keys { book.grids[length]?.move(places) }
+        for name in metrics.keys { book.metrics[name]?.move(places) }
+        for name in lanes.keys { book.lanes[name]?.move(places) }
+        for i in sampled.indices {
+            book.sampled[i].weights = sampled[i].weights.map { places.moved($0, missing: 0) }
+        }
+        return book
     }
 }
 
@@ -136,13 +155,14 @@ extension SignalBook {
     }
 
     private mutating func forget(_ now: UInt64) {
+        let isKept = now < keepsUntil
         for name in metrics.keys {
-            metrics[name]?.advance(grids, graceTicks: graceTicks, keepTicks: Self.keepTicks, now: now)
+            metrics[name]?.advance(
+                grids, graceTicks: graceTicks, keepTicks: isKept ? 1 << 40 : Self.keepTicks, now: now)
         }
+        if isKept { return }
         for length in grids.keys {
-            let longest = metrics.values.flatMap(\.lanes).filter { $0.slotTicks == length }.map(\.windowTicks)
-                .max()
-            let kept = (longest ?? 0) + graceTicks + Self.keepTicks
+            let kept = longestWindowTicks(slotTicks: length) + graceTicks + Self.keepTicks
             if now > kept { grids[length]?.forget(before: now - kept) }
         }
         guard now > Self.keepTicks else { return }
@@ -170,6 +190,16 @@ extension SignalBook {
         guard var book = metrics.removeValue(forKey: metric) else { return .late }
         defer { metrics[metric] = book }
         return book.post(arrival, grids, graceTicks: graceTicks, now: now.number)
+    }
+
+    /// Refuses an outcome for want of room: what it would have changed is dropped in both arms.
+    mutating func spoil(_ metric: String, _ arrival: Arrival, now: Tick) {
+        metrics[metric]?.spoil(arrival, grids, graceTicks: graceTicks, now: now.number)
+    }
+
+    /// The longest attribution window whose slots have that length.
+    func longestWindowTicks(slotTicks: UInt64) -> UInt64 {
+        metrics.values.flatMap(\.lanes).filter { $0.slotTicks == slotTicks }.map(\.windowTicks).max() ?? 0
     }
 
     /// Slots of starts that are kept, over all windows.
@@ -231,6 +261,14 @@ extension SignalBook {
 enum Signal: Sendable, Hashable {
     case value(String)
     case outcome(metric: String, windowMillis: UInt64)
+
+    /// The metric that is posted; nil for a sampled value.
+    var metric: String? {
+        switch self {
+        case .value: nil
+        case .outcome(let metric, _): metric
+        }
+    }
 
     /// Reads "value:score" and "outcome:clicks@1800000".
     init?(_ name: String) {

@@ -19,6 +19,11 @@ struct StartSlot: Sendable, Equatable {
     var weights: [UInt32]?
 
     func contains(_ tick: UInt64) -> Bool { first <= tick && tick < end }
+    mutating func move(_ places: Places) {
+        started = places.moved(started, missing: 0)
+        weights = weights.map { places.moved($0, missing: 0) }
+    }
+
     var isEmpty: Bool { started.allSatisfy { $0 == 0 } }
 }
 
@@ -42,7 +47,7 @@ struct StartGrid: Sendable {
     private(set) var closed: [StartSlot] = []
     /// The slot under way; nil before the first tick.
     private var open: StartSlot?
-    private let versions: Int
+    private var versions: Int
     /// Nothing was counted before this tick, but for what is restored.
     private var begin: UInt64
 
@@ -52,7 +57,9 @@ struct StartGrid: Sendable {
         self.begin = begin
     }
 
-    static func slotTicks(_ windowTicks: UInt64) -> UInt64 { max(1, windowTicks / slotsPerWindow) }
+    /// At least a second: an id's time is exact to a millisecond, and one in a thousand that falls into the
+    /// neighbouring slot is harmless where slots of ten ticks hold both versions.
+    static func slotTicks(_ windowTicks: UInt64) -> UInt64 { max(10, windowTicks / slotsPerWindow) }
 
     /// Takes in the next tick; ticks ascend. Those in between had no requests.
     /// - Returns: the slot that this tick has ended, when anything started in it.
@@ -115,10 +122,17 @@ struct StartGrid: Sendable {
         closed[closed.partitionPoint(after: { $0.first < tick })...]
     }
 
-    /// The closed slot that begins at that tick.
+    /// The slot, closed or under way, that begins at that tick.
     func slot(at first: UInt64) -> StartSlot? {
+        if let open, open.first == first { return open }
         let at = closed.partitionPoint(after: { $0.first < first })
         return at < closed.count && closed[at].first == first ? closed[at] : nil
+    }
+
+    mutating func move(_ places: Places) {
+        versions = places.count
+        for i in closed.indices { closed[i].move(places) }
+        open?.move(places)
     }
 
     /// Forgets slots that ended before `tick`.

@@ -32,7 +32,7 @@ struct ValueLane: Sendable {
         var isOverfull = false
     }
 
-    private let versions: Int
+    private var versions: Int
     private var slots: [Slot] = []
 
     init(versions: Int) { self.versions = versions }
@@ -72,6 +72,11 @@ struct ValueLane: Sendable {
             ticks.append(tick)
         }
         return ticks
+    }
+
+    mutating func move(_ places: Places) {
+        versions = places.count
+        for i in slots.indices { slots[i].arms = places.moved(slots[i].arms, missing: ValueArm()) }
     }
 
     mutating func forget(before tick: UInt64) {

@@ -15,11 +15,21 @@ public struct SavedState: Codable, Equatable, Sendable {
         public var watches: [String: CandidateWatch.Saved]
         /// The latency thresholds that the evidence was taken with.
         public var reference: LatencyReference?
+        /// Which clock the watches' ticks are of; nil in files of earlier releases.
+        var clock: ClockAnchor?
 
         public init(
             rollout: RolloutState, watches: [String: CandidateWatch.Saved] = [:],
             reference: LatencyReference? = nil
         ) {
+            self.init(rollout: rollout, watches: watches, reference: reference, clock: nil)
+        }
+
+        init(
+            rollout: RolloutState, watches: [String: CandidateWatch.Saved],
+            reference: LatencyReference?, clock: ClockAnchor?
+        ) {
+            self.clock = clock
             self.rollout = rollout
             self.watches = watches
             self.reference = reference

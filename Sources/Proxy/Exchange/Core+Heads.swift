@@ -289,8 +289,11 @@ extension Core {
             let id = ExchangeID(
                 version: versions[exchange.pointee.assigned].pointee.nameHash,
                 weightPPM: exchange.pointee.weightPPM,
-                startMillis: Clock.wallMicros() / 1_000 &- (now - exchange.pointee.startedAt).millis,
-                salt: UInt16(truncatingIfNeeded: random.next()))
+                // By the clock of this moment: `now` is as old as the turn, and an outcome's slot follows
+                // from this time.
+                startMillis: (Clock.wallMicros() &- (Clock.now() - exchange.pointee.assignedAt).micros)
+                    / 1_000,
+                isPinned: exchange.pointee.isPinned, salt: UInt16(truncatingIfNeeded: random.next()))
             id.write(to: &out, key: seat.idKey)
             out.append("\r\n")
         }

@@ -18,6 +18,20 @@ extension ExchangeID {
         salt = UInt16(truncatingIfNeeded: second)
     }
 
+    /// The id as a response carries it, for tests of those who read ids.
+    public static func text(
+        version: UInt32, weightPPM: UInt32, startMillis: UInt64, isPinned: Bool = false, salt: UInt16,
+        key: (UInt64, UInt64)
+    ) -> String {
+        let id = ExchangeID(
+            version: version, weightPPM: weightPPM, startMillis: startMillis, isPinned: isPinned, salt: salt)
+        let tag = SipHash.hash(id.first, id.second, key: key)
+        return [id.first, id.second, tag].map { word in
+            let digits = String(word, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
     /// How an id names a version: a hash that does not change with the config.
     public static func versionHash(model: String, version: String) -> UInt32 {
         var name = Array("\(model)/\(version)".utf8)

@@ -11,10 +11,20 @@ public struct ExchangeID: Sendable, Hashable {
     public var version: UInt32
     /// The assigned version's weight when the request came.
     public var weightPPM: UInt32
-    /// Milliseconds since 1970, 48 bits.
+    /// When the version was assigned: milliseconds since 1970, 48 bits.
     public var startMillis: UInt64
-    /// Tells exchanges of one millisecond apart.
+    /// The lower 15 bits tell exchanges of one millisecond apart; the top one is `isPinned`.
     public var salt: UInt16
+
+    /// Whether a cohort or a caller chose the version: such an exchange is no evidence for a comparison.
+    public var isPinned: Bool { salt & 0x8000 != 0 }
+
+    /// 64 bits that differ between the ids of one key. No protection: the tag has done that.
+    public var hash: UInt64 {
+        let mixed = (first ^ first >> 29) &* 0x9E37_79B9_7F4A_7C15 ^ second
+        let spread = (mixed ^ mixed >> 32) &* 0xD6E8_FEB8_6659_FD93
+        return spread ^ spread >> 32
+    }
 
     var first: UInt64 { UInt64(version) << 32 | UInt64(weightPPM) }
     var second: UInt64 { startMillis << 16 | UInt64(salt) }
@@ -25,11 +35,12 @@ public struct ExchangeID: Sendable, Hashable {
         out.appendHex(SipHash.hash(first, second, key: key), digits: 16)
     }
 
-    init(version: UInt32, weightPPM: UInt32, startMillis: UInt64, salt: UInt16) {
+    /// - Parameter salt: random; its top bit is not used.
+    init(version: UInt32, weightPPM: UInt32, startMillis: UInt64, isPinned: Bool, salt: UInt16) {
         self.version = version
         self.weightPPM = weightPPM
         self.startMillis = startMillis & 0xFFFF_FFFF_FFFF
-        self.salt = salt
+        self.salt = salt & 0x7FFF | (isPinned ? 0x8000 : 0)
     }
 }
 

@@ -139,7 +139,7 @@ import Testing
         let text = try #require(try plane.ask()["x-weir-id"])
         let id = try #require(ExchangeID(text: text, key: (1, 2)))
         #expect(id.version == ExchangeID.versionHash(model: "trial", version: "stable"))
-        #expect(id.weightPPM == 1_000_000)
+        #expect(id.weightPPM == 1_000_000 && !id.isPinned)
         #expect(id.startMillis + 1 >= before && id.startMillis <= Clock.wallMicros() / 1_000)
         #expect(ExchangeID(text: text, key: (1, 3)) == nil)
         for i in 0..<48 {

@@ -1,0 +1,104 @@
+// The files of the outcome log: `outcomes/<number>.log` in the state directory, each with the time until
+// which anything in it can still count. A full one is closed; a closed one whose time has come is removed.
+// Invariant: an earlier process's files are read and never appended to, so a torn end stays an end.
+
+import Platform
+
+/// The log's files. Owner: the log's thread, and the start before it.
+struct OutcomeFiles: ~Copyable {
+    static let fileBytesMax = 8 << 20
+
+    private struct Closed {
+        var path: String
+        var expiresAt: UInt64
+    }
+
+    private let directory: String
+    private var next = 1
+    private var closed: [Closed] = []
+    private var open: Descriptor?
+    private var openPath = ""
+    private var openBytes = 0
+    private var openExpiresAt: UInt64 = 0
+    private(set) var isDirty = false
+
+    init(directory: String) { self.directory = directory }
+
+    /// Reads what earlier processes wrote, oldest first.
+    /// - Parameter keepUntil: when the files read may go.
+    /// - Returns: bytes at the ends of files that were no whole blocks.
+    mutating func load(keepUntil: UInt64, _ take: (OutcomeRecord) -> Void) throws(SystemFailure) -> Int {
+        try File.makeDirectory(directory)
+        var torn = 0
+        for entry in try File.list(directory) {
+            guard entry.name.hasSuffix(".log"), let number = Int(entry.name.dropLast(4)) else { continue }
+            next = max(next, number + 1)
+            let path = directory + "/" + entry.name
+            let bytes = try File.readAll(path, bytesMax: 4 * Self.fileBytesMax)
+            torn += bytes.count - OutcomeRecord.read(bytes, take)
+            closed.append(Closed(path: path, expiresAt: keepUntil))
+        }
+        return torn
+    }
+
+    /// Appends to the file in use, a new one where there is none or it is full.
+    /// - Parameters:
+    ///   - head: what a new file begins with.
+    ///   - expiresAt: wall-clock microseconds until which the bytes matter.
+    mutating func append(_ bytes: [UInt8], head: [UInt8], expiresAt: UInt64) throws(SystemFailure) {
+        if openBytes >= Self.fileBytesMax { close() }
+        if open == nil {
+            let digits = String(next)
+            openPath = directory + "/" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+            openPath += ".log"
+            next += 1
+            open = try File.openAppend(openPath)
+            openBytes = 0
+            openExpiresAt = 0
+            try write(head)
+        }
+        try write(bytes)
+        openExpiresAt = max(openExpiresAt, expiresAt)
+    }
+
+    private mutating func write(_ bytes: [UInt8]) throws(SystemFailure) {
+        guard let file = open.take() else { return }
+        do throws(SystemFailure) {
+            try File.write(bytes, to: file, path: openPath)
+        } catch {
+            // Half a block may stand at its end; what follows goes into another file.
+            closed.append(Closed(path: openPath, expiresAt: openExpiresAt))
+            throw error
+        }
+        open = consume file
+        openBytes += bytes.count
+        isDirty = true
+    }
+
+    private mutating func close() {
+        guard open != nil else { return }
+        open = nil
+        closed.append(Closed(path: openPath, expiresAt: openExpiresAt))
+    }
+
+    /// Makes what was written survive a crash of the machine.
+    mutating func sync() throws(SystemFailure) {
+        isDirty = false
+        guard let file = open.take() else { return }
+        let synced: Result<Void, SystemFailure>
+        do throws(SystemFailure) {
+            try File.sync(file, path: openPath)
+            synced = .success(())
+        } catch {
+            synced = .failure(error)
+        }
+        open = consume file
+        try synced.get()
+    }
+
+    /// Removes files whose time is over.
+    mutating func prune(now: UInt64) {
+        for file in closed where file.expiresAt < now { _ = try? File.remove(file.path) }
+        closed.removeAll { $0.expiresAt < now }
+    }
+}

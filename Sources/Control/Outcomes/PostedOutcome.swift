@@ -1,0 +1,157 @@
+// Outcomes as they arrive: one JSON object, a JSON array of them, or one object per line. Read on the admin
+// thread, so that parsing and the check of an id's tag delay no decision.
+// Invariant: any bytes give a list of outcomes and problems, in the order of the body, or one refusal; an id
+// that was not written with this Weir's key never comes further than here.
+
+import Proxy
+
+/// One outcome whose id is genuine.
+struct PostedOutcome: Sendable, Equatable {
+    var id: ExchangeID
+    var metric: String
+    /// Finite.
+    var value: Double
+    /// When it happened, microseconds since 1970; nil: when it arrived.
+    var wallMicros: UInt64?
+}
+
+/// What became of one posted outcome.
+enum OutcomeResult: String, Sendable, CaseIterable {
+    case accepted
+    /// The exchange had an outcome of this metric.
+    case duplicate
+    /// Its attribution window and the grace are over, or it happened after the window.
+    case late
+    /// It names a version that the config does not have.
+    case unknownVersion = "unknown_version"
+    /// The id was not made with this Weir's key.
+    case forged
+    /// No outcome as documented.
+    case malformed
+    /// It happened, or its exchange started, later than now.
+    case future
+    /// As many outcomes as may be are remembered, or as many metrics.
+    case full
+}
+
+/// The outcomes of one request.
+struct OutcomeBatch: Sendable, Equatable {
+    /// One item of a body: an outcome, or why it is none.
+    enum Item: Sendable, Equatable {
+        case outcome(PostedOutcome)
+        case refused(OutcomeResult, String)
+    }
+
+    static let bodyBytesMax = 1 << 20
+    static let itemsMax = 10_000
+
+    var items: [Item]
+}
+
+/// Why a body as a whole is refused.
+struct OutcomeProblem: Error, Equatable {
+    var status: Int
+    var sentence: String
+}
+
+extension OutcomeBatch {
+    static let example = #"{"id": "<x-weir-id>", "metric": "clicks", "value": 1}"#
+
+    /// Reads a body.
+    /// - Parameter isLines: one JSON object per line (application/x-ndjson) instead of a JSON text.
+    init(_ body: [UInt8], isLines: Bool, key: (UInt64, UInt64)) throws(OutcomeProblem) {
+        items = []
+        if isLines {
+            for line in body.split(separator: UInt8(ascii: "\n")) where !Self.isBlank(line) {
+                try append(line, key)
+            }
+        } else {
+            let value: JSON
+            do throws(JSONProblem) {
+                value = try JSON(parsing: body)
+            } catch {
+                throw OutcomeProblem(status: 400, sentence: "the body is \(error)")
+            }
+            guard case .array(let elements) = value else {
+                items = [Self.item(value, key)]
+                return
+            }
+            guard elements.count <= Self.itemsMax else { throw Self.tooMany }
+            items = elements.map { Self.item($0, key) }
+        }
+        if items.isEmpty {
+            throw OutcomeProblem(status: 400, sentence: "the body has no outcome; one is \(Self.example)")
+        }
+    }
+
+    private mutating func append(_ line: ArraySlice<UInt8>, _ key: (UInt64, UInt64)) throws(OutcomeProblem) {
+        guard items.count < Self.itemsMax else { throw Self.tooMany }
+        do throws(JSONProblem) {
+            items.append(Self.item(try JSON(parsing: line), key))
+        } catch {
+            items.append(.refused(.malformed, "the line is \(error)"))
+        }
+    }
+
+    private static let tooMany = OutcomeProblem(
+        status: 413, sentence: "a request may carry \(itemsMax) outcomes; send the rest in the next one")
+
+    private static func isBlank(_ line: ArraySlice<UInt8>) -> Bool {
+        line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
+    }
+
+    private static func item(_ value: JSON, _ key: (UInt64, UInt64)) -> Item {
+        guard case .object(let members) = value else {
+            return .refused(.malformed, "an outcome is an object such as \(example)")
+        }
+        let known = ["id", "metric", "value", "time"]
+        if let unknown = members.first(where: { !known.contains($0.name) }) {
+            return .refused(
+                .malformed,
+                "unknown member \(JSON.string(String(unknown.name.prefix(64))).text); known are id, metric, "
+                    + "value, time")
+        }
+        guard let text = value["id"]?.string else {
+            return .refused(.malformed, "id must be the text of an x-weir-id header")
+        }
+        guard let metric = value["metric"]?.string, isMetric(metric) else {
+            return .refused(
+                .malformed, "metric must be a name of letters, digits and . _ -, at most 64")
+        }
+        guard let number = value["value"].flatMap(number) else {
+            return .refused(.malformed, "value must be a number, true or false")
+        }
+        var wallMicros: UInt64?
+        if let time = value["time"], time != .null {
+            wallMicros = micros(time)
+            guard wallMicros != nil else {
+                return .refused(
+                    .malformed, "time must be RFC 3339 with its offset, or milliseconds since 1970")
+            }
+        }
+        guard let id = ExchangeID(text: text, key: key) else {
+            return .refused(.forged, "the id was not made by this Weir")
+        }
+        return .outcome(PostedOutcome(id: id, metric: metric, value: number, wallMicros: wallMicros))
+    }
+
+    /// Whether a text can be the name of a metric.
+    static func isMetric(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy {
+                (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0)
+                    || $0 == 0x2E || $0 == 0x5F || $0 == 0x2D
+            }
+    }
+
+    private static func number(_ value: JSON) -> Double? {
+        if let flag = value.bool { return flag ? 1 : 0 }
+        return value.number
+    }
+
+    private static func micros(_ time: JSON) -> UInt64? {
+        if let text = time.string { return Timestamp.wallMicros(text) }
+        guard let millis = time.number, millis >= 0, millis < 1e14 else { return nil }
+        return UInt64(millis * 1_000)
+    }
+}
