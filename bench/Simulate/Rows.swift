@@ -12,7 +12,7 @@ struct Row: Sendable {
     var reference: String
     /// Chance of a false trip, or of a promotion by mistake, that the row's test promises.
     var alpha = 0.01
-    /// Candidate requests of a run, where the row needs more than was asked for.
+    /// Candidate requests of a run, where the row has its own number; 0: as asked for.
     var requests = 0
     /// Candidate requests until the trip; nil when there is none.
     var simulate: @Sendable (_ random: inout Seeded, _ requests: Int) -> Int?
@@ -28,7 +28,7 @@ struct Row: Sendable {
 
     func requestsToTrip(_ seed: UInt64, _ requests: Int) -> Int? {
         var random = Seeded(seed &* 0x2545_F491_4F6C_DD1D &+ UInt64(name.utf8.count))
-        return simulate(&random, max(requests, self.requests))
+        return simulate(&random, self.requests > 0 ? self.requests : requests)
     }
 
     func matches(_ words: String) -> Bool { words.isEmpty || name.contains(words) }

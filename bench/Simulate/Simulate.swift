@@ -15,7 +15,7 @@ struct Simulate {
         for row in Row.nulls where row.matches(options.only) { show(Report.null(row, options)) }
         print("\nvalues: false trips over \(options.requests / 10) candidate requests, alpha 1 %")
         for row in Row.valueNulls where row.matches(options.only) { show(Report.null(row, options)) }
-        print("\ngates: promotions at the margin over \(options.requests) candidate requests, alpha 5 %")
+        print("\ngates: promotions at the margin over 30,000 candidate requests (clicks 100,000), alpha 5 %")
         for row in Row.gateNulls where row.matches(options.only) { show(Report.null(row, options)) }
         print("\ncandidate requests until a trip, median of \(options.runs) runs")
         for row in Row.changes + Row.valueChanges where row.matches(options.only) {
