@@ -20,7 +20,12 @@ LOAD_CPU = ALLOWED[1 % len(ALLOWED)]
 
 # name: (program, configuration, arguments, the parts of a configuration that it can do)
 ALL = {
-    "weir": ("weir", "weir.yaml", ["run", "--config", "@config@"], {"split", "shadow", "cohort", "unix"}),
+    "weir": (
+        "weir",
+        "weir.yaml",
+        ["run", "--config", "@config@"],
+        {"split", "shadow", "cohort", "unix", "captures"},
+    ),
     "floor": ("relay", None, ["@port@", "@stable@"], set()),
     "haproxy": ("haproxy", "haproxy.cfg", ["-db", "-f", "@config@"], {"split", "cohort"}),
     "nginx": (
