@@ -108,6 +108,9 @@ public struct VersionMeterSnapshot: Sendable, Hashable {
 }
 
 extension VersionMeter {
+    /// Exchanges assigned on this core. Any thread; one load.
+    public var started: UInt64 { words.load(Self.startedWord) }
+
     /// Adds this core's counts to `counts`. Any thread; about a hundred loads.
     public func read(into counts: inout VersionCounts) {
         // Ended before started, so that a request that comes between is in flight and not negative.

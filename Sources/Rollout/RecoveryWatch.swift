@@ -25,26 +25,38 @@ public struct RecoveryReading: Sendable, Hashable, Codable {
     public var threshold: Double
     /// The numbers in words.
     public var reason: String
+    /// After a cut for latency: stable's requests, the ones slower than `micros`, and the share allowed.
+    public var latency: Latency?
 
-    public init(verdict: RecoveryVerdict, requests: Int, events: Int, threshold: Double, reason: String) {
+    /// The latency part of a recovery check.
+    public struct Latency: Sendable, Hashable, Codable {
+        public var requests: Int
+        public var slow: Int
+        public var micros: UInt32
+        public var threshold: Double
+    }
+
+    public init(
+        verdict: RecoveryVerdict, requests: Int, events: Int, threshold: Double, reason: String,
+        latency: Latency? = nil
+    ) {
         self.verdict = verdict
         self.requests = requests
         self.events = events
         self.threshold = threshold
         self.reason = reason
+        self.latency = latency
     }
 }
 
 /// Watches stable after a cut.
 public struct RecoveryWatch: Sendable {
-    private var better: AbsoluteRate
-    private var worse: AbsoluteRate
-    private let threshold: Double
+    private var errors: RecoveryTest
+    private var slow: RecoveryTest?
+    private let latency: RecoveryLatency?
     private let from: UInt64
     private var next: UInt64
     private var since = 0
-    private var requests = 0
-    private var events = 0
     private var verdict = RecoveryVerdict.watching
 
     /// Chance of a wrong answer, each way.
@@ -56,11 +68,14 @@ public struct RecoveryWatch: Sendable {
     ///   - from: the first tick whose requests count: the cut plus one.
     ///   - stableRateBefore: stable's error rate before the rollout or the trip, 0...1.
     ///   - limit: the absolute rate that users must never see, 0...1, both excluded.
-    public init(from: Tick, stableRateBefore: Double, limit: Double = 0.02) {
+    ///   - latency: what stable's latency is held to, after a cut for latency.
+    public init(
+        from: Tick, stableRateBefore: Double, limit: Double = 0.02, latency: RecoveryLatency? = nil
+    ) {
         precondition(limit > 0 && limit < 1)
-        threshold = min(max(limit, 2 * stableRateBefore), 0.9)
-        better = AbsoluteRate(p0: threshold, direction: .down)
-        worse = AbsoluteRate(p0: threshold, direction: .up)
+        errors = RecoveryTest(threshold: min(max(limit, 2 * stableRateBefore), 0.9))
+        slow = latency.map { RecoveryTest(threshold: $0.limit) }
+        self.latency = latency
         self.from = from.number
         next = from.number
     }
@@ -72,36 +87,54 @@ public struct RecoveryWatch: Sendable {
         next = max(next, min(oldest, now.number))
         while verdict == .watching, next < now.number {
             let age = now.number - next - 1
-            let counts = read(Tick(number: next))?.all ?? ArmCounts()
+            let arm = read(Tick(number: next)) ?? ArmTick()
+            let counts = arm.all
             let isSettled = age >= TickView.graceTicks && counts.pending == 0
             guard isSettled || age >= TickView.deadlineTicks else { break }
-            take(counts)
+            take(counts, arm.thresholds)
             next += 1
         }
         if verdict == .watching, now.number >= from + RecoveryWatch.ticksMax { verdict = .undecided }
-        return RecoveryReading(
-            verdict: verdict, requests: requests, events: events, threshold: threshold,
-            reason: "stable \(Sentence.share(events, of: requests)) failed since the cut,"
-                + " held to \(Sentence.percent(threshold))")
+        return reading
     }
 
-    private mutating func take(_ counts: ArmCounts) {
+    /// Whether the latency thresholds must stay as they are.
+    public var judgesLatency: Bool { latency != nil }
+
+    private var reading: RecoveryReading {
+        var reading = RecoveryReading(
+            verdict: verdict, requests: errors.requests, events: errors.events, threshold: errors.threshold,
+            reason: "stable \(Sentence.share(errors.events, of: errors.requests)) failed since the cut,"
+                + " held to \(Sentence.percent(errors.threshold))")
+        if let latency, let slow {
+            reading.latency = .init(
+                requests: slow.requests, slow: slow.events, micros: latency.micros, threshold: slow.threshold)
+            let share = Sentence.share(slow.events, of: slow.requests)
+            let limit = Sentence.time(micros: Double(latency.micros))
+            reading.reason +=
+                "; \(share) took longer than \(limit), held to \(Sentence.percent(slow.threshold))"
+        }
+        return reading
+    }
+
+    private mutating func take(_ counts: ArmCounts, _ thresholds: SIMD8<UInt32>) {
         if since >= BetGrid.epochRequests {
-            better.wealth.newEpoch()
-            worse.wealth.newEpoch()
+            errors.newEpoch()
+            slow?.newEpoch()
             since = 0
         }
-        let bad = Int(counts.failed) + Int(counts.pending)
-        let good = counts.answered - Int(counts.failed)
-        better.add(bad: bad, good: good)
-        worse.add(bad: bad, good: good)
         since += Int(counts.started)
-        requests += bad + good
-        events += bad
-        let threshold = Wealth.logThreshold(alpha: RecoveryWatch.alpha)
-        if worse.wealth.maxLogE >= threshold {
+        let failed = Int(counts.failed) + Int(counts.pending)
+        errors.add(bad: failed, good: counts.answered - Int(counts.failed))
+        if let latency, thresholds[latency.slot] == latency.micros {
+            let fast = Int(counts.fast(latency.slot))
+            slow?.add(bad: max(0, Int(counts.started) - Int(counts.excluded) - fast), good: fast)
+        }
+        // Either test may prove the worse, so the two share the chance of a wrong answer.
+        let share = slow == nil ? RecoveryWatch.alpha : RecoveryWatch.alpha / 2
+        if errors.isWorse(share) || slow?.isWorse(share) == true {
             verdict = .notRecovered
-        } else if better.wealth.maxLogE >= threshold {
+        } else if errors.isBetter(RecoveryWatch.alpha), slow?.isBetter(RecoveryWatch.alpha) ?? true {
             verdict = .recovered
         }
     }

@@ -17,7 +17,7 @@ import Control
             Run.self, DemoCommand.self, Check.self, Status.self, Rollback.self, Promote.self, Pause.self,
             Resume.self,
             Weights.self, Unquarantine.self, Reload.self, Explain.self, Audit.self, Captures.self,
-            Version.self,
+            Report.self, Version.self,
         ])
 
     static func main() {

@@ -25,6 +25,8 @@ private final class Served {
                 readiness: { .text(503, "not ready: draining") },
                 metrics: { accept, answer in answer { .text(200, page) } },
                 status: { answer in if !silent { answer { .json(200, ["ok": true]) } } },
+                reports: { answer in answer { .json(200, ["reports": []]) } },
+                ledger: { answer in answer { .json(200, ["total": .null]) } },
                 verb: { verb, actor, answer in
                     answer { .json(200, ["verb": .string(verb.word.rawValue), "actor": .string(actor)]) }
                 }))

@@ -126,7 +126,7 @@ extension Notice.Kind {
             self = stage?.integer == 1 ? .start : .stage
         case .started, .stopped, .configLoaded, .configRefused, .configured, .verb, .weights, .overruled,
             .experimentEnded, .health, .actionDone, .actionFailed, .journalRecovered, .journalGap,
-            .journalRestored, .journalRotated, .journalPruned:
+            .journalRestored, .journalRotated, .journalPruned, .report, .sampleRatio:
             return nil
         }
     }

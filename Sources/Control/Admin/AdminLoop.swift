@@ -228,6 +228,12 @@ final class AdminLoop {
         case .status:
             wait(connection, isHead: isHead, keepsAlive: keepsAlive)
             handlers.status(reply)
+        case .reports:
+            wait(connection, isHead: isHead, keepsAlive: keepsAlive)
+            handlers.reports(reply)
+        case .ledger:
+            wait(connection, isHead: isHead, keepsAlive: keepsAlive)
+            handlers.ledger(reply)
         case .verb(let verb):
             wait(connection, isHead: isHead, keepsAlive: keepsAlive)
             handlers.verb(verb, connection.peer.description, reply)

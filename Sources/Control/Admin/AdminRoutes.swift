@@ -13,6 +13,8 @@ enum AdminErrand: Sendable, Equatable {
     case readiness
     case metrics(accept: String?)
     case status
+    case reports
+    case ledger
     case verb(AdminVerb)
     /// - Parameter isLines: one JSON object per line.
     case outcomes([UInt8], isLines: Bool)
@@ -20,7 +22,7 @@ enum AdminErrand: Sendable, Equatable {
 
 /// The routing of the admin API.
 enum AdminRoutes {
-    static let paths = "/livez, /readyz, /metrics, /status, /outcomes, /verbs/<verb>"
+    static let paths = "/livez, /readyz, /metrics, /status, /reports, /ledger, /outcomes, /verbs/<verb>"
     static let outcomes = "/outcomes"
 
     static func errand(_ request: AdminRequest) -> AdminErrand {
@@ -30,6 +32,8 @@ enum AdminRoutes {
         case "/metrics": return guarded(request) ?? read(request, .metrics(accept: request.accept))
         case "/status": return guarded(request) ?? read(request, .status)
         case outcomes: return guarded(request) ?? outcomes(request)
+        case "/reports": return guarded(request) ?? read(request, .reports)
+        case "/ledger": return guarded(request) ?? read(request, .ledger)
         default: break
         }
         guard request.path.hasPrefix("/verbs/") else {

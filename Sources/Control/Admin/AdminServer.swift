@@ -16,6 +16,8 @@ struct AdminHandlers: Sendable {
     var readiness: @Sendable () -> AdminResponse
     var metrics: @Sendable (_ accept: String?, @escaping AdminReturn) -> Void
     var status: @Sendable (@escaping AdminReturn) -> Void
+    var reports: @Sendable (@escaping AdminReturn) -> Void
+    var ledger: @Sendable (@escaping AdminReturn) -> Void
     /// The second argument says who asks, as far as the connection shows.
     var verb: @Sendable (AdminVerb, String, @escaping AdminReturn) -> Void
     /// A body, and whether it is one JSON object per line.

@@ -100,6 +100,7 @@ struct StatusPage {
                         "healthy": .bool(snapshot.health[$0.slot] ?? true),
                     ]
                 }),
+            "split_log_e": model.splitLogE[i].map(JSON.number) ?? .null,
             "guardrails": .array(model.readings[i].map(\.json)),
         ]
     }
@@ -165,6 +166,7 @@ extension StatusSnapshot {
                         isQuarantined: model.state.quarantined[version.name] != nil,
                         endpoints: model.endpoints[i].count,
                         healthyEndpoints: model.endpoints[i].count { health[$0.slot] ?? true },
+                        splitLogE: model.splitLogE[i],
                         snapshot: meters(model.versionSlots[i])))
                 guardrails += model.readings[i].map {
                     MetricsPage.Guardrail(

@@ -181,6 +181,7 @@ extension ControlLoop {
         models = next
         indexByName = Dictionary(uniqueKeysWithValues: next.enumerated().map { ($1.config.name, $0) })
         outcomes.adopt(config.models)
+        for i in models.indices { alignTrials(i) }
         for (i, setup) in setups { apply(i, .configured(setup), verb: nil) }
     }
 }

@@ -99,7 +99,7 @@ extension ControlLoop {
     }
 
     /// Hands the state over without any line; kept when the disk refuses.
-    private func saveState() {
+    func saveState() {
         let id = nextEntryID
         nextEntryID += 1
         _ = ledger.post(LedgerEntry(id: id, events: [], state: saved, isKeptOnFailure: true))

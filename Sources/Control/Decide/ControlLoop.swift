@@ -42,6 +42,10 @@ final class ControlLoop {
     var journalRotationFailures: UInt64 = 0
     var cuts: [CutKey: UInt64] = [:]
     var lastCuts: [String: CutRecord] = [:]
+    /// Reports of cuts, and the ledger over rollouts.
+    var desk = ReportDesk()
+    /// Times cuts, which take microseconds, while everything else goes by the instant of the turn.
+    let clock: @Sendable () -> Instant = { Clock.now() }
     var reloadsApplied: UInt64 = 0
     var reloadsRefused: UInt64 = 0
 
@@ -84,6 +88,7 @@ final class ControlLoop {
         self.slots = slots
         outcomes = OutcomeDesk(config.outcomes)
         self.saved = saved
+        desk.saved = saved.reports ?? ReportDesk.Saved()
         self.plane = plane
         self.ledger = ledger
         self.log = log
@@ -106,6 +111,7 @@ final class ControlLoop {
             saveEvidence()
         }
         settlePlan()
+        settleTimings()
     }
 
     /// Models at work every tick. Resting ones are looked at only when some core has taken a request since
@@ -125,6 +131,7 @@ final class ControlLoop {
         guard models[i].isDue(tick) else { return }
         let readings = models[i].step(tick, health: health)
         logStarts(i)
+        checkSplit(i)
         guard !readings.isEmpty || models[i].recovery != nil else { return }
         apply(i, .tick(readings, recovery: models[i].recoveryReading), verb: nil)
     }
@@ -149,6 +156,7 @@ final class ControlLoop {
             case .answer(let said): answer = said
             }
         }
+        events += report(i, before: before, actions)
         models[i].alignWatches(now: lastTick)
         post(i, events, before: before, answer: answer, verb: verb)
         return answer
@@ -158,7 +166,7 @@ final class ControlLoop {
     private func cut(_ i: Int, _ versions: [String]) {
         models[i].barred |= models[i].mask(versions)
         barredModels.insert(i)
-        plane.cut(models[i].slot, versions: models[i].barred)
+        timeCut(i, versions) { plane.cut(models[i].slot, versions: models[i].barred) }
         isPlanWanted = true
     }
 

@@ -127,6 +127,12 @@ extension RecoveryReading {
         [
             "verdict": .string(verdict.rawValue), "requests": .integer(Int64(requests)),
             "events": .integer(Int64(events)), "threshold": .number(threshold), "reason": .string(reason),
+            "latency": latency.map {
+                [
+                    "requests": .integer(Int64($0.requests)), "slow": .integer(Int64($0.slow)),
+                    "over_us": .integer(Int64($0.micros)), "threshold": .number($0.threshold),
+                ]
+            } ?? .null,
         ]
     }
 }

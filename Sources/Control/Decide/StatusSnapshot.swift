@@ -21,6 +21,8 @@ struct StatusSnapshot: Sendable {
         var readings: [[GuardrailReading]]
         var recovery: RecoveryReading?
         var lastCut: CutRecord?
+        /// Evidence against the split, by version; nil where it is not checked.
+        var splitLogE: [Double?]
         /// The live windows, by version.
         var live: [Window?]
         /// Posted metrics, by name.
@@ -36,8 +38,13 @@ struct StatusSnapshot: Sendable {
     var digest: String
     var journalTrouble: String?
     var counts: MetricsPage.ControlCounts
+    var reports: [RollbackReport]
+    var tallies: [String: Tally]
     /// Filled in by whoever renders a page: the actions count on threads of their own.
     var actions: [ActionStatus] = []
+
+    /// The ledger over all rollouts, the sum first.
+    var ledger: JSON { Tally.ledger(tallies) }
 
     /// Cuts of a model since the start, by guardrail.
     struct CutCount: Sendable, Hashable {
@@ -64,6 +71,8 @@ extension ControlLoop {
         counts.journalRotations = journalRotations
         counts.journalRotationFailures = journalRotationFailures
         counts.obeyedEpoch = plane.obeyedEpoch
+        counts.cutTimes = desk.cutTimes
+        for i in models.indices { countReport(i) }
         return StatusSnapshot(
             models: zip(models, plan.models).map { model, planned in
                 StatusSnapshot.Model(
@@ -72,13 +81,15 @@ extension ControlLoop {
                     isBarred: model.barred != 0,
                     readings: model.versionSlots.indices.map { model.readings[$0] ?? [] },
                     recovery: model.recoveryReading, lastCut: lastCuts[model.config.name],
+                    splitLogE: model.versionSlots.indices.map { model.splitCheck.logE($0) },
                     live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
                     outcomes: model.book.figures)
             },
             health: health, cuts: cuts.map { $0.key.with($0.value) }.sorted { $0.model < $1.model },
             outcomes: outcomes.figures,
             epoch: plan.epoch, obeyedEpoch: counts.obeyedEpoch, digest: config.digest,
-            journalTrouble: isLedgerDegraded, counts: counts)
+            journalTrouble: isLedgerDegraded, counts: counts, reports: desk.reports,
+            tallies: desk.saved.tallies)
     }
 }
 

@@ -36,6 +36,7 @@ struct WatchedModel {
     var recovery: RecoveryWatch?
     var recoveryReading: RecoveryReading?
     var history: SplitHistory
+    var splitCheck: SplitCheck
     var figures: ModelFigures
     /// Values sampled from traffic and outcomes posted later, for the rules over values.
     var book: SignalBook
@@ -80,6 +81,7 @@ struct WatchedModel {
         for signal in config.signals { book.want(signal) }
         ruledMetrics = Set(config.signals.compactMap(Signal.init).compactMap(\.metric)).count
         self.clock = clock
+        splitCheck = SplitCheck(from: Tick(number: now.number + 1))
         lastChecked = now
         lastTraffic = nil
         lastStepped = now
@@ -123,7 +125,8 @@ struct WatchedModel {
     mutating func startRecovery(at now: Tick) {
         let before = figures.recent
         let rate = before.map { $0.requests > 0 ? Double($0.failures) / Double($0.requests) : 0 } ?? 0
-        recovery = RecoveryWatch(from: Tick(number: now.number + 1), stableRateBefore: rate)
+        recovery = RecoveryWatch(
+            from: Tick(number: now.number + 1), stableRateBefore: rate, latency: recoveryLatency)
         recoveryReading = nil
     }
 
@@ -207,6 +210,8 @@ extension WatchedModel {
     }
 
     private mutating func refreshReference(_ now: Tick) {
+        // What stable is held to after a cut must not follow what stable does after it.
+        if recovery?.judgesLatency == true { return }
         guard reference.isDue(at: now), let latency = latencyOfStable else { return }
         let changed = reference.refresh(now: now, requests: latency.count) { latency.quantile($0) }
         if changed { writeThresholds() }
@@ -236,7 +241,7 @@ extension WatchedModel {
         tick <= now && now.number - tick.number < UInt64(EvidenceRing.buckets) - 16
     }
 
-    private func pair(_ version: Int, at tick: Tick, now: Tick) -> PairTick? {
+    func pair(_ version: Int, at tick: Tick, now: Tick) -> PairTick? {
         guard isRemembered(tick, now) else { return nil }
         let candidate = VersionMeter.evidence(meters[version], at: tick)
         let stable = VersionMeter.evidence(meters[stable], at: tick)

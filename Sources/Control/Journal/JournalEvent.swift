@@ -29,6 +29,10 @@ public struct JournalEvent: Sendable, Hashable {
         /// The first line of a file that goes on from a rotated one; and rotated files that were removed.
         case journalRotated = "journal_rotated"
         case journalPruned = "journal_pruned"
+        /// What a cut came to, once the recovery check has answered: see `RollbackReport`.
+        case report
+        /// The split between two versions is not what the weights say: the router is broken, not a model.
+        case sampleRatio = "sample_ratio"
     }
 
     public var wallMicros: UInt64

@@ -110,6 +110,17 @@ extension MetricsPage {
                 }
             }
         }
+        let checked = versions.filter { $0.splitLogE != nil }
+        if !checked.isEmpty {
+            writer.begin(
+                "weir_split_log_evidence", .gauge,
+                help: "Log of the evidence that the split is not what its weights say; 6.9 is proof.")
+            for version in checked { writer.sample(version.splitLogE ?? 0, version.labels) }
+        }
+        writer.begin(
+            "weir_cut_seconds", .histogram,
+            help: "From a cut's verdict until no core assigned to the cut version any more, at most.")
+        writer.sample(control.cutTimes, bounds: Self.cutBounds)
         if !cuts.isEmpty {
             writer.begin("weir_cuts", .counter, help: "Cuts back to stable, by the guardrail that tripped.")
             for cut in cuts {
@@ -117,6 +128,11 @@ extension MetricsPage {
             }
         }
     }
+
+    /// Microseconds to a second.
+    private static let cutBounds = [
+        1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 0.1, 1,
+    ]
 
     private func counter(
         _ name: String, _ help: String, _ value: KeyPath<VersionCounts, UInt64>,

@@ -22,12 +22,15 @@ public struct MetricsPage: Sendable {
         /// Endpoints in all, and those that may be sent requests.
         public var endpoints: Int
         public var healthyEndpoints: Int
+        /// Natural log of the evidence that the split is not what its weights say; nil: not checked.
+        public var splitLogE: Double?
         /// Summed over cores.
         public var snapshot: VersionMeterSnapshot
 
         public init(
             model: String, version: String, role: String, weight: Double, isQuarantined: Bool = false,
-            endpoints: Int = 0, healthyEndpoints: Int = 0, snapshot: VersionMeterSnapshot
+            endpoints: Int = 0, healthyEndpoints: Int = 0, splitLogE: Double? = nil,
+            snapshot: VersionMeterSnapshot
         ) {
             self.model = model
             self.version = version
@@ -36,6 +39,7 @@ public struct MetricsPage: Sendable {
             self.isQuarantined = isQuarantined
             self.endpoints = endpoints
             self.healthyEndpoints = healthyEndpoints
+            self.splitLogE = splitLogE
             self.snapshot = snapshot
         }
 
@@ -93,6 +97,8 @@ public struct MetricsPage: Sendable {
         public var capturesLost: UInt64 = 0
         /// Plan epoch that every core obeys.
         public var obeyedEpoch: UInt64 = 0
+        /// From a cut's verdict until no core assigned to the cut version any more.
+        public var cutTimes = HistogramSnapshot()
 
         public init() {}
     }

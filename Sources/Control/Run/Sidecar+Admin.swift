@@ -24,6 +24,10 @@ extension Sidecar {
             status: { [self] answer in
                 ask(answer) { .json(200, self.statusPage($0).json) }
             },
+            reports: { [self] answer in
+                ask(answer) { .json(200, ["reports": .array($0.reports.map(\.json))]) }
+            },
+            ledger: { [self] answer in ask(answer) { .json(200, $0.ledger) } },
             verb: { [self] verb, peer, answer in obey(verb, peer, answer) },
             outcomes: { [self] body, isLines, answer in post(body, isLines, answer) })
     }

@@ -39,6 +39,8 @@ public struct SavedState: Codable, Equatable, Sendable {
     public var models: [String: Model]
     /// The last verbs that carried a request id, oldest first.
     public var answered: [AnsweredVerb]
+    /// Reports of cuts, and the ledger over rollouts; nil in states saved before there were any.
+    var reports: ReportDesk.Saved?
 
     public init(models: [String: Model] = [:], answered: [AnsweredVerb] = []) {
         self.models = models

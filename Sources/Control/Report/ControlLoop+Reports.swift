@@ -1,0 +1,206 @@
+// The control loop's side of reports and ledger: what each step of the machine means to them, and the timing
+// of cuts. Everything here comes after the cut itself.
+// Place: called by `apply`, by `cut` and at the end of each turn.
+// Invariant: a report is journaled once, in the step that completes it.
+
+import Metrics
+import Platform
+import Proxy
+import Rollout
+
+extension ControlLoop {
+    /// Notes what a step of the machine did, and says what the journal is to be told of it.
+    func report(_ i: Int, before: RolloutState, _ actions: [RolloutAction]) -> [JournalEvent] {
+        let name = models[i].config.name
+        let after = models[i].decided
+        var events: [JournalEvent] = []
+        for case .journal(let event) in actions {
+            if case .cut(let record) = event {
+                // A second cut ends the watch over the first one.
+                if let open = closeReport(i, nil) { events.append(open.event) }
+                openReport(i, record, before: before)
+                desk.saved.tallies[name, default: Tally()].note(record)
+            } else if case .promoted(let record) = event {
+                desk.saved.tallies[name, default: Tally()].note(promoted: record.version)
+            } else if case .recovery(_, let reading) = event {
+                if let done = closeReport(i, reading) { events.append(done.event) }
+            }
+        }
+        if after.recovery != .watching, let done = closeReport(i, nil) { events.append(done.event) }
+        alignTrials(i)
+        if !events.isEmpty || before.weights != after.weights { saved.reports = desk.saved }
+        return events
+    }
+
+    /// Candidates that got weight, or lost it.
+    func alignTrials(_ i: Int) {
+        let (config, state) = (models[i].config, models[i].decided)
+        let weighted = config.candidates.filter { state.weights[$0] ?? 0 > 0 }.sorted()
+        let alpha = config.guardrails.reduce(0) { $0 + ($1.rule.isSequential ? $1.alpha : 0) }
+        let new = desk.saved.tallies[config.name, default: Tally()].align(weighted: weighted, alpha: alpha)
+        for version in weighted where new.contains(version) || desk.exposures[config.name]?[version] == nil {
+            desk.exposures[config.name, default: [:]][version] = ReportDesk.Exposure(
+                since: wallMicros, counts: counts(i, version))
+        }
+        if !new.isEmpty { saved.reports = desk.saved }
+    }
+
+    private func counts(_ i: Int, _ version: String) -> VersionCounts {
+        var counts = VersionCounts()
+        guard let v = models[i].config.index(of: version) else { return counts }
+        for meter in models[i].meters[v] { meter.read(into: &counts) }
+        return counts
+    }
+
+    private func openReport(_ i: Int, _ record: CutRecord, before: RolloutState) {
+        let model = models[i]
+        let spec = record.guardrail.flatMap { name in
+            model.config.guardrails.first { $0.name == name }
+        }
+        var report = RollbackReport(
+            model: model.config.name, stable: model.decided.setup.stable, cut: record,
+            epochBefore: before.epoch, epochAfter: model.decided.epoch,
+            runbookURL: record.evidence.first { $0.name == record.guardrail }?.runbookURL)
+        for version in record.versions {
+            guard let v = model.config.index(of: version) else { continue }
+            guard let onset = model.onset(v, spec, now: lastTick) else { continue }
+            let start = wall(of: onset.tick)
+            if start < report.firstBad ?? .max {
+                (report.firstBad, report.isFirstBadBound) = (start, onset.isBound)
+            }
+        }
+        report.exposedSince = record.versions.compactMap { desk.exposures[report.model]?[$0]?.since }.min()
+        desk.saved.open[report.model] = report
+        countReport(i)
+    }
+
+    /// Takes the last counts, and closes the report.
+    private func closeReport(_ i: Int, _ recovery: RecoveryReading?) -> RollbackReport? {
+        let name = models[i].config.name
+        guard desk.saved.open[name] != nil else { return nil }
+        settleTimings(orGiveUp: name)
+        countReport(i)
+        let report = desk.complete(name, at: wallMicros, recovery)
+        for version in report?.cut.versions ?? [] { desk.exposures[name]?[version] = nil }
+        return report
+    }
+
+    /// Brings an open report's counts up to date; those of a process before this one stay.
+    func countReport(_ i: Int) {
+        let name = models[i].config.name
+        guard var report = desk.saved.open[name] else { return }
+        let exposures = desk.exposures[name] ?? [:]
+        let known = report.cut.versions.filter { exposures[$0] != nil }
+        guard !known.isEmpty else { return }
+        (report.requests, report.failures, report.shielded) = (0, 0, 0)
+        for version in known {
+            var now = counts(i, version)
+            if let before = exposures[version]?.counts { now.subtract(before) }
+            report.requests += now.started
+            report.failures += now.failed
+            report.shielded += now.shielded
+        }
+        if let last = known.compactMap({ models[i].lastStart($0, now: lastTick) }).max() {
+            // A tick's end, but not later than what the cut's timing proves.
+            let end = wall(of: Tick(number: last.number + 1))
+            report.lastRequest = min(end, report.cut.wallMicros + (report.cutNanos ?? .max / 2) / 1_000 + 1)
+        }
+        desk.saved.open[name] = report
+    }
+
+    /// When a tick began, by the wall clock of this turn.
+    private func wall(of tick: Tick) -> UInt64 {
+        let (start, end) = (tick.number * Tick.micros, now.nanos / 1_000)
+        return start <= end ? wallMicros - min(wallMicros, end - start) : wallMicros + (start - end)
+    }
+
+    // MARK: Timing
+
+    /// Flips the switch and begins to look for the last assignment.
+    func timeCut(_ i: Int, _ versions: [String], _ flip: () -> Void) {
+        let verdict = clock()
+        flip()
+        let meters = versions.compactMap(models[i].config.index(of:)).map { models[i].meters[$0] }
+        desk.timings.append(
+            ReportDesk.Timing(
+                model: models[i].config.name, meters: meters, verdict: verdict, now: clock))
+    }
+
+    /// Looks once more; a timing ends when every core obeys a plan without the version.
+    /// - Parameter model: whose timing ends now in any case.
+    func settleTimings(orGiveUp model: String? = nil) {
+        guard !desk.timings.isEmpty else { return }
+        let timings = desk.timings
+        desk.timings = []
+        for var timing in timings {
+            timing.look(clock)
+            let i = indexByName[timing.model]
+            if let i, barredModels.contains(i), timing.model != model {
+                desk.timings.append(timing)
+                continue
+            }
+            let nanos = (timing.since - timing.verdict).nanos
+            desk.cutTimes.record(nanos: nanos)
+            desk.saved.open[timing.model]?.cutNanos = nanos
+            if let i { countReport(i) }
+            saved.reports = desk.saved
+            saveState()
+        }
+    }
+
+    // MARK: The split
+
+    /// Asks whether requests are assigned as the weights say.
+    func checkSplit(_ i: Int) {
+        guard models[i].config.stickyKeys.isEmpty else { return }
+        for version in models[i].checkSplit(now: lastTick) {
+            let model = models[i].config.name
+            let name = models[i].name(version)
+            let sentence =
+                "the router is broken: \(name) does not get the share of requests that its weight says; "
+                + "comparisons with stable cannot be trusted, and nothing was cut for it"
+            log.critical("\(sentence)", metadata: ["model": "\(model)"])
+            note([
+                JournalEvent(
+                    at: wallMicros, .sampleRatio, model: model, reason: sentence,
+                    details: [
+                        .init("version", .string(name)),
+                        .init("log_e", .number(models[i].splitCheck.logE(version) ?? 0)),
+                    ])
+            ])
+        }
+    }
+}
+
+extension WatchedModel {
+    /// When a version began to be bad by a rule; see `Onset`.
+    func onset(_ version: Int, _ spec: GuardrailSpec?, now: Tick) -> Onset? {
+        Onset.find(spec, reference: reference, now: now) { pair(version, at: $0, now: now) }
+    }
+
+    /// The newest tick in which a request was assigned to a version; nil when the rings remember none.
+    func lastStart(_ version: String, now: Tick) -> Tick? {
+        guard let v = config.index(of: version) else { return nil }
+        for back in 0..<UInt64(EvidenceRing.buckets - 16) where back <= now.number {
+            let tick = Tick(number: now.number - back)
+            if VersionMeter.evidence(meters[v], at: tick) != nil { return tick }
+        }
+        return nil
+    }
+
+    /// Steps the check of the split; the versions whose split is newly proven broken.
+    mutating func checkSplit(now: Tick) -> [Int] {
+        var check = splitCheck
+        let broken = check.step(now: now, candidates: watches.keys) { pair($0, at: $1, now: now) }
+        splitCheck = check
+        return broken
+    }
+
+    /// What stable's latency is held to after the cut that holds; nil when errors alone decide.
+    var recoveryLatency: RecoveryLatency? {
+        guard case .cut(let record) = decided.phase, let name = record.guardrail,
+            let spec = config.guardrails.first(where: { $0.name == name })
+        else { return nil }
+        return RecoveryLatency(spec, reference)
+    }
+}

@@ -1,0 +1,45 @@
+// Reports and the ledger of a Weir that does not run: the one from its journal, the other from its state.
+// Place: behind `weir report`. Reads files only, takes no lock and changes nothing.
+// Invariant: what is returned has the shape of /reports and /ledger.
+
+import Platform
+
+/// Reads reports from a state directory.
+public enum OfflineReports {
+    /// The complete reports in the journal, oldest first; open ones come from the saved state.
+    public static func reports(
+        stateDir: String, model: String?, cut: String?
+    ) throws(OfflineProblem) -> [JSON] {
+        var filter = AuditFilter()
+        (filter.model, filter.cut, filter.kinds) = (model, cut, [JournalEvent.Kind.report.rawValue])
+        var found: [JSON] = []
+        do throws(SystemFailure) {
+            var reader = AuditReader(directory: stateDir)
+            try reader.read(filter) { found.append($0.value) }
+        } catch {
+            throw .system(error)
+        }
+        let open = try saved(stateDir)?.open.values.map(\.json) ?? []
+        return found + open
+    }
+
+    /// The ledger over all rollouts.
+    public static func ledger(stateDir: String) throws(OfflineProblem) -> JSON {
+        Tally.ledger(try saved(stateDir)?.tallies ?? [:])
+    }
+
+    private static func saved(_ stateDir: String) throws(OfflineProblem) -> ReportDesk.Saved? {
+        let path = StateDirectory.statePath(in: stateDir)
+        let bytes: [UInt8]
+        do throws(SystemFailure) {
+            bytes = try File.readAll(path, bytesMax: 256 << 20)
+        } catch {
+            throw .system(error)
+        }
+        do throws(StateProblem) {
+            return try SavedState.decoded(bytes, path: path).reports
+        } catch {
+            throw .state(error)
+        }
+    }
+}

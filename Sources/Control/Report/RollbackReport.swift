@@ -1,0 +1,119 @@
+// What a cut came to: when it began, when it was decided and obeyed, whom it cost what, and whether stable
+// recovered. One per cut; complete when the recovery check has answered. Journaled as `report`, shown by
+// `weir report`.
+// Invariant: a plain value that outlives a restart; counts are those of the process that was cut in, and
+// `exposedSince` says from when on they count.
+
+import Rollout
+
+/// The report of one cut.
+public struct RollbackReport: Sendable, Equatable, Codable {
+    public var model: String
+    public var stable: String
+    /// The cut itself: id, versions, rule, actor, sentence, evidence, weights before.
+    public var cut: CutRecord
+    /// The model's epoch before and after it: what caches are keyed on.
+    public var epochBefore: UInt64
+    public var epochAfter: UInt64
+    public var runbookURL: String?
+    /// Since when the counts below count; wall clock, microseconds since 1970, as are all times here.
+    public var exposedSince: UInt64?
+    /// When the first bad request of the trouble started; nil when none was found. With `isFirstBadBound` it
+    /// may have begun earlier than the evidence reaches.
+    public var firstBad: UInt64?
+    public var isFirstBadBound = false
+    /// No request was assigned to the cut versions later than this; nil when none is remembered.
+    public var lastRequest: UInt64?
+    /// From the verdict until no core assigned to the cut versions any more, at most; nanoseconds.
+    public var cutNanos: UInt64?
+    /// Requests that the versions were assigned, the failed ones, and those that stable answered instead.
+    public var requests: UInt64 = 0
+    public var failures: UInt64 = 0
+    public var shielded: UInt64 = 0
+    /// nil while the check runs, and when it was ended by an operator.
+    public var recovery: RecoveryReading?
+    /// When the report was complete; nil while it is open.
+    public var completedAt: UInt64?
+
+    /// Failures that reached clients.
+    public var harmed: UInt64 { failures > shielded ? failures - shielded : 0 }
+
+    /// From the first bad request to the verdict, in microseconds.
+    public var detectMicros: UInt64? {
+        firstBad.map { cut.wallMicros > $0 ? cut.wallMicros - $0 : 0 }
+    }
+
+    /// The reading that tripped.
+    public var trip: GuardrailReading? {
+        cut.guardrail.flatMap { name in cut.evidence.first { $0.name == name && $0.verdict == .fail } }
+    }
+
+    public init(
+        model: String, stable: String, cut: CutRecord, epochBefore: UInt64, epochAfter: UInt64,
+        runbookURL: String? = nil
+    ) {
+        self.model = model
+        self.stable = stable
+        self.cut = cut
+        self.epochBefore = epochBefore
+        self.epochAfter = epochAfter
+        self.runbookURL = runbookURL
+    }
+}
+
+extension RollbackReport {
+    /// The members of the report, as in the journal and at `/reports`.
+    public var members: [JSON.Member] {
+        func time(_ micros: UInt64?) -> JSON {
+            micros.map { .string(Timestamp.text(wallMicros: $0)) } ?? .null
+        }
+        func millis(_ micros: UInt64?) -> JSON { micros.map { .number(Double($0) / 1_000) } ?? .null }
+        return [
+            .init("cut", .string(cut.id)), .init("versions", .array(cut.versions.map(JSON.string))),
+            .init("stable", .string(stable)), .init("guardrail", .optional(cut.guardrail)),
+            .init("rule", .optional(trip?.rule)), .init("alpha", trip?.alpha.map(JSON.number) ?? .null),
+            .init("cut_by", .string(cut.actor)), .init("cut_reason", .string(cut.reason)),
+            .init("first_bad_at", time(firstBad)), .init("first_bad_or_earlier", .bool(isFirstBadBound)),
+            .init("verdict_at", time(cut.wallMicros)), .init("last_request_at", time(lastRequest)),
+            .init("detected_ms", millis(detectMicros)),
+            .init("cut_us", cutNanos.map { .number(Double($0) / 1_000) } ?? .null),
+            .init("exposed_since", time(exposedSince)), .init("requests", .count(requests)),
+            .init("failures", .count(failures)), .init("shielded", .count(shielded)),
+            .init("harmed", .count(harmed)), .init("recovery", recovery?.json ?? .null),
+            .init("completed_at", time(completedAt)),
+            .init("weights_before", JSON(shares: cut.weightsBefore)),
+            .init("epoch_before", .count(epochBefore)), .init("epoch_after", .count(epochAfter)),
+            .init("runbook_url", .optional(runbookURL)),
+            .init("evidence", .array(cut.evidence.map(\.json))),
+        ]
+    }
+
+    /// The report at `/reports`.
+    public var json: JSON { .object([.init("model", .string(model))] + members) }
+
+    /// The report in a sentence.
+    public var sentence: String {
+        var parts = ["\(cut.versions.joined(separator: ", ")) cut back to \(stable)"]
+        if let detectMicros {
+            parts.append("\(Self.text(micros: detectMicros)) after the first bad request")
+        }
+        if let cutNanos { parts.append("obeyed within \(Self.text(micros: cutNanos / 1_000 + 1))") }
+        parts.append("\(harmed) of \(requests) requests failed for clients, \(shielded) were shielded")
+        parts.append(recovery.map { "stable: \($0.verdict.rawValue)" } ?? "the recovery check has no answer")
+        return parts.joined(separator: "; ")
+    }
+
+    /// The journal line of the complete report.
+    var event: JournalEvent {
+        JournalEvent(
+            at: completedAt ?? cut.wallMicros, .report, model: model, reason: sentence, details: members)
+    }
+
+    private static func text(micros: UInt64) -> String {
+        switch micros {
+        case ..<10_000: "\(micros) us"
+        case ..<10_000_000: "\(micros / 1_000) ms"
+        default: "\(micros / 1_000_000) s"
+        }
+    }
+}

@@ -1,0 +1,105 @@
+// `weir report`: what cuts came to, and the ledger over all rollouts. From the running Weir; where none runs,
+// reports come from the journal and the ledger from the saved state.
+// Place: reads /reports and /ledger, or the files of the state directory.
+// Invariant: the same report says the same from both sources.
+
+import ArgumentParser
+import Control
+
+struct Report: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show the report of a cut, or the ledger over all rollouts.",
+        discussion: """
+            The newest report, unless --cut names another one. Without a running Weir (or with --state-dir) \
+            the journal is read.
+            """)
+
+    @Option(help: "Only this model.") var model: String?
+    @Option(help: ArgumentHelp("This cut, as cut-3.", valueName: "id")) var cut: String?
+    @Flag(help: "The ledger over all rollouts: cuts, times, refuted trips, alpha spent.") var all = false
+    @Option(help: ArgumentHelp("Read this state directory, not the running Weir.", valueName: "folder"))
+    var stateDir: String?
+    @OptionGroup var admin: AdminOption
+    @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
+
+    func run() throws {
+        do {
+            if all { try showLedger() } else { try showReport() }
+        } catch let problem as OfflineProblem {
+            Output.error("\(problem)")
+            throw ExitCode(problem.exitCode)
+        }
+    }
+
+    private func showReport() throws {
+        let known = try fromAdmin("/reports")?["reports"]?.elements
+        let reports = try known ?? OfflineReports.reports(stateDir: try folder(), model: model, cut: cut)
+        let wanted = reports.filter { report in
+            (model == nil || report["model"]?.string == model)
+                && (cut == nil || report["cut"]?.string == cut)
+        }
+        guard let report = wanted.last else {
+            // What Weir no longer keeps stands in the journal.
+            if known != nil, cut != nil, let old = try? archived() { return say(old) }
+            let which = [model.map { " of \($0)" }, cut.map { " \($0)" }].compactMap { $0 }.joined()
+            Output.error("there is no report\(which): nothing was cut")
+            throw ExitCode(1)
+        }
+        say(report)
+    }
+
+    private func archived() throws -> JSON? {
+        try OfflineReports.reports(stateDir: try folder(), model: model, cut: cut).last
+    }
+
+    private func say(_ report: JSON) {
+        switch output {
+        case .json: Output.json(report)
+        case .text: Output.text(ReportText.render(report))
+        }
+    }
+
+    private func showLedger() throws {
+        let known = try fromAdmin("/ledger")
+        let ledger = try known ?? OfflineReports.ledger(stateDir: try folder())
+        let part = model.map { ledger["models"]?[$0] } ?? ledger["total"]
+        guard let part else {
+            Output.error("the ledger has no model \(model ?? "")")
+            throw ExitCode(1)
+        }
+        switch output {
+        case .json: Output.json(model == nil ? ledger : part)
+        case .text: Output.text(ReportText.render(ledger: part, of: model ?? "all models"))
+        }
+    }
+
+    /// nil when no Weir answers and the files are to be read.
+    private func fromAdmin(_ path: String) throws -> JSON? {
+        guard stateDir == nil else { return nil }
+        do {
+            let answer = try admin.client().get(path)
+            guard answer.isSuccess, let json = answer.json else {
+                Output.error("status \(answer.status): \(answer.text)")
+                throw ExitCode(1)
+            }
+            return json
+        } catch let problem as AdminUnreachable {
+            guard admin.config.found != nil, admin.admin == nil else {
+                Output.error("\(problem)")
+                Output.error("to read the files of a Weir that does not run, name them with --state-dir")
+                throw ExitCode(1)
+            }
+            return nil
+        }
+    }
+
+    private func folder() throws -> String {
+        if let stateDir { return stateDir }
+        switch ConfigLoader.load(path: try admin.config.path()) {
+        case .success(let loaded): return loaded.stateDir
+        case .failure(let problems):
+            Output.error("\(problems.all[0])")
+            throw ExitCode(78)
+        }
+    }
+}
