@@ -68,7 +68,7 @@ extension Row {
         values("missing 1 % -> 5 %, w 5 %", "172", missing, 0.05, { $0.missing(0.05) }, { $0.missing(0.01) }),
         values("confidence .80 -> .79, w 5 %", "2840", confidence, 0.05, beta(0.79, 0.15), beta(0.8, 0.15)),
         values("confidence .80 -> .77, w 5 %", "360", confidence, 0.05, beta(0.77, 0.15), beta(0.8, 0.15)),
-        values("cost .10 -> .13, w 5 %", "340", cost, 0.05, beta(0.13, 0.12), beta(0.1, 0.12)),
+        values("cost .10 -> .13, w 5 %", "340", cost, 0.05, beta(0.13, 0.156), beta(0.1, 0.12)),
         values("drift by .2 sd, w 5 %", "630", drift(0), 0.05, { $0.normal() + 0.2 }, { $0.normal() }),
         values(
             "drift by .35 sd, index 0.1, w 5 %", "230", drift(0.1), 0.05, { $0.normal() + 0.35 },
