@@ -123,6 +123,12 @@ public final class DataPlane: Sendable {
     public func clearCut(_ model: ModelSlot) {
         precondition(model < Limits.modelsMax)
         board.words.switches[model].store(0, ordering: .releasing)
+        beginRollout(model)
+    }
+
+    /// A new rollout of the model: every sticky key may fail for the first time again.
+    public func beginRollout(_ model: ModelSlot) {
+        precondition(model < Limits.modelsMax)
         board.words.failedKeys.beginRollout(model)
     }
 

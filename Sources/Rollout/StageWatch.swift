@@ -88,7 +88,7 @@ public struct StageWatch: Sendable {
 
     /// What was seen so far.
     public struct Saved: Sendable, Hashable, Codable {
-        var visit: StageVisit
+        public var visit: StageVisit
         var watchedTicks: UInt64
         var requests: Int
         var keys: Int

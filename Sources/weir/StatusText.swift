@@ -28,9 +28,32 @@ enum StatusText {
                 out += "  recovery: \(verdict) \(model["recovery"]?["reason"]?.string ?? "")\n"
             }
         }
+        out += rollout(model["rollout"])
         for version in model["versions"]?.elements ?? [] { out += line(version) }
         for version in model["versions"]?.elements ?? [] {
             for guardrail in version["guardrails"]?.elements ?? [] { out += line(guardrail, version) }
+        }
+        return out
+    }
+
+    /// Where a staged rollout stands and what it waits for.
+    private static func rollout(_ rollout: JSON?) -> String {
+        guard let rollout, let id = rollout["id"]?.string else { return "" }
+        var out = "  \(id) of \(rollout["candidate"]?.string ?? "?")"
+        if let stage = rollout["stage"]?.integer {
+            out += ", stage \(stage) of \(rollout["stages"]?.integer ?? 0)"
+        } else {
+            out += ", \(rollout["place"]?.string ?? "?")"
+        }
+        if let attempt = rollout["attempt"]?.integer, attempt > 1 { out += ", attempt \(attempt)" }
+        if rollout["dry_run"]?.bool == true { out += ", dry run" }
+        if let seen = rollout["seen"], seen["requests"] != nil {
+            let seconds = fixed(seen["watched_s"]?.number ?? 0, 1)
+            out += ": \(seen["requests"]?.integer ?? 0) requests in \(seconds) s"
+        }
+        out += "\n"
+        for reason in rollout["waiting_for"]?.elements ?? [] {
+            out += "    waits for \(reason.string ?? "?")\n"
         }
         return out
     }

@@ -30,6 +30,60 @@ struct Promote: ParsableCommand {
     }
 }
 
+struct Start: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Let a rollout begin, as soon as its checks before the first percent pass.")
+
+    @Argument(help: "The model.") var model: String
+    @Flag(help: "At once, whatever the checks say.") var force = false
+    @OptionGroup var options: VerbOptions
+
+    func run() throws { try options.send(AdminVerb(.start, model: model, force: force)) }
+}
+
+struct Approve: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Give the approval that the stage in force asks for; its other conditions stay.")
+
+    @Argument(help: "The model.") var model: String
+    @OptionGroup var options: VerbOptions
+
+    func run() throws { try options.send(AdminVerb(.approve, model: model)) }
+}
+
+struct Skip: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Go on to the next stage now, without the conditions of this one.")
+
+    @Argument(help: "The model.") var model: String
+    @Flag(help: "Also while the model is cooling down.") var force = false
+    @OptionGroup var options: VerbOptions
+
+    func run() throws { try options.send(AdminVerb(.skip, model: model, force: force)) }
+}
+
+struct Retry: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "After a cut: start the candidate again from its first stage, with fresh evidence.")
+
+    @Argument(help: "The model.") var model: String
+    @Flag(help: "Also while the model is cooling down, or for a version that was cut before.") var force =
+        false
+    @OptionGroup var options: VerbOptions
+
+    func run() throws { try options.send(AdminVerb(.retry, model: model, force: force)) }
+}
+
+struct Hold: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Keep the weights as they are until resume; guardrails go on and still cut.")
+
+    @Argument(help: "The model.") var model: String
+    @OptionGroup var options: VerbOptions
+
+    func run() throws { try options.send(AdminVerb(.hold, model: model)) }
+}
+
 struct Pause: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Freeze promotion; guardrails go on and still cut.")

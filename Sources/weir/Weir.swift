@@ -14,8 +14,8 @@ import Control
             "A sidecar proxy for model servers: splits, measures, and cuts a bad version back by itself.",
         version: Release.version,
         subcommands: [
-            Run.self, DemoCommand.self, Check.self, Status.self, Rollback.self, Promote.self, Pause.self,
-            Resume.self,
+            Run.self, DemoCommand.self, Check.self, Status.self, Rollback.self, Start.self,
+            Promote.self, Approve.self, Skip.self, Hold.self, Pause.self, Resume.self, Retry.self,
             Weights.self, Unquarantine.self, Reload.self, Explain.self, Audit.self, Captures.self,
             Report.self, Version.self,
         ])

@@ -86,22 +86,6 @@ private let brokenModels: [Broken] = [
             "did you mean 'weights'?",
         ]),
     Broken(
-        .model("rollout: { stages: [] }"),
-        [
-            "9:5: models[0].rollout: this release has no staged rollouts",
-            "expected `weights`, for a fixed split that",
-        ]),
-    Broken(
-        .model(
-            """
-            weights: { v2: 5% }
-            rollout: { stages: [] }
-            """),
-        [
-            "10:5: models[0].rollout: this release has no staged rollouts",
-            "expected `weights` alone, for a fixed split",
-        ]),
-    Broken(
         .model("mirror: { version: v2 }"),
         [
             "9:5: models[0]: unknown key 'mirror'",

@@ -67,14 +67,6 @@ private func designExampleParses() throws {
         ])
 }
 
-@Test("`rollout` is refused with what to use instead, beside weights or without them")
-private func rolloutIsRefused() {
-    let rollout = "    rollout:\n      stages: [{ weight: 1%, hold: 10m }]\n"
-    let problems = ConfigSample.file(designExample + "\n" + rollout).problems
-    #expect(problems.map(\.line) == [22])
-    #expect(problems.first?.description.contains("`weights` alone") == true)
-}
-
 @Test("A model with a candidate and no guardrails has the defaults, sharing the model's alpha")
 private func guardrailsHaveDefaults() throws {
     let watched = try ConfigSample.model("alpha: 2%").config()

@@ -54,6 +54,8 @@ final class FakePlane: Plane {
         state.withLock { $0.switches[model] = nil }
     }
 
+    func beginRollout(_ model: ModelSlot) { trace.add("begin \(model)") }
+
     var requests: UInt64 { state.withLock { $0.requests } }
     func count(_ requests: Int) { state.withLock { $0.requests += UInt64(requests) } }
 

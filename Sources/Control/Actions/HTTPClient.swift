@@ -19,6 +19,8 @@ public struct HTTPClient: Sendable {
     public var bodyBytesMax = 1 << 20
     /// Whether a body is read up to `bodyBytesMax` only and the rest does not matter.
     public var cutsLongBodies = false
+    /// Where to connect instead of to the URL's host; Host still names that one.
+    public var address: SocketAddress?
     /// PEM file of the certification authorities to trust, read at every call; nil: the system's store.
     public var caFile: String?
     /// Asked ten times a second while the call waits; true ends it.
@@ -29,12 +31,7 @@ public struct HTTPClient: Sendable {
     /// Sends the request and reads the answer.
     public func send(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPAnswer {
         let head = try head(of: request)
-        let addresses: [SocketAddress]
-        do throws(ResolveFailure) {
-            addresses = try Socket.resolve(host: request.url.host, port: request.url.port)
-        } catch {
-            throw failure(request, .resolve, "has no address: \(error.reason)")
-        }
+        let addresses: [SocketAddress] = if let address { [address] } else { try resolved(request) }
         let deadline = Clock.now() + answerWithin
         let connection = try connect(request, addresses, deadline)
         if request.url.isSecure {
@@ -48,6 +45,14 @@ public struct HTTPClient: Sendable {
             return try reader.read(connection)
         } catch {
             throw sending ?? error
+        }
+    }
+
+    private func resolved(_ request: HTTPRequest) throws(HTTPFailure) -> [SocketAddress] {
+        do throws(ResolveFailure) {
+            return try Socket.resolve(host: request.url.host, port: request.url.port)
+        } catch {
+            throw failure(request, .resolve, "has no address: \(error.reason)")
         }
     }
 

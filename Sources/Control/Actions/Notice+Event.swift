@@ -29,7 +29,7 @@ extension ControlLoop {
     private func runbook(_ event: JournalEvent, _ model: ModelConfig) -> String? {
         let rule = event.details.first { $0.name == "guardrail" || $0.name == "reading" }?.value
         let name = rule?.string ?? rule?["name"]?.string
-        return model.guardrails.first { $0.name == name }?.runbookURL
+        return model.allGuardrails.first { $0.name == name }?.runbookURL ?? model.runbookURL
     }
 
     /// Tells of the decisions in a step that take traffic away or move none.

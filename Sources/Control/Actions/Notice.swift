@@ -125,8 +125,8 @@ extension Notice.Kind {
             let stage = event.details.first { $0.name == "stage" }?.value
             self = stage?.integer == 1 ? .start : .stage
         case .started, .stopped, .configLoaded, .configRefused, .configured, .verb, .weights, .overruled,
-            .experimentEnded, .health, .actionDone, .actionFailed, .journalRecovered, .journalGap,
-            .journalRestored, .journalRotated, .journalPruned, .report, .sampleRatio:
+            .experimentEnded, .preflight, .group, .health, .actionDone, .actionFailed, .journalRecovered,
+            .journalGap, .journalRestored, .journalRotated, .journalPruned, .report, .sampleRatio:
             return nil
         }
     }

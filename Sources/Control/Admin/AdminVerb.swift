@@ -8,14 +8,15 @@ import Rollout
 public struct AdminVerb: Sendable, Equatable {
     /// The words of POST /verbs/<word> and of the command line.
     public enum Word: String, Sendable, CaseIterable {
-        case rollback, promote, pause, resume, weights, unquarantine, reload
+        case rollback, start, promote, approve, skip, hold, pause, resume, retry, weights, unquarantine
+        case reload
 
         /// Whether obeying can give a version more traffic. Such a verb is refused when it cannot be made
         /// durable; the others are obeyed and said to be blind.
         public var raisesExposure: Bool {
             switch self {
-            case .rollback, .pause: false
-            case .promote, .resume, .weights, .unquarantine, .reload: true
+            case .rollback, .pause, .hold: false
+            case .start, .promote, .approve, .skip, .resume, .retry, .weights, .unquarantine, .reload: true
             }
         }
     }

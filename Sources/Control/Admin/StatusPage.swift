@@ -54,6 +54,8 @@ struct StatusPage {
             "weights": JSON(shares: state.weights), "rollout_epoch": .count(state.epoch),
             "cuts": .integer(Int64(state.cutCount)),
             "cool_down_until": state.coolDownUntil.map { .string(Timestamp.text(wallMicros: $0)) } ?? .null,
+            "rollout": model.rollout(wallMicros: process.now),
+            "runbook_url": .optional(model.config.runbookURL),
             "recovery": recovery(model), "last_cut": model.lastCut?.json ?? .null,
             "quarantined": .object(
                 state.quarantined.sorted { $0.key < $1.key }.map {

@@ -1,12 +1,8 @@
 // Times in which nothing is promoted: nights, weekends, holidays, each in the time zone of the people who
-// would have to look. Pure but for the time-zone rules, which are the system library's.
+// would have to look. From `18:00` to `08:00` is in force overnight, on the named days or every day; from
+// `fri 16:00` to `mon 08:00` every week; from `2026-12-23` to `2027-01-02` once.
 //
-//   from, to            in force
-//   18:00, 08:00        on the named days from 18:00 to the next 08:00; every day without `days`
-//   fri 16:00, mon 08:00   every week from the one to the other
-//   2026-12-23, 2027-01-02 once; a date without a time means its midnight
-//
-// Invariant: a moment's answer depends on that moment alone, so a clock that jumps cannot leave a window open.
+// Invariant: a moment's answer depends on that moment alone: a clock that jumps leaves no window open.
 
 import Foundation
 
@@ -14,7 +10,8 @@ import Foundation
 public struct BlackoutWindow: Sendable, Hashable {
     /// When it is in force, in local time.
     public enum Span: Sendable, Hashable {
-        /// Minutes of the day, and the days (0 is Monday) on which it begins. `to` not after `from`: the next day's.
+        /// Minutes of the day, and the days (0 is Monday) on which it begins. `to` not after `from`: the next
+        /// day's.
         case daily(days: Set<Int>, from: Int, to: Int)
         /// Minutes of the week that begins on Monday at 00:00. `to` not after `from`: around the week's end.
         case weekly(from: Int, to: Int)

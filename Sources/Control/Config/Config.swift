@@ -29,6 +29,8 @@ public struct Config: Sendable, Equatable {
     public var outcomes = OutcomesConfig()
     /// 1...`Limits.modelsMax`, in file order, names unique.
     public var models: [ModelConfig]
+    /// No model is in two of them.
+    public var groups: [GroupConfig] = []
     /// SHA-256 of the file's bytes, 64 lower-case hex digits.
     public var digest: String
 
@@ -80,6 +82,8 @@ public struct ModelConfig: Sendable, Equatable {
     /// Whether responses carry `x-weir-version`, and `x-weir-id`.
     public var sendsVersion: Bool
     public var sendsID: Bool
+    /// Whether responses carry `x-weir-epoch`.
+    public var sendsEpoch: Bool
     /// Watched for every candidate; names unique. Defaults stand in where the file names none.
     public var guardrails: [GuardrailSpec]
     /// Chance of a false cut that the sequential guardrails of one rollout share.
@@ -90,11 +94,24 @@ public struct ModelConfig: Sendable, Equatable {
     public var values = ValuesConfig()
     /// Which exchanges are kept; nil: none.
     public var captures: CapturesConfig?
+    /// In place of `weights`; names one of `candidates`.
+    public var rollout: RolloutConfig?
+    public var preflight: PreflightConfig?
+    /// Where people find out what to do; part of notifications and reports.
+    public var runbookURL: String?
 
     /// The version of that name.
     public func version(_ name: String) -> VersionConfig? { versions.first { $0.name == name } }
     /// Where that version stands in `versions`.
     public func index(of name: String) -> Int? { versions.firstIndex { $0.name == name } }
+
+    /// The model's guardrails and those of its stages.
+    var allGuardrails: [GuardrailSpec] {
+        guardrails + (rollout?.program.stages.flatMap(\.guardrails) ?? [])
+    }
+
+    /// The gates of all stages.
+    var allGates: [GateSpec] { rollout?.program.stages.flatMap(\.gates) ?? [] }
 
     /// What a version is to this model by the file: stable, candidate, shadow, or nothing yet.
     public func role(of name: String) -> VersionRole? {
@@ -125,6 +142,8 @@ public struct VersionConfig: Sendable, Equatable {
     public var ejection: EjectionPlan
     /// How long a returning endpoint's share ramps up.
     public var slowStart: Interval
+    /// What the version says when it is asked who it is.
+    public var identity: String
 }
 
 /// How an endpoint is asked whether it is well.
@@ -164,4 +183,16 @@ public struct ShadowConfig: Sendable, Equatable {
     public var inFlightMax: Int
     /// A copy older than this is given up.
     public var ageMax: Interval
+
+    init(
+        version: String, ppm: UInt32, conditions: [Condition] = [], bodyBytesMax: Int = 1 << 20,
+        inFlightMax: Int = 256, ageMax: Interval = .seconds(10)
+    ) {
+        self.version = version
+        self.ppm = ppm
+        self.conditions = conditions
+        self.bodyBytesMax = bodyBytesMax
+        self.inFlightMax = inFlightMax
+        self.ageMax = ageMax
+    }
 }

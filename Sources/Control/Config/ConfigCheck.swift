@@ -63,9 +63,37 @@ public struct ConfigCheck: Sendable, Equatable {
         for guardrail in model.guardrails {
             lines.append("  guardrail \(guardrail.name): \(guardrail.summary)")
         }
+        if let rollout = model.rollout { lines += rollout.summary }
         if model.guardrails.isEmpty, model.candidates.isEmpty {
             lines.append("  no candidate, no guardrails")
         }
+        return lines
+    }
+}
+
+extension RolloutConfig {
+    /// One line per stage, such as `stage 2: 1% for 10m, 1,000 requests, 2 gates`.
+    fileprivate var summary: [String] {
+        var lines = ["  rollout of \(program.candidate)\(program.startsByItself ? "" : ", started by hand")"]
+        if program.isDryRun { lines[0] += ", dry run" }
+        for (i, stage) in program.stages.enumerated() {
+            var parts = [stage.weightPPM > 0 ? Notation.text(ppm: stage.weightPPM) : "no users"]
+            if stage.shadowPPM > 0 { parts[0] += ", \(Notation.text(ppm: stage.shadowPPM)) copied" }
+            if stage.holdMicros > 0 { parts[0] += " for \(Notation.text(.micros(stage.holdMicros)))" }
+            if stage.minRequests > 0 { parts.append("\(stage.minRequests) requests") }
+            if stage.minKeys > 0 { parts.append("\(stage.minKeys) keys") }
+            if !stage.gates.isEmpty {
+                parts.append("gates " + stage.gates.map(\.name).joined(separator: " and "))
+            }
+            if stage.needsApproval { parts.append("approval") }
+            lines.append("    stage \(i + 1): " + parts.joined(separator: ", "))
+        }
+        if program.bakeMicros > 0 {
+            lines.append(
+                "    bake: \(Notation.text(.micros(program.bakeMicros))),"
+                    + " \(Notation.text(ppm: program.holdBackPPM)) held back")
+        }
+        for window in blackouts { lines.append("    blackout: \(window.text)") }
         return lines
     }
 }

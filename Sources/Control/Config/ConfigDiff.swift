@@ -29,6 +29,7 @@ public struct ConfigDiff: Sendable, Equatable {
         }
         compare("access_log", old.accessLog.text, new.accessLog.text)
         compareActions(old.actions, new.actions)
+        if old.groups != new.groups { changes.append("groups change") }
         for model in new.models {
             if let before = old.model(model.name) {
                 compare(before, model)
@@ -61,8 +62,14 @@ public struct ConfigDiff: Sendable, Equatable {
         compareGuardrails(old, new)
         let others: [(String, Bool)] = [
             ("timeouts", old.timeouts != new.timeouts), ("retries", old.retries != new.retries),
-            ("response_headers", old.sendsVersion != new.sendsVersion || old.sendsID != new.sendsID),
+            (
+                "response_headers",
+                old.sendsVersion != new.sendsVersion || old.sendsID != new.sendsID
+                    || old.sendsEpoch != new.sendsEpoch
+            ),
             ("values", old.values != new.values), ("captures", old.captures != new.captures),
+            ("rollout", old.rollout != new.rollout), ("preflight", old.preflight != new.preflight),
+            ("runbook_url", old.runbookURL != new.runbookURL),
         ]
         for (key, isChanged) in others where isChanged { changes.append(model + "\(key) change") }
         compare(model + "shield", "\(old.shield)", "\(new.shield)")

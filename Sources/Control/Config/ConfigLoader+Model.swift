@@ -31,6 +31,9 @@ struct ModelDraft {
     var coolDown: Interval
     var values: ValuesConfig
     var captures: CapturesConfig?
+    var rollout: RolloutDraft?
+    var preflight: PreflightConfig?
+    var runbookURL: String?
 }
 
 struct StickyDraft {
@@ -52,6 +55,7 @@ struct ShadowDraft {
 struct ResponseHeadersDraft {
     var version = true
     var id = false
+    var epoch = false
 }
 
 extension Kind where Value == ModelDraft {
@@ -65,11 +69,14 @@ extension Kind where Value == ModelDraft {
             let stable = section.optional("stable", .marked(.name))
             let candidates = section.candidates()
             let weights = section.optional("weights", .marked(.weights))
-            section.refuse(
-                "rollout", "this release has no staged rollouts",
-                expected: section.has("weights")
-                    ? "`weights` alone, for a fixed split"
-                    : "`weights`, for a fixed split that `weir weights` can change while running")
+            let rollout = section.optional("rollout", .rollout)
+            let preflight = section.optional("preflight", .preflight)
+            let runbookURL = section.optional("runbook_url", .runbookURL)
+            if section.has("rollout"), section.has("weights") {
+                section.reading.report(
+                    section.place, "has both rollout and weights",
+                    expected: "weights for a fixed split, or rollout, which moves them")
+            }
             let sticky = section.value("sticky", .sticky, or: StickyDraft())
             let cohorts = section.value(
                 "cohorts", .list(of: .cohort, count: 0...Limits.cohortsPerModelMax), or: [])
@@ -92,8 +99,8 @@ extension Kind where Value == ModelDraft {
                 namesStable: namesStable, candidates: candidates, weights: weights, sticky: sticky,
                 cohorts: cohorts, shadow: shadow, timeouts: timeouts, retries: retries, shield: shield,
                 response: response, guardrails: guardrails, alpha: Double(alpha) / 1_000_000,
-                coolDown: coolDown, values: values,
-                captures: section.optional("captures", .captures))
+                coolDown: coolDown, values: values, captures: section.optional("captures", .captures),
+                rollout: rollout, preflight: preflight, runbookURL: runbookURL)
         }
     }
 }
@@ -222,9 +229,10 @@ extension Kind where Value == RetryPlan {
 
 extension Kind where Value == ResponseHeadersDraft {
     fileprivate static var responseHeaders: Kind {
-        .section("a mapping with version and id") { section in
+        .section("a mapping with version, id and epoch") { section in
             ResponseHeadersDraft(
-                version: section.value("version", .flag, or: true), id: section.value("id", .flag, or: false))
+                version: section.value("version", .flag, or: true), id: section.value("id", .flag, or: false),
+                epoch: section.value("epoch", .flag, or: false))
         }
     }
 }

@@ -23,15 +23,17 @@ extension Kind where Value == Config {
             let outcomes = section.value("outcomes", .outcomes, or: OutcomesConfig())
             let models = section.required(
                 "models", .marked(.list(of: .model, count: 1...Limits.modelsMax)))
+            let groups = section.value("groups", .list(of: .group, count: 0...1_024), or: [])
             let own = (listeners ?? []).map(\.value) + [admin]
             let checked = models.flatMap { ModelChecks(section.reading, own: own).checked($0) }
             let addresses = listeners.flatMap { ListenerChecks.checked($0, admin: admin, section.reading) }
             let told = ActionChecks.checked(actions, models: checked, section.reading)
             guard let addresses, let checked else { return nil }
+            let whole = GroupChecks.checked(groups, models: checked, section.reading)
             return Config(
                 admin: admin, stateDir: stateDir, listeners: addresses, cores: cores, limits: limits,
                 trusted: trusted, accessLog: accessLog, journal: journal, actions: told, outcomes: outcomes,
-                models: checked, digest: digest)
+                models: checked, groups: whole, digest: digest)
         }
     }
 }

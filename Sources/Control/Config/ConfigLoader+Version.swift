@@ -16,6 +16,7 @@ extension Kind where Value == [TableEntry<VersionConfig>] {
             for index in versions.indices {
                 let name = versions[index].name.value
                 versions[index].value?.name = name
+                if versions[index].value?.identity == "" { versions[index].value?.identity = name }
             }
             return versions
         }
@@ -33,11 +34,13 @@ extension Kind where Value == VersionConfig {
             let queue = section.value("queue", .queue, or: QueueDraft())
             let ejection = section.value("outlier_ejection", .ejection, or: EjectionPlan())
             let slowStart = section.value("slow_start", .duration(.zero ... .days(1)), or: .zero)
+            let identity = section.value(
+                "identity", .text("what the version says when it is asked who it is"), or: "")
             guard let endpoints else { return nil }
             return VersionConfig(
                 name: "", endpoints: endpoints, rewrite: rewrite, healthCheck: healthCheck,
                 inFlightMax: inFlight, queueMax: queue.max, queueTimeout: queue.timeout, ejection: ejection,
-                slowStart: slowStart)
+                slowStart: slowStart, identity: identity)
         }
     }
 }

@@ -37,7 +37,8 @@ struct ModelChecks {
         let weights = checkedWeights(draft, stable)
         checkCohorts(draft)
         checkShadow(draft, stable)
-        let guardrails = checkedGuardrails(draft)
+        let (guardrails, stages) = checkedGuardrails(draft)
+        let rollout = checkedRollout(draft, stages)
         guard let name = draft.name?.value, let matches = draft.matches?.map(\.value),
             let versions = draft.versions?.compactMap(\.value), let stable
         else { return nil }
@@ -50,8 +51,9 @@ struct ModelChecks {
             },
             shadow: draft.shadow?.config, timeouts: draft.timeouts, retries: draft.retries,
             shield: draft.shield, sendsVersion: draft.response.version, sendsID: draft.response.id,
-            guardrails: guardrails, alpha: draft.alpha, coolDown: draft.coolDown,
-            values: draft.values, captures: draft.captures)
+            sendsEpoch: draft.response.epoch, guardrails: guardrails, alpha: draft.alpha,
+            coolDown: draft.coolDown, values: draft.values, captures: draft.captures, rollout: rollout,
+            preflight: draft.preflight, runbookURL: draft.runbookURL)
     }
 
     // MARK: Between models
@@ -204,56 +206,6 @@ struct ModelChecks {
                 shadow.version.place, "stable cannot shadow itself:", value: shadow.version.value,
                 expected: "another version; a second one with the same endpoints measures noise")
         }
-    }
-
-    /// Reports a value that the model does not take from its traffic.
-    func checkValue(_ value: Marked<String>, _ draft: ModelDraft) {
-        let names = draft.values.all.map(\.name)
-        if names.contains(value.value) { return }
-        reading.report(
-            value.place, "unknown value", value: value.value,
-            expected: names.isEmpty
-                ? "a name under the model's `values`" : "one of " + names.joined(separator: ", "),
-            suggestion: Nearest.to(value.value, among: names))
-    }
-
-    /// Reports a health guardrail over candidates whose health nobody checks.
-    private func checkHealth(_ place: Place, _ draft: ModelDraft) {
-        let candidates = Set(draft.candidates.map(\.value))
-        let unchecked = (draft.versions ?? []).compactMap(\.value).filter {
-            candidates.contains($0.name) && $0.healthCheck == nil
-        }
-        guard let first = unchecked.first else { return }
-        reading.report(
-            place, "watches the health of \(first.name), which has no health_check",
-            expected: "a health_check in every candidate, or no guardrail of kind health")
-    }
-
-    /// The guardrails with their alphas; the defaults where a model with a candidate names none.
-    private func checkedGuardrails(_ draft: ModelDraft) -> [GuardrailSpec] {
-        guard !draft.guardrails.isEmpty else {
-            return draft.candidates.isEmpty ? [] : GuardrailSpec.defaults(alpha: draft.alpha)
-        }
-        var seen: Set<String> = []
-        for guardrail in draft.guardrails where !seen.insert(guardrail.value.spec.name).inserted {
-            reading.report(
-                guardrail.place, "another guardrail has the name", value: guardrail.value.spec.name,
-                expected: "a `name` of its own")
-        }
-        for guardrail in draft.guardrails {
-            if let value = guardrail.value.value { checkValue(value, draft) }
-            if guardrail.value.spec.measure == .health { checkHealth(guardrail.place, draft) }
-        }
-        let slots = LatencyReference.slotsNeeded(by: draft.guardrails.map(\.value.spec))
-        if slots > ArmCounts.fastSlots, let last = draft.guardrails.last {
-            reading.report(
-                last.place, "the sequential latency guardrails need \(slots) thresholds",
-                expected: "at most \(ArmCounts.fastSlots): two per relative rule, one per absolute one")
-        }
-        let shared = GuardrailSpec.share(
-            alpha: draft.alpha, among: draft.guardrails.filter { !$0.value.hasOwnAlpha }.map(\.value.spec))
-        var rest = shared.makeIterator()
-        return draft.guardrails.map { $0.value.hasOwnAlpha ? $0.value.spec : rest.next() ?? $0.value.spec }
     }
 }
 

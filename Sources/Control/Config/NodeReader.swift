@@ -364,7 +364,7 @@ extension NodeReader {
             schema: schema + separator + part, reading: reading, parent: place)
     }
 
-    fileprivate func renamed(_ schema: String) -> NodeReader {
+    func renamed(_ schema: String) -> NodeReader {
         NodeReader(node, path: place.path, schema: schema, reading: reading, parent: place)
     }
 

@@ -5,6 +5,7 @@
 
 import Platform
 import Proxy
+import Rollout
 
 /// What has been decided since the config was written, by model name.
 public struct PlanOverrides: Sendable, Equatable {
@@ -13,10 +14,45 @@ public struct PlanOverrides: Sendable, Equatable {
     public var weights: [String: [String: UInt32]]
     /// Versions that get no traffic by any rule.
     public var quarantined: [String: Set<String>]
+    /// How far rollouts have come.
+    public var climbs: [String: PlanClimb] = [:]
 
     public init(weights: [String: [String: UInt32]] = [:], quarantined: [String: Set<String>] = [:]) {
         self.weights = weights
         self.quarantined = quarantined
+    }
+
+    /// What the states of rollouts say, by model name.
+    init(_ states: [String: RolloutState]) {
+        self.init(
+            weights: states.mapValues(\.weights),
+            quarantined: states.mapValues { Set($0.quarantined.keys) })
+        climbs = states.mapValues(PlanClimb.init)
+    }
+}
+
+/// What a model's plan takes from its rollout besides weights.
+public struct PlanClimb: Sendable, Hashable {
+    /// Sent as `x-weir-epoch`.
+    public var epoch: UInt32
+    /// 1, or more after a `retry`: every attempt deals the sticky keys anew.
+    public var attempt: Int
+    /// Another number counts different sticky keys anew; 0 counts none.
+    public var keyRound: UInt64
+    /// The version that a shadow stage copies requests to, and their share.
+    public var shadow: VersionWeight?
+
+    init(_ state: RolloutState) {
+        epoch = UInt32(truncatingIfNeeded: state.epoch)
+        attempt = state.climb?.attempt ?? 1
+        shadow = state.shadow
+        let counts = state.setup.program?.stages.contains { $0.minKeys > 0 } ?? false
+        keyRound = counts ? state.climb.map { Salt.of("\($0.id)/\($0.visit)") | 1 } ?? 0 : 0
+    }
+
+    /// The seed of the sticky hash in this attempt.
+    func salt(_ configured: UInt64) -> UInt64 {
+        attempt > 1 ? configured ^ Salt.of("attempt \(attempt)") : configured
     }
 }
 
@@ -55,7 +91,8 @@ public enum PlanBuilder {
             models.append(
                 plan(
                     model, slots, weights: overrides.weights[model.name],
-                    quarantined: overrides.quarantined[model.name] ?? []))
+                    quarantined: overrides.quarantined[model.name] ?? [],
+                    climb: overrides.climbs[model.name]))
         }
         return Plan(
             epoch: epoch, models: models, trusted: config.trusted,
@@ -85,7 +122,8 @@ public enum PlanBuilder {
     }
 
     private static func plan(
-        _ model: ModelConfig, _ slots: SlotTable, weights asked: [String: UInt32]?, quarantined: Set<String>
+        _ model: ModelConfig, _ slots: SlotTable, weights asked: [String: UInt32]?, quarantined: Set<String>,
+        climb: PlanClimb?
     ) -> ModelPlan {
         let weights = weights(of: model, asked: asked ?? model.weights ?? [:], quarantined: quarantined)
         precondition(weights.reduce(0, +) == 1_000_000)
@@ -99,15 +137,27 @@ public enum PlanBuilder {
                 CohortPlan(
                     name: $0.name, conditions: $0.conditions, version: known(model.index(of: $0.version)))
             },
-            stickyKeys: model.stickyKeys, salt: model.salt,
-            shadow: model.shadow.map { shadow in
-                ShadowPlan(
-                    version: known(model.index(of: shadow.version)), ppm: shadow.ppm,
-                    conditions: shadow.conditions, bodyBytesMax: shadow.bodyBytesMax,
-                    inFlightMax: shadow.inFlightMax, ageMax: shadow.ageMax)
-            },
-            tap: model.tap, timeouts: model.timeouts, retries: model.retries, shield: model.shield,
-            sendsVersion: model.sendsVersion, sendsID: model.sendsID)
+            stickyKeys: model.stickyKeys, salt: climb?.salt(model.salt) ?? model.salt,
+            shadow: shadow(of: model, climb?.shadow), tap: model.tap,
+            timeouts: model.timeouts, retries: model.retries, shield: model.shield,
+            sendsVersion: model.sendsVersion, sendsID: model.sendsID,
+            epochHeader: model.sendsEpoch ? climb?.epoch ?? 1 : nil, keyRound: climb?.keyRound ?? 0)
+    }
+
+    /// A shadow stage's copies, or those that the file asks for.
+    private static func shadow(of model: ModelConfig, _ stage: VersionWeight?) -> ShadowPlan? {
+        let config =
+            stage.flatMap { stage in
+                model.index(of: stage.version).map { _ in
+                    ShadowConfig(version: stage.version, ppm: stage.ppm)
+                }
+            } ?? model.shadow
+        return config.map { shadow in
+            ShadowPlan(
+                version: known(model.index(of: shadow.version)), ppm: shadow.ppm,
+                conditions: shadow.conditions, bodyBytesMax: shadow.bodyBytesMax,
+                inFlightMax: shadow.inFlightMax, ageMax: shadow.ageMax)
+        }
     }
 
     private static func plan(

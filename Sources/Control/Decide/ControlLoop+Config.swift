@@ -14,12 +14,7 @@ extension ControlLoop {
     static func firstPlan(
         _ config: Config, saved: SavedState, slots: inout SlotTable
     ) throws(PlanProblem) -> Plan {
-        var overrides = PlanOverrides()
-        for model in config.models {
-            guard let state = saved.models[model.name]?.rollout else { continue }
-            overrides.weights[model.name] = state.weights
-            overrides.quarantined[model.name] = Set(state.quarantined.keys)
-        }
+        let overrides = PlanOverrides(saved.models.mapValues(\.rollout))
         return try PlanBuilder.plan(from: config, slots: &slots, overrides: overrides, epoch: 1)
     }
 
@@ -169,7 +164,8 @@ extension ControlLoop {
             next.append(
                 WatchedModel(
                     config: model, plan: planned, meters: planned.versions.map { plane.meters($0.slot) },
-                    state: kept?.rollout ?? RolloutMachine.start(setup), saved: kept, now: lastTick,
+                    state: kept?.rollout ?? RolloutMachine.start(setup, wallMicros: wallMicros),
+                    saved: kept, now: lastTick,
                     clock: ClockAnchor(tick: lastTick.number, wallMicros: wallMicros),
                     graceTicks: outcomes.graceTicks,
                     book: indexByName[model.name].flatMap { models[$0].book(for: model) }))
@@ -183,6 +179,7 @@ extension ControlLoop {
         outcomes.adopt(config.models)
         for i in models.indices { alignTrials(i) }
         for (i, setup) in setups { apply(i, .configured(setup), verb: nil) }
+        alignPreflights()
     }
 }
 
@@ -203,6 +200,6 @@ extension RolloutSetup {
     init(_ model: ModelConfig) {
         self.init(
             stable: model.stable, candidates: model.candidates, weights: model.weights ?? [:],
-            coolDownMicros: model.coolDown.micros)
+            coolDownMicros: model.coolDown.micros, program: model.rollout?.program)
     }
 }

@@ -16,13 +16,13 @@ extension ControlLoop {
         saved.models[name] = models[i].saved
         var verb = verb
         if verb != nil, let answer { prepare(&verb, answer, model: name) }
-        let isRaising = verb?.verb.word.raisesExposure ?? false
-        let id = nextEntryID
-        nextEntryID += 1
-        pending[id] = PendingStep(
+        let step = PendingStep(
             model: name, before: before, after: models[i].decided, verb: verb,
             notices: announce(events))
-        let entry = LedgerEntry(id: id, events: events, state: saved, isKeptOnFailure: !isRaising)
+        let id = nextEntryID
+        nextEntryID += 1
+        pending[id] = step
+        let entry = LedgerEntry(id: id, events: events, state: saved, isKeptOnFailure: !step.isRaising)
         if !ledger.post(entry) {
             finish(id, failure: "the disk is too slow: \(LedgerThread.waitingMax) steps wait for it")
         }
@@ -63,8 +63,7 @@ extension ControlLoop {
     private func finish(_ id: UInt64, failure: String?) {
         if failure != nil { ledgerFailures += 1 }
         guard let step = pending.removeValue(forKey: id), let i = indexByName[step.model] else { return }
-        let isRaising = step.verb?.verb.word.raisesExposure ?? false
-        if let failure, isRaising {
+        if let failure, step.isRaising {
             if let verb = step.verb { refuse(verb, failure) }
             return takeBack(step, i)
         }
@@ -94,6 +93,7 @@ extension ControlLoop {
         }
         models[i].decided = state
         models[i].alignWatches(now: lastTick)
+        models[i].alignStage(now: lastTick)
         saved.models[step.model] = models[i].saved
         saveState()
     }
@@ -112,6 +112,10 @@ extension ControlLoop {
         let obeyed = plane.obeyedEpoch
         guard obeyed >= plan.epoch else { return }
         settleModels()
+        if obeyedPlan != plan.epoch {
+            obeyedPlan = plan.epoch
+            for i in models.indices { models[i].obeyedKeyRound = plan.models[i].keyRound }
+        }
         slots.obeyed(epoch: obeyed)
         answerObeyed(obeyed)
         takeDeferred()
@@ -164,15 +168,12 @@ extension ControlLoop {
 
     /// What has been decided since the config was written, durable parts only.
     func overrides(_ config: Config) -> PlanOverrides {
-        var overrides = PlanOverrides()
+        var states: [String: RolloutState] = [:]
         for model in config.models {
-            let state =
+            states[model.name] =
                 indexByName[model.name].map { models[$0].durable } ?? saved.models[model.name]?.rollout
-            guard let state else { continue }
-            overrides.weights[model.name] = state.weights
-            overrides.quarantined[model.name] = Set(state.quarantined.keys)
         }
-        return overrides
+        return PlanOverrides(states)
     }
 
     /// Keeps the evidence of running rollouts, so that a restart does not spend a second alpha.

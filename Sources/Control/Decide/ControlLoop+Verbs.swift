@@ -146,6 +146,11 @@ extension AdminVerb {
         case .resume: .resume
         case .weights: .weights(weights)
         case .unquarantine: version.map { .unquarantine(version: $0) }
+        case .start: .start
+        case .approve: .approve
+        case .skip: .skip
+        case .retry: .retry
+        case .hold: .hold
         case .reload: nil
         }
     }

@@ -28,6 +28,8 @@ final class ControlLoop {
     var onTrip: @Sendable (CaptureTrip) -> Void = { _ in }
     /// Who is told of decisions.
     var actions: ActionQueue?
+    /// Told whom the checks before a rollout have to ask.
+    var onPreflight: @Sendable ([PreflightTarget]) -> Void = { _ in }
     var config: Config
     var slots: SlotTable
     var models: [WatchedModel] = []
@@ -52,6 +54,8 @@ final class ControlLoop {
     /// The newest plan given to the plane, and whether a newer one is wanted.
     var plan: Plan
     var isPlanWanted = false
+    /// The newest plan that every core was seen to obey.
+    var obeyedPlan: UInt64 = 0
     /// The weights that the plan under way changes, by model index; settled when it is obeyed.
     var changingModels: Set<Int> = []
     /// Models with a bar on the board.
@@ -61,6 +65,10 @@ final class ControlLoop {
     var waiting: [WaitingVerb] = []
     var health: [EndpointSlot: Bool] = [:]
     var outcomes: OutcomeDesk
+    var preflightTargets: [PreflightTarget] = []
+    var preflights: [PreflightKey: PreflightReport] = [:]
+    /// The answer of this second, by model.
+    var blackouts: [String: (second: UInt64, window: BlackoutWindow?)] = [:]
     /// Configs that arrived while a bar was up or a plan under way.
     var deferred: [Reconfiguration] = []
     var lastSaved = Instant(nanos: 0)
@@ -108,6 +116,7 @@ final class ControlLoop {
             lastTick = tick
             outcomes.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
             stepModels(tick)
+            settleGroups()
             saveEvidence()
         }
         settlePlan()
@@ -132,8 +141,11 @@ final class ControlLoop {
         let readings = models[i].step(tick, health: health)
         logStarts(i)
         checkSplit(i)
-        guard !readings.isEmpty || models[i].recovery != nil else { return }
-        apply(i, .tick(readings, recovery: models[i].recoveryReading), verb: nil)
+        guard !readings.isEmpty || models[i].recovery != nil || models[i].isClimbing else { return }
+        let input = RolloutInput.tick(
+            readings, recovery: models[i].recoveryReading, stage: models[i].stage?.reading,
+            conditions: conditions(i))
+        apply(i, input, verb: nil)
     }
 
     /// Runs the machine and does what it orders.
@@ -158,6 +170,11 @@ final class ControlLoop {
         }
         events += report(i, before: before, actions)
         models[i].alignWatches(now: lastTick)
+        models[i].alignStage(now: lastTick)
+        if state.climb?.id != before.climb?.id || state.climb?.attempt != before.climb?.attempt {
+            plane.beginRollout(models[i].slot)
+            alignPreflights()
+        }
         post(i, events, before: before, answer: answer, verb: verb)
         return answer
     }
@@ -174,6 +191,7 @@ final class ControlLoop {
         if case .cut(let record) = event {
             let name = models[i].config.name
             lastCuts[name] = record
+            spread(record, of: name)
             cuts[CutKey(model: name, guardrail: record.guardrail ?? "operator"), default: 0] += 1
         }
         if let trip = CaptureTrip(event, model: models[i].config.name, at: wallMicros) { onTrip(trip) }
@@ -201,6 +219,16 @@ struct PendingStep {
     var verb: WaitingVerb?
     /// What others are told once the step is durable.
     var notices: [Notice] = []
+
+    /// Whether it may give a version more traffic, by a verb or by a rollout's own step. What a config says
+    /// is an operator's doing and stays.
+    var isRaising: Bool {
+        if let verb { return verb.verb.word.raisesExposure }
+        guard after.setup == before.setup else { return false }
+        return after.weights.contains {
+            $0.key != after.setup.stable && $0.value > before.weights[$0.key] ?? 0
+        }
+    }
 }
 
 /// A verb on its way: posted, then durable, then obeyed, then answered.

@@ -13,6 +13,7 @@ enum ControlCommand: Sendable {
     case snapshot(@Sendable (StatusSnapshot) -> Void)
     case health(HealthTransition)
     case outcomes(OutcomeBatch, reply: @Sendable (AdminResponse) -> Void)
+    case preflight(PreflightReport)
     case configure(Reconfiguration)
     /// A config that did not come to a plan.
     case configRefused([String], actor: String, reply: (@Sendable (AdminResponse) -> Void)?)
@@ -117,6 +118,7 @@ private final class ControllerRun {
         case .snapshot(let reply): reply(loop.snapshot)
         case .health(let transition): loop.take(transition)
         case .outcomes(let batch, let reply): loop.take(batch, reply: reply)
+        case .preflight(let report): loop.take(report)
         case .configure(let change): loop.reconfigure(change)
         case .configRefused(let problems, let actor, let reply):
             loop.refuseConfig(problems, actor: actor, reply: reply)

@@ -14,6 +14,8 @@ protocol Plane: Sendable {
     /// assignment obeys. Replaces what was barred before.
     func cut(_ model: ModelSlot, versions: UInt32)
     func clearCut(_ model: ModelSlot)
+    /// Every sticky key of the model may fail for the first time again.
+    func beginRollout(_ model: ModelSlot)
     /// The smallest plan epoch over the cores.
     var obeyedEpoch: UInt64 { get }
     /// Requests that all cores have assigned since the start.

@@ -23,6 +23,11 @@ struct StatusSnapshot: Sendable {
         var lastCut: CutRecord?
         /// Evidence against the split, by version; nil where it is not checked.
         var splitLogE: [Double?]
+        /// What was seen of the stage in force.
+        var stage: StageReading?
+        var conditions: RolloutConditions
+        /// The checks before the first percent, in a sentence.
+        var preflight: String
         /// The live windows, by version.
         var live: [Window?]
         /// Posted metrics, by name.
@@ -74,14 +79,18 @@ extension ControlLoop {
         counts.cutTimes = desk.cutTimes
         for i in models.indices { countReport(i) }
         return StatusSnapshot(
-            models: zip(models, plan.models).map { model, planned in
-                StatusSnapshot.Model(
+            models: zip(models.indices, plan.models).map { i, planned in
+                let model = models[i]
+                let candidate = model.decided.climb?.candidate
+                return StatusSnapshot.Model(
                     config: model.config, slot: model.slot, versionSlots: model.versionSlots,
                     endpoints: planned.versions.map(\.endpoints), state: model.decided,
                     isBarred: model.barred != 0,
                     readings: model.versionSlots.indices.map { model.readings[$0] ?? [] },
                     recovery: model.recoveryReading, lastCut: lastCuts[model.config.name],
                     splitLogE: model.versionSlots.indices.map { model.splitCheck.logE($0) },
+                    stage: model.stage?.reading, conditions: conditions(i),
+                    preflight: candidate.map { preflight(i, candidate: $0).reason } ?? "",
                     live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
                     outcomes: model.book.figures)
             },

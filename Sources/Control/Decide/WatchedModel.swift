@@ -35,6 +35,8 @@ struct WatchedModel {
     var reference: LatencyReference
     var recovery: RecoveryWatch?
     var recoveryReading: RecoveryReading?
+    /// The stage in force of a rollout, while it is on its way.
+    var stage: StageFigures?
     var history: SplitHistory
     var splitCheck: SplitCheck
     var figures: ModelFigures
@@ -45,6 +47,8 @@ struct WatchedModel {
     /// The clocks that this model's ticks are of.
     private let clock: ClockAnchor
     private var closedSlots: [(slotTicks: UInt64, slot: StartSlot)] = []
+    /// The round of counting sticky keys that every core has begun; see `PlanClimb`.
+    var obeyedKeyRound: UInt64 = 0
     /// Versions barred on the board until a plan that says the same is obeyed.
     var barred: UInt32 = 0
 
@@ -68,11 +72,13 @@ struct WatchedModel {
         decided = state
         durable = state
         reference =
-            (saved?.reference).map { LatencyReference(specs: config.guardrails, keeping: $0, at: now) }
-            ?? LatencyReference(specs: config.guardrails)
+            (saved?.reference).map {
+                LatencyReference(
+                    specs: config.allGuardrails, gates: config.allGates, keeping: $0, at: now)
+            } ?? LatencyReference(specs: config.allGuardrails, gates: config.allGates)
         history = SplitHistory(weights: plan.versions.map(\.weightPPM), at: now)
         figures = ModelFigures(
-            specs: config.guardrails, versions: plan.versions.count, stable: plan.stable)
+            specs: config.allGuardrails, versions: plan.versions.count, stable: plan.stable)
         // The tick under way may have been counted by an earlier process or under an earlier config.
         book =
             kept
@@ -87,6 +93,7 @@ struct WatchedModel {
         lastStepped = now
         if state.recovery == .watching { startRecovery(at: now) }
         alignWatches(saved: saved, now: now)
+        alignStage(saved: saved, now: now)
         writeThresholds()
     }
 
@@ -122,11 +129,38 @@ struct WatchedModel {
         }
     }
 
+    /// Begins to watch the place that the rollout has entered, drops what it has left.
+    mutating func alignStage(saved: SavedState.Model? = nil, now: Tick) {
+        guard let climb = decided.climb, climb.place != .before, isOnItsWay,
+            let candidate = config.index(of: climb.candidate)
+        else {
+            stage = nil
+            return
+        }
+        guard stage?.visit != climb.stageVisit else { return }
+        stage = StageFigures(
+            climb.stageVisit, stage: decided.stageInForce, candidate: candidate,
+            saved: saved?.stage, stableErrorRate: stableErrorRate, from: Tick(number: now.number + 1),
+            valuesFrom: { [clock] in saved?.clock?.tick($0, at: clock) })
+    }
+
+    /// Whether a rollout stands in a place that is watched.
+    private var isOnItsWay: Bool {
+        switch decided.phase {
+        case .stage, .baking, .held, .paused: true
+        case .split, .waiting, .cut, .promoted: false
+        }
+    }
+
+    /// Stable's share of failures in its last minutes; nil without requests.
+    private var stableErrorRate: Double? {
+        figures.recent.flatMap { $0.requests > 0 ? Double($0.failures) / Double($0.requests) : nil }
+    }
+
     mutating func startRecovery(at now: Tick) {
-        let before = figures.recent
-        let rate = before.map { $0.requests > 0 ? Double($0.failures) / Double($0.requests) : 0 } ?? 0
         recovery = RecoveryWatch(
-            from: Tick(number: now.number + 1), stableRateBefore: rate, latency: recoveryLatency)
+            from: Tick(number: now.number + 1), stableRateBefore: stableErrorRate ?? 0,
+            latency: recoveryLatency)
         recoveryReading = nil
     }
 
@@ -134,7 +168,8 @@ struct WatchedModel {
     var saved: SavedState.Model {
         var kept: [String: CandidateWatch.Saved] = [:]
         for (version, watch) in watches { kept[name(version)] = watch.saved }
-        return SavedState.Model(rollout: decided, watches: kept, reference: reference, clock: clock)
+        return SavedState.Model(
+            rollout: decided, watches: kept, reference: reference, clock: clock, stage: stage?.saved)
     }
 }
 
@@ -152,12 +187,20 @@ extension WatchedModel {
             tick += 1
         }
         guard isResting else { return true }
-        let hasTimeToDecide = recovery != nil || book.isUsed
+        let hasTimeToDecide = recovery != nil || book.isUsed || isClimbing
         return hasTimeToDecide && now.number - lastStepped.number >= Self.restingStepTicks
     }
 
     /// Whether it must be asked every tick whether it is due.
-    var isAtWork: Bool { !isResting || recovery != nil || book.isUsed }
+    var isAtWork: Bool { !isResting || recovery != nil || book.isUsed || isClimbing }
+
+    /// Whether time alone can move the rollout on.
+    var isClimbing: Bool {
+        switch decided.phase {
+        case .waiting, .stage, .baking: true
+        case .split, .paused, .held, .cut, .promoted: false
+        }
+    }
 
     /// Whether every request has long been settled.
     var isResting: Bool { ticksWithoutTraffic > Self.restAfterTicks }
@@ -194,6 +237,7 @@ extension WatchedModel {
             readings[version] = found
             all.append(VersionReadings(version: name(version), readings: found))
         }
+        stepStage(now, health, &all)
         if var running = recovery {
             recoveryReading = running.step(now: now) { arm(stable, at: $0, now: now) }
             recovery = running
@@ -207,6 +251,38 @@ extension WatchedModel {
         guard config.versions[version].healthCheck != nil, !slots.isEmpty else { return nil }
         // An endpoint counts as healthy until its checks say otherwise.
         return Double(slots.count { health[$0] ?? true }) / Double(slots.count)
+    }
+
+    /// Steps the stage in force; its own guardrails' readings join those of the version.
+    private mutating func stepStage(
+        _ now: Tick, _ health: [EndpointSlot: Bool], _ all: inout [VersionReadings]
+    ) {
+        guard var running = stage else { return }
+        let version = running.candidate
+        var copied = VersionCounts()
+        for meter in meters[version] { meter.read(into: &copied) }
+        let isCounted = obeyedKeyRound != 0 && obeyedKeyRound == PlanClimb(decided).keyRound
+        let facts = StageFigures.Facts(
+            reference: reference, keys: isCounted ? KeySketch.count(meters[version].map(\.keys)) : 0,
+            copied: copied, readings: readings[version] ?? [], specs: config.guardrails)
+        let found = running.step(
+            now: now, facts, windows: { figures.pair(candidate: version, stable: stable, $0) },
+            values: { book.ticks($0, candidate: version, stable: stable, from: $1, now: now) },
+            health: { healthyShare(version, health) }, read: { pair(version, at: $0, now: now) })
+        stage = running
+        if !found.isEmpty { add(found, of: version, to: &all) }
+    }
+
+    /// Adds a stage's own readings to those of the version.
+    private mutating func add(
+        _ found: [GuardrailReading], of version: Int, to all: inout [VersionReadings]
+    ) {
+        readings[version, default: []] += found
+        if let i = all.firstIndex(where: { $0.version == name(version) }) {
+            all[i].readings += found
+        } else {
+            all.append(VersionReadings(version: name(version), readings: found))
+        }
     }
 
     private mutating func refreshReference(_ now: Tick) {

@@ -15,6 +15,10 @@ public struct JournalEvent: Sendable, Hashable {
         case configured, verb, cut, promoted, weights, alert, recovery, overruled, stage, baking, held
         case experimentEnded = "experiment_ended"
         case wouldHave = "would_have"
+        /// What the checks before a rollout found, when it changed.
+        case preflight
+        /// A cut reached the other members of a group, or some of them.
+        case group
         /// An endpoint changed between healthy and unhealthy.
         case health
         /// A sink has been told of a decision; an attempt failed, or the notice was given up (`final`).

@@ -6,5 +6,7 @@ import Rollout
 
 extension ModelConfig {
     /// Signal names, each once.
-    var signals: [String] { Set(guardrails.compactMap(\.measure.signal)).sorted() }
+    var signals: [String] {
+        Set(allGuardrails.compactMap(\.measure.signal) + allGates.compactMap(\.metric.signal)).sorted()
+    }
 }

@@ -36,7 +36,7 @@ extension ControlLoop {
     func alignTrials(_ i: Int) {
         let (config, state) = (models[i].config, models[i].decided)
         let weighted = config.candidates.filter { state.weights[$0] ?? 0 > 0 }.sorted()
-        let alpha = config.guardrails.reduce(0) { $0 + ($1.rule.isSequential ? $1.alpha : 0) }
+        let alpha = config.allGuardrails.reduce(0) { $0 + ($1.rule.isSequential ? $1.alpha : 0) }
         let new = desk.saved.tallies[config.name, default: Tally()].align(weighted: weighted, alpha: alpha)
         for version in weighted where new.contains(version) || desk.exposures[config.name]?[version] == nil {
             desk.exposures[config.name, default: [:]][version] = ReportDesk.Exposure(
@@ -55,12 +55,13 @@ extension ControlLoop {
     private func openReport(_ i: Int, _ record: CutRecord, before: RolloutState) {
         let model = models[i]
         let spec = record.guardrail.flatMap { name in
-            model.config.guardrails.first { $0.name == name }
+            model.config.allGuardrails.first { $0.name == name }
         }
         var report = RollbackReport(
             model: model.config.name, stable: model.decided.setup.stable, cut: record,
             epochBefore: before.epoch, epochAfter: model.decided.epoch,
-            runbookURL: record.evidence.first { $0.name == record.guardrail }?.runbookURL)
+            runbookURL: record.evidence.first { $0.name == record.guardrail }?.runbookURL
+                ?? model.config.runbookURL)
         for version in record.versions {
             guard let v = model.config.index(of: version) else { continue }
             guard let onset = model.onset(v, spec, now: lastTick) else { continue }
@@ -199,7 +200,7 @@ extension WatchedModel {
     /// What stable's latency is held to after the cut that holds; nil when errors alone decide.
     var recoveryLatency: RecoveryLatency? {
         guard case .cut(let record) = decided.phase, let name = record.guardrail,
-            let spec = config.guardrails.first(where: { $0.name == name })
+            let spec = config.allGuardrails.first(where: { $0.name == name })
         else { return nil }
         return RecoveryLatency(spec, reference)
     }

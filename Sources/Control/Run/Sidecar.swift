@@ -28,6 +28,7 @@ public final class Sidecar: Sendable {
     private let saved: SavedState
     private let ledger: LedgerThread
     private let health: HealthChecker
+    private let preflight: PreflightRunner
     private let admin: AdminServer
     private let reloader: Reloader?
     let accessLog: AccessLogSeat
@@ -80,6 +81,7 @@ public final class Sidecar: Sendable {
                     log.error("the controller is busy: \(events.count) lines of actions are not journaled")
                 }
             }
+            preflight = try PreflightRunner { _ = controller.post(.preflight($0)) }
             var reloader: Reloader?
             if let configPath { reloader = try Reloader(path: configPath, controller: controller) }
             self.reloader = reloader
@@ -111,6 +113,7 @@ public final class Sidecar: Sendable {
             try accessLog.start(config.accessLog, plan)
             try startTaps()
             try health.start()
+            try preflight.start()
             try plane.start(plan)
             actions.adopt(config.actions)
             actions.recover(OwedNotices.find(in: directory.path))
@@ -137,8 +140,8 @@ public final class Sidecar: Sendable {
     private func startController() throws(SystemFailure) {
         let (config, plan, slots, saved, log) = (config, plan, slots, saved, log)
         let (plane, ledger, health) = (plane, ledger, health)
-        let (accessLog, taps, signals, actions) = (accessLog, taps, signals, actions)
-        let outcomes = outcomes
+        let (accessLog, taps, signals) = (accessLog, taps, signals)
+        let (actions, outcomes, preflight) = (actions, outcomes, preflight)
         let logged = try startOutcomes()
         try controller.start(ledger, started, eachTurn: { accessLog.discard() }) {
             let loop = ControlLoop(
@@ -154,6 +157,11 @@ public final class Sidecar: Sendable {
                 }
             }
             loop.onTrip = { taps.keep($0) }
+            loop.onPreflight = { targets in
+                if !preflight.check(targets) {
+                    log.error("the pre-flight checks do not keep up with reloads: the last one waits")
+                }
+            }
             loop.signals = signals
             loop.actions = actions
             loop.outcomes.store = outcomes
@@ -193,6 +201,7 @@ public final class Sidecar: Sendable {
         plane.stop()
         health.stop()
         actions.stop()
+        preflight.stop()
         _ = controller.post(
             .note([
                 JournalEvent(

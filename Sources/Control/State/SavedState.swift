@@ -17,6 +17,8 @@ public struct SavedState: Codable, Equatable, Sendable {
         public var reference: LatencyReference?
         /// Which clock the watches' ticks are of; nil in files of earlier releases.
         var clock: ClockAnchor?
+        /// What was seen of the stage in force.
+        var stage: StageFigures.Saved?
 
         public init(
             rollout: RolloutState, watches: [String: CandidateWatch.Saved] = [:],
@@ -27,9 +29,10 @@ public struct SavedState: Codable, Equatable, Sendable {
 
         init(
             rollout: RolloutState, watches: [String: CandidateWatch.Saved],
-            reference: LatencyReference?, clock: ClockAnchor?
+            reference: LatencyReference?, clock: ClockAnchor?, stage: StageFigures.Saved? = nil
         ) {
             self.clock = clock
+            self.stage = stage
             self.rollout = rollout
             self.watches = watches
             self.reference = reference
@@ -41,10 +44,21 @@ public struct SavedState: Codable, Equatable, Sendable {
     public var answered: [AnsweredVerb]
     /// Reports of cuts, and the ledger over rollouts; nil in states saved before there were any.
     var reports: ReportDesk.Saved?
+    /// Groups of which not every member is cut.
+    var groupTrips: [GroupTrip] = []
 
     public init(models: [String: Model] = [:], answered: [AnsweredVerb] = []) {
         self.models = models
         self.answered = answered
+    }
+
+    /// Members that came later have defaults, so that an older file is still read.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        models = try values.decode([String: Model].self, forKey: .models)
+        answered = try values.decode([AnsweredVerb].self, forKey: .answered)
+        groupTrips = try values.decodeIfPresent([GroupTrip].self, forKey: .groupTrips) ?? []
+        reports = try values.decodeIfPresent(ReportDesk.Saved.self, forKey: .reports)
     }
 
     /// Request ids remembered.

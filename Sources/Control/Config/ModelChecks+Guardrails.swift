@@ -1,0 +1,119 @@
+// What must hold between a model's guardrails, the stages of its rollout and the rest of the model: names
+// that exist, thresholds that fit the meters.
+// Invariant: all that is watched in a rollout, whatever its stage, shares one alpha.
+
+import Metrics
+import Platform
+import Rollout
+
+extension ModelChecks {
+    /// Reports a value that the model does not take from its traffic.
+    private func checkValue(_ value: Marked<String>, _ draft: ModelDraft) {
+        let names = draft.values.all.map(\.name)
+        if names.contains(value.value) { return }
+        reading.report(
+            value.place, "unknown value", value: value.value,
+            expected: names.isEmpty
+                ? "a name under the model's `values`" : "one of " + names.joined(separator: ", "),
+            suggestion: Nearest.to(value.value, among: names))
+    }
+
+    /// Reports a health guardrail over candidates whose health nobody checks.
+    private func checkHealth(_ place: Place, _ draft: ModelDraft) {
+        let candidates = Set(draft.candidates.map(\.value))
+        let unchecked = (draft.versions ?? []).compactMap(\.value).filter {
+            candidates.contains($0.name) && $0.healthCheck == nil
+        }
+        guard let first = unchecked.first else { return }
+        reading.report(
+            place, "watches the health of \(first.name), which has no health_check",
+            expected: "a health_check in every candidate, or no guardrail of kind health")
+    }
+
+    /// The guardrails with their alphas, the model's and by stage; the defaults where a model with a
+    /// candidate names none. All of a rollout's share its alpha, whichever stage they are in force in.
+    func checkedGuardrails(
+        _ draft: ModelDraft
+    ) -> (model: [GuardrailSpec], stages: [[GuardrailSpec]]) {
+        let standard = draft.candidates.isEmpty ? [] : GuardrailSpec.defaults(alpha: draft.alpha)
+        let stages = draft.rollout?.guardrails ?? []
+        let extra = stages.flatMap { $0 }
+        let own =
+            draft.guardrails.isEmpty
+            ? standard.map {
+                Marked(value: GuardrailDraft(spec: $0, hasOwnAlpha: false), place: draft.place, text: nil)
+            } : draft.guardrails
+        for stage in stages.isEmpty ? [[]] : stages { checkNames(of: own + stage) }
+        let all = own + extra
+        for guardrail in all {
+            if let value = guardrail.value.value { checkValue(value, draft) }
+            if guardrail.value.spec.measure == .health { checkHealth(guardrail.place, draft) }
+        }
+        let gates = draft.rollout?.gates ?? []
+        for gate in gates { if let value = gate.value { checkValue(value, draft) } }
+        let slots = LatencyReference.slotsNeeded(by: all.map(\.value.spec), gates: gates.map(\.spec))
+        if slots > ArmCounts.fastSlots, let last = all.last {
+            reading.report(
+                last.place, "the sequential latency guardrails need \(slots) thresholds",
+                expected: "at most \(ArmCounts.fastSlots): two per relative rule, one per absolute one")
+        }
+        let shared = GuardrailSpec.share(
+            alpha: draft.alpha, among: all.filter { !$0.value.hasOwnAlpha }.map(\.value.spec))
+        var rest = shared.makeIterator()
+        func spec(_ draft: Marked<GuardrailDraft>) -> GuardrailSpec {
+            draft.value.hasOwnAlpha ? draft.value.spec : rest.next() ?? draft.value.spec
+        }
+        return (own.map(spec), stages.map { $0.map(spec) })
+    }
+
+    private func checkNames(of guardrails: [Marked<GuardrailDraft>]) {
+        var seen: Set<String> = []
+        for guardrail in guardrails where !seen.insert(guardrail.value.spec.name).inserted {
+            reading.report(
+                guardrail.place, "another guardrail has the name", value: guardrail.value.spec.name,
+                expected: "a `name` of its own")
+        }
+    }
+
+    /// The rollout of the candidate it names, or of the only one.
+    func checkedRollout(_ draft: ModelDraft, _ stages: [[GuardrailSpec]]) -> RolloutConfig? {
+        guard let rollout = draft.rollout else { return nil }
+        let candidates = draft.candidates.map(\.value)
+        if let named = rollout.candidate, !candidates.contains(named.value) {
+            reading.report(
+                named.place, "is no candidate:", value: named.value,
+                expected: "one of " + candidates.joined(separator: ", "),
+                suggestion: Nearest.to(named.value, among: candidates))
+            return nil
+        }
+        guard let candidate = rollout.candidate?.value ?? (candidates.count == 1 ? candidates[0] : nil) else {
+            reading.report(
+                rollout.place,
+                candidates.isEmpty
+                    ? "has no candidate to roll out" : "does not say which candidate it is for",
+                expected: candidates.isEmpty ? "`candidate` in the model" : "`candidate` in the rollout")
+            return nil
+        }
+        var program = rollout.program
+        program.candidate = candidate
+        for (i, guardrails) in stages.enumerated() { program.stages[i].guardrails = guardrails }
+        for (i, stage) in program.stages.enumerated() where stage.weightPPM == 0 {
+            for gate in stage.gates where gate.metric != .errorRateBelow {
+                reading.report(
+                    rollout.place,
+                    "stage \(i + 1) has copies only, which the gate \(gate.name) cannot compare",
+                    expected: "a gate of kind error_rate with below, or a weight")
+            }
+        }
+        if program.stages.contains(where: { $0.minKeys > 0 }), draft.sticky.keys.isEmpty {
+            reading.report(
+                rollout.place, "min_keys counts sticky keys, and the model has none",
+                expected: "`sticky` in the model, or min_requests")
+        }
+        if program.stages.contains(where: { $0.shadowPPM > 0 }), draft.shadow != nil {
+            reading.report(
+                rollout.place, "has a shadow stage beside the model's own shadow", expected: "one of the two")
+        }
+        return RolloutConfig(program: program, blackouts: rollout.blackouts)
+    }
+}

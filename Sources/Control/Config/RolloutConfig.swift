@@ -1,0 +1,64 @@
+// What `rollout:`, `preflight:` and `groups:` say: the program of a candidate's way, the windows in which
+// nothing is promoted, what a version has to prove before its first percent, and which models move together.
+// Values only, made by `ConfigLoader`; the program itself is Rollout's.
+
+import Payload
+import Platform
+import Rollout
+
+/// A model's staged rollout.
+public struct RolloutConfig: Sendable, Equatable {
+    /// Has no `problem`.
+    public var program: RolloutProgram
+    public var blackouts: [BlackoutWindow]
+
+    /// The first window in force.
+    func blackout(wallMicros: UInt64) -> BlackoutWindow? {
+        blackouts.first { $0.isInForce(wallMicros: wallMicros) }
+    }
+}
+
+/// What is checked before a candidate's first percent, and again while it has traffic.
+public struct PreflightConfig: Sendable, Equatable {
+    public var identity: IdentityConfig?
+    /// Name of the model at V2 servers whose inputs and outputs are compared; nil: they are not.
+    public var signatureModel: String?
+    /// Whether a candidate may have other inputs and outputs than stable.
+    public var allowsSignatureChange: Bool
+    public var warmUp: WarmUpConfig?
+    /// How often identity and signatures are checked again.
+    public var every: Interval
+    /// For one request of a check.
+    public var timeout: Interval
+}
+
+/// How a version is asked who it is.
+public struct IdentityConfig: Sendable, Equatable {
+    /// Where in the answer the identity stands.
+    public enum Source: Sendable, Equatable {
+        /// Every value at the path counts; one of them must be the expected one.
+        case json(JSONPath)
+        case header(String)
+    }
+
+    /// Origin-form target of a GET; `{version}` stands for what is expected.
+    public var target: String
+    public var source: Source
+}
+
+/// Requests that a candidate answers before anybody waits for it.
+public struct WarmUpConfig: Sendable, Equatable {
+    /// To each endpoint.
+    public var requests: Int
+    /// JSON Lines, each `{"method": …, "path": …, "headers": {…}, "body": …}`, used over and over.
+    public var file: String
+    /// Share of the requests that must succeed, parts per million.
+    public var successPPM: UInt32
+}
+
+/// Models that are cut together.
+public struct GroupConfig: Sendable, Equatable {
+    public var name: String
+    /// At least two, in the order in which they are cut.
+    public var models: [String]
+}

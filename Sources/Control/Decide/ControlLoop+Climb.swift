@@ -1,0 +1,122 @@
+// What a staged rollout needs beside evidence: whether its candidate may have users at all, and whether now
+// is a time for changes. Facts only; what follows from them is the machine's.
+// Invariant: what was not checked is unknown, never passed.
+
+import Logging
+import Metrics
+import Platform
+import Proxy
+import Rollout
+
+extension ControlLoop {
+    /// The conditions of a model's step.
+    func conditions(_ i: Int) -> RolloutConditions {
+        guard let program = models[i].decided.setup.program else { return RolloutConditions() }
+        let blackout = blackout(models[i].config)
+        return RolloutConditions(
+            blackout: blackout?.text, blackoutAlertsOnly: blackout?.alertsOnly ?? false,
+            preflight: preflight(i, candidate: program.candidate).reading)
+    }
+
+    /// What stands between a candidate and its first percent, with a sentence.
+    func preflight(_ i: Int, candidate: String) -> (reading: PreflightReading, reason: String) {
+        let model = models[i].config
+        if let trouble = isLedgerDegraded {
+            return (.unknown, "the journal cannot be written (\(trouble)), and a step must be durable first")
+        }
+        if model.preflight != nil {
+            guard let report = preflights[PreflightKey(model: model.name, candidate: candidate)] else {
+                return (.unknown, "the checks have not answered yet")
+            }
+            if report.reading != .passed { return (report.reading, report.reason) }
+        }
+        for version in [model.stable, candidate] where !isUsable(i, version) {
+            return (.unknown, "no endpoint of \(version) is healthy")
+        }
+        return (.passed, model.preflight == nil ? "nothing was asked for" : "everything is right")
+    }
+
+    private func isUsable(_ i: Int, _ version: String) -> Bool {
+        guard let index = models[i].config.index(of: version) else { return false }
+        return plan.models[i].versions[index].endpoints.contains { health[$0.slot] ?? true }
+    }
+
+    /// The window in force; time zones are asked once a second.
+    private func blackout(_ model: ModelConfig) -> BlackoutWindow? {
+        guard let rollout = model.rollout, !rollout.blackouts.isEmpty else { return nil }
+        let second = wallMicros / 1_000_000
+        if let known = blackouts[model.name], known.second == second { return known.window }
+        let window = rollout.blackout(wallMicros: wallMicros)
+        blackouts[model.name] = (second, window)
+        return window
+    }
+
+    /// Takes in a round of checks. A candidate with a fixed weight that is proven not to be what it claims is
+    /// taken out here; one in a program, by the machine.
+    func take(_ report: PreflightReport) {
+        guard let i = indexByName[report.model] else { return }
+        let key = PreflightKey(model: report.model, candidate: report.candidate)
+        let before = preflights.updateValue(report, forKey: key)
+        guard before?.reading != report.reading || before?.reason != report.reason else { return }
+        log.log(
+            level: report.reading == .passed ? .notice : .warning,
+            "pre-flight of \(report.candidate): \(report.reason)", metadata: ["model": "\(report.model)"])
+        if before?.reading != report.reading {
+            note([
+                JournalEvent(
+                    at: wallMicros, .preflight, model: report.model, reason: report.reason,
+                    details: [
+                        .init("version", .string(report.candidate)),
+                        .init("verdict", .string(report.reading.word)),
+                    ])
+            ])
+        }
+        let state = models[i].decided
+        guard case .failed(let reason) = report.reading, state.setup.program?.candidate != report.candidate,
+            state.setup.candidates.contains(report.candidate), state.quarantined[report.candidate] == nil
+        else { return }
+        apply(
+            i,
+            .verb(
+                VerbRequest(verb: .rollback(version: report.candidate), actor: "weir", reason: reason)),
+            verb: nil)
+    }
+
+    /// Tells the checks whom to ask; a `retry` warms up anew.
+    func alignPreflights() {
+        let attempts = Dictionary(
+            uniqueKeysWithValues: models.map { ($0.config.name, $0.decided.climb?.attempt ?? 1) })
+        let targets = PreflightTarget.all(of: config, attempts: attempts)
+        guard targets != preflightTargets else { return }
+        let kept = Set(targets.filter(preflightTargets.contains).map(PreflightKey.init))
+        preflights = preflights.filter { kept.contains($0.key) }
+        preflightTargets = targets
+        onPreflight(targets)
+    }
+}
+
+/// Whose checks.
+struct PreflightKey: Hashable, Sendable {
+    var model: String
+    var candidate: String
+
+    init(model: String, candidate: String) {
+        self.model = model
+        self.candidate = candidate
+    }
+
+    init(_ target: PreflightTarget) {
+        self.init(model: target.model, candidate: target.candidate.name)
+    }
+}
+
+extension PreflightReading {
+    /// The verdict's word in status and journal.
+    var word: String {
+        switch self {
+        case .unknown: "unknown"
+        case .passed: "passed"
+        case .failed: "failed"
+        }
+    }
+}

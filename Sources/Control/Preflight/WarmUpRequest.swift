@@ -1,0 +1,85 @@
+// The requests of a warm-up: a file of JSON Lines, one request each, as people write them by hand.
+//
+//     {"method": "POST", "path": "/infer", "headers": {"content-type": "application/json"}, "body": {…}}
+//
+// Invariant: fields that frame a message or belong to a connection are left out; the client writes its own.
+
+import Platform
+
+/// One request of a file.
+struct WarmUpRequest: Sendable, Equatable {
+    var method: HTTPRequest.Method = .get
+    var path: String
+    var fields: [(name: String, value: String)] = []
+    var body: [UInt8] = []
+
+    init(path: String) { self.path = path }
+
+    static func == (a: WarmUpRequest, b: WarmUpRequest) -> Bool {
+        a.method == b.method && a.path == b.path && a.body == b.body
+            && a.fields.elementsEqual(b.fields) { $0 == $1 }
+    }
+
+    /// A larger file is refused.
+    static let fileBytesMax = 64 << 20
+    private static let framing: Set = [
+        "host", "content-length", "transfer-encoding", "connection", "user-agent", "expect", "upgrade",
+    ]
+
+    /// The requests of a file; at least one.
+    static func load(_ path: String) throws(WarmUpProblem) -> [WarmUpRequest] {
+        let bytes: [UInt8]
+        do throws(SystemFailure) {
+            bytes = try File.readAll(path, bytesMax: fileBytesMax)
+        } catch {
+            throw WarmUpProblem(reason: "\(path) cannot be read: \(error)")
+        }
+        var requests: [WarmUpRequest] = []
+        for (i, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .enumerated()
+        where !line.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) {
+            do throws(WarmUpProblem) {
+                requests.append(try WarmUpRequest(line: Array(line)))
+            } catch {
+                throw WarmUpProblem(reason: "\(path), line \(i + 1): \(error.reason)")
+            }
+        }
+        if requests.isEmpty { throw WarmUpProblem(reason: "\(path) has no requests") }
+        return requests
+    }
+
+    /// Reads a line.
+    init(line: [UInt8]) throws(WarmUpProblem) {
+        guard let value = try? JSON(parsing: line), case .object = value else {
+            throw WarmUpProblem(reason: "is no JSON object")
+        }
+        guard let path = value["path"]?.string, path.hasPrefix("/") else {
+            throw WarmUpProblem(reason: "lacks \"path\", which starts with /")
+        }
+        self.path = path
+        let word = value["method"]?.string ?? (value["body"] == nil ? "GET" : "POST")
+        guard let method = HTTPRequest.Method(rawValue: word) else {
+            let known = HTTPRequest.Method.allCases.map(\.rawValue).joined(separator: ", ")
+            throw WarmUpProblem(reason: "method \(word) is none of \(known)")
+        }
+        self.method = method
+        if case .object(let headers)? = value["headers"] {
+            for header in headers where !Self.framing.contains(header.name.lowercased()) {
+                guard let text = header.value.string else {
+                    throw WarmUpProblem(reason: "the header \(header.name) is no text")
+                }
+                fields.append((header.name.lowercased(), text))
+            }
+        }
+        switch value["body"] {
+        case .string(let text)?: body = Array(text.utf8)
+        case .null?, nil: body = []
+        case .some(let json): body = Array(json.text.utf8)
+        }
+    }
+}
+
+/// Why there is nothing to warm up with.
+struct WarmUpProblem: Error, Equatable {
+    var reason: String
+}
