@@ -16,8 +16,7 @@ enum ReportText {
         out += line("last request to it", word(report["last_request_at"]) + obeyed(report))
         out += line("decided by", word(report["cut_by"]))
         if let rule = report["rule"]?.string {
-            let alpha = report["alpha"]?.number.map { ", alpha \(share($0))" } ?? ""
-            out += line("rule", "\(word(report["guardrail"])): \(rule)\(alpha)")
+            out += line("rule", "\(word(report["guardrail"])): \(rule)")
         }
         out += "\n"
         out += line("requests served", number(report["requests"]) + " since " + word(report["exposed_since"]))

@@ -87,6 +87,23 @@ import Testing
         #expect((timing.since - timing.verdict).nanos == moved)
     }
 
+    @Test("What stable served for a version without endpoints is its failure and harmed nobody")
+    func withoutEndpoint() throws {
+        let world = try World()
+        world.step(50) { healthy(world) }
+        for _ in 0..<30 where world.model.decided.cutCount == 0 {
+            world.step {
+                failing(world)
+                for _ in 0..<10 { world.model.meters[1][0].countFallback(.noEndpoint) }
+            }
+        }
+        world.step(100) { world.requests(0, 100) }
+        let report = try report(world)
+        #expect(report["failures"]?.integer ?? 0 > 0)
+        #expect(report["shielded"] == report["failures"])
+        #expect(report["harmed"]?.integer == 0)
+    }
+
     @Test("A cut is timed until every core obeys a plan without the version")
     func timedUntilObeyed() throws {
         let world = try World()
