@@ -94,6 +94,10 @@ extension Core {
             preconditionFailure("a head that was parsed once parses again")
         }
         exchange.pointee.request = BodyProgress(head.framing, of: .request)
+        let client = downstreamToken(exchange.pointee.downstream)
         dispatch(x, head, bytes, isReplay: isReplay)
+        // What the client sent while the exchange stood still was an edge that nobody took.
+        guard downstreams.isLive(client.slot, generation: client.generation) else { return }
+        if downstreams.pointer(client.slot).pointee.isReadable { resume(client) }
     }
 }

@@ -187,4 +187,24 @@ import Testing
         #expect(plane.counts(0).failed == 0)
         #expect(plane.counts(0)[.localRefusal] == 20)
     }
+
+    @Test("What comes of a body while its request waits in line is read when the request is sent")
+    func bodyWhileWaiting() throws {
+        let gates = try (0..<2).map { _ in try Gate() }
+        let origin = try Self.gated(gates)
+        let plane = try plane(origin, queueMax: 4)
+        let first = try plane.connect()
+        try first.send(get("/0"))
+        try origin.seen.wait(for: 1)
+        let waiting = try plane.connect()
+        try waiting.send(request("POST", "/1", ["content-length: 8"]) + "half")
+        try eventually("the second request") { plane.counts(0).started == 2 }
+        try waiting.send("rest")
+        // Its edge has come and gone before the first request's connection is free.
+        try plane.settle()
+        gates.forEach { $0.open() }
+        #expect(try first.response().text == "/0")
+        #expect(try waiting.response().text == "/1")
+        #expect(origin.seen.all.last?.body.count == 8)
+    }
 }
