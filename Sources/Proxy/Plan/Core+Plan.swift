@@ -116,6 +116,8 @@ extension Core {
         let state = versions[UInt32(version.slot)]
         state.pointee.isPlanned = true
         state.pointee.model = UInt32(model.slot)
+        // What its endpoints did before it lost its weight was judged then; a second chance begins clean.
+        let returns = state.pointee.weightPPM == 0 && version.weightPPM > 0
         state.pointee.weightPPM = version.weightPPM
         state.pointee.staysWarm =
             version.weightPPM == 0 && !version.isQuarantined && !isShadowOnly(version, of: model)
@@ -130,6 +132,7 @@ extension Core {
         var slots: [UInt32] = []
         for endpoint in version.endpoints {
             compile(endpoint, of: version)
+            if returns { endpoints[UInt32(endpoint.slot)].pointee.forgive() }
             slots.append(UInt32(endpoint.slot))
         }
         state.pointee.endpoints = arena.values(slots)

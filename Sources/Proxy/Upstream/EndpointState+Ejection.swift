@@ -21,4 +21,11 @@ extension EndpointState {
         ejections = min(ejections + 1, 16)
         failuresInRow = 0
     }
+
+    /// Forgets what real requests said of it.
+    mutating func forgive() {
+        ejections = 0
+        failuresInRow = 0
+        ejectedUntil = Instant(nanos: 0)
+    }
 }

@@ -83,6 +83,31 @@ import Testing
         #expect(plane.core[.ejections] >= 1)
     }
 
+    @Test("A version that gets weight again begins with its endpoints forgiven")
+    func secondChance() throws {
+        let isBad = try Notes<Bool>()
+        let candidate = try Origin.answering { _ in isBad.count == 0 ? reply(503, "bad") : ok("candidate") }
+        let stable = try Origin.named("stable")
+        var versions = [
+            VersionPlan.version(0, "stable", 0, [stable.address]),
+            VersionPlan.version(1, "candidate", 1_000_000, [candidate.address]),
+        ]
+        versions[1].ejection.consecutiveFailures = 1
+        let plane = try Plane([.trial(versions)])
+        #expect(try tally(plane, 5) == ["stable": 5])
+        #expect(plane.core[.ejections] == 1)
+        isBad.add(false)
+        func give(_ ppm: UInt32) throws {
+            try plane.publish {
+                $0.models[0].versions[0].weightPPM = 1_000_000 - ppm
+                $0.models[0].versions[1].weightPPM = ppm
+            }
+        }
+        try give(0)
+        try give(1_000_000)
+        #expect(try tally(plane, 5) == ["candidate": 5])
+    }
+
     @Test("An endpoint that its health check fails gets nothing until it passes again")
     func health() throws {
         let origins = try (0..<2).map { try Origin.named("\($0)") }
