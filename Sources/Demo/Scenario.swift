@@ -16,6 +16,8 @@ public enum Scenario: String, Sendable, Hashable, CaseIterable {
     case flaky
     /// Nothing goes wrong; nothing may be cut.
     case healthy
+    /// Nothing goes wrong, and the candidate walks through the stages of a rollout to all traffic.
+    case walk
 
     /// What is injected when the candidate goes bad.
     var fault: Fault {
@@ -25,12 +27,15 @@ public enum Scenario: String, Sendable, Hashable, CaseIterable {
         case .hang: Fault(hangPPM: 200_000)
         case .flaky:
             Fault(errorPPM: 500_000, burst: Fault.Burst(period: .millis(2_000), length: .millis(400)))
-        case .healthy: .none
+        case .healthy, .walk: .none
         }
     }
 
     /// Whether Weir should cut.
-    var isBad: Bool { self != .healthy }
+    var isBad: Bool { self != .healthy && self != .walk }
+
+    /// Whether Weir should promote.
+    var isPromoted: Bool { self == .walk }
 
     /// What happens to the candidate, in words.
     var sentence: String {
@@ -40,6 +45,7 @@ public enum Scenario: String, Sendable, Hashable, CaseIterable {
         case .hang: "20 % of the candidate's requests are never answered from now on"
         case .flaky: "half of the candidate's answers are errors in 0.4 s of every 2 s from now on"
         case .healthy: "the candidate stays well"
+        case .walk: "the candidate stays well, and gets more users with every stage"
         }
     }
 }

@@ -140,9 +140,8 @@ extension RolloutState {
     ) -> [RolloutBlocker] {
         var found: [RolloutBlocker] = []
         if let stage = facts.stage, stage.visit == climb.stageVisit {
-            let needed = max(micros, setup.coolDownMicros)
-            if stage.watchedMicros < needed {
-                found.append(.time(watchedMicros: stage.watchedMicros, neededMicros: needed))
+            if stage.watchedMicros < micros {
+                found.append(.time(watchedMicros: stage.watchedMicros, neededMicros: micros))
             }
             if stage.requests < requests { found.append(.requests(stage.requests, needed: requests)) }
             if stage.keys < keys { found.append(.keys(stage.keys, needed: keys)) }

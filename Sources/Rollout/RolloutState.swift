@@ -76,7 +76,7 @@ public struct RolloutSetup: Sendable, Hashable, Codable {
     public var candidates: [String]
     /// Parts per million by version name, summing to 1,000,000; versions left out have 0.
     public var weights: [String: UInt32]
-    /// After a cut, and between two steps of a program; in microseconds.
+    /// After a cut, in microseconds.
     public var coolDownMicros: UInt64
     /// nil: the weights are fixed.
     public var program: RolloutProgram?

@@ -14,12 +14,14 @@ struct DemoCommand: ParsableCommand {
         commandName: "demo",
         abstract: "Watch Weir cut back a bad version: embedded model servers, a load, no configuration.",
         discussion: """
-            Exit code 0 when the scenario went as it should: a bad candidate was cut, a healthy one was not. \
+            Exit code 0 when the scenario went as it should: a bad candidate was cut, a healthy one was not, \
+            one that walks through a rollout's stages was promoted. \
             With --output json, standard output is one object: scenario, bad_at_ms, cut_at_ms, \
-            candidate_requests_while_bad, user_errors, requests, tripped, rule.
+            candidate_requests_while_bad, user_errors, requests, tripped, rule, promoted_at_ms.
             """)
 
-    @Option(help: "What goes wrong: errors, slow, hang, flaky or healthy.") var scenario = Scenario.errors
+    @Option(help: "What goes wrong: errors, slow, hang, flaky, healthy or walk.") var scenario = Scenario
+        .errors
     @Option(
         help: ArgumentHelp("How long it runs at most, as 30s or 2m; 10s or more.", valueName: "duration"))
     var duration = "30s"

@@ -62,6 +62,14 @@ import Testing
                 #expect(error.reason.contains(said))
             }
         }
+        let captured = """
+            {"id":"1","request":{"method":"POST","target":"/infer?a=1","headers":[["Host","h"],["X-A","1"],
+            ["Cookie","***"]],"body":"{}","body_bytes":2,"body_cut":false},"response":{}}
+            """.replacing("\n", with: "")
+        let again = try WarmUpRequest(line: Array(captured.utf8))
+        #expect(again.path == "/infer?a=1" && again.fields.map(\.name) == ["x-a"] && again.body.count == 2)
+        let cut = captured.replacing("\"body_cut\":false", with: "\"body_cut\":true")
+        #expect(throws: WarmUpProblem.self) { try WarmUpRequest(line: Array(cut.utf8)) }
         #expect(throws: WarmUpProblem.self) { try WarmUpRequest.load("/nonexistent/warm.jsonl") }
     }
 

@@ -78,7 +78,7 @@ struct StatusReadingTests {
     func configuration() {
         let address = SocketAddress.ip(IPAddress(ipv4: 0x7F00_0001), port: 9_001)
         let other = SocketAddress.ip(IPAddress(ipv4: 0x7F00_0001), port: 9_002)
-        let text = DemoStage.configuration(address, other, "state")
+        let text = DemoStage.configuration(address, other, "state", split: Scenario.errors.split)
         guard case .success(let config) = ConfigLoader.parse(text, file: "demo") else {
             Issue.record("the config is refused: \(text)")
             return

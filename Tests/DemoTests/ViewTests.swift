@@ -91,13 +91,13 @@ struct ViewTests {
             summary(.errors, bad: 6_000, cut: 6_900).json == """
                 {"scenario": "errors", "bad_at_ms": 6000, "cut_at_ms": 6900, \
                 "candidate_requests_while_bad": 57, "user_errors": 0, "requests": 12043, "tripped": true, \
-                "rule": "error_rate"}
+                "rule": "error_rate", "promoted_at_ms": null}
                 """)
         #expect(
             summary(.healthy, bad: nil, cut: nil).json == """
                 {"scenario": "healthy", "bad_at_ms": null, "cut_at_ms": null, \
                 "candidate_requests_while_bad": 57, "user_errors": 0, "requests": 12043, "tripped": false, \
-                "rule": null}
+                "rule": null, "promoted_at_ms": null}
                 """)
     }
 

@@ -20,6 +20,7 @@ FIELDS = [
     "requests",
     "tripped",
     "rule",
+    "promoted_at_ms",
 ]
 
 
@@ -46,6 +47,14 @@ def test_a_healthy_candidate_is_left_alone():
     summary = json.loads(done.stdout)
     assert list(summary) == FIELDS
     assert not summary["tripped"] and summary["rule"] is None and summary["cut_at_ms"] is None
+    assert summary["user_errors"] == 0
+
+
+def test_a_good_candidate_walks_to_all_traffic():
+    done = demo("--scenario", "walk", "--duration", "90s", "--output", "json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["promoted_at_ms"] and not summary["tripped"]
     assert summary["user_errors"] == 0
 
 

@@ -197,8 +197,7 @@ struct Law {
         guard let stage, stage.visit == climb.stageVisit else {
             return "promoted on another visit's evidence"
         }
-        let hold = max(asked?.holdMicros ?? program.bakeMicros, before.setup.coolDownMicros)
-        if stage.watchedMicros < hold { return "promoted before its time" }
+        if stage.watchedMicros < asked?.holdMicros ?? program.bakeMicros { return "promoted before its time" }
         let isShadow = asked?.weightPPM == 0
         if stage.requests < max(asked?.minRequests ?? 1, isShadow ? 0 : 1) {
             return "promoted without requests"

@@ -1,4 +1,5 @@
-// The requests of a warm-up: a file of JSON Lines, one request each, as people write them by hand.
+// The requests of a warm-up: a file of JSON Lines, one request each, as people write them by hand, or as
+// `weir captures export --format jsonl` writes what was sampled.
 //
 //     {"method": "POST", "path": "/infer", "headers": {"content-type": "application/json"}, "body": {…}}
 //
@@ -53,6 +54,10 @@ struct WarmUpRequest: Sendable, Equatable {
         guard let value = try? JSON(parsing: line), case .object = value else {
             throw WarmUpProblem(reason: "is no JSON object")
         }
+        if let captured = value["request"] {
+            self = try WarmUpRequest.read(captured)
+            return
+        }
         guard let path = value["path"]?.string, path.hasPrefix("/") else {
             throw WarmUpProblem(reason: "lacks \"path\", which starts with /")
         }
@@ -76,6 +81,25 @@ struct WarmUpRequest: Sendable, Equatable {
         case .null?, nil: body = []
         case .some(let json): body = Array(json.text.utf8)
         }
+    }
+
+    /// A line of `weir captures export --format jsonl`. What was masked or cut is no request any more.
+    private static func read(_ captured: JSON) throws(WarmUpProblem) -> WarmUpRequest {
+        guard let path = captured["target"]?.string, path.hasPrefix("/"),
+            let method = captured["method"]?.string.flatMap(HTTPRequest.Method.init(rawValue:))
+        else { throw WarmUpProblem(reason: "is a capture without method and target") }
+        guard captured["body_cut"]?.bool != true, captured["withheld"] == nil, captured["encoding"] == nil
+        else { throw WarmUpProblem(reason: "is a capture whose body is not whole text") }
+        var request = WarmUpRequest(path: path)
+        request.method = method
+        for header in captured["headers"]?.elements ?? [] {
+            guard let name = header[0]?.string?.lowercased(), let text = header[1]?.string,
+                !framing.contains(name), text != "***"
+            else { continue }
+            request.fields.append((name, text))
+        }
+        request.body = Array((captured["body"]?.string ?? "").utf8)
+        return request
     }
 }
 

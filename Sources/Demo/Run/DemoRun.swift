@@ -33,6 +33,7 @@ struct DemoRun: ~Copyable {
     private static let frame = Interval.millis(250)
     /// From the cut to the end, when nothing is left to wait for.
     private static let afterCut = Interval.seconds(5)
+    private static let afterPromotion = Interval.seconds(2)
 
     private let options: DemoOptions
     private let stage: DemoStage
@@ -44,6 +45,8 @@ struct DemoRun: ~Copyable {
     private var cut: StatusReading.Cut?
     private var cutAt: Interval?
     private var recovery: StatusReading.Recovery?
+    private var promotedAt: Interval?
+    private var stageShown: String?
     private var isInterrupted = false
 
     /// How the demo is shown.
@@ -112,8 +115,8 @@ struct DemoRun: ~Copyable {
     private func isOver(at now: Instant) -> Bool {
         let elapsed = now - stage.begin
         if isInterrupted || elapsed >= options.duration { return true }
-        guard let cutAt else { return false }
-        return elapsed >= cutAt + Self.afterCut
+        guard let end = cutAt ?? promotedAt else { return false }
+        return elapsed >= end + (cutAt == nil ? Self.afterPromotion : Self.afterCut)
     }
 
     /// Makes the candidate go bad when it is time.
@@ -152,6 +155,16 @@ struct DemoRun: ~Copyable {
             cutAt = at
             events.append(DemoEvent(at: at, text: "cut: \(found.reason)"))
         }
+        let elapsed = Clock.now() - stage.begin
+        if let place = reading.stage, place != stageShown, !reading.isPromoted {
+            stageShown = place
+            let weight = reading.versions.first { $0.name == DemoStage.candidate }?.weightPPM ?? 0
+            events.append(DemoEvent(at: elapsed, text: "\(place): the candidate has \(weight / 10_000) %"))
+        }
+        if reading.isPromoted, promotedAt == nil {
+            promotedAt = elapsed
+            events.append(DemoEvent(at: elapsed, text: "promoted: the candidate has all traffic"))
+        }
         if cut != nil, let found = reading.recovery, found.verdict != recovery?.verdict {
             recovery = found
             if found.verdict == "watching" { return }
@@ -166,6 +179,6 @@ struct DemoRun: ~Copyable {
             candidateRequestsWhileBad: stage.candidate.requestsWhileFaulty,
             userErrors: stage.traffic.errors, requests: stage.traffic.requests, rule: cut?.guardrail,
             evidence: cut?.reason, recovery: recovery.map { "stable \($0.verdict): \($0.reason)" },
-            journal: stage.sidecar.journalPath)
+            promotedAtMillis: promotedAt?.millis, journal: stage.sidecar.journalPath)
     }
 }

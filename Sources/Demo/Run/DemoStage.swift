@@ -29,7 +29,8 @@ struct DemoStage {
         stateFolder = "/tmp/weir-demo-" + String(Entropy.word(), radix: 36)
         stable = try Self.server(Self.stable, seed: 1)
         candidate = try Self.server(Self.candidate, seed: 2)
-        let text = Self.configuration(stable.address, candidate.address, stateFolder)
+        let text = Self.configuration(
+            stable.address, candidate.address, stateFolder, split: options.scenario.split)
         sidecar = try Self.sidecar(text)
         guard let address = sidecar.addresses.first else { throw DemoFailure("Weir listens nowhere") }
         begin = Clock.now()
@@ -74,7 +75,8 @@ struct DemoStage {
 
     /// The config of the demo, as a user would write it.
     static func configuration(
-        _ stableAddress: SocketAddress, _ candidateAddress: SocketAddress, _ stateFolder: String
+        _ stableAddress: SocketAddress, _ candidateAddress: SocketAddress, _ stateFolder: String,
+        split: String
     ) -> String {
         """
         admin: { listen: 127.0.0.1:0 }
@@ -95,7 +97,7 @@ struct DemoStage {
                 outlier_ejection: { consecutive_failures: 0 }
             stable: \(stable)
             candidate: \(candidate)
-            weights: { \(candidate): 10% }
+            \(split)
             timeouts: { first_byte: 1s }
             guardrails:
               - { kind: error_rate, worse_than_stable: true }
@@ -109,6 +111,18 @@ struct DemoStage {
         sidecar.stop()
         stable.stop()
         candidate.stop()
+    }
+}
+
+extension Scenario {
+    /// How the candidate gets its users, as the model's config says it.
+    var split: String {
+        guard isPromoted else { return "weights: { \(DemoStage.candidate): 10% }" }
+        let stages = [
+            "{ weight: 1%, min_requests: 20 }", "{ weight: 5%, min_requests: 100 }",
+            "{ weight: 25%, gates: not_worse_than_stable }", "{ weight: 100% }",
+        ]
+        return "rollout: { stages: [\(stages.joined(separator: ", "))], bake: 2s, hold_back: 5% }"
     }
 }
 

@@ -13,6 +13,9 @@ struct StatusReading {
     var cut: Cut?
     /// What became of stable after the cut, once it is known.
     var recovery: Recovery?
+    /// The rollout's stage, and what it waits for; nil without one.
+    var stage: String?
+    var isPromoted = false
 
     struct Cut: Hashable {
         /// RFC 3339 with microseconds.
@@ -37,6 +40,10 @@ struct StatusReading {
         if let cut = model["last_cut"], let at = cut["at"]?.string {
             self.cut = Cut(
                 at: at, guardrail: cut["guardrail"]?.string, reason: cut["reason"]?.string ?? "")
+        }
+        isPromoted = model["phase"]?.string == "promoted"
+        if let rollout = model["rollout"], let place = rollout["place"]?.string {
+            stage = rollout["stage"]?.integer.map { "stage \($0)" } ?? place
         }
         if let recovery = model["recovery"], let verdict = recovery["verdict"]?.string {
             self.recovery = Recovery(verdict: verdict, reason: recovery["reason"]?.string ?? "")

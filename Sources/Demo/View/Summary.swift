@@ -23,6 +23,8 @@ public struct Summary: Sendable, Hashable {
     public var evidence: String?
     /// Whether stable was well again after the cut, in words.
     public var recovery: String?
+    /// When the candidate was promoted; nil when it never was.
+    public var promotedAtMillis: UInt64?
     public var journal: String
 
     /// Whether a guardrail cut the candidate.
@@ -30,6 +32,7 @@ public struct Summary: Sendable, Hashable {
 
     /// Whether it went as it should: a bad candidate was cut after it went bad, a healthy one never.
     public var isAsItShould: Bool {
+        if scenario.isPromoted { return !tripped && promotedAtMillis != nil }
         guard scenario.isBad else { return !tripped }
         guard let badAtMillis, let cutAtMillis else { return false }
         return cutAtMillis >= badAtMillis
@@ -47,6 +50,7 @@ public struct Summary: Sendable, Hashable {
             "\"requests\": \(requests)",
             "\"tripped\": \(tripped)",
             "\"rule\": \(rule.map(Self.quoted) ?? "null")",
+            "\"promoted_at_ms\": \(number(promotedAtMillis))",
         ]
         return "{\(fields.joined(separator: ", "))}"
     }
@@ -63,6 +67,8 @@ public struct Summary: Sendable, Hashable {
             let later = delay.map { ", \(seconds($0)) later" } ?? ""
             lines.append("cut         after \(seconds(cutAtMillis))\(later), by \(rule ?? "an operator")")
             if let evidence { lines.append("because     \(evidence)") }
+        } else if let promotedAtMillis {
+            lines.append("promoted    after \(seconds(promotedAtMillis)), never cut")
         } else {
             lines.append("cut         never")
         }
