@@ -122,6 +122,8 @@ struct EndpointState {
     var wasHealthy = true
     /// Keeps an idle connection though nothing may need it.
     var staysWarm = false
+    /// The connection that is being opened for that.
+    var warming: UInt32 = noSlot
     var pool = ConnectionPool()
     var shadowPool = ConnectionPool()
 }

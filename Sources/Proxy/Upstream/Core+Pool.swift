@@ -87,6 +87,7 @@ extension Core {
             closeUpstream(slot)
             return
         }
+        if state.pointee.warming == slot { state.pointee.warming = noSlot }
         u.pointee.phase = .idle
         u.pointee.exchange = noSlot
         u.pointee.shadow = noSlot
@@ -149,6 +150,8 @@ extension Core {
     /// Frees a connection that is in no pool.
     func closeUpstream(_ slot: UInt32) {
         let u = upstreams.pointer(slot)
+        let endpoint = endpoints[u.pointee.endpoint]
+        if endpoint.pointee.warming == slot { endpoint.pointee.warming = noSlot }
         u.pointee.input.clear(&pool)
         u.pointee.output.clear(&pool)
         timers.cancel(upstreamTimers + slot)

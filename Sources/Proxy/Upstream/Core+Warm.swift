@@ -24,10 +24,14 @@ extension Core {
     /// Connects the endpoint if it is to stay warm and has no idle connection.
     func warm(_ slot: UInt32) {
         let endpoint = endpoints[slot]
-        guard endpoint.pointee.staysWarm, endpoint.pointee.pool.count == 0, !isDraining, isUsable(slot) else {
-            return
-        }
+        guard endpoint.pointee.staysWarm, endpoint.pointee.pool.count == 0, !isDraining, isUsable(slot),
+            endpoint.pointee.warming == noSlot
+        else { return }
         guard case .open(let connection) = open(slot, isShadow: false) else { return }
-        if upstreams.pointer(connection).pointee.phase == .busy { keepIdle(connection) }
+        if upstreams.pointer(connection).pointee.phase == .busy {
+            keepIdle(connection)
+        } else {
+            endpoint.pointee.warming = connection
+        }
     }
 }
