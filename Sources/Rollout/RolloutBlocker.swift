@@ -27,6 +27,10 @@ public enum RolloutBlocker: Sendable, Hashable {
     case paused
     case held(String)
     case cut(String)
+    /// Another model of the group; with where it is and what it waits for itself.
+    case member(group: String, model: String, reason: String)
+    /// The step that the members of the group take together.
+    case groupStep(String)
 
     /// What is missing, for people.
     public var sentence: String {
@@ -54,6 +58,8 @@ public enum RolloutBlocker: Sendable, Hashable {
         case .paused: "an operator's resume: it is paused"
         case .held(let reason): "an operator's resume: \(reason)"
         case .cut(let id): "an operator's retry or resume after \(id)"
+        case .member(let group, let model, let reason): "model \(model) of group \(group): \(reason)"
+        case .groupStep(let group): "the step that group \(group) takes together"
         }
     }
 }
@@ -175,6 +181,6 @@ extension RolloutConditions {
         case .failed(let reason): found.append(.preflightFailed(reason))
         }
         if let blackout { found.append(.blackout(blackout)) }
-        return found
+        return found + others
     }
 }

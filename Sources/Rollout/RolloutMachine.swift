@@ -23,8 +23,8 @@
 //   cut, waiting      retry, after the cool-down      waiting   new attempt, bar lifted, start ordered
 //   cut, promoted     weights                         held      weights as asked; split without a program
 //   any               unquarantine v, approve         same      no weight is given
-// What a configuration does: RolloutMachine+Config. What blocks: RolloutBlocker. Else nothing changes; a verb
-// that the state does not allow is refused with a sentence.
+// What a configuration does: RolloutMachine+Config. What blocks: RolloutBlocker; of others: RolloutGroup.
+// Else nothing changes; a verb that the state does not allow is refused with a sentence.
 // Invariants: weights sum to 1,000,000; a quarantined version has neither weight nor shadow; `force` is
 // needed to give weight to it, or any weight during a cool-down; equal inputs give equal steps.
 

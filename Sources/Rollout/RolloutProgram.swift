@@ -71,7 +71,7 @@ public struct RolloutProgram: Sendable, Hashable, Codable {
     }
 
     /// Whether the stages end with all weight; else the last one is an experiment that stays.
-    var endsWhole: Bool { stages.last?.weightPPM == RolloutState.whole }
+    public var endsWhole: Bool { stages.last?.weightPPM == RolloutState.whole }
 
     /// Whether the configured end of the experiment has come.
     func isOver(at wallMicros: UInt64) -> Bool { endsAtMicros.map { wallMicros >= $0 } ?? false }

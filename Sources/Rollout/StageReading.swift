@@ -32,10 +32,14 @@ public struct RolloutConditions: Sendable, Hashable {
     /// Whether automation only alerts in that window, and cuts nothing.
     public var blackoutAlertsOnly: Bool
     public var preflight: PreflightReading
+    /// What stands in the way of models that must move with this one; see `RolloutGroup`.
+    public var others: [RolloutBlocker]
 
     public init(
-        blackout: String? = nil, blackoutAlertsOnly: Bool = false, preflight: PreflightReading = .unknown
+        blackout: String? = nil, blackoutAlertsOnly: Bool = false, preflight: PreflightReading = .unknown,
+        others: [RolloutBlocker] = []
     ) {
+        self.others = others
         self.blackout = blackout
         self.blackoutAlertsOnly = blackoutAlertsOnly
         self.preflight = preflight

@@ -13,6 +13,13 @@ enum StatusText {
         if let trouble = status["journal"]?["trouble"]?.string {
             out += "THE JOURNAL CANNOT BE WRITTEN: \(trouble)\n"
         }
+        if let trouble = status["plan_trouble"]?.string { out += "NO NEW PLAN: \(trouble)\n" }
+        for group in status["groups"]?.elements ?? [] {
+            for uncut in group["uncut"]?.elements ?? [] {
+                out += "GROUP \(group["name"]?.string ?? "?") IS CUT IN PART: "
+                out += "\(uncut["model"]?.string ?? "?"): \(uncut["reason"]?.string ?? "?")\n"
+            }
+        }
         for model in models { out += render(model) }
         return out
     }

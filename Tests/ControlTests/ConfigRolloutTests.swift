@@ -147,3 +147,41 @@ private let brokenRollouts: [Broken] = [
 
 @Test("A broken rollout gives exactly these problems, each with its place", arguments: brokenRollouts)
 private func brokenRollout(_ broken: Broken) { broken.check() }
+
+@Test(
+    "Members of a group whose rollouts have other steps are refused, each with both",
+    arguments: [
+        (
+            "{ stages: [{ weight: 5% }, { weight: 100% }] }", "{ stages: [{ weight: 100% }] }",
+            "expected 2 stages up to 100% as a has, not 1 stage up to 100%"
+        ),
+        (
+            "{ stages: [{ weight: 5% }] }", "{ stages: [{ weight: 100% }] }",
+            "expected 1 stage short of 100% as a has, not 1 stage up to 100%"
+        ),
+        (
+            "{ stages: [{ weight: 100% }], bake: 1h }", "{ stages: [{ weight: 100% }] }",
+            "expected 1 stage up to 100% and a bake as a has, not 1 stage up to 100%"
+        ),
+        ("{ stages: [{ weight: 100% }] }", "{ stages: [{ weight: 100% }], dry_run: true }", ", as a dry run"),
+        ("{ stages: [{ weight: 5% }], bake: 0s }", "{ stages: [{ weight: 7%, hold: 9m }] }", nil),
+    ])
+private func unevenGroup(first: String, second: String, sentence: String?) {
+    let model = { (name: String, rollout: String) in
+        "  - { name: \(name), match: { path_prefix: /\(name) }, stable: v1, candidate: v2, versions: "
+            + "{ v1: { endpoints: [\"127.0.0.1:9001\"] }, v2: { endpoints: [\"127.0.0.1:9002\"] } }, "
+            + "rollout: \(rollout) }\n"
+    }
+    let text =
+        "admin: { listen: 127.0.0.1:9902 }\nstate_dir: /tmp/x\nlisteners: [{ listen: 127.0.0.1:8080 }]\n"
+        + "groups: [{ name: g, models: [a, b] }]\nmodels:\n" + model("a", first) + model("b", second)
+    switch ConfigLoader.parse(text, file: "weir.yaml") {
+    case .success: #expect(sentence == nil)
+    case .failure(let problems):
+        let said = problems.all.map(\.description)
+        #expect(said.count == 1, "\(said)")
+        let start = "weir.yaml:4:33: groups[0].models[1]: its rollout has other steps than that of a: 'b'"
+        #expect(said.first?.hasPrefix(start) == true, "\(said)")
+        #expect(said.first?.contains(sentence ?? "nothing was expected") == true, "\(said)")
+    }
+}

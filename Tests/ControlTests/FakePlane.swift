@@ -88,7 +88,7 @@ final class FakePlane: Plane {
 }
 
 final class FakeLedger: Ledger {
-    enum Mode { case durable, held, refused }
+    enum Mode { case durable, held, refused, full }
 
     private struct State {
         var mode = Mode.durable
@@ -103,12 +103,14 @@ final class FakeLedger: Ledger {
     init(_ trace: Trace) { self.trace = trace }
 
     func post(_ entry: LedgerEntry) -> Bool {
+        let isFull = state.withLock { $0.mode == .full }
+        if isFull { return false }
         trace.add("post " + entry.events.map(\.kind.rawValue).joined(separator: ","))
         state.withLock {
             $0.entries.append(entry)
             switch $0.mode {
             case .durable: $0.reports.append(.durable(id: entry.id))
-            case .held: $0.held.append(entry.id)
+            case .held, .full: $0.held.append(entry.id)
             case .refused: $0.reports.append(.failed(id: entry.id, reason: "ENOSPC"))
             }
         }
@@ -180,11 +182,13 @@ final class World {
     var model: WatchedModel { loop.models[0] }
 
     /// Requests that start now on core 0 and end at once.
-    func requests(_ version: Int, _ count: Int, failing: Int = 0, micros: UInt64 = 5_000) {
-        let model = loop.models[0]
+    func requests(
+        _ version: Int, _ count: Int, failing: Int = 0, micros: UInt64 = 5_000, of index: Int = 0
+    ) {
+        let model = loop.models[index]
         let meter = model.meters[version][count % FakePlane.cores]
         plane.count(count)
-        let weight = plane.last?.models[0].versions[version].weightPPM ?? 0
+        let weight = plane.last?.models[index].versions[version].weightPPM ?? 0
         for i in 0..<count {
             meter.start(tick: tick, weightPPM: weight, isPinned: false)
             meter.settle(

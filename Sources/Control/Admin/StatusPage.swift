@@ -41,6 +41,8 @@ struct StatusPage {
                 "failures": .count(snapshot.counts.journalFailures),
             ],
             "actions": .array(process.actions.map(\.json)),
+            "plan_trouble": .optional(snapshot.planTrouble),
+            "groups": .array(snapshot.groups.map(\.json)),
             "models": .array(snapshot.models.map(model)),
         ]
     }
@@ -135,6 +137,16 @@ struct StatusPage {
     }
 }
 
+extension GroupStatus {
+    var json: JSON {
+        [
+            "name": .string(name), "models": .array(models.map(JSON.string)),
+            "uncut": .array(
+                uncut.map { ["model": .string($0.model), "reason": .string($0.reason)] }),
+        ]
+    }
+}
+
 extension ActionStatus {
     var json: JSON {
         [
@@ -186,6 +198,7 @@ extension StatusSnapshot {
                 virtualBytes: ProcessUsage.virtualBytes, openDescriptors: ProcessUsage.openDescriptors,
                 descriptorsMax: ProcessUsage.descriptorsMax, startSeconds: ProcessUsage.startSeconds))
         page.outcomes = outcomes
+        page.groups = groups
         page.outcomeMeans = models.flatMap { model in
             model.outcomes.flatMap { figures in
                 zip(model.config.versions, figures.matured).map {

@@ -1,6 +1,6 @@
-// The sections of what has to be right before a candidate's first percent, and of models that move together.
-// Place: read with the model, checked between models by `GroupChecks`; Preflight asks the servers.
-// Invariant: an identity has exactly one place to stand in, and a group names models that exist.
+// The sections of what has to be right before a candidate's first percent: identity, signatures, warm-up.
+// Place: read with the model; Preflight asks the servers.
+// Invariant: an identity has exactly one place to stand in.
 
 import Payload
 import Platform
@@ -106,54 +106,5 @@ extension Kind where Value == WarmUpConfig {
             guard let requests, let file else { return nil }
             return WarmUpConfig(requests: requests, file: file, successPPM: success)
         }
-    }
-}
-
-/// A group as read.
-struct GroupDraft {
-    var name: Marked<String>
-    var models: [Marked<String>]
-}
-
-extension Kind where Value == GroupDraft {
-    static var group: Kind {
-        .section("a group: a mapping with name and models") { section in
-            let name = section.required("name", .marked(.name))
-            let models = section.required("models", .list(of: .marked(.name), count: 2...64))
-            guard let name, let models else { return nil }
-            return GroupDraft(name: name, models: models)
-        }
-    }
-}
-
-/// What must hold between groups and models.
-enum GroupChecks {
-    /// The groups as values; problems are reported.
-    static func checked(
-        _ drafts: [GroupDraft], models: [ModelConfig], _ reading: Reading
-    ) -> [GroupConfig] {
-        var names: Set<String> = []
-        var owners: [String: String] = [:]
-        let known = models.map(\.name)
-        for draft in drafts {
-            if !names.insert(draft.name.value).inserted {
-                reading.report(
-                    draft.name.place, "another group has the name", value: draft.name.value,
-                    expected: "each name once")
-            }
-            for model in draft.models {
-                if !known.contains(model.value) {
-                    reading.report(
-                        model.place, "unknown model", value: model.value,
-                        expected: "one of " + known.prefix(20).joined(separator: ", "),
-                        suggestion: Nearest.to(model.value, among: known))
-                } else if let other = owners.updateValue(draft.name.value, forKey: model.value) {
-                    reading.report(
-                        model.place, "is in group \(other) already:", value: model.value,
-                        expected: "each model in one group at most")
-                }
-            }
-        }
-        return drafts.map { GroupConfig(name: $0.name.value, models: $0.models.map(\.value)) }
     }
 }

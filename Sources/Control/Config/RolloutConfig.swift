@@ -56,9 +56,9 @@ public struct WarmUpConfig: Sendable, Equatable {
     public var successPPM: UInt32
 }
 
-/// Models that are cut together.
+/// Models that take every step of their rollouts together, and are cut together.
 public struct GroupConfig: Sendable, Equatable {
     public var name: String
-    /// At least two, in the order in which they are cut.
+    /// At least two, in the order in which they move.
     public var models: [String]
 }

@@ -75,6 +75,7 @@ extension ControlLoop {
         settleModels()
         slots = next
         config = change.config
+        groups = Self.groups(of: config)
         plan = fresh
         take(change.config, fresh)
         onConfig(change.config, fresh)

@@ -19,20 +19,65 @@ extension ControlLoop {
         let step = PendingStep(
             model: name, before: before, after: models[i].decided, verb: verb,
             notices: announce(events))
+        if openEntry != nil {
+            openEntry?.steps.append(step)
+            openEntry?.events += events
+        } else {
+            hand(over: [step], events)
+        }
+    }
+
+    /// Makes the steps that `work` takes durable as one: all of them or, when the disk refuses, none that
+    /// raises exposure.
+    func together(_ work: () -> Void) {
+        precondition(openEntry == nil, "entries do not nest")
+        openEntry = OpenEntry()
+        work()
+        let entry = openEntry
+        openEntry = nil
+        if let entry, !entry.steps.isEmpty { hand(over: entry.steps, entry.events) }
+    }
+
+    private func hand(over steps: [PendingStep], _ events: [JournalEvent]) {
         let id = nextEntryID
         nextEntryID += 1
-        pending[id] = step
-        let entry = LedgerEntry(id: id, events: events, state: saved, isKeptOnFailure: !step.isRaising)
-        if !ledger.post(entry) {
-            finish(id, failure: "the disk is too slow: \(LedgerThread.waitingMax) steps wait for it")
+        pending[id] = steps
+        let isRaising = steps.contains(where: \.isRaising)
+        let entry = LedgerEntry(id: id, events: events, state: saved, isKeptOnFailure: !isRaising)
+        if !give(entry) { finish(id, failure: Self.diskTooSlow) }
+    }
+
+    static let diskTooSlow = "the disk is too slow: \(LedgerThread.waitingMax) steps wait for it"
+    /// Entries that are kept for a ledger without room; beyond, their lines are lost and counted as failures.
+    private static let unpostedMax = 4_096
+
+    /// Posts an entry; what the ledger has no room for is kept, unless it must not appear later.
+    private func give(_ entry: LedgerEntry) -> Bool {
+        if unposted.isEmpty, ledger.post(entry) { return true }
+        if !entry.isKeptOnFailure { return false }
+        if unposted.count < Self.unpostedMax { unposted.append(entry) } else { ledgerFailures += 1 }
+        return false
+    }
+
+    /// Posts what was kept, in order; the newest state wins, so each goes with the state of now.
+    func postAgain() {
+        var posted = 0
+        for entry in unposted {
+            let again = LedgerEntry(
+                id: nextEntryID, events: entry.events, state: entry.state == nil ? nil : saved,
+                isKeptOnFailure: true)
+            guard ledger.post(again) else { break }
+            nextEntryID += 1
+            posted += 1
         }
+        unposted.removeFirst(posted)
     }
 
     /// Journal lines that belong to no model's state.
     func note(_ events: [JournalEvent]) {
         let id = nextEntryID
         nextEntryID += 1
-        _ = ledger.post(LedgerEntry(id: id, events: events, state: nil, isKeptOnFailure: true))
+        _ = give(LedgerEntry(id: id, events: events, state: nil, isKeptOnFailure: true))
     }
 
     func takeReports() {
@@ -62,8 +107,14 @@ extension ControlLoop {
     /// Step 3: a durable state may be shown; one that the disk refused is shown unless it raised exposure.
     private func finish(_ id: UInt64, failure: String?) {
         if failure != nil { ledgerFailures += 1 }
-        guard let step = pending.removeValue(forKey: id), let i = indexByName[step.model] else { return }
-        if let failure, step.isRaising {
+        guard let steps = pending.removeValue(forKey: id) else { return }
+        let isRaising = steps.contains(where: \.isRaising)
+        for step in steps { finish(step, failure: failure, isRaising: isRaising) }
+    }
+
+    private func finish(_ step: PendingStep, failure: String?, isRaising: Bool) {
+        guard let i = indexByName[step.model] else { return }
+        if let failure, isRaising {
             if let verb = step.verb { refuse(verb, failure) }
             return takeBack(step, i)
         }
@@ -87,8 +138,10 @@ extension ControlLoop {
             state.alerts = alerts
         } else {
             state.bar(again: step.before.quarantined)
-            for (id, later) in pending where later.model == step.model {
-                pending[id]?.after.bar(again: step.before.quarantined)
+            for (id, steps) in pending {
+                for s in steps.indices where steps[s].model == step.model {
+                    pending[id]?[s].after.bar(again: step.before.quarantined)
+                }
             }
         }
         models[i].decided = state
@@ -102,7 +155,7 @@ extension ControlLoop {
     func saveState() {
         let id = nextEntryID
         nextEntryID += 1
-        _ = ledger.post(LedgerEntry(id: id, events: [], state: saved, isKeptOnFailure: true))
+        _ = give(LedgerEntry(id: id, events: [], state: saved, isKeptOnFailure: true))
     }
 
     /// Steps 3 and 4: publishes when something changed and no plan is under way; lifts bars and answers
@@ -130,7 +183,7 @@ extension ControlLoop {
         changingModels = []
         guard !isPlanWanted, !barredModels.isEmpty else { return }
         // The plan that is obeyed says everything that was decided: the bars have done their work.
-        let underWay = Set(pending.values.map(\.model))
+        let underWay = Set(pending.values.flatMap { $0.map(\.model) })
         for i in barredModels where !underWay.contains(models[i].config.name) {
             models[i].barred = 0
             barredModels.remove(i)
@@ -146,9 +199,16 @@ extension ControlLoop {
             next = try PlanBuilder.plan(
                 from: config, slots: &slots, overrides: overrides(config), epoch: plan.epoch + 1)
         } catch {
-            log.critical("no new plan: \(error); the plan in force stays")
+            // Bars stay up for as long as a plan is wanted.
+            isPlanWanted = true
+            planFailures += 1
+            if planTrouble != "\(error)" {
+                planTrouble = "\(error)"
+                log.critical("no new plan: \(error); the plan in force stays, and bars do")
+            }
             return
         }
+        planTrouble = nil
         let before = plan
         var same = next
         same.epoch = before.epoch

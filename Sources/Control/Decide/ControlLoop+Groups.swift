@@ -1,7 +1,11 @@
-// Models that must move together: when one is cut, the others are, in the order of the config. What is still
-// to be cut is part of the saved state, written with the cut that caused it, so a crash between two members
-// leaves no half-cut group.
-// Invariant: a member is asked again every tick until it is cut or has nothing to cut.
+// Models that must move together. Up: after all have judged their tick, the members that may go take their
+// step in the order of the config, in one entry of the ledger, so that a crash or a full disk leaves none of
+// them ahead. Down: when one is cut, the others are, in the same tick. Who may go: Rollout's `RolloutGroup`.
+//
+// A cut of a group is over when each member's is durable and every core obeys a plan with it; until then it
+// is cut in part, which status, metrics and the log say. Disk and plan are tried again until they work.
+// Invariant: what is still to be cut is part of the saved state, written with the cut that caused it; a
+// member is asked again every tick until it is cut or has nothing to cut.
 
 import Logging
 import Rollout
@@ -17,24 +21,95 @@ struct GroupTrip: Codable, Equatable, Sendable {
     var rest: [String]
 }
 
+/// A group as status and metrics show it.
+struct GroupStatus: Sendable {
+    /// A member that a cut has not fully reached.
+    struct Uncut: Sendable, Equatable {
+        var model: String
+        /// A sentence.
+        var reason: String
+    }
+
+    var name: String
+    var models: [String]
+    var uncut: [Uncut]
+}
+
+// MARK: Up
+
+extension ControlLoop {
+    /// The group of each model that is in one.
+    static func groups(of config: Config) -> [String: GroupConfig] {
+        var all: [String: GroupConfig] = [:]
+        for group in config.groups {
+            for model in group.models { all[model] = group }
+        }
+        return all
+    }
+
+    /// The conditions of a model's own tick: one in a group takes no step before the others have judged.
+    func ownConditions(_ i: Int) -> RolloutConditions {
+        var own = conditions(i)
+        if let group = groups[models[i].config.name] { own.others = [.groupStep(group.name)] }
+        return own
+    }
+
+    /// The conditions as they stand, with what the other members of a group wait for.
+    func sharedConditions(_ i: Int) -> RolloutConditions {
+        var shared = conditions(i)
+        let name = models[i].config.name
+        if let group = groups[name], models[i].isClimbing, let m = group.models.firstIndex(of: name) {
+            shared.others = RolloutGroup.waits(of: m, in: members(of: group), group: group.name)
+        }
+        return shared
+    }
+
+    /// Moves the groups whose members may all go.
+    func stepGroups() {
+        for group in config.groups {
+            guard group.models.contains(where: { indexByName[$0].map { models[$0].isClimbing } ?? false })
+            else { continue }
+            let ready = RolloutGroup.ready(members(of: group)).compactMap { indexByName[group.models[$0]] }
+            guard !ready.isEmpty else { continue }
+            together {
+                for i in ready {
+                    let input = RolloutInput.tick(
+                        models[i].versionReadings, recovery: nil, stage: models[i].stage?.reading,
+                        conditions: conditions(i))
+                    apply(i, input, verb: nil)
+                }
+            }
+        }
+    }
+
+    /// The members in the group's order.
+    private func members(of group: GroupConfig) -> [GroupMember] {
+        group.models.compactMap { indexByName[$0] }.map { i in
+            GroupMember(
+                model: models[i].config.name, models[i].decided, models[i].versionReadings,
+                stage: models[i].stage?.reading, conditions: conditions(i), wallMicros: wallMicros)
+        }
+    }
+}
+
+// MARK: Down
+
 extension ControlLoop {
     /// Notes that a cut has to reach the other members; called before the cut's step is posted.
     func spread(_ record: CutRecord, of model: String) {
-        guard let group = config.groups.first(where: { $0.models.contains(model) }),
-            !saved.groupTrips.contains(where: { $0.group == group.name })
-        else { return }
+        guard let group = groups[model] else { return }
+        if !partialCuts.contains(group.name) { partialCuts.append(group.name) }
+        guard !saved.groupTrips.contains(where: { $0.group == group.name }) else { return }
         saved.groupTrips.append(
             GroupTrip(
                 group: group.name, model: model, cutID: record.id, reason: record.reason,
                 rest: group.models.filter { $0 != model }))
     }
 
-    /// Cuts the members that are due.
+    /// Cuts the members that are due, and says when a group's cut is over.
     func settleGroups() {
-        guard !saved.groupTrips.isEmpty else { return }
         for trip in saved.groupTrips {
-            var left: [String] = []
-            for member in trip.rest where !isCut(member, by: trip) { left.append(member) }
+            let left = trip.rest.filter { !isCut($0, by: trip) }
             guard left != trip.rest, let t = saved.groupTrips.firstIndex(where: { $0.group == trip.group })
             else { continue }
             if left.isEmpty { saved.groupTrips.remove(at: t) } else { saved.groupTrips[t].rest = left }
@@ -51,7 +126,19 @@ extension ControlLoop {
             ])
             saveState()
         }
+        for name in partialCuts where groupStatus(name)?.uncut.isEmpty ?? true {
+            partialCuts.removeAll { $0 == name }
+            if toldPartial.remove(name) != nil { log.notice("group \(name) is cut as a whole") }
+        }
+        for name in partialCuts where !toldPartial.contains(name) && hasTrouble {
+            toldPartial.insert(name)
+            let uncut = (groupStatus(name)?.uncut ?? []).map { "\($0.model): \($0.reason)" }
+            log.critical("group \(name) is cut in part: \(uncut.joined(separator: "; "))")
+        }
     }
+
+    /// Whether something that is tried again is in the way, rather than the moment that a disk takes.
+    private var hasTrouble: Bool { isLedgerDegraded != nil || planTrouble != nil || !unposted.isEmpty }
 
     /// Whether nothing of the member is left to cut.
     private func isCut(_ member: String, by trip: GroupTrip) -> Bool {
@@ -68,5 +155,37 @@ extension ControlLoop {
             verb: nil)
         let after = models[i].decided
         return after.setup.candidates.allSatisfy { after.quarantined[$0] != nil }
+    }
+
+    /// Every group, with what a cut has not fully reached.
+    var groupStatuses: [GroupStatus] { config.groups.compactMap { groupStatus($0.name) } }
+
+    private func groupStatus(_ name: String) -> GroupStatus? {
+        guard let group = config.groups.first(where: { $0.name == name }) else { return nil }
+        var status = GroupStatus(name: name, models: group.models, uncut: [])
+        guard partialCuts.contains(name) else { return status }
+        let due = saved.groupTrips.first { $0.group == name }?.rest ?? []
+        for model in group.models {
+            if let reason = whyUncut(model, isDue: due.contains(model)) {
+                status.uncut.append(GroupStatus.Uncut(model: model, reason: reason))
+            }
+        }
+        return status
+    }
+
+    /// What a member's cut lacks; nil when it is durable and obeyed.
+    private func whyUncut(_ model: String, isDue: Bool) -> String? {
+        guard let i = indexByName[model] else { return nil }
+        if isDue { return "it is not cut yet" }
+        if let trouble = isLedgerDegraded {
+            return "cut, but the journal cannot be written (\(trouble)); it is retried"
+        }
+        if !unposted.isEmpty { return "cut, but \(Self.diskTooSlow); it is retried" }
+        if pending.values.contains(where: { $0.contains { $0.model == model } }) {
+            return "cut, and not durable yet"
+        }
+        guard models[i].barred != 0 else { return nil }
+        return planTrouble.map { "cut, but there is no plan with it (\($0)); it is retried" }
+            ?? "cut, and not every core has the plan with it yet"
     }
 }

@@ -51,12 +51,13 @@ extension ControlLoop {
     ) -> Bool {
         let conflict = AdminResponse.refusal(
             409, "request_id \(id) was used for another request; a new request needs a new id")
-        for (key, step) in pending where step.verb?.verb.requestID == id {
-            guard step.verb?.verb.signature == verb.signature else {
+        for (key, steps) in pending {
+            guard let s = steps.firstIndex(where: { $0.verb?.verb.requestID == id }) else { continue }
+            guard steps[s].verb?.verb.signature == verb.signature else {
                 reply(conflict)
                 return true
             }
-            pending[key]?.verb?.replies.append(reply)
+            pending[key]?[s].verb?.replies.append(reply)
             return true
         }
         if let v = waiting.firstIndex(where: { $0.verb.requestID == id }) {

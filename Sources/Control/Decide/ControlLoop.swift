@@ -61,9 +61,22 @@ final class ControlLoop {
     /// Models with a bar on the board.
     var barredModels: Set<Int> = []
     var nextEntryID: UInt64 = 1
-    var pending: [UInt64: PendingStep] = [:]
+    /// By entry of the ledger: one step, or those that a group takes together.
+    var pending: [UInt64: [PendingStep]] = [:]
+    /// Entries that the ledger had no room for, oldest first; posted again every tick.
+    var unposted: [LedgerEntry] = []
+    /// Steps that are to share an entry; nil: each has its own.
+    var openEntry: OpenEntry?
     var waiting: [WaitingVerb] = []
     var health: [EndpointSlot: Bool] = [:]
+    /// By member.
+    var groups: [String: GroupConfig]
+    /// Names of groups with a cut that is not over, and of those of which that was said.
+    var partialCuts: [String] = []
+    var toldPartial: Set<String> = []
+    /// Why there is no plan of what was decided; tried again every turn.
+    var planTrouble: String?
+    var planFailures: UInt64 = 0
     var outcomes: OutcomeDesk
     var preflightTargets: [PreflightTarget] = []
     var preflights: [PreflightKey: PreflightReport] = [:]
@@ -96,6 +109,7 @@ final class ControlLoop {
         self.slots = slots
         outcomes = OutcomeDesk(config.outcomes)
         self.saved = saved
+        groups = Self.groups(of: config)
         desk.saved = saved.reports ?? ReportDesk.Saved()
         self.plane = plane
         self.ledger = ledger
@@ -114,8 +128,10 @@ final class ControlLoop {
         let tick = Tick(monotonicNanos: now.nanos)
         if tick > lastTick {
             lastTick = tick
+            postAgain()
             outcomes.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
             stepModels(tick)
+            stepGroups()
             settleGroups()
             saveEvidence()
         }
@@ -144,7 +160,7 @@ final class ControlLoop {
         guard !readings.isEmpty || models[i].recovery != nil || models[i].isClimbing else { return }
         let input = RolloutInput.tick(
             readings, recovery: models[i].recoveryReading, stage: models[i].stage?.reading,
-            conditions: conditions(i))
+            conditions: ownConditions(i))
         apply(i, input, verb: nil)
     }
 
@@ -229,6 +245,12 @@ struct PendingStep {
             $0.key != after.setup.stable && $0.value > before.weights[$0.key] ?? 0
         }
     }
+}
+
+/// Steps that are to be made durable as one.
+struct OpenEntry {
+    var steps: [PendingStep] = []
+    var events: [JournalEvent] = []
 }
 
 /// A verb on its way: posted, then durable, then obeyed, then answered.

@@ -45,6 +45,9 @@ struct StatusSnapshot: Sendable {
     var counts: MetricsPage.ControlCounts
     var reports: [RollbackReport]
     var tallies: [String: Tally]
+    var groups: [GroupStatus]
+    /// Why there is no plan of what was decided.
+    var planTrouble: String?
     /// Filled in by whoever renders a page: the actions count on threads of their own.
     var actions: [ActionStatus] = []
 
@@ -73,6 +76,7 @@ extension ControlLoop {
         counts.reloadsApplied = reloadsApplied
         counts.reloadsRefused = reloadsRefused
         counts.journalFailures = ledgerFailures
+        counts.planFailures = planFailures
         counts.journalRotations = journalRotations
         counts.journalRotationFailures = journalRotationFailures
         counts.obeyedEpoch = plane.obeyedEpoch
@@ -89,7 +93,7 @@ extension ControlLoop {
                     readings: model.versionSlots.indices.map { model.readings[$0] ?? [] },
                     recovery: model.recoveryReading, lastCut: lastCuts[model.config.name],
                     splitLogE: model.versionSlots.indices.map { model.splitCheck.logE($0) },
-                    stage: model.stage?.reading, conditions: conditions(i),
+                    stage: model.stage?.reading, conditions: sharedConditions(i),
                     preflight: candidate.map { preflight(i, candidate: $0).reason } ?? "",
                     live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
                     outcomes: model.book.figures)
@@ -98,7 +102,8 @@ extension ControlLoop {
             outcomes: outcomes.figures,
             epoch: plan.epoch, obeyedEpoch: counts.obeyedEpoch, digest: config.digest,
             journalTrouble: isLedgerDegraded, counts: counts, reports: desk.reports,
-            tallies: desk.saved.tallies)
+            tallies: desk.saved.tallies, groups: groupStatuses,
+            planTrouble: planTrouble)
     }
 }
 

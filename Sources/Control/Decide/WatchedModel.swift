@@ -194,6 +194,11 @@ extension WatchedModel {
     /// Whether it must be asked every tick whether it is due.
     var isAtWork: Bool { !isResting || recovery != nil || book.isUsed || isClimbing }
 
+    /// What its guardrails said when they were read last, of every version that is watched.
+    var versionReadings: [VersionReadings] {
+        readings.sorted { $0.key < $1.key }.map { VersionReadings(version: name($0.key), readings: $0.value) }
+    }
+
     /// Whether time alone can move the rollout on.
     var isClimbing: Bool {
         switch decided.phase {

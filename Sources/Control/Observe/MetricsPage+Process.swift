@@ -37,6 +37,11 @@ extension MetricsPage {
         writer.sample(control.reloadsRefused, ["result": "refused"])
         writer.begin("weir_journal_failures", .counter, help: "Decisions that could not be made durable.")
         writer.sample(control.journalFailures)
+        writer.begin("weir_plan_failures", .counter, help: "Plans that could not be built; the old stays.")
+        writer.sample(control.planFailures)
+        writer.begin(
+            "weir_group_uncut", .gauge, help: "Members of a group that a cut has not fully reached.")
+        for group in groups { writer.sample(group.uncut.count, ["group": group.name]) }
         writer.begin("weir_journal_rotations", .counter, help: "Journal files closed, by result.")
         writer.sample(control.journalRotations, ["result": "done"])
         writer.sample(control.journalRotationFailures, ["result": "failed"])

@@ -86,6 +86,8 @@ public struct MetricsPage: Sendable {
         public var reloadsRefused: UInt64 = 0
         /// Decisions that could not be made durable.
         public var journalFailures: UInt64 = 0
+        /// Plans of what was decided that could not be built.
+        public var planFailures: UInt64 = 0
         /// Journal files closed, and attempts at it that failed.
         public var journalRotations: UInt64 = 0
         public var journalRotationFailures: UInt64 = 0
@@ -141,6 +143,7 @@ public struct MetricsPage: Sendable {
     var signals: [Signals] = []
     var outcomes: [OutcomeCount] = []
     var outcomeMeans: [OutcomeMean] = []
+    var groups: [GroupStatus] = []
 
     public init(
         buildVersion: String, cores: Int, versions: [Version], guardrails: [Guardrail], cuts: [Cuts],
