@@ -40,6 +40,15 @@ extern int accept4(int descriptor, struct sockaddr *address, socklen_t *length, 
 extern const char *strerrorname_np(int code);
 extern const char *strerrordesc_np(int code);
 extern int pipe2(int ends[2], int flags);
+extern ssize_t splice(
+    int from, off_t *from_offset, int to, off_t *to_offset, size_t count, unsigned flags);
+#ifndef SPLICE_F_MOVE
+#define SPLICE_F_MOVE 1
+#define SPLICE_F_NONBLOCK 2
+#endif
+#ifndef F_SETPIPE_SZ
+#define F_SETPIPE_SZ 1031
+#endif
 
 #define WEIR_RETRY(type, call) \
     type result; \
@@ -102,6 +111,11 @@ static inline ssize_t weir_send_two(
     struct iovec pieces[2] = {{(void *)first, first_count}, {(void *)second, second_count}};
     struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
     WEIR_RETRY(ssize_t, syscall(SYS_sendmsg, descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
+/// Between a pipe and a socket, one of each; the socket must be non-blocking by itself.
+static inline ssize_t weir_splice(int from, int to, size_t count) {
+    WEIR_RETRY(ssize_t, splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
 }
 
 static inline ssize_t weir_read(int descriptor, void *bytes, size_t count) {
@@ -359,10 +373,16 @@ static inline int weir_raise_descriptors_max(void) {
     return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
 
-// MARK: Children
+// MARK: Pipes and children
 
 /// ends[0] to read, ends[1] to write; both close on exec.
 static inline int weir_pipe(int *ends) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }
+
+/// Asks for room for so many bytes; returns what the pipe has, or the negated errno.
+static inline int weir_pipe_room(int descriptor, int bytes) {
+    int result = fcntl(descriptor, F_SETPIPE_SZ, bytes);
+    return result < 0 ? -errno : result;
+}
 
 static inline int weir_unblock(int descriptor) {
     int flags = fcntl(descriptor, F_GETFL);

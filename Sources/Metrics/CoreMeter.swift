@@ -32,6 +32,8 @@ public enum CoreCounter: UInt8, CaseIterable, Sendable {
     /// ones.
     case tapsDroppedFull
     case tapsDroppedReserved
+    /// Body bytes that went from socket to socket inside the kernel.
+    case splicedBytes
 
     /// The counter's word in metric names, without prefix and `_total`.
     public var label: String {
@@ -54,6 +56,7 @@ public enum CoreCounter: UInt8, CaseIterable, Sendable {
         case .taps: "taps"
         case .tapsDroppedFull: "taps_dropped_full"
         case .tapsDroppedReserved: "taps_dropped_reserved"
+        case .splicedBytes: "spliced_bytes"
         }
     }
 }

@@ -66,7 +66,7 @@ extension Core {
         let d = downstreams.pointer(slot)
         let x = d.pointee.exchange
         let exchange = exchanges.pointer(x)
-        if !d.pointee.output.isEmpty {
+        if owesClient(exchange) {
             d.pointee.descriptor.resetOnClose()
             cancel(x, .clientCancel)
             return
@@ -126,7 +126,7 @@ extension Core {
             let exchange = exchanges.pointer(u.pointee.exchange)
             switch exchange.pointee.stage {
             case .forwarding:
-                if !u.pointee.output.isEmpty {
+                if owesServer(exchange) {
                     meter.countTimeout(.idle)
                     upstreamFailed(slot, .timeoutIdle)
                     return
@@ -137,7 +137,7 @@ extension Core {
                 upstreamFailed(slot, .timeoutFirstByte)
             case .responding:
                 // Silence that our own backpressure caused is not the upstream's.
-                if !downstreams.pointer(exchange.pointee.downstream).pointee.output.isEmpty {
+                if owesClient(exchange) {
                     armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
                     return
                 }

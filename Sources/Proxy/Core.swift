@@ -44,6 +44,11 @@ final class Core {
     var exchanges: Slab<Exchange>
     var shadows: Slab<ShadowCopy>
     var taps = TapDesk()
+    /// Pipes for long bodies, and the first of those that are empty.
+    var pipes: Slab<SplicePipe>
+    var idlePipe = noSlot
+    /// The kernel knows no splice: bodies are read.
+    var isSpliceRefused = false
     /// By exchange slot.
     let texts: UnsafeMutablePointer<ExchangeTexts>
     var listeners: Listeners
@@ -108,6 +113,7 @@ final class Core {
         upstreams = Slab(capacity: seat.limits.upstreamsMax)
         exchanges = Slab(capacity: seat.limits.exchangesMax)
         shadows = Slab(capacity: seat.limits.shadowsMax)
+        pipes = Slab(capacity: Limits.pipesMax)
         texts = Pages.allocate(bytes: seat.limits.exchangesMax * MemoryLayout<ExchangeTexts>.stride)
             .bindMemory(to: ExchangeTexts.self, capacity: seat.limits.exchangesMax)
         resumed = ResumeLine(capacity: 2 * (connections + seat.limits.exchangesMax))

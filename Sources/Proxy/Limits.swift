@@ -58,6 +58,14 @@ public struct Limits: Sendable, Hashable {
     public static let blockBytes = 16 << 10
     /// Bytes read from a socket at once.
     public static let readBytes = 256 << 10
+    /// Read at first from a server that is to answer: of a long body the rest need not be copied.
+    public static let firstReadBytes = 128 << 10
+    /// Of a body of which at least this much is still to come, the bytes go through a pipe (splice).
+    public static let spliceBytesMin: UInt64 = 64 << 10
+    /// Pipes for long bodies. All in use: bodies are read and sent, which costs twice as much.
+    public static let pipesMax = 64
+    /// Room of a pipe: 16 MiB for all of a core, where an unprivileged user may have 64 (pipe(7)).
+    public static let pipeBytes = 256 << 10
     /// Events taken from the poller per turn.
     public static let eventsMax = 256
     /// Connections accepted per listener and turn.

@@ -93,7 +93,7 @@ extension MetricsPage {
         case .ejections: "weir_endpoint_ejections"
         case .upstreamReused, .upstreamConnects, .acceptsPaused,
             .upstreamConnectFailures, .unrouted, .accessRecords, .accessRecordsDropped, .buffersExhausted,
-            .tunnels, .plansAdopted, .taps, .tapsDroppedFull, .tapsDroppedReserved:
+            .tunnels, .plansAdopted, .taps, .tapsDroppedFull, .tapsDroppedReserved, .splicedBytes:
             "weir_" + counter.label
         }
     }
@@ -118,6 +118,7 @@ extension MetricsPage {
         case .taps: "Copies of exchanges handed to control."
         case .tapsDroppedFull: "Drawn copies lost because control did not keep up."
         case .tapsDroppedReserved: "Other copies lost because half of the slots are kept for drawn ones."
+        case .splicedBytes: "Body bytes that went from socket to socket inside the kernel."
         }
     }
 }

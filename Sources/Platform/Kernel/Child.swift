@@ -23,8 +23,8 @@ public struct Child: ~Copyable {
     public init(_ arguments: [String], environment: [String]) throws(SystemFailure) {
         precondition(!arguments.isEmpty, "a program to start")
         weir_block_broken_pipe()
-        let inward = try PipeEnds()
-        let outward = try PipeEnds()
+        let inward = try Pipe()
+        let outward = try Pipe()
         var raw: pid_t = 0
         let code = Self.withStrings(arguments) { argv in
             Self.withStrings(environment) { envp in
@@ -73,19 +73,6 @@ public struct Child: ~Copyable {
 
     /// Sends a signal to its whole process group; without effect once that is gone.
     public func signalGroup(_ number: Int32) { _ = kill(0 &- pid, number) }
-}
-
-/// Both ends of a pipe; they close on exec.
-private struct PipeEnds: ~Copyable {
-    let reading: Descriptor
-    let writing: Descriptor
-
-    init() throws(SystemFailure) {
-        var ends: [Int32] = [-1, -1]
-        _ = try check(weir_pipe(&ends), "make a pipe")
-        reading = Descriptor(adopting: ends[0])
-        writing = Descriptor(adopting: ends[1])
-    }
 }
 
 /// How a child ended.

@@ -30,6 +30,11 @@ import Glibc
         code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM
     }
 
+    /// Whether the kernel, or what stands in its place, has no such call for such a descriptor.
+    @inlinable public var isUnsupported: Bool {
+        code == EINVAL || code == ENOSYS || code == EPERM || code == EOPNOTSUPP
+    }
+
     /// The symbol, as in `ECONNREFUSED`.
     public var name: String {
         guard let text = strerrorname_np(code) else { return "errno \(code)" }

@@ -22,10 +22,15 @@ extension Core {
             d.pointee.isReadable = true
         }
         if readiness.contains(.readable) { d.pointee.isReadable = true }
-        if readiness.contains(.writable), !d.pointee.output.isEmpty {
+        if readiness.contains(.writable), isOwed(d) {
             guard flushDownstream(slot) else { return }
         }
         if d.pointee.isReadable { readDownstream(slot) }
+    }
+
+    private func isOwed(_ d: UnsafeMutablePointer<Downstream>) -> Bool {
+        if d.pointee.phase == .exchange { return owesClient(exchanges.pointer(d.pointee.exchange)) }
+        return !d.pointee.output.isEmpty
     }
 
     private func isTunnel(_ d: UnsafeMutablePointer<Downstream>) -> Bool {
@@ -52,6 +57,7 @@ extension Core {
         while downstreams.isLive(slot, generation: generation) {
             let d = downstreams.pointer(slot)
             guard d.pointee.isReadable, takesInput(d) else { return }
+            if d.pointee.phase == .exchange, spliceRequest(d.pointee.exchange, slot) { continue }
             let size = readSize()
             guard size > 0 else {
                 starve(downstreamToken(slot))
@@ -120,14 +126,14 @@ extension Core {
             case .tunnel:
                 break
             }
-            let isClear = upstreams.pointer(x.pointee.upstream).pointee.output.isEmpty
+            let isClear = !owesServer(x)
             if !isClear { d.pointee.wasPaused = true }
             return isClear
         }
     }
 
     /// The client closed its side.
-    private func downstreamEnded(_ slot: UInt32) {
+    func downstreamEnded(_ slot: UInt32) {
         let d = downstreams.pointer(slot)
         d.pointee.isReadable = false
         d.pointee.isPeerDone = true
@@ -221,6 +227,16 @@ extension Core {
             case .closed, .failed:
                 downstreamLost(slot)
                 return false
+            }
+        }
+        if d.pointee.phase == .exchange {
+            let exchange = exchanges.pointer(d.pointee.exchange)
+            if exchange.pointee.responsePipe != noSlot {
+                guard drainToClient(d.pointee.exchange) else {
+                    downstreamLost(slot)
+                    return false
+                }
+                if exchange.pointee.responsePipe != noSlot { return true }
             }
         }
         return downstreamFlushed(slot)

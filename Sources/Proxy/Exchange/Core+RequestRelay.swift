@@ -28,8 +28,7 @@ extension Core {
             emit(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<0]), isReplay: isReplay)
         case .length:
             taken = Int(min(exchange.pointee.request.remaining, UInt64(bytes.count)))
-            exchange.pointee.request.remaining -= UInt64(taken)
-            exchange.pointee.request.isComplete = exchange.pointee.request.remaining == 0
+            exchange.pointee.request.advance(by: taken)
             if exchange.pointee.tap != noTap, !isReplay {
                 tapRequest(x, UnsafeRawBufferPointer(rebasing: bytes[..<taken]))
             }
@@ -163,14 +162,14 @@ extension Core {
     }
 
     /// The whole request has been read; once the upstream has it all, its time runs.
-    private func requestComplete(_ x: UInt32) {
+    func requestComplete(_ x: UInt32) {
         let exchange = exchanges.pointer(x)
         let d = downstreams.pointer(exchange.pointee.downstream)
-        if d.pointee.output.isEmpty { d.pointee.deadline = .never }
+        if !owesClient(exchange) { d.pointee.deadline = .never }
         if exchange.pointee.shadow != noSlot { teeComplete(exchange.pointee.shadow) }
         guard exchange.pointee.upstream != noSlot else { return }
         let u = upstreams.pointer(exchange.pointee.upstream)
-        if u.pointee.phase == .busy, u.pointee.output.isEmpty { requestSent(x) }
+        if u.pointee.phase == .busy, !owesServer(exchange) { requestSent(x) }
     }
 
     /// The upstream has taken the whole request.

@@ -115,8 +115,7 @@ extension Core {
             isAlive = forward(x, head: head, UnsafeRawBufferPointer(rebasing: bytes[..<0]))
         case .length:
             let count = Int(min(exchange.pointee.response.remaining, UInt64(bytes.count)))
-            exchange.pointee.response.remaining -= UInt64(count)
-            exchange.pointee.response.isComplete = exchange.pointee.response.remaining == 0
+            exchange.pointee.response.advance(by: count)
             isExcess = count < bytes.count
             let data = UnsafeRawBufferPointer(rebasing: bytes[..<count])
             if exchange.pointee.tap != noTap { tapResponse(x, data) }
@@ -234,7 +233,7 @@ extension Core {
     }
 
     /// The upstream has said everything; the exchange ends when the client has it all.
-    private func responseComplete(_ x: UInt32) {
+    func responseComplete(_ x: UInt32) {
         let exchange = exchanges.pointer(x)
         let isReusable = exchange.pointee.responseKeepsUpstream && exchange.pointee.request.isComplete
         if exchange.pointee.sentAt != .never {
@@ -243,6 +242,6 @@ extension Core {
         settle(x, exchange.pointee.outcome)
         releaseUpstream(x, isReusable: isReusable)
         exchange.pointee.stage = .flushing
-        if downstreams.pointer(exchange.pointee.downstream).pointee.output.isEmpty { finish(x) }
+        if !owesClient(exchange) { finish(x) }
     }
 }

@@ -53,6 +53,12 @@ struct BodyProgress {
             isComplete = false
         }
     }
+
+    /// Notes that bytes of a body with a length have gone by.
+    mutating func advance(by count: Int) {
+        remaining -= UInt64(count)
+        isComplete = remaining == 0
+    }
 }
 
 /// One request and its response.
@@ -63,6 +69,9 @@ struct Exchange {
     var shadow: UInt32 = noSlot
     /// Next in the version's waiting line.
     var nextWaiting: UInt32 = noSlot
+    /// Pipes that hold body bytes which the server or the client has not taken yet.
+    var requestPipe: UInt32 = noSlot
+    var responsePipe: UInt32 = noSlot
 
     // Assignment. Slots outlive plans; indices into a plan do not.
     var model: UInt32

@@ -68,6 +68,7 @@ extension Core {
         if exchange.pointee.shadow != noSlot { primaryEnded(exchange.pointee.shadow) }
         if exchange.pointee.isTapped { endTap(x) }
         exchange.pointee.replay.clear(&pool)
+        dropPipes(exchange)
         measure(exchange)
         log(exchange, texts + Int(x))
         let d = downstreams.pointer(exchange.pointee.downstream)

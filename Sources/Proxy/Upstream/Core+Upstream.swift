@@ -20,12 +20,17 @@ extension Core {
             // A close, or bytes that nobody asked for: either way the connection is of no use.
             if readiness.contains(.readable) || u.pointee.isPeerDone { closeIdle(slot) }
         case .busy:
-            if readiness.contains(.writable), !u.pointee.output.isEmpty { flushUpstream(slot) }
+            if readiness.contains(.writable), isOwed(u) { flushUpstream(slot) }
             if readiness.contains(.readable) || u.pointee.isPeerDone {
                 u.pointee.isReadable = true
                 readUpstream(slot)
             }
         }
+    }
+
+    private func isOwed(_ u: UnsafeMutablePointer<Upstream>) -> Bool {
+        if u.pointee.exchange != noSlot { return owesServer(exchanges.pointer(u.pointee.exchange)) }
+        return !u.pointee.output.isEmpty
     }
 
     private func finishConnecting(_ slot: UInt32, _ readiness: Readiness) {
@@ -72,6 +77,10 @@ extension Core {
         if u.pointee.shadow != noSlot { return }
         guard u.pointee.exchange != noSlot else { return }
         let exchange = exchanges.pointer(u.pointee.exchange)
+        if exchange.pointee.requestPipe != noSlot {
+            drainToServer(u.pointee.exchange)
+            if exchange.pointee.requestPipe != noSlot || u.pointee.isWriteDead { return }
+        }
         if exchange.pointee.stage == .tunnel, exchange.pointee.isClientDone {
             passTunnelEnd(u.pointee.exchange)
             return
@@ -101,11 +110,14 @@ extension Core {
                 return
             }
             guard u.pointee.isReadable, u.pointee.phase == .busy else { return }
+            var size = readSize()
             if u.pointee.exchange != noSlot {
-                let d = exchanges.pointer(u.pointee.exchange).pointee.downstream
-                guard downstreams.pointer(d).pointee.output.isEmpty else { return }
+                let exchange = exchanges.pointer(u.pointee.exchange)
+                guard !owesClient(exchange) else { return }
+                if spliceResponse(u.pointee.exchange, slot) { continue }
+                // What follows the head of a long response need not be copied.
+                if exchange.pointee.stage == .forwarding { size = min(size, Limits.firstReadBytes) }
             }
-            let size = readSize()
             guard size > 0 else {
                 starve(upstreamToken(slot))
                 return
@@ -196,7 +208,9 @@ extension Core {
             exchange.pointee.upstream = noSlot
             let u = upstreams.pointer(slot)
             u.pointee.exchange = noSlot
-            let isSound = u.pointee.phase == .busy && !u.pointee.isPeerDone && !u.pointee.isWriteDead
+            let isBroken = u.pointee.isPeerDone || u.pointee.isWriteDead
+            let isSound = u.pointee.phase == .busy && !isBroken && exchange.pointee.requestPipe == noSlot
+            dropRequestPipe(exchange)
             if isReusable, isSound, u.pointee.output.isEmpty, u.pointee.input.isEmpty {
                 keepIdle(slot)
             } else {

@@ -112,11 +112,13 @@ final class Peer {
         for byte in text.utf8 { try send([byte]) }
     }
 
-    /// Sends as long as there is room, until none has come for `stillness`; returns how much went out.
+    /// Sends the bytes over and over as long as there is room, until none has come for `stillness` or `most`
+    /// have gone out; returns how many did.
     func pour(_ bytes: [UInt8], upTo most: Int, stillness: Interval = .millis(150)) throws -> Int {
         var sent = 0
         while sent < most {
-            switch push(bytes[0..<min(bytes.count, most - sent)]) {
+            let from = sent % bytes.count
+            switch push(bytes[from..<min(bytes.count, from + most - sent)]) {
             case .moved(let count):
                 sent += count
             case .wouldBlock:

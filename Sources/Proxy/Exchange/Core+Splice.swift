@@ -1,0 +1,204 @@
+// The rest of a long body through the kernel: socket → pipe → socket, without a copy in this process. Only
+// where its length is known, nobody but the receiver wants the bytes, and what was read before has gone out.
+// A pipe belongs to an exchange while it holds bytes of it; an empty one lies in the core's stock.
+// Invariant: bytes in a pipe and bytes in the same receiver's output queue are never there at once, so that
+// order is kept. Bound: `Limits.pipesMax`; without a pipe, or where the kernel knows no splice, bodies are
+// read and sent as they would be without this file.
+
+import Metrics
+import Platform
+import Wire
+
+/// A pipe of the core's stock.
+struct SplicePipe: ~Copyable {
+    let pipe: Pipe
+    /// Bytes in it.
+    var held = 0
+    /// Next in the stock of empty ones.
+    var nextIdle = noSlot
+}
+
+extension Core {
+    /// Whether the client has yet to take bytes of the response.
+    func owesClient(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+        exchange.pointee.responsePipe != noSlot
+            || !downstreams.pointer(exchange.pointee.downstream).pointee.output.isEmpty
+    }
+
+    /// Whether the model server has yet to take bytes of the request.
+    func owesServer(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+        exchange.pointee.requestPipe != noSlot
+            || !upstreams.pointer(exchange.pointee.upstream).pointee.output.isEmpty
+    }
+
+    // MARK: Responses
+
+    /// Moves what the server has sent of a long body to the client, who has had everything before it.
+    ///
+    /// - Returns: false when the bytes are to be read instead.
+    func spliceResponse(_ x: UInt32, _ slot: UInt32) -> Bool {
+        let exchange = exchanges.pointer(x)
+        let u = upstreams.pointer(slot)
+        guard exchange.pointee.response.remaining >= Limits.spliceBytesMin,
+            exchange.pointee.stage == .responding, exchange.pointee.tap == noTap,
+            u.pointee.input.isEmpty, let p = takePipe()
+        else { return false }
+        let wanted = Int(min(exchange.pointee.response.remaining, UInt64(Limits.pipeBytes)))
+        switch pipes.pointer(p).pointee.pipe.fill(from: u.pointee.descriptor, upTo: wanted) {
+        case .moved(let count):
+            pipes.pointer(p).pointee.held = count
+            exchange.pointee.responsePipe = p
+            exchange.pointee.response.advance(by: count)
+            exchange.pointee.bytesOut &+= UInt64(count)
+            meter.count(.splicedBytes, UInt64(count))
+            armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
+            guard drainToClient(x) else {
+                cancel(x, .clientCancel)
+                return true
+            }
+            if exchange.pointee.response.isComplete { responseComplete(x) }
+        case .wouldBlock:
+            keepPipe(p)
+            u.pointee.isReadable = false
+        case .closed:
+            keepPipe(p)
+            u.pointee.isPeerDone = true
+            upstreamFailed(slot, .reset)
+        case .failed(let errno):
+            keepPipe(p)
+            guard errno.isUnsupported else {
+                upstreamFailed(slot, .reset)
+                return true
+            }
+            isSpliceRefused = true
+            return false
+        }
+        return true
+    }
+
+    /// Sends what the pipe to the client holds. False: the client is gone.
+    func drainToClient(_ x: UInt32) -> Bool {
+        let exchange = exchanges.pointer(x)
+        let slot = exchange.pointee.downstream
+        switch drain(exchange.pointee.responsePipe, downstreams.pointer(slot).pointee.descriptor) {
+        case .moved:
+            exchange.pointee.responsePipe = noSlot
+        case .wouldBlock:
+            armDownstream(slot, now + stallLimit(slot))
+        case .closed, .failed:
+            return false
+        }
+        return true
+    }
+
+    // MARK: Requests
+
+    /// Moves what the client has sent of a long body to the server, as above. Not while the bytes may have to
+    /// be sent again, or are copied to a shadow.
+    ///
+    /// - Returns: false when the bytes are to be read instead.
+    func spliceRequest(_ x: UInt32, _ slot: UInt32) -> Bool {
+        let exchange = exchanges.pointer(x)
+        let d = downstreams.pointer(slot)
+        guard exchange.pointee.request.remaining >= Limits.spliceBytesMin,
+            exchange.pointee.stage == .forwarding || exchange.pointee.stage == .responding,
+            !exchange.pointee.isReplayable, exchange.pointee.shadow == noSlot,
+            exchange.pointee.tap == noTap, d.pointee.input.isEmpty
+        else { return false }
+        let u = upstreams.pointer(exchange.pointee.upstream)
+        guard u.pointee.phase == .busy, !u.pointee.isWriteDead, let p = takePipe() else { return false }
+        let wanted = Int(min(exchange.pointee.request.remaining, UInt64(Limits.pipeBytes)))
+        switch pipes.pointer(p).pointee.pipe.fill(from: d.pointee.descriptor, upTo: wanted) {
+        case .moved(let count):
+            pipes.pointer(p).pointee.held = count
+            exchange.pointee.requestPipe = p
+            exchange.pointee.request.advance(by: count)
+            exchange.pointee.bytesIn &+= UInt64(count)
+            meter.count(.splicedBytes, UInt64(count))
+            drainToServer(x)
+            if exchange.pointee.request.isComplete { requestComplete(x) }
+        case .wouldBlock:
+            keepPipe(p)
+            d.pointee.isReadable = false
+        case .closed:
+            keepPipe(p)
+            downstreamEnded(slot)
+        case .failed(let errno):
+            keepPipe(p)
+            guard errno.isUnsupported else {
+                downstreamLost(slot)
+                return true
+            }
+            isSpliceRefused = true
+            return false
+        }
+        return true
+    }
+
+    /// Sends what the pipe to the server holds. A failure is found again when the connection is read.
+    func drainToServer(_ x: UInt32) {
+        let exchange = exchanges.pointer(x)
+        let slot = exchange.pointee.upstream
+        switch drain(exchange.pointee.requestPipe, upstreams.pointer(slot).pointee.descriptor) {
+        case .moved:
+            exchange.pointee.requestPipe = noSlot
+            exchange.pointee.hasSent = true
+        case .wouldBlock:
+            watchWrites(slot)
+            armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
+        case .closed, .failed:
+            dropRequestPipe(exchange)
+            writeFailed(slot)
+        }
+    }
+
+    // MARK: Pipes
+
+    /// Empties a pipe into a socket as far as it goes: `moved` when it is empty, and back in stock.
+    private func drain(_ p: UInt32, _ socket: borrowing Descriptor) -> Transfer {
+        let pipe = pipes.pointer(p)
+        while pipe.pointee.held > 0 {
+            switch pipe.pointee.pipe.drain(into: socket, pipe.pointee.held) {
+            case .moved(let count): pipe.pointee.held -= count
+            case .wouldBlock: return .wouldBlock
+            case .closed: return .closed
+            case .failed(let errno): return .failed(errno)
+            }
+        }
+        keepPipe(p)
+        return .moved(0)
+    }
+
+    /// An empty pipe, or nil when none is to be had.
+    private func takePipe() -> UInt32? {
+        guard !isSpliceRefused else { return nil }
+        if idlePipe != noSlot {
+            let p = idlePipe
+            idlePipe = pipes.pointer(p).pointee.nextIdle
+            return p
+        }
+        guard !pipes.isFull else { return nil }
+        do throws(SystemFailure) {
+            return pipes.insert(SplicePipe(pipe: try Pipe(room: Limits.pipeBytes)))
+        } catch {
+            return nil
+        }
+    }
+
+    private func keepPipe(_ p: UInt32) {
+        pipes.pointer(p).pointee.nextIdle = idlePipe
+        idlePipe = p
+    }
+
+    /// Gives up what the exchange's pipes still hold; they close over it.
+    func dropPipes(_ exchange: UnsafeMutablePointer<Exchange>) {
+        dropRequestPipe(exchange)
+        if exchange.pointee.responsePipe != noSlot { pipes.remove(exchange.pointee.responsePipe) }
+        exchange.pointee.responsePipe = noSlot
+    }
+
+    func dropRequestPipe(_ exchange: UnsafeMutablePointer<Exchange>) {
+        if exchange.pointee.requestPipe != noSlot { pipes.remove(exchange.pointee.requestPipe) }
+        exchange.pointee.requestPipe = noSlot
+    }
+}
