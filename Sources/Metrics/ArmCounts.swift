@@ -1,7 +1,9 @@
 // What one arm's requests of one start bucket came to. The fast slots count requests that ended well within
 // a latency threshold that was frozen when the bucket opened; two slots serve one relative latency
-// guardrail (one for the evidence, one for the size of the effect), so six serve three quantiles.
-// Invariant: failed + excluded <= completed <= started, and every fast slot <= completed - failed - excluded.
+// guardrail (one for the evidence, one for the size of the effect), so six serve three quantiles. A slot that
+// counts sticky keys once takes a key's later slow requests, failed ones too, for fast.
+// Invariant: failed + excluded <= completed <= started; every fast slot <= completed - excluded, and where it
+// does not count keys once, <= completed - failed - excluded.
 // Source: guardrails/statistics.md, section 2.
 
 /// Counts of the requests that one version was assigned in one tick, by their start time. Additive.
@@ -17,7 +19,8 @@ public struct ArmCounts: Sendable, Hashable {
     public var failed: UInt32 = 0
     /// Requests whose outcome says nothing about the version.
     public var excluded: UInt32 = 0
-    /// Requests that neither failed nor were excluded and took at most the slot's threshold.
+    /// Requests that neither failed nor were excluded and took at most the slot's threshold; in a slot that
+    /// counts keys once also those whose key had been slow before.
     public var fast0: UInt32 = 0
     public var fast1: UInt32 = 0
     public var fast2: UInt32 = 0

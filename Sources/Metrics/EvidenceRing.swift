@@ -20,7 +20,7 @@ import Synchronization
 ///     word 5     randomised, ended: completed | failed << 22 | excluded << 43
 ///     word 6     randomised, fast:  fast0 | fast1 << 21 | fast2 << 42 | parity of completed << 63
 ///     word 7     the same for fast3...fast5
-///     word 8     started, pinned (u32)
+///     word 8     started, pinned (u32) | the slots that count keys once, a bit mask (u32)
 ///     words 9-11 as words 5-7, for pinned
 ///
 /// The fields hold 2,097,151 requests per tick and core, twenty million a second: no core gets there.
@@ -36,7 +36,8 @@ import Synchronization
 
     /// - Parameters:
     ///   - memory: `byteCount` zeroed bytes, 64-byte aligned, alive as long as this view.
-    ///   - thresholds: `ArmCounts.fastSlots` half words, in microseconds, written by control.
+    ///   - thresholds: `ArmCounts.fastSlots` half words, in microseconds, and the mask of the slots that
+    ///     count keys once; written by control.
     @inlinable public init(at memory: UnsafeMutableRawPointer, thresholds: HalfWords) {
         words = Words(at: memory)
         self.thresholds = thresholds
@@ -75,7 +76,10 @@ import Synchronization
         half.store(2, weightPPM)
         for slot in 0..<6 { half.store(3 + slot, thresholds.load(slot)) }
         half.store(9, 0)
-        for index in 5..<12 { bucket.store(index, 0) }
+        half.store(16, 0)
+        half.store(17, thresholds.load(ArmCounts.fastSlots))
+        for index in 5..<8 { bucket.store(index, 0) }
+        for index in 9..<12 { bucket.store(index, 0) }
         bucket.base[0].store(tick.number &+ 1, ordering: .releasing)
     }
 
@@ -86,28 +90,73 @@ import Synchronization
     ///   - start: the tick that `start(tick:weightPPM:isPinned:)` was given.
     ///   - isPinned: as given at the start.
     ///   - micros: the latency that guardrails judge.
-    @inlinable public func settle(start: Tick, isPinned: Bool, outcome: Outcome, micros: UInt64) {
+    ///   - known: slots of `keyEvents` that are no news of the request's sticky key: it counts as fast there.
+    @inlinable public func settle(
+        start: Tick, isPinned: Bool, outcome: Outcome, micros: UInt64, known: KeyEvents = []
+    ) {
         let bucket = bucket(start.number)
         guard bucket.load(0) == start.number &+ 1 else { return }
         let half = HalfWords(address: bucket.address)
         let failed: UInt64 = outcome.isFailure ? 1 : 0
         let excluded: UInt64 = outcome.isExcluded ? 1 : 0
         let good = 1 &- failed &- excluded
+        // A key's slow request that is no news is fast, also if it failed.
+        let repeated = excluded == 0 ? known.rawValue : 0
         let ended = isPinned ? 9 : 5
         // Releasing, so that a reader who sees one of these stores sees all before it as well: the words
         // are never more than one request apart, which is what the parity bits can tell.
         bucket.release(ended, 1 | failed &<< 22 | excluded &<< 43)
-        bucket.release(ended &+ 1, speed(half, micros, good, slot: 0))
-        bucket.release(ended &+ 2, speed(half, micros, good, slot: 3))
+        bucket.release(ended &+ 1, speed(half, micros, good, repeated, slot: 0))
+        bucket.release(ended &+ 2, speed(half, micros, good, repeated, slot: 3))
     }
 
-    /// What a request adds to a word of three fast slots: each slot's share is `good` or nothing.
-    @inlinable func speed(_ half: HalfWords, _ micros: UInt64, _ good: UInt64, slot: Int) -> UInt64 {
-        let a = micros <= UInt64(half.load(3 &+ slot)) ? good : 0
-        let b = micros <= UInt64(half.load(4 &+ slot)) ? good : 0
-        let c = micros <= UInt64(half.load(5 &+ slot)) ? good : 0
+    /// What a request adds to a word of three fast slots: each slot's share is 1 where it is repeated, else
+    /// `good` or nothing.
+    @inlinable func speed(
+        _ half: HalfWords, _ micros: UInt64, _ good: UInt64, _ repeated: UInt64, slot: Int
+    ) -> UInt64 {
+        let bits = repeated &>> UInt64(slot)
+        let a = (micros <= UInt64(half.load(3 &+ slot)) ? good : 0) | bits & 1
+        let b = (micros <= UInt64(half.load(4 &+ slot)) ? good : 0) | bits &>> 1 & 1
+        let c = (micros <= UInt64(half.load(5 &+ slot)) ? good : 0) | bits &>> 2 & 1
         return a | b &<< 21 | c &<< 42 | 1 &<< 63
     }
+
+    /// What a request that ends now would tell of its sticky key, if it is the key's first of that kind. A
+    /// failed request is slow as well. Nothing where the tick is forgotten.
+    ///
+    /// - Parameter start: as for `settle`.
+    @inlinable public func keyEvents(start: Tick, outcome: Outcome, micros: UInt64) -> KeyEvents {
+        guard !outcome.isExcluded else { return [] }
+        let bucket = bucket(start.number)
+        let isKept = bucket.load(0) == start.number &+ 1
+        let half = HalfWords(address: bucket.address)
+        let isFailure = outcome.isFailure
+        var slow: UInt64 = 0
+        for slot in 0..<ArmCounts.fastSlots {
+            let threshold = half.load(3 &+ slot)
+            let isSlow = threshold > 0 && (isFailure || micros > UInt64(threshold))
+            slow |= (isSlow ? 1 : 0) &<< UInt64(slot)
+        }
+        // The second line is looked at for slow requests only.
+        if slow != 0 { slow = isKept ? slow & UInt64(half.load(17)) : 0 }
+        return KeyEvents(rawValue: slow | (isFailure ? KeyEvents.failure.rawValue : 0))
+    }
+}
+
+/// Bad events of a request that count once per sticky key in a comparison by weight: the key was the coin.
+/// Bits 0..<`ArmCounts.fastSlots`: slower than the slot's threshold.
+@frozen public struct KeyEvents: OptionSet, Sendable, Hashable {
+    public let rawValue: UInt64
+    @inlinable public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// The request failed.
+    @inlinable public static var failure: KeyEvents { KeyEvents(rawValue: 1 << 6) }
+    /// Every event there is.
+    @inlinable public static var all: KeyEvents { KeyEvents(rawValue: 1 << 7 - 1) }
+
+    /// A request slower than a slot's threshold.
+    @inlinable public static func slow(_ slot: Int) -> KeyEvents { KeyEvents(rawValue: 1 << UInt64(slot)) }
 }
 
 // MARK: - Readers
@@ -159,23 +208,27 @@ extension EvidenceRing {
         counts.fast3 = UInt32(high & mask)
         counts.fast4 = UInt32(high >> 21 & mask)
         counts.fast5 = UInt32(high >> 42 & mask)
-        if !agree { counts.leaveLastPending() }
+        if !agree { counts.leaveLastPending(once: HalfWords(address: bucket.address).load(17)) }
         return counts
     }
 }
 
 extension ArmCounts {
     /// Takes back one completion whose kind is not known yet, so that the bucket does not pass for settled.
-    mutating func leaveLastPending() {
+    /// - Parameter once: the slots that count keys once.
+    mutating func leaveLastPending(once: UInt32) {
         if completed > 0 { completed -= 1 }
         failed = min(failed, completed)
         excluded = min(excluded, completed - failed)
-        let good = completed - failed - excluded
-        fast0 = min(fast0, good)
-        fast1 = min(fast1, good)
-        fast2 = min(fast2, good)
-        fast3 = min(fast3, good)
-        fast4 = min(fast4, good)
-        fast5 = min(fast5, good)
+        let (answered, failed) = (completed - excluded, failed)
+        func bound(_ fast: UInt32, _ slot: UInt32) -> UInt32 {
+            min(fast, once >> slot & 1 != 0 ? answered : answered - failed)
+        }
+        fast0 = bound(fast0, 0)
+        fast1 = bound(fast1, 1)
+        fast2 = bound(fast2, 2)
+        fast3 = bound(fast3, 3)
+        fast4 = bound(fast4, 4)
+        fast5 = bound(fast5, 5)
     }
 }

@@ -65,7 +65,7 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
 ///     line 0     started, bytes in, bytes out, 2xx, 3xx, 4xx, 5xx, success
 ///     line 1     sum and maximum of each of the four times
 ///     lines 2-3  the other outcomes, other statuses, retries, shielded
-///     line 4     thresholds, fallbacks by reason
+///     line 4     thresholds, the slots that count keys once, fallbacks by reason
 ///     lines 8-11 shadow: outcomes and sent, drops by reason, its latency's totals
 ///     byte 2,048 the sketch of sticky keys
 ///     byte 4,096 the evidence ring, and after it the bins of the five histograms
@@ -93,9 +93,9 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     @usableFromInline static let otherStatusWord = 29
     @usableFromInline static let retriesWord = 30
     @usableFromInline static let shieldedWord = 31
-    /// Six half words from here.
+    /// Six half words from here, and one for the mask of the slots that count keys once.
     @usableFromInline static let thresholdsWord = 32
-    @usableFromInline static let fallbackWord = 35
+    @usableFromInline static let fallbackWord = 36
     @usableFromInline static let shadowOutcomeWord = 64
     @usableFromInline static let shadowSentWord = 79
     @usableFromInline static let shadowDropWord = 80
@@ -200,7 +200,8 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
 
     // MARK: Control's side
 
-    /// Sets a latency threshold for the buckets that open from now on. The one word that control writes.
+    /// Sets a latency threshold for the buckets that open from now on. Control writes this and the mask of
+    /// `countKeysOnce`, nothing else.
     ///
     /// - Parameters:
     ///   - slot: 0..<`ArmCounts.fastSlots`.
@@ -208,5 +209,12 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     public func setThreshold(_ slot: Int, micros: UInt32) {
         precondition((0..<ArmCounts.fastSlots).contains(slot), "a meter has six thresholds")
         HalfWords(address: words.address).store(Self.thresholdsWord * 2 + slot, micros)
+    }
+
+    /// Says which slots count a sticky key's slow requests once per rollout, in buckets that open from now
+    /// on.
+    public func countKeysOnce(_ slots: KeyEvents) {
+        HalfWords(address: words.address).store(
+            Self.thresholdsWord * 2 + ArmCounts.fastSlots, UInt32(truncatingIfNeeded: slots.rawValue & 63))
     }
 }

@@ -10,8 +10,8 @@ import Synchronization
 struct Board: ~Copyable, Sendable {
     private let switchPages = SharedPages(byteCount: Limits.modelsMax * 8)
     private let healthPages = SharedPages(byteCount: Limits.endpointsMax * 4)
-    /// The one thing that cores share among themselves, touched by failures only.
-    let failedKeys = FailedKeys()
+    /// The one thing that cores share among themselves, touched by bad requests of sticky keys only.
+    let keys = KeyTable()
 
     /// One word per model: bit i bars version i of the model; `splitCut` sends every split to stable.
     var switches: UnsafeMutablePointer<Atomic<UInt64>> {

@@ -129,7 +129,7 @@ public final class DataPlane: Sendable {
     /// A new rollout of the model: every sticky key may fail for the first time again.
     public func beginRollout(_ model: ModelSlot) {
         precondition(model < Limits.modelsMax)
-        board.words.failedKeys.beginRollout(model)
+        board.words.keys.beginRollout(model)
     }
 
     /// The verdict of active health checks; endpoints start healthy.

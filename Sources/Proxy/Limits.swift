@@ -80,6 +80,10 @@ public struct Limits: Sendable, Hashable {
     public static let tapHeadBytes = 8 << 10
     public static let tapBodyBytes = 64 << 10
 
+    /// Sticky keys whose bad requests count once, over all models and cores; a power of two. Full: every bad
+    /// request of a key that found no place counts. 8 MiB, touched only as far as keys fail or are slow.
+    public static let keysMax = 1 << 20
+
     // Bounds of a plan, checked when the config is loaded. The tables that cores index by slot have these
     // sizes; memory behind unused slots is never touched.
     public static let modelsMax = 2_048

@@ -110,6 +110,9 @@ extension GuardrailSpec {
         }
     }
 
+    /// Whether this is a sequential test of candidates' latency against stable's.
+    public var isLatencyBet: Bool { rule.isSequential && rule.isRelative && measure.quantile != nil }
+
     /// The share of bad requests that a rule against a constant allows: the rate itself, or what a latency
     /// quantile leaves above it.
     var rateLimit: Double {

@@ -91,11 +91,19 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     // Optional, so that states saved before these existed still load; nil says what they said.
     private var dryRun: Bool?
     private var latencyTime: String?
+    private var keysOnce: Bool?
 
     /// A trip is recorded and changes nothing.
     public var isDryRun: Bool {
         get { dryRun ?? false }
         set { dryRun = newValue ? true : nil }
+    }
+
+    /// A sticky key's slow requests count once in a rollout, its first: the key was the coin, not the
+    /// request. For sequential latency rules against stable of models that assign by sticky keys.
+    public var countsKeysOnce: Bool {
+        get { keysOnce ?? false }
+        set { keysOnce = newValue ? true : nil }
     }
 
     /// Which time a latency is; sequential rules know the total only.
@@ -122,8 +130,8 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         self.minEvents = minEvents
         self.vetoWhenStableToo = vetoWhenStableToo ?? rule.hasVetoByDefault
         self.action = action
-        let needsWarmUp = rule.isSequential && rule.isRelative && measure.quantile != nil
-        self.warmUpRequests = warmUpRequests ?? (needsWarmUp ? 200 : 0)
+        self.warmUpRequests = warmUpRequests ?? 0
+        if warmUpRequests == nil, isLatencyBet { self.warmUpRequests = 200 }
     }
 }
 

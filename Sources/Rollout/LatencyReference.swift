@@ -3,7 +3,7 @@
 //
 // A sequential rule against stable takes two slots: one for the evidence (rho * tau for the candidate) and
 // one for the size of the effect (materialRatio * tau); a constant threshold takes one. Equal slots are
-// shared.
+// shared. Where sticky keys count once, they do so in the evidence's slot; sizes are over all requests.
 //
 // Invariant: a threshold is chosen from the past only and takes effect for ticks that start later.
 // Source: guardrails/statistics.md, section 3.3 and trap 6.
@@ -17,8 +17,28 @@ public struct LatencyReference: Sendable, Hashable, Codable {
     private enum Slot: Sendable, Hashable, Codable {
         /// The candidate against `factor` times stable's quantile, stable against its quantile.
         case relative(quantile: Double, factor: Double)
+        /// The same, a sticky key's slow requests counted once.
+        case firstPerKey(quantile: Double, factor: Double)
         /// Both against microseconds.
         case constant(UInt32)
+
+        /// The quantile of stable's and the candidate's factor; nil for constants.
+        var share: (quantile: Double, factor: Double)? {
+            switch self {
+            case .relative(let quantile, let factor), .firstPerKey(let quantile, let factor):
+                (quantile, factor)
+            case .constant: nil
+            }
+        }
+    }
+
+    /// The slots in which a sticky key's slow requests count once.
+    public var countsKeysOnce: KeyEvents {
+        var events: KeyEvents = []
+        for (i, slot) in slots.enumerated() {
+            if case .firstPerKey = slot { events.insert(.slow(i)) }
+        }
+        return events
     }
 
     /// Thresholds in microseconds, by slot, at most `ArmCounts.fastSlots`; 0 where none is known yet.
@@ -92,6 +112,12 @@ public struct LatencyReference: Sendable, Hashable, Codable {
         guard case .latency(let quantile) = spec.measure else { return [] }
         switch spec.rule {
         case .sequentialWorseThanStable(let rho, let material, _):
+            guard !spec.countsKeysOnce else {
+                return [
+                    .firstPerKey(quantile: quantile, factor: rho),
+                    .relative(quantile: quantile, factor: max(material, rho)),
+                ]
+            }
             let evidence = Slot.relative(quantile: quantile, factor: rho)
             guard material > rho else { return [evidence] }
             return [evidence, .relative(quantile: quantile, factor: material)]
@@ -135,7 +161,7 @@ public struct LatencyReference: Sendable, Hashable, Codable {
         renewedAt = now.number
         let before = (candidateThresholds, stableThresholds)
         for (i, slot) in slots.enumerated() {
-            guard case .relative(let q, let factor) = slot, let tau = quantile(q), tau > 0 else { continue }
+            guard let (q, factor) = slot.share, let tau = quantile(q), tau > 0 else { continue }
             stableThresholds[i] = LatencyReference.micros(Double(tau))
             candidateThresholds[i] = LatencyReference.threshold(factor, of: stableThresholds[i])
         }

@@ -20,8 +20,9 @@ public struct RecoveryLatency: Sendable, Hashable {
         guard case .latency(let quantile) = spec.measure, let slots = reference.slots(for: spec) else {
             return nil
         }
-        slot = slots.evidence
-        micros = reference.stableThresholds[slots.evidence]
+        // Over all requests: nothing is compared by keys any more.
+        slot = spec.countsKeysOnce ? slots.size : slots.evidence
+        micros = reference.stableThresholds[slot]
         guard micros > 0 else { return nil }
         let beyond = 1 - quantile
         // Stable's own quantile is exceeded by that share when all is well: twice as often is not well, or,

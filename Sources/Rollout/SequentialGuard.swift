@@ -84,7 +84,7 @@ enum Bet: Sendable {
         switch consume bet {
         case .events(var test):
             if let share = view.share {
-                test.apply(share: share, candidate: candidate.bad, stable: stable.bad)
+                test.apply(share: share, candidate: candidate.bad, stable: stable.bad, cap: &cap)
             }
             self = .events(test)
         case .quantile(var test):
@@ -138,6 +138,9 @@ struct SequentialGuard: Sendable {
         switch (spec.rule, spec.measure) {
         case (.sequentialWorseThanStable(let rho, _, _), .errorRate):
             bet = .events(RelativeEvents(rho: rho))
+        case (.sequentialWorseThanStable, .latency) where spec.countsKeysOnce:
+            // Where the threshold stands is tau's matter; the keys' first slow requests are compared as such.
+            bet = .events(RelativeEvents())
         case (.sequentialWorseThanStable, .latency(let quantile)):
             bet = .quantile(RelativeQuantile(quantile: quantile))
         case (.sequentialAbove, _):

@@ -85,6 +85,10 @@ extension GuardrailSpec {
             return .errors(pair, age: age)
         case (.sequentialWorseThanStable(let rho, _, _), .latency):
             guard let slots else { return .dropped }
+            if countsKeysOnce {
+                return .slowKeys(
+                    pair, age: age, lag: lag, rho: rho, evidence: slots.evidence, size: slots.size)
+            }
             return .latency(pair, age: age, rho: rho, evidence: slots.evidence, size: slots.size)
         case (.sequentialAbove(let micros), .latency):
             guard let slots else { return .dropped }

@@ -8,6 +8,8 @@
 //                          at the deadline (pending = good)
 //   latency    either      the age of all its requests has passed  hidden: at the threshold's age a request
 //                          the tick's thresholds                   that has not ended is slow
+//   latency    stable, by  as errors against stable                as errors: pending candidate requests are
+//              keys once                                           fast, pending stable requests are slow
 //
 // A request that failed is slow, or fast errors would improve the quantile. Ages are counted from a tick's
 // end, so they are those of its youngest request. Source: guardrails/statistics.md, section 2.
@@ -95,20 +97,39 @@ extension TickView {
     ) -> TickView {
         guard let split = pair.split, let share = split.share else { return .dropped }
         let (candidate, stable) = (pair.candidate, pair.stable)
-        let (ours, theirs) = (candidate.thresholds[evidence], stable.thresholds[evidence])
-        if candidate.randomised.started > 0, stable.randomised.started > 0 {
-            guard theirs > 0, ours == LatencyReference.threshold(rho, of: theirs) else { return .dropped }
-        }
-        if candidate.randomised.started > 0, ours == 0 { return .dropped }
-        if stable.randomised.started > 0, theirs == 0 { return .dropped }
-        let slowest = max(ours, theirs, candidate.thresholds[size])
-        guard let settled = isDecided(slowest, age: age) else { return .dropped }
+        guard let slowest = pair.slowest(rho: rho, evidence: evidence, size: size),
+            let settled = isDecided(slowest, age: age)
+        else { return .dropped }
         guard settled else { return .hidden }
         var view = TickView(state: .settled, share: share, split: split)
         view.candidate = Arm(candidate.randomised, slot: evidence)
         view.stable = Arm(stable.randomised, slot: evidence)
         view.size = EpochCounts(Arm(candidate.randomised, slot: size), view.stable)
         view.started = Int(candidate.randomised.started)
+        return view
+    }
+
+    /// Latency against stable where a sticky key's slow requests count once. Whether a slow request is its
+    /// key's first is known when it ends, so nothing is decided by age: what is pending counts as for errors.
+    static func slowKeys(
+        _ pair: PairTick, age: UInt64, lag: UInt64, rho: Double, evidence: Int, size: Int
+    ) -> TickView {
+        guard let split = pair.split, let share = split.share,
+            let slowest = pair.slowest(rho: rho, evidence: evidence, size: size),
+            isDecided(slowest, age: age) != nil
+        else { return .dropped }
+        let (candidate, stable) = (pair.candidate.randomised, pair.stable.randomised)
+        let atDeadline = age >= deadlineTicks
+        let isSettled = atDeadline || (age >= graceTicks && candidate.pending == 0 && stable.pending == 0)
+        guard isSettled || age >= lag else { return .hidden }
+        var view = TickView(state: isSettled ? .settled : .open, share: share, split: split)
+        let late = atDeadline ? Int(candidate.pending) : 0
+        view.candidate = Arm(ended: candidate, slot: evidence, slow: late)
+        view.stable = Arm(ended: stable, slot: evidence, slow: Int(stable.pending))
+        view.size = EpochCounts(
+            Arm(ended: candidate, slot: size, slow: late),
+            Arm(ended: stable, slot: size, slow: Int(stable.pending)))
+        view.started = Int(candidate.started)
         return view
     }
 
@@ -136,11 +157,31 @@ extension TickView {
     }
 }
 
+extension PairTick {
+    /// The largest threshold that a rule against stable needs the tick's requests to have passed; nil where
+    /// the arms were not counted by thresholds that belong together.
+    fileprivate func slowest(rho: Double, evidence: Int, size: Int) -> UInt32? {
+        let (ours, theirs) = (candidate.thresholds[evidence], stable.thresholds[evidence])
+        if candidate.randomised.started > 0, stable.randomised.started > 0 {
+            guard theirs > 0, ours == LatencyReference.threshold(rho, of: theirs) else { return nil }
+        }
+        if candidate.randomised.started > 0, ours == 0 { return nil }
+        if stable.randomised.started > 0, theirs == 0 { return nil }
+        return max(ours, theirs, candidate.thresholds[size])
+    }
+}
+
 extension TickView.Arm {
     /// Requests of an age beyond the slot's threshold: all that were not fast are slow.
     init(_ counts: ArmCounts, slot: Int) {
         good = Int(counts.fast(slot))
         bad = max(0, Int(counts.started) - Int(counts.excluded) - good)
+    }
+
+    /// Requests that have ended, and `slow` others.
+    init(ended counts: ArmCounts, slot: Int, slow: Int) {
+        good = Int(counts.fast(slot))
+        bad = max(0, counts.answered - good) + slow
     }
 }
 

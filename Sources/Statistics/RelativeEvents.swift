@@ -29,12 +29,24 @@ public struct RelativeEvents: Sendable {
 
     /// As `add`, without looking at the evidence.
     public mutating func apply(share: Double, candidate: Int, stable: Int) {
-        guard candidate > 0 || stable > 0 else { return }
+        guard let factors = factors(share, candidate, stable) else { return }
+        wealth.apply(factors)
+    }
+
+    /// As `apply`, with the gains of the current slot capped.
+    public mutating func apply(share: Double, candidate: Int, stable: Int, cap: inout BurstCap) {
+        guard let factors = factors(share, candidate, stable) else { return }
+        wealth.apply { cap.limit($0, factors($0)) }
+    }
+
+    /// A tick's log factors by alternative; nil for a tick without events.
+    private mutating func factors(_ share: Double, _ candidate: Int, _ stable: Int) -> ((Int) -> Double)? {
+        guard candidate > 0 || stable > 0 else { return nil }
         precondition(share > 0 && share < 1)
         table.prepare(odds: rho * share / (1 - share))
         let (hits, misses) = (Double(candidate), Double(stable))
         let bets = table.bets
-        wealth.apply { hits * bets[$0].hit + misses * bets[$0].miss }
+        return { hits * bets[$0].hit + misses * bets[$0].miss }
     }
 
     /// The evidence with `pending` stable requests in flight counted as bad: never more than what they will

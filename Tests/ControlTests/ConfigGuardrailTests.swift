@@ -229,3 +229,17 @@ private func badGates(_ yaml: String, _ words: String) throws {
     let problems = try gates(yaml).problems
     #expect(problems.contains { $0.description.contains(words) }, "\(problems)")
 }
+
+@Test("With sticky keys, latency against stable counts a key once; constants, windows and errors as ever")
+func stickyLatency() throws {
+    let rules = """
+        kind: latency, quantile: p99, worse_than_stable: true
+        kind: latency, quantile: p99, above: 300ms
+        kind: latency, quantile: p95, worse_than_stable_by: 30%, window: 1m
+        kind: error_rate, worse_than_stable: true
+        """
+    #expect(try specs(rules).map(\.countsKeysOnce) == [false, false, false, false])
+    let sticky = sample(rules).replacing(
+        "stable: v1", with: "stable: v1\n    sticky: { keys: [client_address] }")
+    #expect(try sticky.config().models[0].guardrails.map(\.countsKeysOnce) == [true, false, false, false])
+}

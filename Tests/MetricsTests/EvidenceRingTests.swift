@@ -104,6 +104,31 @@ private func tick(_ number: UInt64) -> Tick { Tick(number: number) }
         #expect(bench.ring.read(tick(1))?.pinned.fast0 == fast)
     }
 
+    @Test("A slot that counts keys once takes what its key did before for fast; the other slots do not")
+    func keysOnce() {
+        let bench = Bench(thresholds: [100, 100, 1_000, 0])
+        bench.meter.countKeysOnce([.slow(0), .slow(2), .slow(3)])
+        let ring = bench.ring
+        bench.ring.start(tick: tick(1), weightPPM: 10, isPinned: false)
+        bench.meter.countKeysOnce([])
+        func events(_ outcome: Outcome, _ micros: UInt64) -> KeyEvents {
+            ring.keyEvents(start: tick(1), outcome: outcome, micros: micros)
+        }
+        #expect(events(.success, 100) == [])
+        #expect(events(.success, 101) == [.slow(0)])
+        #expect(events(.success, 5_000) == [.slow(0), .slow(2)])
+        #expect(events(.reset, 5) == [.failure, .slow(0), .slow(2)])
+        #expect(events(.clientCancel, 5_000) == [])
+        #expect(ring.keyEvents(start: tick(2), outcome: .reset, micros: 5) == .failure)
+        for _ in 0..<2 { ring.start(tick: tick(1), weightPPM: 10, isPinned: false) }
+        ring.settle(start: tick(1), isPinned: false, outcome: .success, micros: 500)
+        ring.settle(start: tick(1), isPinned: false, outcome: .success, micros: 500, known: .slow(0))
+        ring.settle(start: tick(1), isPinned: false, outcome: .reset, micros: 5, known: [.slow(0)])
+        let counts = ring.read(tick(1))?.randomised ?? ArmCounts()
+        #expect((0..<4).map(counts.fast) == [2, 0, 2, 0])
+        #expect(counts.failed == 1 && counts.completed == 3)
+    }
+
     @Test(
         "A failed or excluded request is never fast, and the excluded one is not a failure",
         arguments: Outcome.allCases)

@@ -36,13 +36,14 @@ extension ModelChecks {
         _ draft: ModelDraft
     ) -> (model: [GuardrailSpec], stages: [[GuardrailSpec]]) {
         let standard = draft.candidates.isEmpty ? [] : GuardrailSpec.defaults(alpha: draft.alpha)
-        let stages = draft.rollout?.guardrails ?? []
-        let extra = stages.flatMap { $0 }
-        let own =
+        let written =
             draft.guardrails.isEmpty
             ? standard.map {
                 Marked(value: GuardrailDraft(spec: $0, hasOwnAlpha: false), place: draft.place, text: nil)
             } : draft.guardrails
+        let own = written.map { keyed($0, draft) }
+        let stages = (draft.rollout?.guardrails ?? []).map { $0.map { keyed($0, draft) } }
+        let extra = stages.flatMap { $0 }
         for stage in stages.isEmpty ? [[]] : stages { checkNames(of: own + stage) }
         let all = own + extra
         for guardrail in all {
@@ -64,6 +65,14 @@ extension ModelChecks {
             draft.value.hasOwnAlpha ? draft.value.spec : rest.next() ?? draft.value.spec
         }
         return (own.map(spec), stages.map { $0.map(spec) })
+    }
+
+    /// Under sticky keys the key is the coin: a key's slow requests count once.
+    private func keyed(_ guardrail: Marked<GuardrailDraft>, _ draft: ModelDraft) -> Marked<GuardrailDraft> {
+        guard !draft.sticky.keys.isEmpty, guardrail.value.spec.isLatencyBet else { return guardrail }
+        var keyed = guardrail
+        keyed.value.spec.countsKeysOnce = true
+        return keyed
     }
 
     private func checkNames(of guardrails: [Marked<GuardrailDraft>]) {

@@ -313,6 +313,7 @@ extension WatchedModel {
             let thresholds = version == stable ? reference.stableThresholds : reference.candidateThresholds
             for meter in meters[version] {
                 for (i, micros) in thresholds.enumerated() { meter.setThreshold(i, micros: micros) }
+                meter.countKeysOnce(reference.countsKeysOnce)
             }
         }
     }

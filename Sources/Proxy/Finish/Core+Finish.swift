@@ -27,18 +27,26 @@ extension Core {
         exchange.pointee.outcome = outcome
         let version = link.meter(Int(exchange.pointee.assigned))
         version.count(outcome)
+        let micros = (now - exchange.pointee.assignedAt).micros
+        let known = knownEvents(exchange, version.evidence, outcome, micros)
         version.evidence.settle(
             start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned,
-            outcome: outcome.isFailure && isRepeated(exchange) ? .localRefusal : outcome,
-            micros: (now - exchange.pointee.assignedAt).micros)
+            outcome: known.contains(.failure) ? .localRefusal : outcome, micros: micros, known: known)
     }
 
-    /// Whether this failure's sticky key has failed before in the rollout: then it is counted, but is no
-    /// evidence.
-    private func isRepeated(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
-        guard exchange.pointee.keyHash != 0, !exchange.pointee.isPinned else { return false }
-        let keys = exchange.pointee.keyHash
-        return !seat.board.words.failedKeys.insert(keys, model: Int(exchange.pointee.model))
+    /// What of this request its sticky key has done before in the rollout: it is counted, but is no evidence.
+    /// While the version has all the weight nothing is compared, and a slow request keeps its news.
+    private func knownEvents(
+        _ exchange: UnsafeMutablePointer<Exchange>, _ evidence: EvidenceRing, _ outcome: Outcome,
+        _ micros: UInt64
+    ) -> KeyEvents {
+        let key = exchange.pointee.keyHash
+        guard key != 0, !exchange.pointee.isPinned else { return [] }
+        var events = evidence.keyEvents(
+            start: exchange.pointee.startTick, outcome: outcome, micros: micros)
+        if exchange.pointee.weightPPM == 1_000_000 { events.formIntersection(.failure) }
+        guard !events.isEmpty else { return [] }
+        return seat.board.words.keys.note(key, events, model: Int(exchange.pointee.model))
     }
 
     /// A response has reached its client whole: the exchange ends, the connection goes on.

@@ -1,0 +1,75 @@
+// What sticky keys have done in the current rollout, over all cores: failed, or been slow by one of the
+// latency thresholds. One heavy client whose every request is bad is one event for a comparison by weight,
+// not thousands: the coin was thrown once, for its key.
+// Only bad requests come here, and a line is written for a key's first event of a kind alone, so that the
+// cores share the table costs the request path one load. Bound: `Limits.keysMax`; when a key finds no place,
+// its events count, as if each were its first.
+// Source: the data contract of sequential comparison under sticky routing; open addressing, one word per key.
+
+import Metrics
+import Platform
+import Synchronization
+
+/// A map from hashes to events that only grows, until its model's next rollout. Any thread.
+struct KeyTable: ~Copyable, Sendable {
+    private static let probesMax = 32
+    private let places: Int
+    private let pages: SharedPages
+    private let rollouts = SharedPages(byteCount: Limits.modelsMax * 4)
+
+    /// - Parameter places: a power of two.
+    init(places: Int = Limits.keysMax) {
+        precondition(places > 0 && places & (places - 1) == 0)
+        self.places = places
+        pages = SharedPages(byteCount: places * 8)
+    }
+
+    /// Notes what a key did.
+    ///
+    /// - Parameter events: not empty.
+    /// - Returns: those of them that are not the key's first in the model's current rollout.
+    func note(_ keyHash: UInt64, _ events: KeyEvents, model: ModelSlot) -> KeyEvents {
+        precondition(model < Limits.modelsMax && !events.isEmpty)
+        let words = pages.base.assumingMemoryBound(to: Atomic<UInt64>.self)
+        let rollout = UInt64(rolloutWord(model).pointee.load(ordering: .relaxed))
+        let hash = Self.mix(keyHash ^ Self.mix(UInt64(model) << 32 | rollout))
+        let tag = hash & ~KeyEvents.all.rawValue
+        var place = Int(truncatingIfNeeded: hash >> 7) & (places - 1)
+        for _ in 0..<Self.probesMax {
+            var word = words[place].load(ordering: .relaxed)
+            if word == 0 {
+                let outcome = words[place].compareExchange(
+                    expected: 0, desired: tag | events.rawValue, ordering: .relaxed)
+                if outcome.exchanged { return [] }
+                word = outcome.original
+            }
+            if word & ~KeyEvents.all.rawValue == tag {
+                let known = KeyEvents(rawValue: word & KeyEvents.all.rawValue)
+                if known.isSuperset(of: events) { return events }
+                let before = words[place].bitwiseOr(events.rawValue, ordering: .relaxed).oldValue
+                return events.intersection(KeyEvents(rawValue: before))
+            }
+            place = (place + 1) & (places - 1)
+        }
+        return []
+    }
+
+    /// Begins a new rollout of the model: every key may fail for the first time again. What earlier rollouts
+    /// left keeps its places; a table that fills up over many errs towards counting.
+    func beginRollout(_ model: ModelSlot) {
+        precondition(model < Limits.modelsMax)
+        _ = rolloutWord(model).pointee.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    private func rolloutWord(_ model: ModelSlot) -> UnsafeMutablePointer<Atomic<UInt32>> {
+        rollouts.base.assumingMemoryBound(to: Atomic<UInt32>.self) + model
+    }
+
+    /// The finaliser of SplitMix64.
+    private static func mix(_ value: UInt64) -> UInt64 {
+        var z = value &+ 0x9E37_79B9_7F4A_7C15
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
