@@ -55,7 +55,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .executableTarget(
-            name: "bench-simulate", dependencies: ["Rollout", "Statistics", "Metrics"],
+            name: "bench-simulate", dependencies: ["Rollout", "Statistics", "Metrics", "Platform"],
             path: "bench/Simulate", swiftSettings: strict),
         .executableTarget(
             name: "bench-load", dependencies: ["Load", "Metrics", "Platform"], path: "bench/Load",
