@@ -52,7 +52,7 @@ require_packages() {
 require_build() {
     require_swift
     require_packages pkg-config=pkg-config
-    require_packages pkgconfig:libnghttp2=libnghttp2-dev pkgconfig:openssl=libssl-dev
+    require_packages pkgconfig:openssl=libssl-dev
 }
 
 # build_release PRODUCT ...: builds products of the tree at $root as they are deployed: release, with Swift's
