@@ -16,13 +16,14 @@ private func capturesAreRead() throws {
           sample: 0.5%
           around_a_trip: 7
           body_bytes: 1KiB
-          mask: { headers: [X-User], json: ["$.a[*].b"] }
+          mask: { headers: [X-User], query: [Session], json: ["$.a[*].b"] }
           keep_bytes: 2MiB
           keep_age: 1h
         """)
     let captures = try #require(try sample.config().models.first?.captures)
     #expect(captures.samplePPM == 5_000 && captures.aroundTrip == 7 && captures.bodyBytesMax == 1_024)
     #expect(captures.maskedHeaders == CapturesConfig.alwaysMasked.union(["x-user"]))
+    #expect(captures.maskedQuery == CapturesConfig.alwaysMaskedQuery.union(["session"]))
     #expect(captures.maskedPaths == [try JSONPath("$.a[*].b")])
     #expect(captures.keepBytes == 2 << 20 && captures.keepAge == .seconds(3_600))
     #expect(try ConfigSample.model("captures: {}").config().models.first?.captures == CapturesConfig())
@@ -64,6 +65,9 @@ private let brokenCaptures: [Broken] = [
     Broken(
         .model("captures: { mask: { json: [a.b] } }"),
         ["9:32: models[0].captures.mask.json[0]: ", "'a.b'"]),
+    Broken(
+        .model("captures: { mask: { query: [\"\"] } }"),
+        ["9:33: models[0].captures.mask.query[0]: ", "expected the name of a query parameter"]),
     Broken(
         .model("captures: { mask: { headers: [\"a b\"] } }"),
         ["9:35: models[0].captures.mask.headers[0]: ", "expected the name of a header"]),

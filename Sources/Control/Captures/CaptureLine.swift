@@ -22,12 +22,14 @@ struct CaptureNames {
 /// Turns samples into lines by the rules of one model.
 struct CaptureLine {
     private let headers: Set<String>
+    private let query: QueryMask
     private let mask: JSONMask?
     /// Values may want longer bodies than captures.
     private let bodyBytesMax: Int
 
     init(_ config: CapturesConfig) {
         headers = config.maskedHeaders
+        query = QueryMask(names: config.maskedQuery)
         bodyBytesMax = config.bodyBytesMax
         mask = config.maskedPaths.isEmpty ? nil : JSONMask(config.maskedPaths)
     }
@@ -46,7 +48,7 @@ struct CaptureLine {
         let request = MessageHead(sample.requestHead)
         out += "\"request\":{".utf8
         write("method", request.first, to: &out)
-        write("target", request.second, to: &out)
+        write("target", query.masked(request.second), to: &out)
         write("http", request.third, to: &out)
         writeFields(request, to: &out)
         writeCut(record.traits.contains(.requestHeadCut), "head_cut", to: &out)
@@ -103,10 +105,16 @@ struct CaptureLine {
             out.append(0x5B)
             Self.quote(field.name, to: &out)
             out.append(0x2C)
-            Self.quote(headers.contains(field.name.lowercased()) ? "***" : field.value, to: &out)
+            Self.quote(kept(field.value, of: field.name.lowercased()), to: &out)
             out.append(0x5D)
         }
         out += "],".utf8
+    }
+
+    /// A header's value without what is masked.
+    private func kept(_ value: String, of name: String) -> String {
+        if headers.contains(name) { return "***" }
+        return QueryMask.headers.contains(name) ? query.masked(value) : value
     }
 
     /// `body` as text where it is UTF-8, else base64 with `encoding`; null with `withheld` where it must not

@@ -1,6 +1,6 @@
 // What is kept of exchanges, per model: which share, how many around a trip, what is masked, for how long.
 // Read from `captures:` (ConfigLoader+Captures); PlanBuilder makes the cores' `TapPlan` of it.
-// Invariant: the headers that carry credentials are masked whatever the file says.
+// Invariant: headers and query parameters that carry credentials are masked whatever the file says.
 
 import Payload
 import Platform
@@ -16,6 +16,8 @@ public struct CapturesConfig: Sendable, Hashable {
     public var bodyBytesMax = Limits.tapBodyBytes
     /// Lower-case names of headers whose values are not kept; includes `alwaysMasked`.
     public var maskedHeaders = CapturesConfig.alwaysMasked
+    /// Lower-case names of query parameters whose values are not kept; includes `alwaysMaskedQuery`.
+    public var maskedQuery = CapturesConfig.alwaysMaskedQuery
     /// Paths in JSON bodies whose values are not kept, at most `JSONMask.pathsMax`.
     public var maskedPaths: [JSONPath] = []
     /// Bytes of this model's files. More: the oldest file goes first.
@@ -26,6 +28,12 @@ public struct CapturesConfig: Sendable, Hashable {
     /// Headers with credentials.
     public static let alwaysMasked: Set<String> = [
         "authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key",
+    ]
+    /// Query parameters with credentials.
+    public static let alwaysMaskedQuery: Set<String> = [
+        "access_token", "api-key", "api_key", "apikey", "auth", "authorization", "client_secret", "id_token",
+        "key", "passwd", "password", "pwd", "refresh_token", "secret", "sig", "signature", "token",
+        "x-amz-security-token", "x-amz-signature", "x-api-key", "x-goog-signature",
     ]
     /// How often a version's next exchange is copied to be at hand for a trip, on each core.
     static let recentEvery = Interval.millis(50)

@@ -16,6 +16,7 @@ extension Kind where Value == CapturesConfig {
                 "body_bytes", .size(0...Limits.tapBodyBytes), or: captures.bodyBytesMax)
             if let mask = section.optional("mask", .mask) {
                 captures.maskedHeaders.formUnion(mask.headers)
+                captures.maskedQuery.formUnion(mask.query)
                 captures.maskedPaths = mask.paths
             }
             captures.keepBytes = section.value(
@@ -30,14 +31,18 @@ extension Kind where Value == CapturesConfig {
 /// What is not to be kept.
 private struct MaskDraft {
     var headers: [String]
+    var query: [String]
     var paths: [JSONPath]
 }
 
 extension Kind where Value == MaskDraft {
     fileprivate static var mask: Kind {
-        .section("a mapping with headers and json") { section in
+        .section("a mapping with headers, query and json") { section in
             MaskDraft(
                 headers: section.value("headers", .list(of: .headerName, count: 0...64), or: []),
+                query: section.value(
+                    "query", .list(of: .text("the name of a query parameter"), count: 0...64), or: []
+                ).map { $0.lowercased() },
                 paths: section.value("json", .list(of: .jsonPath, count: 0...JSONMask.pathsMax), or: []))
         }
     }
