@@ -21,6 +21,7 @@ private func sample(_ guardrails: String) -> ConfigSample {
               v2: { endpoints: ["127.0.0.1:9002"], health_check: { path: /ok } }
             stable: v1
             candidate: v2
+            response_headers: { id: true }
             values: { score: { response: "$.score" }, cost: { response_header: x-cost } }
             guardrails:
         """ + guardrails.split(separator: "\n").map { "\n      - { \($0) }" }.joined())
@@ -243,3 +244,24 @@ func stickyLatency() throws {
         "stable: v1", with: "stable: v1\n    sticky: { keys: [client_address] }")
     #expect(try sticky.config().models[0].guardrails.map(\.countsKeysOnce) == [true, false, false, false])
 }
+
+@Test(
+    "A rule over an outcome needs responses that carry its id, and says where that is written",
+    arguments: [
+        Broken(
+            .model("guardrails: [{ kind: outcome, metric: clicks, worse_than_stable: true }]"),
+            [
+                "9:18: models[0].guardrails[0]: looks at an outcome, and no response carries the id",
+                "expected `response_headers: { id: true }` in the model",
+            ]),
+        Broken(
+            .model(
+                "rollout: { stages: [{ weight: 5%, gates: [{ kind: outcome, metric: clicks }] }] }\n"
+                    + "response_headers: { id: false }"),
+            ["9:47: models[0].rollout.stages[0].gates[0]: looks at an outcome"]),
+        Broken(
+            .model(
+                "rollout: { stages: [{ weight: 5%, gates: [{ kind: outcome, metric: clicks }] }] }\n"
+                    + "response_headers: { id: true }")),
+    ])
+private func outcomesNeedIDs(_ broken: Broken) { broken.check() }

@@ -29,6 +29,8 @@ private enum GateWord: String, CaseIterable {
 struct GateDraft {
     var spec: GateSpec
     var value: Marked<String>?
+    /// Where an outcome is asked for.
+    var outcomePlace: Place?
 }
 
 extension Kind where Value == [GateDraft] {
@@ -105,6 +107,7 @@ extension Kind where Value == GateDraft {
                     metric: metric, windowMillis: window.millis, isHigherBetter: isHigherBetter,
                     lowest: lowest,
                     highest: highest)
+                draft.outcomePlace = section.place
                 draft.spec = GateSpec(
                     name: "outcome_\(metric)_not_worse", metric: .outcome(outcome), margin: margin ?? 0.05)
             case .missing, .drift:

@@ -30,6 +30,14 @@ extension ModelChecks {
             expected: "a health_check in every candidate, or no guardrail of kind health")
     }
 
+    /// Reports a rule over an outcome that nobody could post, because no response says under which id.
+    private func checkOutcome(_ place: Place, _ draft: ModelDraft) {
+        if draft.response.id { return }
+        reading.report(
+            place, "looks at an outcome, and no response carries the id that it is posted under",
+            expected: "`response_headers: { id: true }` in the model")
+    }
+
     /// The guardrails with their alphas, the model's and by stage; the defaults where a model with a
     /// candidate names none. All of a rollout's share its alpha, whichever stage they are in force in.
     func checkedGuardrails(
@@ -48,10 +56,14 @@ extension ModelChecks {
         let all = own + extra
         for guardrail in all {
             if let value = guardrail.value.value { checkValue(value, draft) }
+            if case .outcome = guardrail.value.spec.measure { checkOutcome(guardrail.place, draft) }
             if guardrail.value.spec.measure == .health { checkHealth(guardrail.place, draft) }
         }
         let gates = draft.rollout?.gates ?? []
-        for gate in gates { if let value = gate.value { checkValue(value, draft) } }
+        for gate in gates {
+            if let value = gate.value { checkValue(value, draft) }
+            if let place = gate.outcomePlace { checkOutcome(place, draft) }
+        }
         let slots = LatencyReference.slotsNeeded(by: all.map(\.value.spec), gates: gates.map(\.spec))
         if slots > ArmCounts.fastSlots, let last = all.last {
             reading.report(
