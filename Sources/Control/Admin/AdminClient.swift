@@ -57,6 +57,14 @@ public struct AdminClient: Sendable {
                 + "content-type: application/json\r\ncontent-length: \(body.count)\r\n\r\n", body: body)
     }
 
+    /// POST /outcomes, one JSON object per line.
+    public func post(outcomes lines: [UInt8]) throws(AdminUnreachable) -> AdminAnswer {
+        try call(
+            "POST \(AdminRoutes.outcomes) HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+                + "content-type: application/x-ndjson\r\ncontent-length: \(lines.count)\r\n\r\n",
+            body: lines)
+    }
+
     private func call(_ head: String, body: [UInt8]) throws(AdminUnreachable) -> AdminAnswer {
         let exchange: AdminExchange
         do throws(SystemFailure) {

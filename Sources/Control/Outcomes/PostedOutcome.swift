@@ -96,7 +96,7 @@ extension OutcomeBatch {
     private static let tooMany = OutcomeProblem(
         status: 413, sentence: "a request may carry \(itemsMax) outcomes; send the rest in the next one")
 
-    private static func isBlank(_ line: ArraySlice<UInt8>) -> Bool {
+    static func isBlank(_ line: ArraySlice<UInt8>) -> Bool {
         line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
     }
 
