@@ -23,9 +23,9 @@ final class ActionSinkServer: Sendable {
         folder = FileManager.default.temporaryDirectory.path + "/weir-sink-\(Entropy.word())"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let process = Process()
-        let pipe = Pipe()
+        let pipe = Foundation.Pipe()
         input = pipe.fileHandleForWriting
-        let output = Pipe()
+        let output = Foundation.Pipe()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
         process.arguments = [configTestRoot + "/Tests/Integration/servers/sink.py", folder]
         process.standardInput = pipe

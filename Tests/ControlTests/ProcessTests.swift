@@ -278,7 +278,7 @@ struct ProcessTests {
         let second = Process()
         second.executableURL = running.process.executableURL
         second.arguments = running.process.arguments
-        let pipe = Pipe()
+        let pipe = Foundation.Pipe()
         second.standardError = pipe
         try second.run()
         second.waitUntilExit()

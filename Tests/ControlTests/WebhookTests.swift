@@ -40,7 +40,7 @@ struct WebhookTests {
         #expect(fields["x-weir-delivery"]?.string == notice.deliveryID)
         #expect(fields["x-weir-timestamp"] == "1700000000" && fields["x-weir-event"] == "cut")
         let openssl = Process()
-        let (input, output) = (Pipe(), Pipe())
+        let (input, output) = (Foundation.Pipe(), Foundation.Pipe())
         openssl.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
         openssl.arguments = ["dgst", "-sha256", "-hmac", "the key"]
         (openssl.standardInput, openssl.standardOutput) = (input, output)
