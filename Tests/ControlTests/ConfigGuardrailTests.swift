@@ -242,7 +242,10 @@ func stickyLatency() throws {
     #expect(try specs(rules).map(\.countsKeysOnce) == [false, false, false, false])
     let sticky = sample(rules).text.replacing(
         "stable: v1", with: "stable: v1\n    sticky: { keys: [client_address] }")
-    #expect(try ConfigSample.file(sticky).config().models[0].guardrails.map(\.countsKeysOnce) == [true, false, false, false])
+    #expect(
+        try ConfigSample.file(sticky).config().models[0].guardrails.map(\.countsKeysOnce) == [
+            true, false, false, false,
+        ])
 }
 
 @Test(
