@@ -27,6 +27,12 @@ enum StatusText {
     private static func render(_ model: JSON) -> String {
         var out = "\n\(model["name"]?.string ?? "?"): \(model["phase"]?.string ?? "?")"
         out += ", stable \(model["stable"]?.string ?? "?")\n"
+        if let sentence = model["candidate_source"]?["sentence"]?.string {
+            out += "  candidate by \(sentence)\n"
+            if let trouble = model["candidate_source"]?["trouble"]?.string, trouble != sentence {
+                out += "    \(trouble)\n"
+            }
+        }
         if model["phase"]?.string == "cut", let cut = model["last_cut"] {
             out += "  \(cut["cut"]?.string ?? "cut") at \(cut["at"]?.string ?? "?")"
             out += " by \(cut["actor"]?.string ?? "?"): "

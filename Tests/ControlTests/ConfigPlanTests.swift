@@ -287,7 +287,9 @@ private func checkSummarises() throws {
         "  guardrail error_rate_worse_than_stable: cut when the error rate is worse than stable's by 50%",
         "error_rate_above: alert when the error rate is above 2% over 1m, for 5m; from 200 requests",
         "model embeddings: embeddings.example, path_prefix /; any host, path /v1/embeddings",
-        "  rollout of 2026-11-20, started by hand", "    stage 1: no users, 10% copied for 10m",
+        "  candidate by mlflow alias challenger of embeddings at https://mlflow.internal, every 10s",
+        "    version 12: 2026-11-20", "  rollout of whichever the registry names, started by hand",
+        "    stage 1: no users, 10% copied for 10m",
         "    stage 3: 25% for 30m, gates error_rate_not_worse and latency_p99_not_worse, approval",
         "    bake: 1h, 5% held back", "    blackout: fri 16:00 to mon 08:00 Europe/Berlin",
     ] { #expect(check.text.contains(line), "\(check.text)") }

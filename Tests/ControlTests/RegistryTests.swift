@@ -18,8 +18,10 @@ struct MLflowTests {
 
     private func config() throws -> MLflowConfig {
         MLflowConfig(
-            url: try sink.url("/", port: "good"), model: "rec/om", champion: "champion", previous: "before",
-            versions: ["v1": "4", "v2": "7"], caFile: sink.caFile, timeout: .seconds(60))
+            access: MLflowAccess(
+                url: try sink.url("/", port: "good"), caFile: sink.caFile, timeout: .seconds(60)),
+            model: "rec/om", champion: "champion", previous: "before",
+            versions: ["v1": "4", "v2": "7"])
     }
 
     private func found(_ version: String) -> JSON {
@@ -119,7 +121,7 @@ struct MLflowTests {
         let path = sink.folder + "/token"
         try Data("t0ken\n".utf8).write(to: URL(fileURLWithPath: path))
         var config = try config()
-        config.tokenFile = path
+        config.access.tokenFile = path
         try sink.script(["GET \(aliasPath)": [found("7")]])
         #expect(MLflowAliases(config: config).attempt(.sample(.promoted), .first).told.word == "done")
         #expect(try sink.recorded().allSatisfy { $0["fields"]?["authorization"] == "Bearer t0ken" })

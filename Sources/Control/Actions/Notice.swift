@@ -124,7 +124,8 @@ extension Notice.Kind {
         case .stage:
             let stage = event.details.first { $0.name == "stage" }?.value
             self = stage?.integer == 1 ? .start : .stage
-        case .started, .stopped, .configLoaded, .configRefused, .configured, .verb, .weights, .overruled,
+        case .started, .stopped, .configLoaded, .configRefused, .source, .configured, .verb, .weights,
+            .overruled,
             .experimentEnded, .preflight, .group, .health, .actionDone, .actionFailed, .journalRecovered,
             .journalGap, .journalRestored, .journalRotated, .journalPruned, .report, .sampleRatio:
             return nil

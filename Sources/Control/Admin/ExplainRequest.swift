@@ -36,15 +36,31 @@ public struct ExplainRequest: Sendable {
     }
 
     /// The explanation under a config.
-    /// - Parameter status: the JSON of a running Weir's /status, whose weights and quarantine then count.
+    /// - Parameter status: the JSON of a running Weir's /status: its weights, its quarantine and the candidates
+    ///   that registries have named to it then count.
     public func answer(config: Config, status: JSON?) throws(PlanProblem) -> ExplainAnswer {
         var slots = SlotTable()
         let plan = try PlanBuilder.plan(
-            from: config, slots: &slots, overrides: PlanOverrides(status: status), epoch: 1)
+            from: config.naming(status), slots: &slots, overrides: PlanOverrides(status: status), epoch: 1)
         let explainer = Explainer(models: plan.models, trusted: config.trusted)
         return ExplainAnswer(
             explainer.explain(method: method, path: path, host: host, headers: headers, client: client),
             isLive: status != nil)
+    }
+}
+
+extension Config {
+    /// The config with the candidates that registries have named to the Weir of that status page.
+    fileprivate func naming(_ status: JSON?) -> Config {
+        var config = self
+        for page in status?["models"]?.elements ?? [] {
+            guard let i = models.firstIndex(where: { $0.name == page["name"]?.string }),
+                models[i].source != nil
+            else { continue }
+            let named = page["candidates"]?.elements.compactMap(\.string) ?? []
+            config.models[i].candidates = named.filter { models[i].version($0) != nil }
+        }
+        return config
     }
 }
 

@@ -18,6 +18,7 @@ struct StatusPage {
         var listeners: [SocketAddress]
         var cores: Int
         var actions: [ActionStatus] = []
+        var sources: [SourceStatus] = []
     }
 
     let snapshot: StatusSnapshot
@@ -53,6 +54,7 @@ struct StatusPage {
             "name": .string(model.config.name), "phase": .string(state.phase.word),
             "stable": .string(model.config.stable),
             "candidates": .array(model.config.candidates.map(JSON.string)),
+            "candidate_source": process.sources.first { $0.model == model.config.name }?.json ?? .null,
             "weights": JSON(shares: state.weights), "rollout_epoch": .count(state.epoch),
             "cuts": .integer(Int64(state.cutCount)),
             "cool_down_until": state.coolDownUntil.map { .string(Timestamp.text(wallMicros: $0)) } ?? .null,

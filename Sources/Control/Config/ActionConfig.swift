@@ -81,7 +81,7 @@ public struct ExecConfig: Sendable, Hashable {
 
 /// Two aliases of a registered model.
 public struct MLflowConfig: Sendable, Hashable {
-    public var url: HTTPURL
+    public var access: MLflowAccess
     /// The name in the registry.
     public var model: String
     /// Points at the version that has all traffic.
@@ -90,9 +90,6 @@ public struct MLflowConfig: Sendable, Hashable {
     public var previous: String
     /// The registry's version numbers by Weir's version names.
     public var versions: [String: String]
-    public var tokenFile: String?
-    public var caFile: String?
-    public var timeout: Interval
 }
 
 /// How the API server of Kubernetes is reached; what is nil comes from the pod's service account.

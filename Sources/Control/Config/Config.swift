@@ -63,8 +63,11 @@ public struct ModelConfig: Sendable, Equatable {
     public var versions: [VersionConfig]
     /// Names one of `versions`.
     public var stable: String
-    /// Versions under trial, all different, none of them stable; in file order.
+    /// Versions under trial, all different, none of them stable; in file order. With a `source`, the one that
+    /// it names.
     public var candidates: [String]
+    /// The registry that names the candidate; nil: the file does.
+    public var source: CandidateSource?
     /// The split as written, candidates only, parts per million, sum at most 1,000,000; stable has the rest.
     /// nil: the file names no weights and every candidate starts at 0.
     public var weights: [String: UInt32]?
@@ -94,7 +97,7 @@ public struct ModelConfig: Sendable, Equatable {
     public var values = ValuesConfig()
     /// Which exchanges are kept; nil: none.
     public var captures: CapturesConfig?
-    /// In place of `weights`; names one of `candidates`.
+    /// In place of `weights`; names one of `candidates`. nil also while a `source` names no candidate.
     public var rollout: RolloutConfig?
     public var preflight: PreflightConfig?
     /// Where people find out what to do; part of notifications and reports.

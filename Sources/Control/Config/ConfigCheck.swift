@@ -58,14 +58,27 @@ public struct ConfigCheck: Sendable, Equatable {
             let endpoints = version.endpoints.map(\.description).joined(separator: ", ")
             lines.append("  version \(version.name) (\(role)): \(Notation.text(ppm: weight)) to \(endpoints)")
         }
+        if let source = model.source { lines += source.summary }
         if let shadow = model.shadow { lines.append("  shadow: \(shadow.text)") }
         for cohort in model.cohorts { lines.append("  cohort \(cohort.name): \(cohort.version)") }
         for guardrail in model.guardrails {
             lines.append("  guardrail \(guardrail.name): \(guardrail.summary)")
         }
-        if let rollout = model.rollout { lines += rollout.summary }
-        if model.guardrails.isEmpty, model.candidates.isEmpty {
+        if let rollout = model.source?.rollout ?? model.rollout { lines += rollout.summary }
+        if model.guardrails.isEmpty, model.candidates.isEmpty, model.source == nil {
             lines.append("  no candidate, no guardrails")
+        }
+        return lines
+    }
+}
+
+extension CandidateSource {
+    /// Whom it asks, and what the answers stand for.
+    fileprivate var summary: [String] {
+        var lines = ["  candidate by \(text), every \(Notation.text(every))"]
+        for (number, version) in versions.sorted(by: { ($0.key.count, $0.key) < ($1.key.count, $1.key) }) {
+            let weight = weights?[version].map { " at \(Notation.text(ppm: $0))" } ?? ""
+            lines.append("    version \(number): \(version)\(weight)")
         }
         return lines
     }
@@ -74,7 +87,8 @@ public struct ConfigCheck: Sendable, Equatable {
 extension RolloutConfig {
     /// One line per stage, such as `stage 2: 1% for 10m, 1,000 requests, 2 gates`.
     fileprivate var summary: [String] {
-        var lines = ["  rollout of \(program.candidate)\(program.startsByItself ? "" : ", started by hand")"]
+        let who = program.candidate.isEmpty ? "whichever the registry names" : program.candidate
+        var lines = ["  rollout of \(who)\(program.startsByItself ? "" : ", started by hand")"]
         if program.isDryRun { lines[0] += ", dry run" }
         for (i, stage) in program.stages.enumerated() {
             var parts = [stage.weightPPM > 0 ? Notation.text(ppm: stage.weightPPM) : "no users"]

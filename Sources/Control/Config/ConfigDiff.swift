@@ -50,6 +50,7 @@ public struct ConfigDiff: Sendable, Equatable {
         compare(model + "match", list(old.matches.map(\.text)), list(new.matches.map(\.text)))
         compareVersions(old, new)
         compare(model + "stable", old.stable, new.stable)
+        compareSources(old, new)
         compare(model + "candidates", names(old.candidates), names(new.candidates))
         compareWeights(old, new)
         if old.stickyKeys != new.stickyKeys { changes.append(model + "the sticky keys change") }
@@ -68,12 +69,29 @@ public struct ConfigDiff: Sendable, Equatable {
                     || old.sendsEpoch != new.sendsEpoch
             ),
             ("values", old.values != new.values), ("captures", old.captures != new.captures),
-            ("rollout", old.rollout != new.rollout), ("preflight", old.preflight != new.preflight),
+            ("rollout", old.writtenRollout != new.writtenRollout),
+            ("preflight", old.preflight != new.preflight),
             ("runbook_url", old.runbookURL != new.runbookURL),
         ]
         for (key, isChanged) in others where isChanged { changes.append(model + "\(key) change") }
         compare(model + "shield", "\(old.shield)", "\(new.shield)")
         compare(model + "cool_down", Notation.text(old.coolDown), Notation.text(new.coolDown))
+    }
+
+    private mutating func compareSources(_ old: ModelConfig, _ new: ModelConfig) {
+        let model = "model \(new.name): "
+        let file = "the file"
+        compare(model + "the candidate comes from", old.source?.text ?? file, new.source?.text ?? file)
+        guard let before = old.source, let now = new.source, before.text == now.text else { return }
+        if before.versions != now.versions {
+            changes.append(model + "the registry's versions stand for others")
+        }
+        if before.weights != now.weights {
+            changes.append(model + "the weights of versions that the registry may name change")
+        }
+        if before.access != now.access || before.every != now.every {
+            changes.append(model + "the registry is asked in another way")
+        }
     }
 
     private mutating func compareActions(_ old: [ActionConfig], _ new: [ActionConfig]) {

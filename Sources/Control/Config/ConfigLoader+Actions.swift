@@ -84,6 +84,7 @@ enum ActionChecks {
                 expected: "one of " + names.prefix(20).joined(separator: ", "),
                 suggestion: Nearest.to(model.value, among: names))
         }
+        if case .mlflow(let config) = draft.sink { checkCircle(draft, config, models, reading) }
         switch draft.sink {
         case .mlflow, .argo:
             let count = draft.models.isEmpty ? names.count : draft.models.count
@@ -101,6 +102,19 @@ enum ActionChecks {
         case .webhook, .exec, .kubernetes: break
         }
     }
+
+    /// A promotion moves `previous` to the version that had the traffic before: a candidate named by that
+    /// alias would be gone at the moment of its promotion.
+    private static func checkCircle(
+        _ draft: ActionDraft, _ config: MLflowConfig, _ models: [ModelConfig], _ reading: Reading
+    ) {
+        let moved = SourcePointer(
+            registry: config.access.url.origin, model: config.model, alias: config.previous)
+        guard let model = models.first(where: { $0.source?.pointer == moved }) else { return }
+        reading.report(
+            draft.place, "moves the alias that names the candidate of \(model.name):", value: config.previous,
+            expected: "another alias in `previous`")
+    }
 }
 
 extension Kind where Value == Notice.Kind {
@@ -111,7 +125,7 @@ extension Kind where Value == Notice.Kind {
 }
 
 extension Kind where Value == HTTPURL {
-    fileprivate static var sinkURL: Kind {
+    static var sinkURL: Kind {
         let expected = "a URL that starts with http:// or https://"
         return Kind(expected: expected) { node in
             guard let text = node.text else { return node.mismatch(expected: expected) }
@@ -125,12 +139,12 @@ extension Kind where Value == HTTPURL {
 }
 
 extension Kind where Value == String {
-    fileprivate static var secretFile: Kind { .text("the path of a file that holds nothing but the secret") }
-    fileprivate static var caFile: Kind { .text("the path of a PEM file") }
+    static var secretFile: Kind { .text("the path of a file that holds nothing but the secret") }
+    static var caFile: Kind { .text("the path of a PEM file") }
 }
 
 extension SectionReader {
-    fileprivate mutating func timeout() -> Interval {
+    mutating func timeout() -> Interval {
         value("timeout", .duration(.millis(1) ... .seconds(300)), or: .seconds(10))
     }
 }
@@ -198,37 +212,6 @@ extension Kind where Value == ExecConfig {
                 return nil
             }
             return ExecConfig(command: command.value, timeout: timeout)
-        }
-    }
-}
-
-extension Kind where Value == MLflowConfig {
-    fileprivate static var mlflow: Kind {
-        .section("a mapping with url, model and versions") { section in
-            let url = section.required("url", .sinkURL)
-            let model = section.required("model", .text("the name of a registered model"))
-            let alias = Kind<String>.text("an alias")
-            let champion = section.value("champion", alias, or: "champion")
-            let previous = section.value("previous", alias, or: "previous_champion")
-            let versions = section.required(
-                "versions",
-                .table(
-                    "a mapping from version to the registry's version number", names: .name,
-                    of: .text("a version number of the registry")))
-            let token = section.optional("token_file", .secretFile)
-            let ca = section.optional("ca_file", .caFile)
-            let timeout = section.timeout()
-            if champion == previous {
-                section.reading.report(
-                    section.place, "champion and previous are one alias:", value: champion,
-                    expected: "two aliases")
-            }
-            guard let url, let model, let versions else { return nil }
-            let numbers = versions.compactMap { entry in entry.value.map { (entry.name.value, $0) } }
-            return MLflowConfig(
-                url: url, model: model, champion: champion, previous: previous,
-                versions: Dictionary(numbers) { first, _ in first }, tokenFile: token, caFile: ca,
-                timeout: timeout)
         }
     }
 }
@@ -304,7 +287,7 @@ extension ActionSink {
             case .file(let path): "webhook (\(config.format.rawValue)) at the URL in \(path)"
             }
         case .exec(let config): "exec \(config.command[0])"
-        case .mlflow(let config): "mlflow \(config.model) at \(config.url.origin)"
+        case .mlflow(let config): "mlflow \(config.model) at \(config.access.url.origin)"
         case .argo(let config): "argo rollout \(config.rollout)"
         case .kubernetes(let config): "kubernetes \(config.resource)/\(config.object)"
         }

@@ -56,7 +56,7 @@ enum GroupChecks {
     /// Members with a rollout take every step together, so their rollouts must have the same steps.
     private static func walkTogether(_ draft: GroupDraft, _ models: [ModelConfig], _ reading: Reading) {
         let programs = draft.models.compactMap { name in
-            models.first { $0.name == name.value }?.rollout.map { (name, $0.program) }
+            models.first { $0.name == name.value }?.writtenRollout.map { (name, $0.program) }
         }
         guard let (first, shape) = programs.first else { return }
         for (name, program) in programs.dropFirst() where program.steps != shape.steps {

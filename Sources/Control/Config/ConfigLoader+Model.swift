@@ -18,6 +18,10 @@ struct ModelDraft {
     var stable: Marked<String>?
     var namesStable: Bool
     var candidates: [Marked<String>]
+    /// Names the candidate in place of the file.
+    var source: SourceDraft?
+    /// Whether `candidate` is there and cannot be read, so that nothing can be said of who is one.
+    var isCandidateUnreadable: Bool
     var weights: Marked<[TableEntry<UInt32>]>?
     var sticky: StickyDraft
     var cohorts: [CohortDraft]
@@ -67,7 +71,7 @@ extension Kind where Value == ModelDraft {
             let versions = section.required("versions", .versions)
             let namesStable = section.has("stable")
             let stable = section.optional("stable", .marked(.name))
-            let candidates = section.candidates()
+            let (candidates, source) = section.candidates()
             let weights = section.optional("weights", .marked(.weights))
             let rollout = section.optional("rollout", .rollout)
             let preflight = section.optional("preflight", .preflight)
@@ -96,8 +100,10 @@ extension Kind where Value == ModelDraft {
                 "values_sample", .percentage(1...1_000_000), or: values.samplePPM)
             return ModelDraft(
                 place: section.place, name: name, matches: matches, versions: versions, stable: stable,
-                namesStable: namesStable, candidates: candidates, weights: weights, sticky: sticky,
-                cohorts: cohorts, shadow: shadow, timeouts: timeouts, retries: retries, shield: shield,
+                namesStable: namesStable, candidates: candidates, source: source,
+                isCandidateUnreadable: section.has("candidate") && candidates.isEmpty && source == nil,
+                weights: weights, sticky: sticky, cohorts: cohorts, shadow: shadow, timeouts: timeouts,
+                retries: retries, shield: shield,
                 response: response, guardrails: guardrails, alpha: Double(alpha) / 1_000_000,
                 coolDown: coolDown, values: values, captures: section.optional("captures", .captures),
                 rollout: rollout, preflight: preflight, runbookURL: runbookURL)
@@ -106,15 +112,19 @@ extension Kind where Value == ModelDraft {
 }
 
 extension SectionReader {
-    /// `candidate: v2` or `candidates: [v2, v3]`, not both.
-    fileprivate mutating func candidates() -> [Marked<String>] {
-        let one = optional("candidate", .marked(.name))
+    /// `candidate: v2`, `candidate: { mlflow: … }` or `candidates: [v2, v3]`.
+    fileprivate mutating func candidates() -> (named: [Marked<String>], source: SourceDraft?) {
+        let one = optional("candidate", .candidate)
         let several = optional("candidates", .list(of: .marked(.name), count: 0...Limits.versionsPerModelMax))
         if has("candidate"), has("candidates") {
             reading.report(
                 place, "has both candidate and candidates", expected: "one of the two")
         }
-        return (one.map { [$0] } ?? []) + (several ?? [])
+        switch one {
+        case .named(let name): return ([name] + (several ?? []), nil)
+        case .source(let source): return (several ?? [], source)
+        case nil: return (several ?? [], nil)
+        }
     }
 }
 

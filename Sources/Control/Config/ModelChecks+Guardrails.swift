@@ -20,7 +20,7 @@ extension ModelChecks {
 
     /// Reports a health guardrail over candidates whose health nobody checks.
     private func checkHealth(_ place: Place, _ draft: ModelDraft) {
-        let candidates = Set(draft.candidates.map(\.value))
+        let candidates = Set(draft.candidates.map(\.value) + draft.sourced)
         let unchecked = (draft.versions ?? []).compactMap(\.value).filter {
             candidates.contains($0.name) && $0.healthCheck == nil
         }
@@ -43,7 +43,8 @@ extension ModelChecks {
     func checkedGuardrails(
         _ draft: ModelDraft
     ) -> (model: [GuardrailSpec], stages: [[GuardrailSpec]]) {
-        let standard = draft.candidates.isEmpty ? [] : GuardrailSpec.defaults(alpha: draft.alpha)
+        let hasCandidates = !draft.candidates.isEmpty || draft.source != nil
+        let standard = !hasCandidates ? [] : GuardrailSpec.defaults(alpha: draft.alpha)
         let written =
             draft.guardrails.isEmpty
             ? standard.map {
@@ -98,7 +99,15 @@ extension ModelChecks {
 
     /// The rollout of the candidate it names, or of the only one.
     func checkedRollout(_ draft: ModelDraft, _ stages: [[GuardrailSpec]]) -> RolloutConfig? {
-        guard let rollout = draft.rollout else { return nil }
+        guard let rollout = draft.rollout, !draft.isCandidateUnreadable else { return nil }
+        if draft.source != nil {
+            if let named = rollout.candidate {
+                reading.report(
+                    named.place, "the registry says who walks, not the file:", value: named.value,
+                    expected: "no `candidate` in the rollout")
+            }
+            return checkedRollout(rollout, of: "", draft, stages)
+        }
         let candidates = draft.candidates.map(\.value)
         if let named = rollout.candidate, !candidates.contains(named.value) {
             reading.report(
@@ -115,6 +124,12 @@ extension ModelChecks {
                 expected: candidates.isEmpty ? "`candidate` in the model" : "`candidate` in the rollout")
             return nil
         }
+        return checkedRollout(rollout, of: candidate, draft, stages)
+    }
+
+    private func checkedRollout(
+        _ rollout: RolloutDraft, of candidate: String, _ draft: ModelDraft, _ stages: [[GuardrailSpec]]
+    ) -> RolloutConfig {
         var program = rollout.program
         program.candidate = candidate
         for (i, guardrails) in stages.enumerated() { program.stages[i].guardrails = guardrails }

@@ -34,17 +34,21 @@ struct ModelChecks {
     private func checked(_ draft: ModelDraft) -> ModelConfig? {
         let stable = checkedStable(draft)
         checkCandidates(draft, stable)
-        let weights = checkedWeights(draft, stable)
+        var source = checkedSource(draft, stable)
+        let weights = checkedWeights(draft, stable, source)
         checkCohorts(draft)
         checkShadow(draft, stable)
         let (guardrails, stages) = checkedGuardrails(draft)
         let rollout = checkedRollout(draft, stages)
+        source?.weights = weights
+        source?.rollout = rollout
         guard let name = draft.name?.value, let matches = draft.matches?.map(\.value),
             let versions = draft.versions?.compactMap(\.value), let stable
         else { return nil }
         return ModelConfig(
             name: name, matches: matches, versions: versions, stable: stable,
-            candidates: draft.candidates.map(\.value), weights: weights, stickyKeys: draft.sticky.keys,
+            candidates: draft.candidates.map(\.value), source: source, weights: weights,
+            stickyKeys: draft.sticky.keys,
             salt: Salt.of(draft.sticky.salt ?? name),
             cohorts: draft.cohorts.map {
                 CohortConfig(name: $0.name.value, conditions: $0.conditions, version: $0.version.value)
@@ -53,7 +57,8 @@ struct ModelChecks {
             shield: draft.shield, sendsVersion: draft.response.version, sendsID: draft.response.id,
             sendsEpoch: draft.response.epoch, guardrails: guardrails, alpha: draft.alpha,
             coolDown: draft.coolDown, values: draft.values, captures: draft.captures, rollout: rollout,
-            preflight: draft.preflight, runbookURL: draft.runbookURL)
+            preflight: draft.preflight, runbookURL: draft.runbookURL
+        ).resolved(by: nil)
     }
 
     // MARK: Between models
@@ -122,7 +127,7 @@ struct ModelChecks {
 
     /// Reports a name that is not one of the model's versions.
     @discardableResult
-    private func checkVersion(_ name: Marked<String>, _ draft: ModelDraft) -> Bool {
+    func checkVersion(_ name: Marked<String>, _ draft: ModelDraft) -> Bool {
         guard let versions = draft.versions?.map(\.name.value), !versions.contains(name.value) else {
             return true
         }
@@ -158,9 +163,13 @@ struct ModelChecks {
         }
     }
 
-    /// The candidates' weights; stable's own entry is only checked, since it has the rest.
-    private func checkedWeights(_ draft: ModelDraft, _ stable: String?) -> [String: UInt32]? {
-        guard let weights = draft.weights else { return nil }
+    /// The candidates' weights; stable's own entry is only checked, since it has the rest. Of those that a
+    /// registry may name, one at a time is the candidate: they need not fit into one whole.
+    private func checkedWeights(
+        _ draft: ModelDraft, _ stable: String?, _ source: CandidateSource?
+    ) -> [String: UInt32]? {
+        guard let weights = draft.weights, !draft.isCandidateUnreadable else { return nil }
+        if let source { return checkedWeights(weights.value, draft, stable, source) }
         let candidates = draft.candidates.map(\.value)
         var shares: [String: UInt32] = [:]
         for entry in weights.value where checkVersion(entry.name, draft) {
@@ -184,6 +193,23 @@ struct ModelChecks {
                 expected: "100% where stable is listed; without it, stable has what is left")
         }
         if let stable { shares[stable] = nil }
+        return shares
+    }
+
+    private func checkedWeights(
+        _ weights: [TableEntry<UInt32>], _ draft: ModelDraft, _ stable: String?, _ source: CandidateSource
+    ) -> [String: UInt32] {
+        var shares: [String: UInt32] = [:]
+        for entry in weights where checkVersion(entry.name, draft) {
+            let name = entry.name.value
+            if name == stable || !source.versions.values.contains(name) {
+                reading.report(
+                    entry.name.place, "has a weight, and the registry cannot make it the candidate:",
+                    value: name,
+                    expected: "a version that `candidate` maps to; stable has what is left")
+            }
+            shares[name] = entry.value
+        }
         return shares
     }
 

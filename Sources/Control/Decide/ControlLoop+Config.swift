@@ -38,6 +38,8 @@ extension ControlLoop {
             deferred.append(change)
             return
         }
+        var change = change
+        change.config = change.config.resolved(by: sources)
         let diff = ConfigDiff(from: config, to: change.config)
         guard diff.refusals.isEmpty else { return refuse(change, diff.refusals) }
         let objections = objections(to: change.config)
@@ -144,7 +146,7 @@ extension ControlLoop {
 
     /// A config waits for the plan under way, and for bars, whose bits are indices of the plan they came
     /// with.
-    private var canReconfigure: Bool {
+    var canReconfigure: Bool {
         plane.obeyedEpoch >= plan.epoch && barredModels.isEmpty
     }
 

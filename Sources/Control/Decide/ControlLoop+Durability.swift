@@ -172,6 +172,7 @@ extension ControlLoop {
         slots.obeyed(epoch: obeyed)
         answerObeyed(obeyed)
         takeDeferred()
+        takeMoves()
         if isPlanWanted { publish() }
     }
 

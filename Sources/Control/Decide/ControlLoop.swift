@@ -84,6 +84,9 @@ final class ControlLoop {
     var blackouts: [String: (second: UInt64, window: BlackoutWindow?)] = [:]
     /// Configs that arrived while a bar was up or a plan under way.
     var deferred: [Reconfiguration] = []
+    /// What registries have said, by model; and aliases that have moved since, one per model at most.
+    var sources: [String: SourceAnswer] = [:]
+    var moves: [SourceMove] = []
     var lastSaved = Instant(nanos: 0)
     var lastTick = Tick(number: 0)
     private var lastRequests: UInt64 = 0

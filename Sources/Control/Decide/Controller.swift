@@ -17,6 +17,8 @@ enum ControlCommand: Sendable {
     case configure(Reconfiguration)
     /// A config that did not come to a plan.
     case configRefused([String], actor: String, reply: (@Sendable (AdminResponse) -> Void)?)
+    /// A registry's alias names another version.
+    case source(SourceMove)
     /// Journal lines of the process.
     case note([JournalEvent])
     /// Values out of sampled traffic.
@@ -122,6 +124,7 @@ private final class ControllerRun {
         case .configure(let change): loop.reconfigure(change)
         case .configRefused(let problems, let actor, let reply):
             loop.refuseConfig(problems, actor: actor, reply: reply)
+        case .source(let move): loop.take(move)
         case .note(let events): loop.note(events)
         case .values(let batch): loop.take(batch)
         }

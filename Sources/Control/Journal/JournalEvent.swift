@@ -11,6 +11,9 @@ public struct JournalEvent: Sendable, Hashable {
         /// A config was loaded, or refused and nothing changed.
         case configLoaded = "config_loaded"
         case configRefused = "config_refused"
+        /// A registry's alias moved, and the config stays what it is: to a version that is not mapped, or to
+        /// another one that stands for the same version of ours.
+        case source
         /// What the rollout machine did: see `RolloutEvent`.
         case configured, verb, cut, promoted, weights, alert, recovery, overruled, stage, baking, held
         case experimentEnded = "experiment_ended"

@@ -46,6 +46,7 @@ extension MetricsPage {
         writer.sample(control.journalRotations, ["result": "done"])
         writer.sample(control.journalRotationFailures, ["result": "failed"])
         writeActions(to: &writer)
+        writeSources(to: &writer)
         writer.begin("weir_access_log_lines", .counter, help: "Access log lines, by result.")
         writer.sample(control.accessLines, ["result": "written"])
         writer.sample(control.accessLinesLost, ["result": "lost"])
@@ -80,6 +81,37 @@ extension MetricsPage {
             for (result, count) in results {
                 writer.sample(count, ["action": action.name, "result": result])
             }
+        }
+    }
+
+    private func writeSources(to writer: inout ExpositionWriter) {
+        guard !sources.isEmpty else { return }
+        writer.begin("weir_source_polls", .counter, help: "Polls of a candidate's registry, by result.")
+        for source in sources {
+            for result in SourcePoll.allCases {
+                writer.sample(
+                    source.polls[result] ?? 0, ["model": source.model, "result": result.rawValue])
+            }
+        }
+        writer.begin(
+            "weir_source_info", .gauge, help: "The version that an alias makes the candidate; always 1.")
+        for source in sources {
+            writer.sample(
+                1,
+                [
+                    "model": source.model, "alias": source.pointer.alias,
+                    "version": source.candidate ?? "none", "registry_version": source.number ?? "none",
+                ])
+        }
+        writer.begin(
+            "weir_source_trouble", .gauge, help: "Whether the last poll brought nothing that can be followed."
+        )
+        for source in sources { writer.sample(source.trouble == nil ? 0 : 1, ["model": source.model]) }
+        writer.begin(
+            "weir_source_answered_timestamp_seconds", .gauge,
+            help: "Last answer of the registry, seconds since 1970; 0 before the first.")
+        for source in sources {
+            writer.sample(Double(source.answeredMicros ?? 0) / 1_000_000, ["model": source.model])
         }
     }
 

@@ -142,6 +142,8 @@ public struct MetricsPage: Sendable {
     /// By model; models without `values` are not in it.
     var signals: [Signals] = []
     var outcomes: [OutcomeCount] = []
+    /// Of models whose candidate a registry names.
+    var sources: [SourceStatus] = []
     var outcomeMeans: [OutcomeMean] = []
     var groups: [GroupStatus] = []
 

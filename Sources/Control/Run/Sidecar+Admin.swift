@@ -70,10 +70,8 @@ extension Sidecar {
         if isDraining.load(ordering: .acquiring) { reasons.append("draining") }
         if plane.obeyedEpoch == 0 { reasons.append("no plan is obeyed yet") }
         if !reasons.isEmpty { return .text(503, "not ready: " + reasons.joined(separator: "; ")) }
-        if let trouble = controller.trouble.withLock({ $0 }) {
-            return .text(200, "ready, but \(trouble)")
-        }
-        return .text(200, "ready")
+        let troubles = [controller.trouble.withLock { $0 }, sources.trouble].compactMap { $0 }
+        return .text(200, troubles.isEmpty ? "ready" : "ready, but \(troubles.joined(separator: "; "))")
     }
 
     func statusPage(_ snapshot: StatusSnapshot) -> StatusPage {
@@ -82,7 +80,8 @@ extension Sidecar {
             process: StatusPage.Process(
                 state: isDraining.load(ordering: .acquiring) ? "draining" : "running",
                 startedAtMicros: startedAtMicros, now: Clock.wallMicros(), pid: getpid(),
-                stateDir: directory.path, listeners: addresses, cores: cores, actions: actions.status)
+                stateDir: directory.path, listeners: addresses, cores: cores, actions: actions.status,
+                sources: sources.status)
         ) { [plane] slot in
             var counts = VersionCounts()
             for meter in plane.meters(slot) { meter.read(into: &counts) }
@@ -97,10 +96,12 @@ extension Sidecar {
         known.counts.captures = taps.captured.load(ordering: .relaxed)
         known.counts.capturesLost = taps.lost.load(ordering: .relaxed)
         known.actions = actions.status
+        let sources = sources.status
         var page = known.metricsPage(cores: cores, core: CoreMeterSnapshot.sum(plane.coreMeters())) { slot in
             VersionMeter.sum(plane.meters(slot))
         }
         page.signals = signals.all.sorted { $0.key < $1.key }.map { .init(model: $0.key, counts: $0.value) }
+        page.sources = sources
         return page
     }
 }

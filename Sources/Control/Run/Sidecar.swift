@@ -34,6 +34,7 @@ public final class Sidecar: Sendable {
     let accessLog: AccessLogSeat
     let taps: TapReader
     let actions: ActionQueue
+    let sources: SourceDesk
     let idKey: (UInt64, UInt64)
     let outcomes: OutcomeLog
     private let isStopped = Atomic<Bool>(false)
@@ -44,7 +45,6 @@ public final class Sidecar: Sendable {
     ///   - configPath: the file that a reload reads; nil: reloads are refused.
     ///   - log: the process's own log.
     public init(config: Config, configPath: String? = nil, log: Logger) throws(SidecarProblem) {
-        self.config = config
         self.log = log
         cores = config.cores ?? CPU.usable
         do throws(StateProblem) {
@@ -53,6 +53,15 @@ public final class Sidecar: Sendable {
         } catch {
             throw .state(error)
         }
+        let controller: Controller
+        do throws(SystemFailure) {
+            controller = try Controller()
+        } catch {
+            throw .system(error)
+        }
+        sources = SourceDesk(directory: directory.path, log: log) { controller.post(.source($0)) }
+        let config = config.resolved(by: sources.saved)
+        self.config = config
         var slots = SlotTable()
         do throws(PlanProblem) {
             plan = try ControlLoop.firstPlan(config, saved: saved, slots: &slots)
@@ -62,7 +71,6 @@ public final class Sidecar: Sendable {
         self.slots = slots
         do throws(SystemFailure) {
             ledger = try LedgerThread()
-            let controller = try Controller()
             self.controller = controller
             admin = try AdminServer(config.admin)
             idKey = IDKey.load(directory.path)
@@ -134,14 +142,24 @@ public final class Sidecar: Sendable {
                 .init("models", .integer(Int64(config.models.count))),
                 .init("listeners", .array(addresses.map { .string($0.description) })),
                 .init("admin", .string(adminAddress.description)),
+                .init("sources", .array(sourceSentences.map(JSON.string))),
             ])
+    }
+
+    /// Where candidates come from that the file does not name.
+    private var sourceSentences: [String] {
+        config.models.compactMap { model in
+            model.source.map {
+                "\(model.name): \($0.sentence(sources.saved[model.name], stable: model.stable))"
+            }
+        }
     }
 
     private func startController() throws(SystemFailure) {
         let (config, plan, slots, saved, log) = (config, plan, slots, saved, log)
         let (plane, ledger, health) = (plane, ledger, health)
         let (accessLog, taps, signals) = (accessLog, taps, signals)
-        let (actions, outcomes, preflight) = (actions, outcomes, preflight)
+        let (actions, outcomes, preflight, sources) = (actions, outcomes, preflight, sources)
         let logged = try startOutcomes()
         try controller.start(ledger, started, eachTurn: { accessLog.discard() }) {
             let loop = ControlLoop(
@@ -151,6 +169,7 @@ public final class Sidecar: Sendable {
                 accessLog.adopt(config.accessLog, plan)
                 taps.adopt(config, plan)
                 actions.adopt(config.actions)
+                sources.adopt(config.models)
                 if !health.check(HealthTarget.all(of: config, plan: plan)) {
                     log.error(
                         "the health checks do not keep up with reloads: the last one waits for the next")
@@ -164,6 +183,7 @@ public final class Sidecar: Sendable {
             }
             loop.signals = signals
             loop.actions = actions
+            loop.sources = sources.saved
             loop.outcomes.store = outcomes
             loop.outcomes.restored = logged
             return loop
@@ -198,6 +218,7 @@ public final class Sidecar: Sendable {
         guard !isStopped.exchange(true, ordering: .acquiringAndReleasing) else { return }
         isDraining.store(true, ordering: .releasing)
         reloader?.stop()
+        sources.stop()
         plane.stop()
         health.stop()
         actions.stop()

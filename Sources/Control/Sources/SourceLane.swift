@@ -1,0 +1,252 @@
+// One source: the thread that asks a registry where an alias points, so that a registry that hangs delays no
+// other and nobody who decides.
+//
+// Theory: an answer counts when it differs from the one before. It is written to the disk first, then handed
+// to the controller, which resolves the config in force with it: a plan is a function of the file and of the
+// answers. An answer that takes a candidate away is handed over even if the disk refuses it. Whatever goes
+// wrong, the last answer stays in force, the poll is counted, and a sentence says so until a poll goes well.
+//
+// Invariant: a poll ends within the call's time limit; polls never overlap; a move that was not taken over is
+// tried again by the next poll.
+
+import Logging
+import Platform
+import Synchronization
+
+/// An alias that points somewhere else than before.
+struct SourceMove: Sendable {
+    /// Weir's model.
+    var model: String
+    var answer: SourceAnswer
+    /// Stands as the actor in the journal.
+    var actor: String
+    /// What the alias says, and what follows from it.
+    var sentence: String
+}
+
+/// What a lane needs from the outside.
+struct SourceOutlets: Sendable {
+    /// Makes a model's answer durable; the reason when the disk refuses.
+    var save: @Sendable (String, SourceAnswer) -> String?
+    /// Hands a move to the controller, without waiting; false when it is busy.
+    var move: @Sendable (SourceMove) -> Bool
+    var log: Logger
+}
+
+/// One source's thread.
+final class SourceLane: Sendable {
+    private struct State {
+        var source: CandidateSource
+        var stable: String
+        var answer: SourceAnswer?
+        var polls: [SourcePoll: UInt64] = [:]
+        var answeredMicros: UInt64?
+        /// Why the last poll brought nothing, as a clause.
+        var failure: String?
+        var random: Random64
+        var nextPoll = Instant(nanos: 0)
+        var isEnding = false
+    }
+
+    let model: String
+    private let state: Mutex<State>
+    private let wakeup: Wakeup
+    private let hasEnded = Atomic<Bool>(false)
+    private let thread = Mutex<Thread?>(nil)
+    private let outlets: SourceOutlets
+
+    /// - Parameter seed: of the jitter between polls.
+    init(
+        _ model: String, _ source: CandidateSource, stable: String, answer: SourceAnswer?, seed: UInt64,
+        _ outlets: SourceOutlets
+    ) throws(SystemFailure) {
+        self.model = model
+        state = Mutex(
+            State(source: source, stable: stable, answer: answer, random: Random64(seed: seed)))
+        wakeup = try Wakeup()
+        self.outlets = outlets
+    }
+
+    func start() throws(SystemFailure) {
+        let run = SourceLaneRun(self, try Poller(eventsMax: 1))
+        try run.watch(wakeup)
+        let started = try Thread.spawn(name: "weir-source") { [self] in
+            run.run()
+            hasEnded.store(true, ordering: .releasing)
+        }
+        thread.withLock { $0 = started }
+    }
+
+    /// Another source for the same model, asked at once.
+    func change(to source: CandidateSource, stable: String) {
+        let isSame = state.withLock { state in
+            if state.source == source, state.stable == stable { return true }
+            state.source = source
+            state.stable = stable
+            state.nextPoll = Instant(nanos: 0)
+            return false
+        }
+        if !isSame { wakeup.signal() }
+    }
+
+    /// Ends the thread; a call under way is given up.
+    func end() {
+        state.withLock { $0.isEnding = true }
+        wakeup.signal()
+    }
+
+    var isOver: Bool { hasEnded.load(ordering: .acquiring) }
+
+    var status: SourceStatus {
+        state.withLock { state in
+            let source = state.source
+            let (choice, unmapped) = source.choice(state.answer, stable: state.stable)
+            let sentence = source.sentence(state.answer, stable: state.stable)
+            var status = SourceStatus(model: model, pointer: source.pointer, sentence: sentence)
+            if case .candidate(let number, let version) = choice {
+                (status.number, status.candidate) = (number, version)
+            }
+            status.polls = state.polls
+            status.answeredMicros = state.answeredMicros
+            if let failure = state.failure {
+                status.trouble = "\(failure); \(source.standing(choice))"
+            } else if unmapped != nil {
+                status.trouble = sentence
+            }
+            return status
+        }
+    }
+
+    // MARK: The lane's thread
+
+    fileprivate enum Step {
+        case poll(CandidateSource)
+        case wait(Instant)
+        case end
+    }
+
+    fileprivate func next(now: Instant) -> Step {
+        state.withLock { state in
+            if state.isEnding { return .end }
+            return state.nextPoll > now ? .wait(state.nextPoll) : .poll(state.source)
+        }
+    }
+
+    /// Asks once and does what follows.
+    fileprivate func poll(_ source: CandidateSource) {
+        let heard: Result<AliasTarget, MLflowStop>
+        do throws(MLflowStop) {
+            let registry = try MLflowRegistry(
+                source.access, model: source.model, isCancelled: { [self] in isCancelled(source) })
+            heard = .success(try registry.target(of: source.alias))
+        } catch {
+            heard = .failure(error)
+        }
+        // What another source said under this name is nobody's answer.
+        guard !isCancelled(source) else { return }
+        switch heard {
+        case .success(let target): take(target, source, wallMicros: Clock.wallMicros())
+        case .failure(let stop):
+            settle(source, .failed, failure: "the registry cannot be asked: \(stop.sentence)")
+        }
+    }
+
+    private func isCancelled(_ source: CandidateSource) -> Bool {
+        state.withLock { $0.isEnding || $0.source != source }
+    }
+
+    private func take(_ target: AliasTarget, _ source: CandidateSource, wallMicros: UInt64) {
+        let (old, stable) = state.withLock { ($0.answer, $0.stable) }
+        let new = source.answer(target, after: old, wallMicros: wallMicros)
+        if new != old, let refusal = hand(over: new, after: old, source, stable: stable) {
+            return settle(source, .refused, failure: refusal)
+        }
+        let result: SourcePoll =
+            switch target {
+            case .missing: .missing
+            case .version(let number): source.versions[number] == nil ? .unmapped : .mapped
+            }
+        settle(source, result, answer: new, wallMicros: wallMicros)
+    }
+
+    /// Disk first, then the controller.
+    /// - Returns: why the answer is not taken over; nil when it is.
+    private func hand(
+        over new: SourceAnswer, after old: SourceAnswer?, _ source: CandidateSource, stable: String
+    ) -> String? {
+        let sentence = source.sentence(new, stable: stable)
+        let candidate = source.choice(new, stable: stable).inForce.candidate
+        let isRaising = candidate != nil && candidate != source.choice(old, stable: stable).inForce.candidate
+        if let reason = outlets.save(model, new) {
+            if isRaising { return "\(sentence), is not taken over: it cannot be made durable (\(reason))" }
+            outlets.log.error(
+                "\(sentence); a restart without the registry will not know it: \(reason)",
+                metadata: ["model": "\(model)"])
+        }
+        let move = SourceMove(
+            model: model, answer: new, actor: "mlflow alias \(source.alias)", sentence: sentence)
+        return outlets.move(move) ? nil : "\(sentence), is not taken over: the controller is busy"
+    }
+
+    /// Counts the poll, says loudly what has begun or ended to be wrong, and sets the time of the next.
+    private func settle(
+        _ source: CandidateSource, _ result: SourcePoll, answer: SourceAnswer? = nil, wallMicros: UInt64 = 0,
+        failure: String? = nil
+    ) {
+        let before = status
+        let isCurrent = state.withLock { state in
+            state.polls[result, default: 0] += 1
+            state.failure = failure
+            if let answer {
+                state.answer = answer
+                state.answeredMicros = wallMicros
+            }
+            // A source that has changed meanwhile is asked at once.
+            guard state.source == source else { return false }
+            // Many Weirs that start together should not ask together for ever.
+            let pause = Double(source.every.nanos) * (0.9 + 0.2 * state.random.unit())
+            state.nextPoll = Clock.now() + Interval(nanos: UInt64(pause))
+            return true
+        }
+        let after = status
+        let isNews = (before.trouble == nil) != (after.trouble == nil) || before.sentence != after.sentence
+        guard isCurrent, isNews else { return }
+        if let trouble = after.trouble {
+            outlets.log.warning("\(trouble)", metadata: ["model": "\(model)"])
+        } else {
+            outlets.log.notice("\(after.sentence)", metadata: ["model": "\(model)"])
+        }
+    }
+
+    fileprivate func drainWakeup() { wakeup.drain() }
+}
+
+/// What runs on a lane's thread.
+private final class SourceLaneRun {
+    private let lane: SourceLane
+    private var poller: Poller
+
+    init(_ lane: SourceLane, _ poller: consuming Poller) {
+        self.lane = lane
+        self.poller = poller
+    }
+
+    func watch(_ wakeup: borrowing Wakeup) throws(SystemFailure) {
+        if let errno = poller.add(wakeup.descriptor, token: Token(bits: 0), interest: .readable) {
+            throw SystemFailure(operation: "watch a source's wakeup", errno: errno)
+        }
+    }
+
+    func run() {
+        while true {
+            lane.drainWakeup()
+            let now = Clock.now()
+            switch lane.next(now: now) {
+            case .poll(let source): lane.poll(source)
+            case .wait(let until):
+                _ = poller.wait(timeoutMillis: Int32(clamping: (until - now).millis + 1))
+            case .end: return
+            }
+        }
+    }
+}
