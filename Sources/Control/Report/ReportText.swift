@@ -1,12 +1,12 @@
 // A rollback report and the ledger as pages for a terminal.
-// Place: behind `weir report`; reads the JSON of /reports and /ledger, or of the journal, and nothing else.
+// Place: behind `weir report` and at the end of `weir demo`; reads the JSON of /reports and /ledger, or of
+// the journal, and nothing else.
 // Invariant: a member that is missing leaves a dash, never an error.
 
-import Control
-
 /// Renders reports for people.
-enum ReportText {
-    static func render(_ report: JSON) -> String {
+public enum ReportText {
+    /// The page of one report, as `/reports` or the journal has it; every line ends with a newline.
+    public static func render(_ report: JSON) -> String {
         let versions = (report["versions"]?.elements ?? []).compactMap(\.string).joined(separator: ", ")
         var out = "\(word(report["cut"])) of \(word(report["model"])): \(versions) cut back to "
         out += "\(word(report["stable"]))\n\(word(report["cut_reason"]))\n\n"
@@ -42,7 +42,9 @@ enum ReportText {
         return out
     }
 
-    static func render(ledger: JSON, of name: String) -> String {
+    /// The page of one ledger: `total`, or a member of `models`, of `/ledger`.
+    /// - Parameter name: whose it is, the page's first line.
+    public static func render(ledger: JSON, of name: String) -> String {
         var out = "\(name)\n"
         out += line("rollouts", "\(number(ledger["rollouts"])), \(number(ledger["promotions"])) promoted")
         let cuts = (ledger["cuts"]?.members ?? []).map { "\($0.name) \(number($0.value))" }
