@@ -18,6 +18,7 @@ struct LoadConnection: ~Copyable {
     var scanned = 0
     var status: UInt16 = 0
     var version: Int?
+    var id: ExchangeID?
     /// Whether the connection may carry another request after this response.
     var keepsAlive = true
 

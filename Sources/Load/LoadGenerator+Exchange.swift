@@ -62,6 +62,7 @@ extension LoadGenerator {
         connection.pointee.user = plan.request.users > 0 ? users.below(plan.request.users) : 0
         connection.pointee.scanned = 0
         connection.pointee.version = nil
+        connection.pointee.id = nil
         send(slot, from: 0)
     }
 
@@ -150,6 +151,7 @@ extension LoadGenerator {
             connection.pointee.status = head.status
             connection.pointee.keepsAlive = head.keepsAlive
             connection.pointee.version = version(head, in: view)
+            if plan.readsIDs { connection.pointee.id = id(head, in: view) }
             consume(slot, head.byteCount)
             takeBody(slot, head.framing)
         }
@@ -209,13 +211,29 @@ extension LoadGenerator {
 
     /// Which of the plan's versions answered.
     private func version(_ head: ResponseHead, in view: UnsafeRawBufferPointer) -> Int? {
-        guard !versionNames.isEmpty else { return nil }
+        guard !versionNames.isEmpty, let value = value(of: "x-weir-version", head, in: view) else {
+            return nil
+        }
+        return versionNames.firstIndex { $0.elementsEqual(value) }
+    }
+
+    private func id(_ head: ResponseHead, in view: UnsafeRawBufferPointer) -> ExchangeID? {
+        guard let value = value(of: "x-weir-id", head, in: view), value.count == ExchangeID.length else {
+            return nil
+        }
+        return ExchangeID(value)
+    }
+
+    /// The first field of that name among those that Weir adds.
+    private func value(
+        of name: String, _ head: ResponseHead, in view: UnsafeRawBufferPointer
+    ) -> UnsafeRawBufferPointer? {
         for index in 0..<head.fieldCount {
             let field = parser.field(index)
-            guard field.known == .weir, field.isNamed("x-weir-version".utf8Span.span.bytes, in: view.bytes)
-            else { continue }
-            let value = view[field.value.range]
-            return versionNames.firstIndex { $0.elementsEqual(value) }
+            guard field.known == .weir, field.isNamed(name.utf8Span.span.bytes, in: view.bytes) else {
+                continue
+            }
+            return UnsafeRawBufferPointer(rebasing: view[field.value.range])
         }
         return nil
     }
@@ -229,8 +247,8 @@ extension LoadGenerator {
             connection.pointee.intended = .never
             results.append(
                 LoadResult(
-                    end: end, version: connection.pointee.version, intended: intended,
-                    latency: Clock.now() - intended))
+                    end: end, version: connection.pointee.version, id: connection.pointee.id,
+                    intended: intended, latency: Clock.now() - intended))
         }
         if case .answered = end, connection.pointee.keepsAlive, connection.pointee.filled == 0 {
             return free(slot)

@@ -19,6 +19,8 @@ public struct LoadPlan: Sendable {
     public var request: RequestTemplate
     /// Values of `x-weir-version` that results are told apart by, at most 64.
     public var versions: [String]
+    /// Whether results carry the answer's `x-weir-id`.
+    public var readsIDs: Bool
 
     /// How arrivals are spread over time.
     public enum Arrivals: Sendable, Hashable {
@@ -31,7 +33,7 @@ public struct LoadPlan: Sendable {
     public init(
         target: SocketAddress, ratePerSecond: Double, request: RequestTemplate,
         arrivals: Arrivals = .poisson, connectionsMax: Int = 256, timeout: Interval = .seconds(10),
-        seed: UInt64 = 1, versions: [String] = []
+        seed: UInt64 = 1, versions: [String] = [], readsIDs: Bool = false
     ) {
         precondition(ratePerSecond > 0 && ratePerSecond <= 10_000_000, "a rate above 0")
         precondition(connectionsMax > 0 && connectionsMax <= 65_536, "1…65536 connections")
@@ -44,6 +46,7 @@ public struct LoadPlan: Sendable {
         self.seed = seed
         self.request = request
         self.versions = versions
+        self.readsIDs = readsIDs
     }
 }
 

@@ -23,6 +23,8 @@ public struct LoadResult: Sendable {
     public var end: End
     /// Index into the plan's versions of what `x-weir-version` said; nil without or with another value.
     public var version: Int?
+    /// What `x-weir-id` said, where the plan asks for it.
+    public var id: ExchangeID?
     /// When the request should have been sent.
     public var intended: Instant
     /// From `intended` to the end.
@@ -61,5 +63,30 @@ public struct LoadCounts: Sendable, Hashable {
         case .cut: cut += 1
         case .unsent: unsent += 1
         }
+    }
+}
+
+/// An exchange's opaque id, as it came: text of a fixed length, kept without memory of its own.
+public struct ExchangeID: Sendable {
+    /// Characters of an id; a field of another length is none.
+    public static let length = 48
+    private let characters: InlineArray<48, UInt8>
+
+    /// - Precondition: `bytes` has `length` of them.
+    init(_ bytes: UnsafeRawBufferPointer) {
+        precondition(bytes.count == Self.length, "the length of an id")
+        characters = InlineArray { bytes[$0] }
+    }
+
+    /// Nil when `text` is not as long as an id.
+    public init?(_ text: String) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == Self.length else { return nil }
+        self = bytes.withUnsafeBytes { ExchangeID($0) }
+    }
+
+    /// The id as it came.
+    public var text: String {
+        String(decoding: (0..<Self.length).map { characters[$0] }, as: UTF8.self)
     }
 }

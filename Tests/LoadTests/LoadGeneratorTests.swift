@@ -12,7 +12,7 @@ struct LoadGeneratorTests {
     /// Runs a plan against a server that sends `answer`, `cut` into pieces, to every read; sends `requests`.
     private func run(
         _ answer: String, pieceBytes: Int = .max, closes: Bool = false, timeout: Interval = .seconds(5),
-        requests: UInt64 = 20
+        requests: UInt64 = 20, readsIDs: Bool = false
     ) throws -> (LoadCounts, [LoadResult]) {
         let server = try ScriptedServer(Array(answer.utf8), pieceBytes: pieceBytes, closes: closes)
         defer { server.stop() }
@@ -20,7 +20,8 @@ struct LoadGeneratorTests {
             target: server.address, ratePerSecond: 2_000,
             request: RequestTemplate(
                 method: "POST", path: "/v2/models/m/infer", host: "x", body: Array("{}".utf8), users: 10),
-            arrivals: .regular, connectionsMax: 4, timeout: timeout, versions: ["v1", "v2"])
+            arrivals: .regular, connectionsMax: 4, timeout: timeout, versions: ["v1", "v2"],
+            readsIDs: readsIDs)
         var generator = try LoadGenerator(plan)
         var results: [LoadResult] = []
         let begin = Clock.now()
@@ -47,6 +48,20 @@ struct LoadGeneratorTests {
         #expect(counts.due == UInt64(results.count))
         #expect(results.allSatisfy { $0.version == 1 })
         #expect(counts.connected <= 4)
+    }
+
+    @Test(
+        "A result carries the answer's id where it is asked for, and where it is as long as an id",
+        arguments: [
+            (48, true, true), (48, false, false), (47, true, false), (49, true, false), (0, true, false),
+        ])
+    func ids(_ length: Int, _ readsIDs: Bool, _ isRead: Bool) throws {
+        let id = String("0123456789abcdef0123456789abcdef0123456789abcdefff".prefix(length))
+        let answer = Self.head + "X-Weir-ID: \(id)\r\ncontent-length: 5\r\n\r\nhello"
+        let (counts, results) = try run(answer, pieceBytes: 9, readsIDs: readsIDs)
+        #expect(counts.good == counts.due)
+        #expect(results.allSatisfy { $0.version == 1 })
+        #expect(results.allSatisfy { $0.id?.text == (isRead ? id : nil) })
     }
 
     @Test("A response up to the end of the connection is whole when the connection ends")
