@@ -14,14 +14,22 @@ struct DemoCommand: ParsableCommand {
         commandName: "demo",
         abstract: "Watch Weir cut back a bad version: embedded model servers, a load, no configuration.",
         discussion: """
-            Exit code 0 when the scenario went as it should: a bad candidate was cut, a healthy one was not, \
-            one that walks through a rollout's stages was promoted. \
+            Scenarios, each with a candidate that goes bad after some seconds, except for the last two:
+            \(Scenario.allCases.map { "  \($0.rawValue)\(pad($0))\($0.abstract)" }.joined(separator: "\n"))
+
+            Exit code 0 when the scenario went as it should: a bad candidate was cut, by the guardrail that \
+            the scenario is about, a healthy one was not, one that walks through a rollout's stages was \
+            promoted. At the end stands the page of weir report.
             With --output json, standard output is one object: scenario, bad_at_ms, cut_at_ms, \
-            candidate_requests_while_bad, user_errors, requests, tripped, rule, promoted_at_ms.
+            candidate_requests_while_bad, user_errors, stable_alone_errors, requests, tripped, rule, \
+            promoted_at_ms, clicks_posted, clicks_accepted, report, ledger.
             """)
 
-    @Option(help: "What goes wrong: errors, slow, hang, flaky, healthy or walk.") var scenario = Scenario
-        .errors
+    private static func pad(_ scenario: Scenario) -> String {
+        String(repeating: " ", count: max(1, 10 - scenario.rawValue.count))
+    }
+
+    @Option(help: "What goes wrong; see above.") var scenario = Scenario.errors
     @Option(
         help: ArgumentHelp("How long it runs at most, as 30s or 2m; 10s or more.", valueName: "duration"))
     var duration = "30s"

@@ -51,6 +51,7 @@ struct ModelServerTests {
         #expect(abs(Double(counts.badStatus) - expected) < 5 * deviation)
         #expect(counts.good + counts.badStatus == counts.due)
         #expect(server.requestsWhileFaulty == server.requests)
+        #expect(server.failures == counts.badStatus)
         let health = try ask(server, path: "/v2/health/ready")
         #expect(health.good == health.due)
     }

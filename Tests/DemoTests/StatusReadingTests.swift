@@ -73,17 +73,4 @@ struct StatusReadingTests {
     func timeOfDay(_ text: String, _ begin: UInt64, _ expected: UInt64?) {
         #expect(StatusReading.micros(to: text, from: begin) == expected)
     }
-
-    @Test("The demo's config is one that Weir accepts")
-    func configuration() {
-        let address = SocketAddress.ip(IPAddress(ipv4: 0x7F00_0001), port: 9_001)
-        let other = SocketAddress.ip(IPAddress(ipv4: 0x7F00_0001), port: 9_002)
-        let text = DemoStage.configuration(address, other, "state", split: Scenario.errors.split)
-        guard case .success(let config) = ConfigLoader.parse(text, file: "demo") else {
-            Issue.record("the config is refused: \(text)")
-            return
-        }
-        #expect(config.models.first?.candidates == [DemoStage.candidate])
-        #expect(config.models.first?.guardrails.count == 2)
-    }
 }

@@ -1,6 +1,7 @@
 // What a demo shows: frames, lines and the summary as functions of plain values, checked without a terminal.
 // Invariant under test: a frame never exceeds the terminal, and the JSON has exactly the promised fields.
 
+import Control
 import Platform
 import Testing
 
@@ -47,6 +48,17 @@ struct ViewTests {
         }
     }
 
+    @Test("What users saw is measured by what stable alone would have given them")
+    func users() {
+        let view = LiveView(scenario: .trickle, rate: 1_000, columns: 200, usesColor: true)
+        var moment = sample
+        (moment.userErrors, moment.errorsOfStableAlone) = (90, 100)
+        func line() -> String { view.frame(moment, []).first { $0.contains("users made") } ?? "" }
+        #expect(line().contains("\u{1B}[32m") && line().contains("with stable alone it would be about 100"))
+        moment.userErrors = 101
+        #expect(line().contains("\u{1B}[31m"))
+    }
+
     @Test("A redraw goes back over exactly the lines drawn before")
     func redraw() {
         var view = LiveView(scenario: .slow, rate: 100, columns: 80, usesColor: false)
@@ -67,11 +79,13 @@ struct ViewTests {
         #expect(log.lines(moment, [event]).count == 1)
     }
 
-    private func summary(_ scenario: Scenario, bad: UInt64?, cut: UInt64?) -> Summary {
+    private func summary(
+        _ scenario: Scenario, bad: UInt64?, cut: UInt64?, rule: String = "error_rate", userErrors: UInt64 = 0
+    ) -> Summary {
         Summary(
             scenario: scenario, badAtMillis: bad, cutAtMillis: cut, candidateRequestsWhileBad: 57,
-            userErrors: 0, requests: 12_043, rule: cut == nil ? nil : "error_rate", evidence: nil,
-            recovery: nil, journal: "state/journal.jsonl")
+            userErrors: userErrors, errorsOfStableAlone: scenario == .trickle ? 100 : 0, requests: 12_043,
+            rule: cut == nil ? nil : rule, stateFolder: "state", journal: "state/journal.jsonl")
     }
 
     @Test(
@@ -85,19 +99,63 @@ struct ViewTests {
         #expect(summary(scenario, bad: bad, cut: cut).isAsItShould == expected)
     }
 
+    @Test(
+        "A scenario about one rule wants the cut from that rule",
+        arguments: [
+            (Scenario.tail, "latency_p99_worse_than_stable", true),
+            (.tail, "latency_p50_worse_than_stable", false),
+            (.clicks, "outcome_clicks_worse_than_stable", true),
+            (.clicks, "error_rate_worse_than_stable", false), (.drift, "drift_score", true),
+            (.hang, "latency_p90_worse_than_stable", true),
+        ])
+    func rule(_ scenario: Scenario, _ rule: String, _ expected: Bool) {
+        #expect(summary(scenario, bad: 6_000, cut: 7_000, rule: rule).isAsItShould == expected)
+    }
+
+    @Test(
+        "Where stable fails too, users may see as many errors as from stable alone, and not more",
+        arguments: [(UInt64(0), true), (100, true), (150, true), (151, false)])
+    func userErrors(_ seen: UInt64, _ expected: Bool) {
+        let end = summary(.trickle, bad: 6_000, cut: 7_000, userErrors: seen)
+        #expect(end.isAsItShould == expected)
+        #expect(end.lines.contains { $0.contains("stable alone would have given them about 100") })
+    }
+
+    @Test("After a cut the page is its report, after a promotion the ledger, else nothing")
+    func page() {
+        var end = summary(.errors, bad: 6_000, cut: 6_900)
+        #expect(end.page.isEmpty)
+        end.ledger = ["rollouts": 1, "promotions": 0]
+        end.report = ["cut": "cut-1", "model": "recommender", "stable": "v1"]
+        #expect(end.page == ReportText.render(end.report ?? .null) + "\n")
+        #expect(end.lines.contains("report      weir report --state-dir state"))
+        var walked = summary(.walk, bad: nil, cut: nil)
+        walked.ledger = ["rollouts": 1, "promotions": 1]
+        #expect(walked.page.isEmpty)
+        walked.promotedAtMillis = 9_000
+        #expect(walked.page.contains("1, 1 promoted"))
+        #expect(walked.lines.contains("report      weir report --all --state-dir state"))
+    }
+
     @Test("The JSON has the promised fields, in order, and null for what never happened")
     func json() {
+        var cut = summary(.clicks, bad: 6_000, cut: 6_900, rule: "outcome_clicks")
+        cut.clicks = Summary.Clicks((posted: 12, accepted: 11))
+        cut.report = ["cut": "cut-1"]
+        cut.ledger = ["rollouts": 1]
         #expect(
-            summary(.errors, bad: 6_000, cut: 6_900).json == """
-                {"scenario": "errors", "bad_at_ms": 6000, "cut_at_ms": 6900, \
-                "candidate_requests_while_bad": 57, "user_errors": 0, "requests": 12043, "tripped": true, \
-                "rule": "error_rate", "promoted_at_ms": null}
+            cut.json == """
+                {"scenario":"clicks","bad_at_ms":6000,"cut_at_ms":6900,\
+                "candidate_requests_while_bad":57,"user_errors":0,"stable_alone_errors":0,\
+                "requests":12043,"tripped":true,"rule":"outcome_clicks","promoted_at_ms":null,\
+                "clicks_posted":12,"clicks_accepted":11,"report":{"cut":"cut-1"},"ledger":{"rollouts":1}}
                 """)
         #expect(
             summary(.healthy, bad: nil, cut: nil).json == """
-                {"scenario": "healthy", "bad_at_ms": null, "cut_at_ms": null, \
-                "candidate_requests_while_bad": 57, "user_errors": 0, "requests": 12043, "tripped": false, \
-                "rule": null, "promoted_at_ms": null}
+                {"scenario":"healthy","bad_at_ms":null,"cut_at_ms":null,\
+                "candidate_requests_while_bad":57,"user_errors":0,"stable_alone_errors":0,\
+                "requests":12043,"tripped":false,"rule":null,"promoted_at_ms":null,\
+                "clicks_posted":null,"clicks_accepted":null,"report":null,"ledger":null}
                 """)
     }
 

@@ -16,7 +16,7 @@ public func runDemo(_ options: DemoOptions) -> Int32 {
         let summary = run.play()
         switch options.output {
         case .json: Terminal.write(summary.json + "\n")
-        case .text: Terminal.write("\n" + summary.lines.joined(separator: "\n") + "\n")
+        case .text: Terminal.write("\n" + summary.page + summary.lines.joined(separator: "\n") + "\n")
         }
         return summary.isAsItShould ? 0 : 1
     } catch {
@@ -31,8 +31,9 @@ struct DemoRun: ~Copyable {
     static let terminate: Int32 = 15
     /// Between two looks at Weir; also the live view's frame time.
     private static let frame = Interval.millis(250)
-    /// From the cut to the end, when nothing is left to wait for.
-    private static let afterCut = Interval.seconds(5)
+    /// From the cut to the end, and how much longer at most for the report's last answer: did stable recover.
+    private static let afterCut = Interval.seconds(3)
+    private static let recoveryMax = Interval.seconds(12)
     private static let afterPromotion = Interval.seconds(2)
 
     private let options: DemoOptions
@@ -48,6 +49,8 @@ struct DemoRun: ~Copyable {
     private var promotedAt: Interval?
     private var stageShown: String?
     private var isInterrupted = false
+    private var report: JSON?
+    private var ledger: JSON?
 
     /// How the demo is shown.
     private enum View {
@@ -77,11 +80,16 @@ struct DemoRun: ~Copyable {
         }
     }
 
-    /// When the candidate goes bad: after a sixth of the time, 3 to 8 s. A latency is judged against stable's
-    /// last thousand requests, and after the candidate's first two hundred.
-    private var badAfter: Interval {
-        min(max(Interval(nanos: options.duration.nanos / 6), .seconds(3)), .seconds(8))
+    /// Whether it is time for the candidate to go bad: after a sixth of the time, 3 to 5 s, and after some
+    /// requests, unless a third of the time is over. A latency is judged against stable's last thousand
+    /// requests, and after the candidate's first two hundred; a drift, after stable's first thousand.
+    private func isBadDue(at elapsed: Interval) -> Bool {
+        let soonest = min(max(Interval(nanos: options.duration.nanos / 6), .seconds(3)), .seconds(5))
+        guard elapsed >= soonest else { return false }
+        return stage.traffic.requests >= Self.requestsBefore || elapsed.nanos >= options.duration.nanos / 3
     }
+
+    private static let requestsBefore: UInt64 = 2_500
 
     /// Plays to the end.
     mutating func play() -> Summary {
@@ -99,6 +107,8 @@ struct DemoRun: ~Copyable {
         stage.traffic.stop()
         show()
         if case .live = view { Terminal.write(LiveView.showCursor) }
+        if cut != nil { report = stage.ask("/reports")?["reports"]?.elements.last }
+        ledger = stage.ask("/ledger")?["total"]
         stage.strike()
         return summary
     }
@@ -115,15 +125,18 @@ struct DemoRun: ~Copyable {
     private func isOver(at now: Instant) -> Bool {
         let elapsed = now - stage.begin
         if isInterrupted || elapsed >= options.duration { return true }
-        guard let end = cutAt ?? promotedAt else { return false }
-        return elapsed >= end + (cutAt == nil ? Self.afterPromotion : Self.afterCut)
+        if let cutAt {
+            let isAnswered = recovery.map { $0.verdict != "watching" } ?? false
+            return elapsed >= cutAt + Self.afterCut + (isAnswered ? .zero : Self.recoveryMax)
+        }
+        return promotedAt.map { elapsed >= $0 + Self.afterPromotion } ?? false
     }
 
     /// Makes the candidate go bad when it is time.
     private mutating func move(at now: Instant) {
         let elapsed = now - stage.begin
-        guard options.scenario.isBad, badAt == nil, elapsed >= badAfter else { return }
-        stage.candidate.inject(options.scenario.fault)
+        guard options.scenario.isBad, badAt == nil, isBadDue(at: elapsed) else { return }
+        stage.spoil(options.scenario)
         badAt = elapsed
         events.append(DemoEvent(at: elapsed, text: options.scenario.sentence))
     }
@@ -134,7 +147,8 @@ struct DemoRun: ~Copyable {
         note(reading)
         let sample = Sample(
             elapsed: Clock.now() - stage.begin, versions: reading.versions, guardrails: reading.guardrails,
-            requests: stage.traffic.requests, userErrors: stage.traffic.errors)
+            requests: stage.traffic.requests, userErrors: stage.traffic.errors,
+            errorsOfStableAlone: stage.errorsOfStableAlone)
         switch view {
         case .live(var live):
             Terminal.write(live.redraw(sample, events))
@@ -158,7 +172,7 @@ struct DemoRun: ~Copyable {
         let elapsed = Clock.now() - stage.begin
         if let place = reading.stage, place != stageShown, !reading.isPromoted {
             stageShown = place
-            let weight = reading.versions.first { $0.name == DemoStage.candidate }?.weightPPM ?? 0
+            let weight = reading.versions.first { $0.name == DemoConfig.candidate }?.weightPPM ?? 0
             events.append(DemoEvent(at: elapsed, text: "\(place): the candidate has \(weight / 10_000) %"))
         }
         if reading.isPromoted, promotedAt == nil {
@@ -177,8 +191,11 @@ struct DemoRun: ~Copyable {
         Summary(
             scenario: options.scenario, badAtMillis: badAt?.millis, cutAtMillis: cutAt?.millis,
             candidateRequestsWhileBad: stage.candidate.requestsWhileFaulty,
-            userErrors: stage.traffic.errors, requests: stage.traffic.requests, rule: cut?.guardrail,
-            evidence: cut?.reason, recovery: recovery.map { "stable \($0.verdict): \($0.reason)" },
-            promotedAtMillis: promotedAt?.millis, journal: stage.sidecar.journalPath)
+            userErrors: stage.traffic.errors, errorsOfStableAlone: stage.errorsOfStableAlone,
+            requests: stage.traffic.requests, rule: cut?.guardrail, evidence: cut?.reason,
+            recovery: recovery.map { "stable \($0.verdict): \($0.reason)" },
+            promotedAtMillis: promotedAt?.millis, clicks: stage.audience.map { Summary.Clicks($0.counts) },
+            report: report, ledger: ledger, stateFolder: stage.stateFolder,
+            journal: stage.sidecar.journalPath)
     }
 }

@@ -8,17 +8,14 @@ import Platform
 
 /// The parts of a demo that run.
 struct DemoStage {
-    static let model = "recommender"
-    static let stable = "v1"
-    static let candidate = "v2"
-    /// What a healthy model takes: p50 about 4 ms, p99 about 8 ms.
-    private static let serviceTime = ServiceTime(fixed: .millis(3), meanOfRest: .millis(1))
     private static let loopback = SocketAddress.ip(IPAddress(ipv4: 0x7F00_0001), port: 0)
 
     let stable: ModelServer
     let candidate: ModelServer
     let sidecar: Sidecar
     let traffic: Traffic
+    /// Where the scenario is about clicks.
+    let audience: Audience?
     let stateFolder: String
     /// When the load began.
     let begin: Instant
@@ -27,22 +24,32 @@ struct DemoStage {
     /// Starts servers, Weir and load.
     init(_ options: DemoOptions) throws(DemoFailure) {
         stateFolder = "/tmp/weir-demo-" + String(Entropy.word(), radix: 36)
-        stable = try Self.server(Self.stable, seed: 1)
-        candidate = try Self.server(Self.candidate, seed: 2)
-        let text = Self.configuration(
-            stable.address, candidate.address, stateFolder, split: options.scenario.split)
-        sidecar = try Self.sidecar(text)
+        let scenario = options.scenario
+        stable = try Self.server(DemoConfig.stable, scenario, seed: 1)
+        candidate = try Self.server(DemoConfig.candidate, scenario, seed: 2)
+        sidecar = try Self.sidecar(
+            DemoConfig.text(
+                scenario, stable: stable.address, candidate: candidate.address, stateFolder: stateFolder))
         guard let address = sidecar.addresses.first else { throw DemoFailure("Weir listens nowhere") }
+        let plan = Self.load(address, options)
+        let admin = AdminClient(sidecar.adminAddress, timeout: .seconds(5))
+        audience = try DemoFailure.of { () throws(SystemFailure) in
+            try scenario.clicks.map { clicks throws(SystemFailure) in
+                try Audience(clicks, admin)
+            }
+        }
         begin = Clock.now()
         beginMicros = Clock.wallMicros()
-        traffic = try DemoFailure.of { () throws(SystemFailure) in
-            try Traffic(Self.load(address, rate: options.rate))
-        }
+        traffic = try DemoFailure.of { [audience] () throws(SystemFailure) in try Traffic(plan, audience) }
     }
 
-    private static func server(_ version: String, seed: UInt64) throws(DemoFailure) -> ModelServer {
+    private static func server(
+        _ version: String, _ scenario: Scenario, seed: UInt64
+    ) throws(DemoFailure) -> ModelServer {
         try DemoFailure.of { () throws(SystemFailure) in
-            try ModelServer(loopback, model: model, version: version, serviceTime: serviceTime, seed: seed)
+            try ModelServer(
+                loopback, model: DemoConfig.model, version: version, serviceTime: scenario.serviceTime,
+                usual: scenario.usual, scoreLevels: scenario.scoreLevels, seed: seed)
         }
     }
 
@@ -61,68 +68,46 @@ struct DemoStage {
         }
     }
 
-    private static func load(_ address: SocketAddress, rate: Double) -> LoadPlan {
+    private static func load(_ address: SocketAddress, _ options: DemoOptions) -> LoadPlan {
         let inputs = (0..<64).map { "0.\($0 * 131 % 90 + 10)" }.joined(separator: ",")
         let body =
             "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,64],\"datatype\":\"FP32\",\"data\":[\(inputs)]}]}"
         return LoadPlan(
-            target: address, ratePerSecond: rate,
+            target: address, ratePerSecond: options.rate,
             request: RequestTemplate(
-                method: "POST", path: "/v2/models/\(model)/infer", host: "demo", body: Array(body.utf8),
+                method: "POST", path: "/v2/models/\(DemoConfig.model)/infer", host: "demo",
+                body: Array(body.utf8),
                 users: 100_000),
-            connectionsMax: 1_024, timeout: .seconds(10), versions: [stable, candidate])
+            connectionsMax: 1_024, timeout: .seconds(10),
+            versions: [DemoConfig.stable, DemoConfig.candidate], readsIDs: options.scenario.clicks != nil)
     }
 
-    /// The config of the demo, as a user would write it.
-    static func configuration(
-        _ stableAddress: SocketAddress, _ candidateAddress: SocketAddress, _ stateFolder: String,
-        split: String
-    ) -> String {
-        """
-        admin: { listen: 127.0.0.1:0 }
-        state_dir: \(stateFolder)
-        listeners:
-          - listen: 127.0.0.1:0
-        models:
-          - name: \(model)
-            match: { path_prefix: /v2/models/\(model) }
-            versions:
-              \(stable):
-                endpoints: ["\(stableAddress)"]
-                health_check: { path: /v2/health/ready, interval: 1s }
-              \(candidate):
-                endpoints: ["\(candidateAddress)"]
-                health_check: { path: /v2/health/ready, interval: 1s }
-                # A guardrail is to be seen at work; without it, ejection would often be faster.
-                outlier_ejection: { consecutive_failures: 0 }
-            stable: \(stable)
-            candidate: \(candidate)
-            \(split)
-            timeouts: { first_byte: 1s }
-            guardrails:
-              - { kind: error_rate, worse_than_stable: true }
-              - { kind: latency, quantile: p90, worse_than_stable_by: 50% }
-        """
+    /// Makes the candidate go bad.
+    func spoil(_ scenario: Scenario) {
+        candidate.inject(scenario.fault)
+        audience?.spoil()
+    }
+
+    /// What the admin API answers to a GET; nil without an answer.
+    func ask(_ path: String) -> JSON? {
+        try? AdminClient(sidecar.adminAddress, timeout: .seconds(5)).get(path).json
+    }
+
+    /// Errors that users would have seen had stable answered everything: its own share of failures, as its
+    /// server counts them, of all requests.
+    var errorsOfStableAlone: UInt64 {
+        let (failures, requests) = (stable.failures, stable.requests)
+        guard requests > 0 else { return 0 }
+        return UInt64((Double(failures) / Double(requests) * Double(traffic.requests)).rounded())
     }
 
     /// Ends the load, then Weir, then the servers.
     func strike() {
         traffic.stop()
+        audience?.stop()
         sidecar.stop()
         stable.stop()
         candidate.stop()
-    }
-}
-
-extension Scenario {
-    /// How the candidate gets its users, as the model's config says it.
-    var split: String {
-        guard isPromoted else { return "weights: { \(DemoStage.candidate): 10% }" }
-        let stages = [
-            "{ weight: 1%, min_requests: 20 }", "{ weight: 5%, min_requests: 100 }",
-            "{ weight: 25%, gates: not_worse_than_stable }", "{ weight: 100% }",
-        ]
-        return "rollout: { stages: [\(stages.joined(separator: ", "))], bake: 2s, hold_back: 5% }"
     }
 }
 

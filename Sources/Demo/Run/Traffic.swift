@@ -17,8 +17,10 @@ final class Traffic: Sendable {
     private let counters = Counters()
     private let thread: Thread
 
-    init(_ plan: LoadPlan) throws(SystemFailure) {
+    /// - Parameter audience: sees every answer that has an id; the plan has to read them.
+    init(_ plan: LoadPlan, _ audience: Audience?) throws(SystemFailure) {
         let counters = counters
+        let candidate = plan.versions.firstIndex(of: DemoConfig.candidate)
         thread = try Thread.spawn(name: "load") {
             do throws(SystemFailure) {
                 var generator = try LoadGenerator(plan)
@@ -26,6 +28,9 @@ final class Traffic: Sendable {
                     each: { result in
                         counters.requests.add(1)
                         if !result.isGood { counters.errors.add(1) }
+                        if let audience, let id = result.id, result.isGood {
+                            audience.see(id, isCandidate: result.version == candidate)
+                        }
                     }, while: { _ in !counters.isStopping.load(ordering: .relaxed) })
             } catch {
                 preconditionFailure("\(error)")
@@ -43,12 +48,5 @@ final class Traffic: Sendable {
     func stop() {
         counters.isStopping.store(true, ordering: .relaxed)
         thread.join()
-    }
-}
-
-extension Atomic where Value == UInt64 {
-    /// Adds as the only writer: a load and a store, no locked instruction.
-    fileprivate borrowing func add(_ count: UInt64) {
-        store(load(ordering: .relaxed) &+ count, ordering: .relaxed)
     }
 }

@@ -13,6 +13,13 @@ public struct Fault: Sendable, Hashable {
     public var hangPPM: UInt32
     /// Added to every request's service time.
     public var addedDelay: Interval
+    /// Added to a heavy request's service time only: the tail grows and the median stays.
+    public var heavyDelay: Interval
+    /// What every score is raised by, parts per million of the range of scores.
+    public var scorePPM: UInt32
+    /// The answers are in time and well-formed, and people like them less. No byte shows it; the server only
+    /// counts the requests.
+    public var isDull: Bool
     /// Errors come only in the first `burst.length` of every `burst.period`; nil: at any time.
     public var burst: Burst?
 
@@ -28,16 +35,23 @@ public struct Fault: Sendable, Hashable {
     }
 
     public init(
-        errorPPM: UInt32 = 0, hangPPM: UInt32 = 0, addedDelay: Interval = .zero, burst: Burst? = nil
+        errorPPM: UInt32 = 0, hangPPM: UInt32 = 0, addedDelay: Interval = .zero, heavyDelay: Interval = .zero,
+        scorePPM: UInt32 = 0, isDull: Bool = false, burst: Burst? = nil
     ) {
         self.errorPPM = errorPPM
         self.hangPPM = hangPPM
         self.addedDelay = addedDelay
+        self.heavyDelay = heavyDelay
+        self.scorePPM = scorePPM
+        self.isDull = isDull
         self.burst = burst
     }
 
     /// A model that is well.
     public static let none = Fault()
+
+    /// Whether users of the model get errors from it.
+    var isHarmful: Bool { errorPPM > 0 || hangPPM > 0 }
 
     /// Whether errors and hangs are due at a moment.
     func isActive(at now: Instant) -> Bool {
@@ -46,14 +60,21 @@ public struct Fault: Sendable, Hashable {
     }
 }
 
-/// How long a healthy model takes: a fixed part and an exponentially distributed one.
+/// How long a healthy model takes: a fixed part and an exponentially distributed one, and for a share of
+/// heavy requests (long inputs, cold caches) a part more, which makes the tail.
 public struct ServiceTime: Sendable, Hashable {
     public var fixed: Interval
     public var meanOfRest: Interval
+    public var heavyPPM: UInt32
+    public var heavyExtra: Interval
 
-    public init(fixed: Interval, meanOfRest: Interval) {
+    public init(
+        fixed: Interval, meanOfRest: Interval, heavyPPM: UInt32 = 0, heavyExtra: Interval = .zero
+    ) {
         self.fixed = fixed
         self.meanOfRest = meanOfRest
+        self.heavyPPM = heavyPPM
+        self.heavyExtra = heavyExtra
     }
 
     /// Answers at once: the origin of a benchmark.

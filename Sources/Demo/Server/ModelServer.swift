@@ -18,6 +18,7 @@ public final class ModelServer: Sendable {
     final class Counters: Sendable {
         let requests = Atomic<UInt64>(0)
         let whileFaulty = Atomic<UInt64>(0)
+        let failures = Atomic<UInt64>(0)
     }
 
     /// Where it listens; the port is the kernel's choice when 0 was asked for.
@@ -30,10 +31,12 @@ public final class ModelServer: Sendable {
     /// - Parameters:
     ///   - address: loopback and port 0 in a demo.
     ///   - version: named in the replies.
+    ///   - usual: what is wrong from the start and counts as well.
+    ///   - scoreLevels: how many values the first score of an answer takes; 1: it is always the same.
     ///   - cpu: ties the thread to a CPU, for benchmarks.
     public init(
-        _ address: SocketAddress, model: String, version: String, serviceTime: ServiceTime, seed: UInt64,
-        cpu: Int? = nil
+        _ address: SocketAddress, model: String, version: String, serviceTime: ServiceTime,
+        usual: Fault = .none, scoreLevels: Int = 1, seed: UInt64, cpu: Int? = nil
     ) throws(SystemFailure) {
         let listener = try Socket.listen(address, reusePort: false)
         guard let bound = Socket.localAddress(of: listener) else {
@@ -41,7 +44,8 @@ public final class ModelServer: Sendable {
         }
         let commands = try Mailbox<Command>(capacity: 64)
         let counters = Counters()
-        let replies = Replies(model: model, version: version)
+        let replies = Replies(model: model, version: version, scoreLevels: scoreLevels)
+        let fates = Fates(serviceTime, usual: usual, scoreLevels: scoreLevels, seed: seed)
         let number = listener.release()
         self.address = bound
         self.commands = commands
@@ -50,7 +54,7 @@ public final class ModelServer: Sendable {
             if let cpu { Thread.pin(toCPU: cpu) }
             do throws(SystemFailure) {
                 var loop = try ServerLoop(
-                    Descriptor(adopting: number), commands, counters, replies, serviceTime, seed: seed)
+                    Descriptor(adopting: number), commands, counters, replies, fates)
                 loop.run()
             } catch {
                 preconditionFailure("\(error)")
@@ -64,7 +68,10 @@ public final class ModelServer: Sendable {
     /// Inference requests received so far.
     public var requests: UInt64 { counters.requests.load(ordering: .relaxed) }
 
-    /// Inference requests received while a fault was injected.
+    /// Inference requests that it answered with an error.
+    public var failures: UInt64 { counters.failures.load(ordering: .relaxed) }
+
+    /// Inference requests received while something beyond the usual was wrong.
     public var requestsWhileFaulty: UInt64 { counters.whileFaulty.load(ordering: .relaxed) }
 
     /// Ends the server and its connections.

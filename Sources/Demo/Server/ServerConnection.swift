@@ -16,7 +16,7 @@ struct ServerConnection: ~Copyable {
     var scanned = 0
     var isHealthCheck = false
     var keepsAlive = true
-    var reply = Replies.Kind.inference
+    var reply = Replies.Index.inference(0)
 
     enum Phase {
         case readingHead
@@ -36,22 +36,21 @@ struct ServerConnection: ~Copyable {
 
 /// The replies at fixed addresses. Owner: one loop, which deallocates them.
 struct UnsafeReplies {
-    private let texts: UnsafeMutablePointer<UnsafeRawBufferPointer>
-    private static let kinds: [Replies.Kind] = [.inference, .failure, .health, .badRequest]
+    private let texts: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
 
     init(_ replies: Replies) {
-        texts = .allocate(capacity: Self.kinds.count)
-        for kind in Self.kinds {
-            let text = UnsafeMutableRawBufferPointer.allocate(byteCount: replies[kind].count, alignment: 8)
-            text.copyBytes(from: replies[kind])
-            (texts + Int(kind.rawValue)).initialize(to: UnsafeRawBufferPointer(text))
+        texts = .allocate(capacity: replies.texts.count)
+        for (number, bytes) in replies.texts.enumerated() {
+            let text = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 8)
+            text.copyBytes(from: bytes)
+            texts.initializeElement(at: number, to: UnsafeRawBufferPointer(text))
         }
     }
 
-    subscript(_ kind: Replies.Kind) -> UnsafeRawBufferPointer { texts[Int(kind.rawValue)] }
+    subscript(_ index: Replies.Index) -> UnsafeRawBufferPointer { texts[index.number] }
 
     func deallocate() {
-        for kind in Self.kinds { self[kind].deallocate() }
+        for text in texts { text.deallocate() }
         texts.deallocate()
     }
 }

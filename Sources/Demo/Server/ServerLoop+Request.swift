@@ -188,7 +188,7 @@ extension ServerLoop {
         if wasFull, connections.isLive(slot, generation: generation) { read(slot, .readable) }
     }
 
-    private mutating func answer(_ slot: UInt32, _ reply: Replies.Kind, keepsAlive: Bool) {
+    private mutating func answer(_ slot: UInt32, _ reply: Replies.Index, keepsAlive: Bool) {
         let connection = connections.pointer(slot)
         connection.pointee.reply = reply
         connection.pointee.keepsAlive = keepsAlive

@@ -19,31 +19,28 @@ struct ServerLoop: ~Copyable {
     let listener: Descriptor
     let commands: Mailbox<ModelServer.Command>
     let counters: ModelServer.Counters
-    let serviceTime: ServiceTime
     var poller: Poller
     var connections: Slab<ServerConnection>
     var due = DueQueue(capacity: 1024)
     var parser: HeadParser
-    var random: Random64
+    var fates: Fates
     let replies: UnsafeReplies
     let buffers: UnsafeMutableRawPointer
-    var fault = Fault.none
     private var acceptIsPaused = false
     private var isStopping = false
 
     init(
         _ listener: consuming Descriptor, _ commands: Mailbox<ModelServer.Command>,
-        _ counters: ModelServer.Counters, _ replies: Replies, _ serviceTime: ServiceTime, seed: UInt64
+        _ counters: ModelServer.Counters, _ replies: Replies, _ fates: Fates
     ) throws(SystemFailure) {
         let poller = try Poller(eventsMax: 256)
         self.listener = listener
         self.commands = commands
         self.counters = counters
-        self.serviceTime = serviceTime
         self.poller = poller
         connections = Slab(capacity: Self.connectionsMax)
         parser = HeadParser()
-        random = Random64(seed: seed)
+        self.fates = fates
         self.replies = UnsafeReplies(replies)
         buffers = Pages.allocate(bytes: Self.connectionsMax * Self.bufferBytes)
     }
@@ -83,7 +80,7 @@ struct ServerLoop: ~Copyable {
         commands.wakeup.drain()
         while let command = commands.take() {
             switch command {
-            case .inject(let fault): self.fault = fault
+            case .inject(let fault): fates.inject(fault)
             case .stop: isStopping = true
             }
         }
@@ -135,36 +132,18 @@ struct ServerLoop: ~Copyable {
     }
 
     /// When the answer to a request is due, or nil when it never is; counts the request.
-    mutating func fate() -> (reply: Replies.Kind, delay: Interval)? {
-        counters.requests.store(counters.requests.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
-        if serviceTime == .immediate, fault == .none { return (.inference, .zero) }
-        let now = Clock.now()
-        var delay = serviceTime.fixed + fault.addedDelay
-        delay = delay + Interval(nanos: UInt64(Double(serviceTime.meanOfRest.nanos) * exponential()))
-        guard fault != .none else { return (.inference, delay) }
-        counters.whileFaulty.store(counters.whileFaulty.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
-        guard fault.isActive(at: now) else { return (.inference, delay) }
-        let draw = random.below(1_000_000)
-        if draw < fault.hangPPM { return nil }
-        return (draw < UInt64(fault.hangPPM) + UInt64(fault.errorPPM) ? .failure : .inference, delay)
+    mutating func fate() -> (reply: Replies.Index, delay: Interval)? {
+        counters.requests.add(1)
+        if fates.isFaulty { counters.whileFaulty.add(1) }
+        let fate = fates.next()
+        if let fate, fate.reply == .failure { counters.failures.add(1) }
+        return fate
     }
+}
 
-    /// An exponentially distributed number with mean 1, by von Neumann's comparison method (1951): no
-    /// logarithm, a handful of draws.
-    private mutating func exponential() -> Double {
-        var whole = 0.0
-        while true {
-            let first = random.unit()
-            var last = first
-            var run = 1
-            while true {
-                let next = random.unit()
-                if next >= last { break }
-                last = next
-                run += 1
-            }
-            if run % 2 == 1 { return whole + first }
-            whole += 1
-        }
+extension Atomic where Value == UInt64 {
+    /// Adds as the only writer: a load and a store, no locked instruction.
+    borrowing func add(_ count: UInt64) {
+        store(load(ordering: .relaxed) &+ count, ordering: .relaxed)
     }
 }

@@ -56,7 +56,9 @@ struct LiveView {
         let users =
             "users made \(Figures.grouped(sample.requests)) requests and saw "
             + "\(Figures.grouped(sample.userErrors)) errors"
-        lines.append(styled(sample.userErrors > 0 ? .red : .green, users))
+        let alone = sample.errorsOfStableAlone
+        let than = alone > 0 ? "; with stable alone it would be about \(Figures.grouped(alone))" : ""
+        lines.append(styled(sample.userErrors > alone ? .red : .green, users + than))
         lines += events.suffix(6).map {
             styled(.plain, "\(Figures.right(Figures.seconds($0.at), 8))  \($0.text)")
         }
@@ -72,7 +74,7 @@ struct LiveView {
             + Figures.right(version.p50Micros.map(Figures.micros) ?? "-", 10)
             + Figures.right(version.p99Micros.map(Figures.micros) ?? "-", 10)
             + Figures.right(version.errorShare.map(Figures.percent) ?? "-", 9)
-        return styled((version.errorShare ?? 0) > 0.01 ? .red : .plain, text)
+        return styled((version.errorShare ?? 0) > 0.02 ? .red : .plain, text)
     }
 
     private func line(_ guardrail: Sample.GuardrailLine) -> String {

@@ -13,6 +13,8 @@ struct Sample: Sendable {
     /// Requests that users made so far, and how many failed for them.
     var requests: UInt64
     var userErrors: UInt64
+    /// How many would have failed had stable answered everything; 0 where stable never fails.
+    var errorsOfStableAlone: UInt64 = 0
 
     /// A version's figures over the last seconds.
     struct VersionLine: Sendable, Hashable {

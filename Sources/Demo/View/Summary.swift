@@ -1,8 +1,8 @@
 // How a demo ended, as words for a person and as JSON for a program: when the candidate went bad, when it was
-// cut, and what that cost. Made by DemoRun at the end; printed by `runDemo`.
+// cut, what that cost, and Weir's own report of it. Made by DemoRun at the end; printed by `runDemo`.
 // Invariant: the JSON object has exactly the fields listed here, in this order; absent values are null.
 
-import Platform
+import Control
 
 /// The end of a demo.
 public struct Summary: Sendable, Hashable {
@@ -15,6 +15,8 @@ public struct Summary: Sendable, Hashable {
     public var candidateRequestsWhileBad: UInt64
     /// Requests that failed for the one who made them, counted by the load.
     public var userErrors: UInt64
+    /// Requests that would have failed had stable answered everything: its own share of failures of all.
+    public var errorsOfStableAlone: UInt64
     /// Requests made.
     public var requests: UInt64
     /// The guardrail that tripped.
@@ -25,34 +27,66 @@ public struct Summary: Sendable, Hashable {
     public var recovery: String?
     /// When the candidate was promoted; nil when it never was.
     public var promotedAtMillis: UInt64?
+    /// Where the scenario is about clicks.
+    public var clicks: Clicks?
+    /// The report of the cut, as `/reports` has it; nil without a cut.
+    public var report: JSON?
+    /// The ledger over this demo's rollouts, as the total of `/ledger`.
+    public var ledger: JSON?
+    public var stateFolder: String
     public var journal: String
+
+    /// What users clicked.
+    public struct Clicks: Sendable, Hashable {
+        /// Posted to `/outcomes`.
+        public var posted: UInt64
+        /// Of these, accepted by Weir.
+        public var accepted: UInt64
+
+        init(_ counts: (posted: UInt64, accepted: UInt64)) { (posted, accepted) = counts }
+    }
 
     /// Whether a guardrail cut the candidate.
     public var tripped: Bool { cutAtMillis != nil }
 
-    /// Whether it went as it should: a bad candidate was cut after it went bad, a healthy one never.
+    /// Whether it went as it should: a bad candidate was cut after it went bad and by the rule that the
+    /// scenario is about, a healthy one never; and users of a stable that fails saw no more errors than from
+    /// stable alone.
     public var isAsItShould: Bool {
         if scenario.isPromoted { return !tripped && promotedAtMillis != nil }
         guard scenario.isBad else { return !tripped }
-        guard let badAtMillis, let cutAtMillis else { return false }
-        return cutAtMillis >= badAtMillis
+        guard let badAtMillis, let cutAtMillis, cutAtMillis >= badAtMillis else { return false }
+        if let expected = scenario.rule, rule?.hasPrefix(expected) != true { return false }
+        return !scenario.usual.isHarmful || userErrors <= Self.atMost(errorsOfStableAlone)
+    }
+
+    /// Five standard deviations above an expected count.
+    private static func atMost(_ expected: UInt64) -> UInt64 {
+        expected + UInt64((5 * Double(expected).squareRoot()).rounded(.up))
     }
 
     /// One line of JSON without a newline.
     public var json: String {
-        func number(_ value: UInt64?) -> String { value.map(String.init) ?? "null" }
-        let fields = [
-            "\"scenario\": \"\(scenario.rawValue)\"",
-            "\"bad_at_ms\": \(number(badAtMillis))",
-            "\"cut_at_ms\": \(number(cutAtMillis))",
-            "\"candidate_requests_while_bad\": \(candidateRequestsWhileBad)",
-            "\"user_errors\": \(userErrors)",
-            "\"requests\": \(requests)",
-            "\"tripped\": \(tripped)",
-            "\"rule\": \(rule.map(Self.quoted) ?? "null")",
-            "\"promoted_at_ms\": \(number(promotedAtMillis))",
+        func number(_ value: UInt64?) -> JSON { value.map(JSON.count) ?? .null }
+        let value: JSON = [
+            "scenario": .string(scenario.rawValue), "bad_at_ms": number(badAtMillis),
+            "cut_at_ms": number(cutAtMillis),
+            "candidate_requests_while_bad": .count(candidateRequestsWhileBad),
+            "user_errors": .count(userErrors), "stable_alone_errors": .count(errorsOfStableAlone),
+            "requests": .count(requests), "tripped": .bool(tripped), "rule": .optional(rule),
+            "promoted_at_ms": number(promotedAtMillis), "clicks_posted": number(clicks?.posted),
+            "clicks_accepted": number(clicks?.accepted), "report": report ?? .null,
+            "ledger": ledger ?? .null,
         ]
-        return "{\(fields.joined(separator: ", "))}"
+        return value.text
+    }
+
+    /// Weir's own page about it, with an empty line at its end: the report of the cut, or after a promotion
+    /// the ledger. The same as `weir report` shows.
+    public var page: String {
+        if let report { return ReportText.render(report) + "\n" }
+        guard promotedAtMillis != nil, let ledger else { return "" }
+        return ReportText.render(ledger: ledger, of: "all models") + "\n"
     }
 
     /// The summary in words, a line each.
@@ -79,19 +113,19 @@ public struct Summary: Sendable, Hashable {
         lines.append(
             "users       made \(Figures.grouped(requests)) requests and saw "
                 + "\(Figures.grouped(userErrors)) errors")
+        if scenario.usual.isHarmful {
+            let alone = Figures.grouped(errorsOfStableAlone)
+            lines.append("            stable alone would have given them about \(alone)")
+        }
+        if let clicks {
+            let accepted = Figures.grouped(clicks.accepted)
+            lines.append("clicks      \(Figures.grouped(clicks.posted)) posted, \(accepted) accepted")
+        }
         if let recovery { lines.append("afterwards  \(recovery)") }
+        let all = report == nil ? " --all" : ""
+        lines.append("report      weir report\(all) --state-dir \(stateFolder)")
         lines.append("journal     \(journal)")
         lines.append(isAsItShould ? "as it should be" : "NOT as it should be")
         return lines
-    }
-
-    /// A JSON string. Names of guardrails hold no control characters.
-    private static func quoted(_ text: String) -> String {
-        var out = "\""
-        for character in text.unicodeScalars {
-            if character == "\"" || character == "\\" { out += "\\" }
-            out.unicodeScalars.append(character)
-        }
-        return out + "\""
     }
 }
