@@ -178,7 +178,7 @@ public struct LatencyReference: Sendable, Hashable, Codable {
         micros((factor * Double(tau)).rounded(.up))
     }
 
-    private static func micros(_ value: Double) -> UInt32 {
+    static func micros(_ value: Double) -> UInt32 {
         UInt32(min(max(value, 1), Double(UInt32.max)))
     }
 }

@@ -34,6 +34,8 @@ public struct RecoveryReading: Sendable, Hashable, Codable {
         public var slow: Int
         public var micros: UInt32
         public var threshold: Double
+        /// Which time, as `total`; nil in readings of earlier releases, which know no other.
+        public var time: String?
     }
 
     public init(
@@ -57,12 +59,17 @@ public struct RecoveryWatch: Sendable {
     private let from: UInt64
     private var next: UInt64
     private var since = 0
+    /// What had ended at the last look, and how much has since the last epoch.
+    private var ended: EndedCounts?
+    private var endedSince = 0
     private var verdict = RecoveryVerdict.watching
 
     /// Chance of a wrong answer, each way.
     public static let alpha = 0.05
     /// Ticks after which no answer is the answer: 15 minutes.
     public static let ticksMax: UInt64 = 9000
+    /// Ticks between two looks at a histogram.
+    private static let lookTicks: UInt64 = 10
 
     /// - Parameters:
     ///   - from: the first tick whose requests count: the cut plus one.
@@ -82,7 +89,12 @@ public struct RecoveryWatch: Sendable {
 
     /// Takes in stable's requests that started before `now`; `read` as in `CandidateWatch.step`. A request
     /// that has not ended at its deadline has failed.
-    public mutating func step(now: Tick, read: (Tick) -> ArmTick?) -> RecoveryReading {
+    /// - Parameter counts: what the histogram of a time has of stable, ever growing; asked for once a second,
+    ///   for rules over windows only.
+    public mutating func step(
+        now: Tick, read: (Tick) -> ArmTick?,
+        counts: (_ time: TimeKind, _ overMicros: UInt32) -> EndedCounts? = { _, _ in nil }
+    ) -> RecoveryReading {
         let oldest = now.number - min(now.number, UInt64(EvidenceRing.buckets - 2))
         next = max(next, min(oldest, now.number))
         while verdict == .watching, next < now.number {
@@ -94,12 +106,20 @@ public struct RecoveryWatch: Sendable {
             take(counts, arm.thresholds)
             next += 1
         }
+        if verdict == .watching, let latency, case .ended(let time) = latency.counter,
+            ended == nil || now.number % RecoveryWatch.lookTicks == 0,
+            let found = counts(time, latency.micros)
+        {
+            take(found)
+        }
         if verdict == .watching, now.number >= from + RecoveryWatch.ticksMax { verdict = .undecided }
         return reading
     }
 
     /// Whether the latency thresholds must stay as they are.
-    public var judgesLatency: Bool { latency != nil }
+    public var judgesSlots: Bool {
+        if case .slot? = latency?.counter { true } else { false }
+    }
 
     private var reading: RecoveryReading {
         var reading = RecoveryReading(
@@ -108,11 +128,13 @@ public struct RecoveryWatch: Sendable {
                 + " held to \(Sentence.percent(errors.threshold))")
         if let latency, let slow {
             reading.latency = .init(
-                requests: slow.requests, slow: slow.events, micros: latency.micros, threshold: slow.threshold)
+                requests: slow.requests, slow: slow.events, micros: latency.micros,
+                threshold: slow.threshold, time: latency.time.label)
             let share = Sentence.share(slow.events, of: slow.requests)
             let limit = Sentence.time(micros: Double(latency.micros))
             reading.reason +=
-                "; \(share) took longer than \(limit), held to \(Sentence.percent(slow.threshold))"
+                "; \(share) took longer than \(limit)\(latency.words), held to "
+                + Sentence.percent(slow.threshold)
         }
         return reading
     }
@@ -120,16 +142,35 @@ public struct RecoveryWatch: Sendable {
     private mutating func take(_ counts: ArmCounts, _ thresholds: SIMD8<UInt32>) {
         if since >= BetGrid.epochRequests {
             errors.newEpoch()
-            slow?.newEpoch()
+            if judgesSlots { slow?.newEpoch() }
             since = 0
         }
         since += Int(counts.started)
         let failed = Int(counts.failed) + Int(counts.pending)
         errors.add(bad: failed, good: counts.answered - Int(counts.failed))
-        if let latency, thresholds[latency.slot] == latency.micros {
-            let fast = Int(counts.fast(latency.slot))
+        if let latency, case .slot(let slot) = latency.counter, thresholds[slot] == latency.micros {
+            let fast = Int(counts.fast(slot))
             slow?.add(bad: max(0, Int(counts.started) - Int(counts.excluded) - fast), good: fast)
         }
+        decide()
+    }
+
+    /// Takes in what has ended since the last look; the first one is where counting begins.
+    private mutating func take(_ found: EndedCounts) {
+        defer { ended = found }
+        guard let before = ended, found.requests > before.requests, found.slow >= before.slow else { return }
+        if endedSince >= BetGrid.epochRequests {
+            slow?.newEpoch()
+            endedSince = 0
+        }
+        let requests = Int(clamping: found.requests - before.requests)
+        let bad = min(requests, Int(clamping: found.slow - before.slow))
+        endedSince += requests
+        slow?.add(bad: bad, good: requests - bad)
+        decide()
+    }
+
+    private mutating func decide() {
         // Either test may prove the worse, so the two share the chance of a wrong answer.
         let share = slow == nil ? RecoveryWatch.alpha : RecoveryWatch.alpha / 2
         if errors.isWorse(share) || slow?.isWorse(share) == true {

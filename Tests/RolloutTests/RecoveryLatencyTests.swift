@@ -25,7 +25,7 @@ import Testing
         var random = Seeded(11)
         let latency = try latency(quantile)
         var watch = RecoveryWatch(from: Tick(number: 100), stableRateBefore: 0.001, latency: latency)
-        #expect(watch.judgesLatency)
+        #expect(watch.judgesSlots)
         var ticks: [UInt64: ArmTick] = [:]
         for now in 100...20_000 as ClosedRange<UInt64> {
             let reading = watch.step(now: Tick(number: now)) { ticks[$0.number] ?? ArmTick() }
@@ -41,7 +41,7 @@ import Testing
                 }
             }
             var thresholds = SIMD8<UInt32>.zero
-            thresholds[latency.slot] = micros
+            if case .slot(let slot) = latency.counter { thresholds[slot] = micros }
             ticks[now] = ArmTick(randomised: counts, thresholds: thresholds)
         }
         return watch.step(now: Tick(number: 20_001)) { _ in nil }
@@ -64,6 +64,58 @@ import Testing
     @Test("Stable that is fast and fails has not recovered either")
     func failing() throws {
         #expect(try answer(quantile: 0.5, slow: 0.3, failing: 0.2).verdict == .notRecovered)
+    }
+
+    /// A window rule's check over a stable that fails and is slow at these rates, by histogram counts.
+    private func windowAnswer(
+        _ rule: GuardrailSpec.Rule, slow: Double, stable: Double? = 20_000
+    ) throws -> RecoveryReading {
+        var random = Seeded(5)
+        var spec = GuardrailSpec(name: "w", measure: .latency(quantile: 0.95), rule: rule)
+        spec.time = .firstByte
+        let latency = try #require(
+            RecoveryLatency(spec, LatencyReference(specs: [spec]), stable: stable))
+        #expect(latency.counter == .ended(.firstByte))
+        var watch = RecoveryWatch(from: Tick(number: 100), stableRateBefore: 0.001, latency: latency)
+        #expect(!watch.judgesSlots)
+        // What had ended before the cut was slow and must not count.
+        var ended = EndedCounts(requests: 1_000, slow: 1_000)
+        for now in 101...9_200 as ClosedRange<UInt64> {
+            var counts = ArmCounts()
+            (counts.started, counts.completed) = (40, 40)
+            let reading = watch.step(now: Tick(number: now)) { _ in
+                ArmTick(randomised: counts)
+            } counts: { time, micros in
+                #expect(time == .firstByte && micros == latency.micros)
+                return ended
+            }
+            if reading.verdict != .watching { return reading }
+            for _ in 0..<40 where random.chance(slow) { ended.slow += 1 }
+            ended.requests += 40
+        }
+        return watch.step(now: Tick(number: 9_201)) { _ in nil }
+    }
+
+    @Test(
+        "A rule over a window is judged by the time that it names: back within limits, or not",
+        arguments: [
+            (GuardrailSpec.Rule.windowAbove(20_000), 0.01, RecoveryVerdict.recovered),
+            (.windowAbove(20_000), 0.3, .notRecovered),
+            (.windowWorseThanStable(by: 0.3), 0.05, .recovered),
+            (.windowWorseThanStable(by: 0.3), 0.5, .notRecovered),
+        ])
+    func window(rule: GuardrailSpec.Rule, slow: Double, verdict: RecoveryVerdict) throws {
+        let reading = try windowAnswer(rule, slow: slow)
+        #expect(reading.verdict == verdict)
+        #expect(reading.latency?.time == "first_byte" && reading.latency?.micros == 20_000)
+        #expect(reading.reason.contains("took longer than 20.0 ms to the first byte"))
+    }
+
+    @Test("A window rule against stable without a figure of stable is judged by errors alone")
+    func windowWithoutStable() {
+        let rule = GuardrailSpec.Rule.windowWorseThanStable(by: 0.3)
+        let spec = GuardrailSpec(name: "w", measure: .latency(quantile: 0.95), rule: rule)
+        #expect(RecoveryLatency(spec, LatencyReference(specs: [spec])) == nil)
     }
 
     @Test("Ticks that were counted by another threshold say nothing: no answer but that of time")

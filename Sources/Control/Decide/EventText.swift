@@ -131,6 +131,7 @@ extension RecoveryReading {
                 [
                     "requests": .integer(Int64($0.requests)), "slow": .integer(Int64($0.slow)),
                     "over_us": .integer(Int64($0.micros)), "threshold": .number($0.threshold),
+                    "time": .string($0.time ?? "total"),
                 ]
             } ?? .null,
         ]

@@ -244,7 +244,9 @@ extension WatchedModel {
         }
         stepStage(now, health, &all)
         if var running = recovery {
-            recoveryReading = running.step(now: now) { arm(stable, at: $0, now: now) }
+            recoveryReading = running.step(
+                now: now, read: { arm(stable, at: $0, now: now) },
+                counts: { endedOnStable($0, overMicros: $1) })
             recovery = running
         }
         return all
@@ -292,7 +294,7 @@ extension WatchedModel {
 
     private mutating func refreshReference(_ now: Tick) {
         // What stable is held to after a cut must not follow what stable does after it.
-        if recovery?.judgesLatency == true { return }
+        if recovery?.judgesSlots == true { return }
         guard reference.isDue(at: now), let latency = latencyOfStable else { return }
         let changed = reference.refresh(now: now, requests: latency.count) { latency.quantile($0) }
         if changed { writeThresholds() }

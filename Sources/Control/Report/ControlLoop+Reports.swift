@@ -203,6 +203,15 @@ extension WatchedModel {
         guard case .cut(let record) = decided.phase, let name = record.guardrail,
             let spec = config.allGuardrails.first(where: { $0.name == name })
         else { return nil }
-        return RecoveryLatency(spec, reference)
+        let trip = record.evidence.first { $0.name == name && $0.verdict == .fail }
+        return RecoveryLatency(spec, reference, stable: trip?.stable)
+    }
+
+    /// What stable's histogram of a time says of a threshold.
+    func endedOnStable(_ time: TimeKind, overMicros micros: UInt32) -> EndedCounts {
+        var times = HistogramSnapshot()
+        for meter in meters[stable] { meter.histogram(time).snapshot(into: &times) }
+        return EndedCounts(
+            requests: times.count, slow: times.count - times.countAtMost(nanos: UInt64(micros) * 1_000))
     }
 }
