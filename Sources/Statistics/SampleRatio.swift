@@ -9,14 +9,19 @@ public struct SampleRatio: Sendable {
     /// Evidence that a split is broken: 1,000, because nothing but a defect of ours can reach it.
     public static let logThreshold = Wealth.logThreshold(alpha: 0.001)
 
-    public var wealth: Wealth
+    public private(set) var wealth: Wealth
     private var table: OddsTable
 
-    public init() {
+    /// - Parameter saved: the wealth of an earlier test; that of other deviations is not taken over.
+    public init(restoring saved: Wealth? = nil) {
         let deviations = SampleRatio.deviations
         table = OddsTable(multipliers: deviations + deviations.map { 1 / $0 })
         wealth = Wealth(alternatives: 2 * deviations.count)
+        if let saved, saved.staked.count == wealth.staked.count { wealth = saved }
     }
+
+    /// As `Wealth.newEpoch`.
+    public mutating func newEpoch() { wealth.newEpoch() }
 
     /// Takes in one tick's randomised requests; `share` as in `RelativeEvents.add`.
     public mutating func add(share: Double, candidate: Int, stable: Int) {

@@ -29,7 +29,8 @@ private func allSinks() throws {
         read.map(\.name) == [
             "webhook-1", "pager", "webhook-3", "exec-1", "mlflow-1", "argo-1", "kubernetes-1",
         ])
-    #expect(read[0].kinds == [.cut, .alert] && read[1].kinds == [.cut, .promote, .hold, .recovery])
+    #expect(
+        read[0].kinds == [.cut, .alert] && read[1].kinds == [.cut, .promote, .hold, .recovery, .sampleRatio])
     #expect(read[4].kinds == [.cut, .promote] && read[6].kinds == [.cut] && read[5].models == ["m"])
     #expect(read[0].retry == ActionRetry(pause: .seconds(1), pauseMax: .seconds(60), ageMax: .seconds(3_600)))
     #expect(
@@ -52,7 +53,8 @@ private func allSinks() throws {
 private func checkHidesSecrets() throws {
     let text = "actions:\n  - webhook: { url: \"https://hooks.example/T0PSECRET\" }"
     let said = ConfigCheck.of(ConfigSample.top(text).read(), file: "weir.yaml").text
-    #expect(said.contains("action webhook-1: on cut, promote, hold, recovery: webhook (json) at"))
+    let kinds = "cut, promote, hold, recovery, sample_ratio"
+    #expect(said.contains("action webhook-1: on \(kinds): webhook (json) at"))
     #expect(said.contains("https://hooks.example") && !said.contains("T0PSECRET"))
 }
 

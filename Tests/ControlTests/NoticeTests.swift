@@ -37,10 +37,12 @@ struct NoticeTests {
         world.step(50) {
             world.requests(0, 70)
             world.requests(1, 20)
+            world.requests(2, 10)
         }
         world.step(10) {
             world.requests(0, 70)
             world.requests(1, 20, failing: 10)
+            world.requests(2, 10)
         }
     }
 
@@ -48,6 +50,22 @@ struct NoticeTests {
 
     private func told() throws -> [JSON] {
         try sink.recorded(path).map { try JSON(parsing: $0["body"]?.string ?? "") }
+    }
+
+    @Test("A split that is proven broken is told, and its journal line names who is owed it")
+    func brokenSplit() throws {
+        let world = try world(path)
+        world.step(300) {
+            world.requests(0, 70)
+            world.requests(1, 13)
+            world.requests(2, 10)
+        }
+        #expect(eventually { (status?.done ?? 0) >= 1 })
+        let notice = try #require(try told().first)
+        #expect(notice["event"] == "sample_ratio" && notice["versions"] == ["v2"])
+        #expect(notice["reason"]?.string?.contains("router is broken") == true)
+        let line = try #require(world.ledger.events.first { $0.kind == .sampleRatio })
+        #expect(line.details.first { $0.name == "actions" }?.value == ["hook"])
     }
 
     @Test("A cut is told with stable, epochs and evidence, and its journal line names who is owed it")

@@ -249,6 +249,32 @@ import Testing
         #expect(world.loop.snapshot.models[0].splitLogE[2] ?? 10 < 6.9)
     }
 
+    @Test("Evidence against the split survives a restart, and what was told is not told again")
+    func restart() throws {
+        let cheated = { (world: World) in
+            world.requests(0, 70)
+            world.requests(1, 16)
+            world.requests(2, 10)
+        }
+        let first = try World()
+        var steps = 0
+        while first.loop.snapshot.models[0].splitLogE[1] ?? 0 < 4, steps < 3_000 {
+            first.step(1) { cheated(first) }
+            steps += 1
+        }
+        first.step(101) { first.requests(0, 0) }
+        let half = try #require(first.loop.snapshot.models[0].splitLogE[1])
+        let second = try World(
+            saved: try SavedState.decoded(try #require(first.ledger.lastState).encoded(), path: "state"))
+        #expect(second.loop.snapshot.models[0].splitLogE[1] == half)
+        second.step(steps) { cheated(second) }
+        #expect(second.ledger.events.count { $0.kind == .sampleRatio } == 1)
+        let third = try World(saved: try #require(second.ledger.lastState))
+        third.step(300) { cheated(third) }
+        #expect(!third.ledger.events.contains { $0.kind == .sampleRatio })
+        #expect(third.loop.snapshot.models[0].splitLogE[1] ?? 0 > 6.9)
+    }
+
     @Test("Random splits by the weights are never called broken", arguments: 1...20 as ClosedRange<UInt64>)
     func fair(seed: UInt64) {
         var check = SplitCheck(from: Tick(number: 1_000))

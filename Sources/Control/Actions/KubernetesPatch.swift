@@ -38,7 +38,8 @@ struct ArgoRollout {
                 return .done("rollout \(config.rollout) is aborted")
             case .promote:
                 return try promote(api, path)
-            case .hold, .recovery, .alert, .start, .stage: return .done("the rollout does not change")
+            case .hold, .recovery, .alert, .start, .stage, .sampleRatio:
+                return .done("the rollout does not change")
             }
         }
     }

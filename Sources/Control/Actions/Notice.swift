@@ -22,6 +22,8 @@ public struct Notice: Sendable, Hashable {
         case start
         /// A rollout came to another stage.
         case stage
+        /// A random split is proven not to be what its weights say.
+        case sampleRatio = "sample_ratio"
     }
 
     public var kind: Kind
@@ -67,7 +69,7 @@ public struct Notice: Sendable, Hashable {
     var givesTraffic: Bool {
         switch kind {
         case .promote, .start, .stage: true
-        case .cut, .hold, .recovery, .alert: false
+        case .cut, .hold, .recovery, .alert, .sampleRatio: false
         }
     }
 
@@ -105,6 +107,7 @@ public struct Notice: Sendable, Hashable {
         case .recovery:
             return "\(model): \(isRecovered ? "recovered" : "not recovered") after \(cutID ?? "a cut")"
         case .alert: return "\(model): a guardrail of \(names) warns"
+        case .sampleRatio: return "\(model): \(names) does not get the share that its weight says"
         case .start: return "\(model): the rollout of \(names) has begun"
         case .stage: return "\(model): the rollout of \(names) came to another stage"
         }
@@ -121,13 +124,14 @@ extension Notice.Kind {
         case .alert, .wouldHave: self = .alert
         case .held: self = .hold
         case .baking: self = .stage
+        case .sampleRatio: self = .sampleRatio
         case .stage:
             let stage = event.details.first { $0.name == "stage" }?.value
             self = stage?.integer == 1 ? .start : .stage
         case .started, .stopped, .configLoaded, .configRefused, .source, .configured, .verb, .weights,
             .overruled,
             .experimentEnded, .preflight, .group, .health, .actionDone, .actionFailed, .journalRecovered,
-            .journalGap, .journalRestored, .journalRotated, .journalPruned, .report, .sampleRatio:
+            .journalGap, .journalRestored, .journalRotated, .journalPruned, .report:
             return nil
         }
     }

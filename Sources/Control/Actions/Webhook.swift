@@ -97,7 +97,7 @@ struct Webhook {
     static func pagerDuty(_ notice: Notice, routingKey: String) -> JSON? {
         let severity: String?
         switch notice.kind {
-        case .cut: severity = "critical"
+        case .cut, .sampleRatio: severity = "critical"
         case .recovery: severity = notice.isRecovered ? nil : "critical"
         case .hold, .alert: severity = "warning"
         case .promote: severity = nil

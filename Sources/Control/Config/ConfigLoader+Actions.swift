@@ -70,7 +70,7 @@ enum ActionChecks {
 
     private static func standard(_ sink: ActionSink) -> Set<Notice.Kind> {
         switch sink {
-        case .webhook, .exec: [.cut, .promote, .hold, .recovery]
+        case .webhook, .exec: [.cut, .promote, .hold, .recovery, .sampleRatio]
         case .mlflow, .argo: [.cut, .promote]
         case .kubernetes: [.cut]
         }

@@ -23,7 +23,38 @@ struct SplitCheck: Sendable {
     /// Ticks after a tick's end in which cores may still count into it.
     private static let graceTicks: UInt64 = 2
 
-    init(from: Tick) { next = from.number }
+    /// One candidate's test as it is saved.
+    struct Saved: Codable, Equatable, Sendable {
+        var wealth: Wealth
+        var share: Double?
+        var sinceEpoch: Int
+        var isBroken: Bool
+    }
+
+    /// - Parameter saved: what an earlier process had of a version.
+    init(from: Tick, versions: Range<Int> = 0..<0, saved: (Int) -> Saved? = { _ in nil }) {
+        next = from.number
+        for version in versions {
+            guard let kept = saved(version) else { continue }
+            tests[version] = Test(
+                ratio: SampleRatio(restoring: kept.wealth), share: kept.share, sinceEpoch: kept.sinceEpoch,
+                isBroken: kept.isBroken)
+        }
+    }
+
+    /// What must survive a restart, by version name; nil where nothing was looked at.
+    func saved(_ name: (Int) -> String) -> [String: Saved]? {
+        guard !tests.isEmpty else { return nil }
+        return Dictionary(
+            uniqueKeysWithValues: tests.map { version, test in
+                (
+                    name(version),
+                    Saved(
+                        wealth: test.ratio.wealth, share: test.share, sinceEpoch: test.sinceEpoch,
+                        isBroken: test.isBroken)
+                )
+            })
+    }
 
     /// Takes in the ticks that are over.
     /// - Parameters:
@@ -65,7 +96,7 @@ struct SplitCheck: Sendable {
 extension SplitCheck.Test {
     mutating func take(_ share: Double, _ pair: PairTick) {
         if share != self.share || sinceEpoch >= BetGrid.epochRequests {
-            if self.share != nil { ratio.wealth.newEpoch() }
+            if self.share != nil { ratio.newEpoch() }
             self.share = share
             sinceEpoch = 0
         }

@@ -87,7 +87,11 @@ struct WatchedModel {
         for signal in config.signals { book.want(signal) }
         ruledMetrics = Set(config.signals.compactMap(Signal.init).compactMap(\.metric)).count
         self.clock = clock
-        splitCheck = SplitCheck(from: Tick(number: now.number + 1))
+        splitCheck = SplitCheck(
+            from: Tick(number: now.number + 1), versions: config.versions.indices
+        ) { version in
+            saved?.splits?[config.versions[version].name]
+        }
         lastChecked = now
         lastTraffic = nil
         lastStepped = now
@@ -169,7 +173,8 @@ struct WatchedModel {
         var kept: [String: CandidateWatch.Saved] = [:]
         for (version, watch) in watches { kept[name(version)] = watch.saved }
         return SavedState.Model(
-            rollout: decided, watches: kept, reference: reference, clock: clock, stage: stage?.saved)
+            rollout: decided, watches: kept, reference: reference, clock: clock, stage: stage?.saved,
+            splits: splitCheck.saved { name($0) })
     }
 }
 

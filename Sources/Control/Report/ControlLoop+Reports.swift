@@ -162,14 +162,18 @@ extension ControlLoop {
                 "the router is broken: \(name) does not get the share of requests that its weight says; "
                 + "comparisons with stable cannot be trusted, and nothing was cut for it"
             log.critical("\(sentence)", metadata: ["model": "\(model)"])
-            note([
-                JournalEvent(
-                    at: wallMicros, .sampleRatio, model: model, reason: sentence,
-                    details: [
-                        .init("version", .string(name)),
-                        .init("log_e", .number(models[i].splitCheck.logE(version) ?? 0)),
-                    ])
-            ])
+            let event = JournalEvent(
+                at: wallMicros, .sampleRatio, model: model, reason: sentence,
+                details: [
+                    .init("version", .string(name)),
+                    .init("log_e", .number(models[i].splitCheck.logE(version) ?? 0)),
+                ])
+            let told = addressed(event, i, models[i].decided)
+            // Said once for good, so that it was said is saved with it.
+            saved.models[model] = models[i].saved
+            note([told])
+            saveState()
+            _ = announce([told])
         }
     }
 }

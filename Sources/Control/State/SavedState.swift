@@ -19,6 +19,8 @@ public struct SavedState: Codable, Equatable, Sendable {
         var clock: ClockAnchor?
         /// What was seen of the stage in force.
         var stage: StageFigures.Saved?
+        /// Evidence against the split, by version; nil in files of earlier releases.
+        var splits: [String: SplitCheck.Saved]?
 
         public init(
             rollout: RolloutState, watches: [String: CandidateWatch.Saved] = [:],
@@ -29,8 +31,10 @@ public struct SavedState: Codable, Equatable, Sendable {
 
         init(
             rollout: RolloutState, watches: [String: CandidateWatch.Saved],
-            reference: LatencyReference?, clock: ClockAnchor?, stage: StageFigures.Saved? = nil
+            reference: LatencyReference?, clock: ClockAnchor?, stage: StageFigures.Saved? = nil,
+            splits: [String: SplitCheck.Saved]? = nil
         ) {
+            self.splits = splits
             self.clock = clock
             self.stage = stage
             self.rollout = rollout
