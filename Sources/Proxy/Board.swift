@@ -41,7 +41,7 @@ final class CoreLink: Sendable {
     let isDrained = Atomic<Bool>(false)
 
     init() throws(SystemFailure) {
-        commands = try Mailbox(capacity: 64)
+        commands = try Mailbox(capacity: CoreCommand.kinds)
     }
 
     func meter(_ version: VersionSlot) -> VersionMeter {
@@ -51,11 +51,11 @@ final class CoreLink: Sendable {
 
     var coreMeter: CoreMeter { CoreMeter(at: corePages.base) }
 
-    /// Hands a command over and wakes the core. The box is far larger than the commands that can be under
-    /// way (control waits for each), so a full one is our own mistake.
+    /// Hands a command over and wakes the core. The newest of a kind replaces one that still waits: a core
+    /// that is held up takes the last plan and skips those between, so one place for each kind is enough.
     func send(_ command: CoreCommand) {
-        let isTaken = commands.post(command)
-        precondition(isTaken, "a core's mailbox is full: control did not wait for it")
+        let isTaken = commands.post(command, insteadOf: command.replaces)
+        precondition(isTaken, "each kind of command waits once at most")
     }
 }
 
@@ -66,4 +66,15 @@ enum CoreCommand: Sendable {
     case drain
     /// Leave the loop now.
     case stop
+
+    /// How many there are.
+    static let kinds = 3
+
+    /// Whether an earlier command need not be obeyed any more once this one is there.
+    func replaces(_ earlier: CoreCommand) -> Bool {
+        switch (self, earlier) {
+        case (.obey, .obey), (.drain, .drain), (.stop, .stop): true
+        case (.obey, _), (.drain, _), (.stop, _): false
+        }
+    }
 }

@@ -94,6 +94,18 @@ import Testing
         #expect(mailbox.take() == 2 && mailbox.take() == 4 && mailbox.take() == nil)
     }
 
+    @Test("A message takes the place of those that it makes needless, behind the others")
+    func replacing() throws {
+        let mailbox = try Mailbox<Int>(capacity: 3)
+        #expect(mailbox.post(9) && mailbox.take() == 9)
+        #expect(mailbox.post(1) && mailbox.post(20) && mailbox.post(3))
+        #expect(mailbox.post(4, insteadOf: { $0 < 10 }))
+        #expect(mailbox.post(5) && !mailbox.post(6))
+        #expect(!mailbox.post(6, insteadOf: { $0 > 99 }))
+        #expect(mailbox.take() == 20 && mailbox.take() == 4 && mailbox.take() == 5 && mailbox.take() == nil)
+        #expect(mailbox.post(7, insteadOf: { _ in true }) && mailbox.take() == 7)
+    }
+
     @Test("A message that was taken is released at once")
     func release() throws {
         let mailbox = try Mailbox<Shared<Int>>(capacity: 4)

@@ -36,6 +36,24 @@ public final class Mailbox<Message: Sendable>: Sendable {
         return accepted
     }
 
+    /// Puts a message in behind all others, takes out those that it makes needless, and wakes the taker;
+    /// false when the mailbox is full even so, and nothing happened.
+    public func post(_ message: Message, insteadOf isNeedless: (Message) -> Bool) -> Bool {
+        let accepted = ring.withLock { ring in
+            let waiting = (0..<ring.count).compactMap {
+                ring.messages[(ring.first + $0) % ring.messages.count]
+            }
+            let kept = waiting.filter { !isNeedless($0) }
+            guard kept.count < ring.messages.count else { return false }
+            for i in ring.messages.indices { ring.messages[i] = i < kept.count ? kept[i] : nil }
+            ring.messages[kept.count] = message
+            (ring.first, ring.count) = (0, kept.count + 1)
+            return true
+        }
+        if accepted { wakeup.signal() }
+        return accepted
+    }
+
     /// The oldest message, or nil. Call until nil: several posts may share one wake-up.
     public func take() -> Message? {
         ring.withLock { ring in
