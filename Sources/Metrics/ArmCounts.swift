@@ -19,6 +19,9 @@ public struct ArmCounts: Sendable, Hashable {
     public var failed: UInt32 = 0
     /// Requests whose outcome says nothing about the version.
     public var excluded: UInt32 = 0
+    /// Requests of pairs that ended without anybody knowing how, while the pair's other side counts:
+    /// completed and neither failed, excluded nor fast. Copied ones only.
+    public var unknown: UInt32 = 0
     /// Requests that neither failed nor were excluded and took at most the slot's threshold; in a slot that
     /// counts keys once also those whose key had been slow before.
     public var fast0: UInt32 = 0
@@ -52,6 +55,7 @@ public struct ArmCounts: Sendable, Hashable {
         a.completed &+= b.completed
         a.failed &+= b.failed
         a.excluded &+= b.excluded
+        a.unknown &+= b.unknown
         a.fast0 &+= b.fast0
         a.fast1 &+= b.fast1
         a.fast2 &+= b.fast2

@@ -16,19 +16,23 @@ public struct EvidenceBucket: Sendable, Hashable {
     public var randomised: ArmCounts
     /// Requests pinned to the version by a cohort or a forced version.
     public var pinned: ArmCounts
+    /// Of stable the requests that were copied to a version without weight, of that version the copies: one
+    /// of either per pair, in the same tick.
+    public var copied: ArmCounts
 
     /// `weightPPM` of a tick with more than one weight.
     public static let mixed = UInt32.max
 
     public init(
         tick: Tick, weightPPM: UInt32, thresholds: SIMD8<UInt32> = .zero, randomised: ArmCounts = ArmCounts(),
-        pinned: ArmCounts = ArmCounts()
+        pinned: ArmCounts = ArmCounts(), copied: ArmCounts = ArmCounts()
     ) {
         self.tick = tick
         self.weightPPM = weightPPM
         self.thresholds = thresholds
         self.randomised = randomised
         self.pinned = pinned
+        self.copied = copied
     }
 
     /// Adds another core's bucket of the same tick: counts add up; weights or thresholds that differ are
@@ -39,5 +43,6 @@ public struct EvidenceBucket: Sendable, Hashable {
         thresholds.replace(with: 0, where: thresholds .!= other.thresholds)
         randomised += other.randomised
         pinned += other.pinned
+        copied += other.copied
     }
 }

@@ -11,7 +11,7 @@ import Synchronization
 /// A view onto `byteCount` zeroed bytes of the caller; one writer, readers on any thread.
 ///
 /// A bucket is two cache lines. A request that the split assigned touches the first one alone, once at its
-/// start and once at its end; a pinned one touches both:
+/// start and once at its end; a pinned or copied one touches both:
 ///
 ///     word 0     tick + 1; 0 while nobody may read
 ///     word 1     weight in force (u32) | threshold 0 (u32)
@@ -22,6 +22,8 @@ import Synchronization
 ///     word 7     the same for fast3...fast5
 ///     word 8     started, pinned (u32) | the slots that count keys once, a bit mask (u32)
 ///     words 9-11 as words 5-7, for pinned
+///     words 12-14 as words 5-7, for copied
+///     word 15    started, copied (u32) | of them unknown (u32)
 ///
 /// The fields hold 2,097,151 requests per tick and core, twenty million a second: no core gets there.
 @frozen public struct EvidenceRing: Sendable {
@@ -61,11 +63,20 @@ import Synchronization
     ///   - weightPPM: the version's own weight in force.
     ///   - isPinned: whether a cohort or a forced version chose it.
     @inlinable public func start(tick: Tick, weightPPM: UInt32, isPinned: Bool) {
+        start(tick, weightPPM, half: isPinned ? 16 : 9)
+    }
+
+    /// Counts one side of a pair: a request of stable that is copied now, or the copy. `tick` as for `start`.
+    @inlinable public func startCopied(tick: Tick, weightPPM: UInt32) {
+        start(tick, weightPPM, half: 30)
+    }
+
+    @inlinable func start(_ tick: Tick, _ weightPPM: UInt32, half index: Int) {
         let bucket = bucket(tick.number)
         if bucket.load(0) != tick.number &+ 1 { open(bucket, tick: tick, weightPPM: weightPPM) }
         let half = HalfWords(address: bucket.address)
         if half.load(2) != weightPPM { half.store(2, EvidenceBucket.mixed) }
-        half.add(isPinned ? 16 : 9)
+        half.add(index)
     }
 
     /// Takes a bucket over for a new tick. Once per tick, so it is kept out of line.
@@ -79,7 +90,7 @@ import Synchronization
         half.store(16, 0)
         half.store(17, thresholds.load(ArmCounts.fastSlots))
         for index in 5..<8 { bucket.store(index, 0) }
-        for index in 9..<12 { bucket.store(index, 0) }
+        for index in 9..<16 { bucket.store(index, 0) }
         bucket.base[0].store(tick.number &+ 1, ordering: .releasing)
     }
 
@@ -94,6 +105,29 @@ import Synchronization
     @inlinable public func settle(
         start: Tick, isPinned: Bool, outcome: Outcome, micros: UInt64, known: KeyEvents = []
     ) {
+        settle(start, ended: isPinned ? 9 : 5, outcome, micros, known)
+    }
+
+    /// Counts the end of one side of a pair in the tick of its `startCopied`.
+    ///
+    /// - Parameters:
+    ///   - isUnknown: what came of it will never be known, and the pair's other side counts: whoever reads it
+    ///     assumes what speaks against their bet. `outcome` and `micros` mean nothing then.
+    @inlinable public func settleCopied(
+        start: Tick, outcome: Outcome, micros: UInt64, known: KeyEvents = [], isUnknown: Bool = false
+    ) {
+        guard isUnknown else { return settle(start, ended: 12, outcome, micros, known) }
+        let bucket = bucket(start.number)
+        guard bucket.load(0) == start.number &+ 1 else { return }
+        HalfWords(address: bucket.address).add(31)
+        bucket.release(12, 1)
+        bucket.release(13, 1 &<< 63)
+        bucket.release(14, 1 &<< 63)
+    }
+
+    @inlinable func settle(
+        _ start: Tick, ended: Int, _ outcome: Outcome, _ micros: UInt64, _ known: KeyEvents
+    ) {
         let bucket = bucket(start.number)
         guard bucket.load(0) == start.number &+ 1 else { return }
         let half = HalfWords(address: bucket.address)
@@ -102,7 +136,6 @@ import Synchronization
         let good = 1 &- failed &- excluded
         // A key's slow request that is no news is fast, also if it failed.
         let repeated = excluded == 0 ? known.rawValue : 0
-        let ended = isPinned ? 9 : 5
         // Releasing, so that a reader who sees one of these stores sees all before it as well: the words
         // are never more than one request apart, which is what the parity bits can tell.
         bucket.release(ended, 1 | failed &<< 22 | excluded &<< 43)
@@ -173,10 +206,13 @@ extension EvidenceRing {
         for slot in 0..<ArmCounts.fastSlots { result.thresholds[slot] = half.load(3 + slot) }
         result.randomised = settled(bucket, ended: 5)
         result.pinned = settled(bucket, ended: 9)
+        result.copied = settled(bucket, ended: 12)
+        result.copied.unknown = half.load(31)
         // Started is read after completed: a request starts before it ends, so nothing is completed that
         // has not started.
         result.randomised.started = half.load(9)
         result.pinned.started = half.load(16)
+        result.copied.started = half.load(30)
         atomicMemoryFence(ordering: .acquiring)
         return bucket.load(0) == sequence ? result : nil
     }

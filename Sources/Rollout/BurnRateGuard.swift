@@ -24,7 +24,8 @@ struct BurnRateGuard: Sendable {
         sentence = spec.sentence
         var inner = spec
         inner.rule = .sequentialAbove(spec.rateLimit)
-        test = SequentialGuard(inner, from: from)
+        // The budget is the users'.
+        test = SequentialGuard(inner, from: from, countsCopies: false)
         failuresMax = requests.map {
             max(spec.minEvents, Int(min(BurnRateGuard.budgetShare * budget * $0, 1e15).rounded(.up)))
         }

@@ -12,16 +12,20 @@ public struct ArmTick: Sendable, Hashable {
     /// Requests that a cohort or a caller pinned to the version: evidence for absolute rules only, because
     /// who is in a cohort is no coin.
     public var pinned: ArmCounts
+    /// Of stable the requests that were copied to a candidate without weight, of the candidate the copies:
+    /// pairs, each side of which was settled by itself.
+    public var copied: ArmCounts
     /// The latency thresholds that the fast slots were counted by, in microseconds; 0 where cores differed
     /// or none was set.
     public var thresholds: SIMD8<UInt32>
 
     public init(
         randomised: ArmCounts = ArmCounts(), pinned: ArmCounts = ArmCounts(),
-        thresholds: SIMD8<UInt32> = .zero
+        copied: ArmCounts = ArmCounts(), thresholds: SIMD8<UInt32> = .zero
     ) {
         self.randomised = randomised
         self.pinned = pinned
+        self.copied = copied
         self.thresholds = thresholds
     }
 
@@ -29,10 +33,11 @@ public struct ArmTick: Sendable, Hashable {
     public init(_ bucket: EvidenceBucket?) {
         self.init()
         guard let bucket else { return }
-        (randomised, pinned, thresholds) = (bucket.randomised, bucket.pinned, bucket.thresholds)
+        (randomised, pinned, copied) = (bucket.randomised, bucket.pinned, bucket.copied)
+        thresholds = bucket.thresholds
     }
 
-    /// All requests of the version.
+    /// All requests of the version's users.
     public var all: ArmCounts {
         var sum = randomised
         sum += pinned

@@ -109,12 +109,13 @@ struct Gate: Sendable {
         }
     }
 
-    private func view(_ pair: PairTick, age: UInt64, slot: Int?) -> TickView {
+    private func view(_ tick: PairTick, age: UInt64, slot: Int?) -> TickView {
+        let pair = tick.compared(for: .notWorse)
         switch spec.metric {
         case .latency:
             guard let slot else { return .dropped }
             return .latency(pair, age: age, rho: 1 + spec.margin, evidence: slot, size: slot)
-        case .errorRateBelow: return .provenErrors(pair, age: age)
+        case .errorRateBelow: return .provenErrors(tick, age: age)
         case .errorRate, .outcome, .missing, .drift: return .errors(pair, age: age, lag: .max)
         }
     }
@@ -266,10 +267,10 @@ extension OutcomeMetric {
 extension TickView {
     /// Errors against a constant that is to be proven kept: what is pending at the deadline has failed.
     static func provenErrors(_ pair: PairTick, age: UInt64) -> TickView {
-        let candidate = pair.candidate.all
+        let candidate = pair.candidate.answered(for: .notWorse)
         let atDeadline = age >= deadlineTicks
         guard atDeadline || (age >= graceTicks && candidate.pending == 0) else { return .hidden }
-        var view = TickView.errors(pair, age: age)
+        var view = TickView.errors(pair, age: age, for: .notWorse)
         view.candidate.bad = Int(candidate.failed) + Int(candidate.pending)
         view.candidate.good = candidate.answered - Int(candidate.failed)
         view.state = .settled

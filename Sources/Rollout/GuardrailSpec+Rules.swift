@@ -113,6 +113,14 @@ extension GuardrailSpec {
     /// Whether this is a sequential test of candidates' latency against stable's.
     public var isLatencyBet: Bool { rule.isSequential && rule.isRelative && measure.quantile != nil }
 
+    /// Whether the rule has anything to say of a candidate that gets copies only.
+    public var judgesCopies: Bool {
+        switch watcher {
+        case .requests, .health: true
+        case .window, .burn, .mean, .missing, .drift, .pinnedDrift, nil: false
+        }
+    }
+
     /// The share of bad requests that a rule against a constant allows: the rate itself, or what a latency
     /// quantile leaves above it.
     var rateLimit: Double {

@@ -108,6 +108,8 @@ struct SequentialGuard: Sendable {
     let spec: GuardrailSpec
     /// The rule in words.
     let sentence: String
+    /// Whether an absolute rule judges copies as well as what users got.
+    let countsCopies: Bool
     private(set) var bet: Bet
     private(set) var materiality = Materiality()
     private var clock = EpochClock()
@@ -129,8 +131,9 @@ struct SequentialGuard: Sendable {
     private(set) var started = 0
     private var firstStart: UInt64?
 
-    init(_ spec: GuardrailSpec, from: Tick) {
+    init(_ spec: GuardrailSpec, from: Tick, countsCopies: Bool = true) {
         self.spec = spec
+        self.countsCopies = countsCopies
         sentence = spec.sentence
         let most = spec.measure == .errorRate ? Double.infinity : BurstCap.standard
         cap = BurstCap(alternatives: BetGrid.odds.count, most: most)

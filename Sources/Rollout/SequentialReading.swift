@@ -11,11 +11,12 @@ extension SequentialGuard {
         now: Tick, reference: LatencyReference, ticks: TickCache, read: (Tick) -> PairTick?
     ) -> GuardrailReading {
         let lag = reference.stableLagTicks ?? SequentialGuard.lagUnknown
-        let spec = spec
+        let (spec, countsCopies) = (spec, countsCopies)
         let slots = reference.slots(for: spec)
         func view(_ number: UInt64) -> TickView {
             guard let pair = ticks.pair(number) else { return .dropped }
-            return spec.view(pair, age: ticks.age(number), lag: lag, slots: slots)
+            let seen = countsCopies ? pair : pair.withoutCopies
+            return spec.view(seen, age: ticks.age(number), lag: lag, slots: slots)
         }
         let (seen, logE) = advance(now: now, view: view)
         var isVetoed = false
@@ -77,7 +78,8 @@ extension SequentialGuard {
 
 extension GuardrailSpec {
     /// A tick as this rule sees it.
-    func view(_ pair: PairTick, age: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?) -> TickView {
+    func view(_ tick: PairTick, age: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?) -> TickView {
+        let pair = rule.isRelative ? tick.compared(for: .worse) : tick
         switch (rule, measure) {
         case (.sequentialWorseThanStable, .errorRate):
             return .errors(pair, age: age, lag: lag)

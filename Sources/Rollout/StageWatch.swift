@@ -73,7 +73,9 @@ public struct StageWatch: Sendable {
         next = max(next, min(oldest, now.number))
         while next < now.number {
             let age = now.number - next - 1
-            let counts = read(Tick(number: next))?.randomised ?? ArmCounts()
+            let tick = read(Tick(number: next))
+            var counts = tick?.randomised ?? ArmCounts()
+            if let copied = tick?.copied { counts += copied }
             let isSettled = age >= TickView.graceTicks && counts.pending == 0
             guard isSettled || age >= TickView.deadlineTicks else { return }
             requests += counts.answered + Int(counts.pending)

@@ -77,9 +77,9 @@ extension TickView {
         return view
     }
 
-    /// Errors against a constant; pinned requests count as well.
-    static func errors(_ pair: PairTick, age: UInt64) -> TickView {
-        let (candidate, stable) = (pair.candidate.all, pair.stable.all)
+    /// Errors against a constant; pinned requests and copies count as well.
+    static func errors(_ pair: PairTick, age: UInt64, for side: BetSide = .worse) -> TickView {
+        let (candidate, stable) = (pair.candidate.answered(for: side), pair.stable.all)
         let isSettled = age >= deadlineTicks || (age >= graceTicks && candidate.pending == 0)
         var view = TickView(state: isSettled ? .settled : .open, split: pair.split)
         view.candidate.bad = Int(candidate.failed)
@@ -133,10 +133,10 @@ extension TickView {
         return view
     }
 
-    /// Latency against a constant; pinned requests count as well.
+    /// Latency against a constant; pinned requests and copies count as well.
     static func latency(_ pair: PairTick, age: UInt64, micros: UInt32, slot: Int) -> TickView {
         let (candidate, stable) = (pair.candidate, pair.stable)
-        let counts = candidate.all
+        let counts = candidate.answered(for: .worse)
         if counts.started > 0, candidate.thresholds[slot] != micros { return .dropped }
         guard let settled = isDecided(micros, age: age) else { return .dropped }
         guard settled else { return .hidden }

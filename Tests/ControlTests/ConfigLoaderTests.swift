@@ -53,14 +53,16 @@ private func designExampleParses() throws {
     #expect(model.shadow?.ppm == 100_000)
     #expect(model.role(of: "v1.12") == .stable)
     #expect(model.role(of: "v1.13") == .candidate)
+    var tail = GuardrailSpec(
+        name: "latency_p99_worse_than_stable", measure: .latency(quantile: 0.99),
+        rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.3, materialDifference: 0))
+    tail.countsKeysOnce = true
     #expect(
         model.guardrails == [
             GuardrailSpec(
                 name: "error_rate_worse_than_stable", measure: .errorRate,
                 rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.5, materialDifference: 0.001)),
-            GuardrailSpec(
-                name: "latency_p99_worse_than_stable", measure: .latency(quantile: 0.99),
-                rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.3, materialDifference: 0)),
+            tail,
             GuardrailSpec(
                 name: "error_rate_above", measure: .errorRate, rule: .windowAbove(0.02), forTicks: 3_000,
                 minRequests: 200),

@@ -122,9 +122,20 @@ private let brokenRollouts: [Broken] = [
         .model("rollout: { stages: [{ shadow: 5% }, { weight: 5% }] }\nshadow: { version: v2 }"),
         ["9:14: models[0].rollout: has a shadow stage beside the model's own shadow"]),
     Broken(
-        .model("rollout: { stages: [{ shadow: 5%, gates: not_worse_than_stable }] }"),
-        ["9:14: models[0].rollout: stage 1 has copies only, which the gate error_rate_not_worse cannot"],
-        ["9:14: models[0].rollout: stage 1 has copies only, which the gate latency_p99_not_worse cannot"]),
+        .model("rollout: { stages: [{ shadow: 5%, gates: [{ kind: outcome, metric: clicks }] }] }"),
+        [
+            "9:14: models[0].rollout: stage 1 has copies only, whose answers are not looked into:",
+            "expected gates of kind error_rate and latency, or a weight",
+        ],
+        ["9:47: models[0].rollout.stages[0].gates[0]: looks at an outcome, and no response carries the id"]),
+    Broken(
+        .model(
+            "rollout: { stages: [{ shadow: 5%, guardrails: "
+                + "[{ kind: error_rate, above: 2%, window: 5m }] }] }"),
+        [
+            "9:14: models[0].rollout: stage 1 has copies only, which the guardrail error_rate_above does not",
+            "expected sequential rules over error_rate and latency, health, or a weight",
+        ]),
     Broken(
         .model("preflight: { identity: { preset: v2 } }"),
         ["9:28: models[0].preflight.identity: lacks 'model'"]),

@@ -415,11 +415,11 @@ import Testing
 
     @Test("A tick in which weights changed belongs to no split; those before and after to theirs")
     func change() {
-        var history = SplitHistory(weights: [70, 30], at: at(10))
+        var history = SplitHistory(SplitInForce(weights: [70, 30], shadow: nil), at: at(10))
         #expect(history.weights(at: at(10)) == nil)
         #expect(history.weights(at: at(11)) == [70, 30])
         history.change(at: at(20))
-        history.settle(at: at(22), weights: [100, 0])
+        history.settle(at: at(22), SplitInForce(weights: [100, 0], shadow: nil))
         #expect(history.weights(at: at(19)) == [70, 30])
         for tick in 20...22 as ClosedRange<UInt64> { #expect(history.weights(at: at(tick)) == nil) }
         #expect(history.weights(at: at(23)) == [100, 0])
@@ -427,11 +427,11 @@ import Testing
 
     @Test("Changes inside one tick leave that tick unknown and the last weights in force")
     func twiceInATick() {
-        var history = SplitHistory(weights: [70, 30], at: at(10))
+        var history = SplitHistory(SplitInForce(weights: [70, 30], shadow: nil), at: at(10))
         history.change(at: at(20))
-        history.settle(at: at(20), weights: [60, 40])
+        history.settle(at: at(20), SplitInForce(weights: [60, 40], shadow: nil))
         history.change(at: at(20))
-        history.settle(at: at(20), weights: [50, 50])
+        history.settle(at: at(20), SplitInForce(weights: [50, 50], shadow: nil))
         #expect(history.weights(at: at(19)) == [70, 30])
         #expect(history.weights(at: at(20)) == nil)
         #expect(history.weights(at: at(21)) == [50, 50])

@@ -129,6 +129,30 @@ private func tick(_ number: UInt64) -> Tick { Tick(number: number) }
         #expect(counts.failed == 1 && counts.completed == 3)
     }
 
+    @Test("Copied requests are kept apart, an unknown one ends as nothing, and a new tick forgets them")
+    func copied() {
+        let bench = Bench(thresholds: [100])
+        for _ in 0..<4 { bench.ring.startCopied(tick: tick(1), weightPPM: 0) }
+        bench.ring.settleCopied(start: tick(1), outcome: .success, micros: 50)
+        bench.ring.settleCopied(start: tick(1), outcome: .reset, micros: 50)
+        bench.ring.settleCopied(start: tick(1), outcome: .success, micros: 50, isUnknown: true)
+        let bucket = bench.ring.read(tick(1))
+        #expect(bucket?.randomised == ArmCounts() && bucket?.pinned == ArmCounts())
+        var expected = ArmCounts()
+        (expected.started, expected.completed, expected.failed) = (4, 3, 1)
+        (expected.unknown, expected.fast0) = (1, 1)
+        #expect(bucket?.copied == expected && bucket?.copied.pending == 1)
+        bench.ring.start(tick: tick(1), weightPPM: 0, isPinned: false)
+        #expect(bench.ring.read(tick(1))?.copied == expected)
+        bench.ring.startCopied(tick: tick(1 + 512), weightPPM: 0)
+        bench.ring.settleCopied(start: tick(1), outcome: .success, micros: 1, isUnknown: true)
+        let next = bench.ring.read(tick(513))?.copied
+        #expect(next?.started == 1 && next?.completed == 0 && next?.unknown == 0)
+        var sum = EvidenceBucket(tick: tick(1), weightPPM: 0)
+        if let bucket { sum.add(bucket) }
+        #expect(sum.copied == expected)
+    }
+
     @Test(
         "A failed or excluded request is never fast, and the excluded one is not a failure",
         arguments: Outcome.allCases)

@@ -134,12 +134,7 @@ extension ModelChecks {
         program.candidate = candidate
         for (i, guardrails) in stages.enumerated() { program.stages[i].guardrails = guardrails }
         for (i, stage) in program.stages.enumerated() where stage.weightPPM == 0 {
-            for gate in stage.gates where gate.metric != .errorRateBelow {
-                reading.report(
-                    rollout.place,
-                    "stage \(i + 1) has copies only, which the gate \(gate.name) cannot compare",
-                    expected: "a gate of kind error_rate with below, or a weight")
-            }
+            checkCopies(stage, number: i + 1, rollout.place)
         }
         if program.stages.contains(where: { $0.minKeys > 0 }), draft.sticky.keys.isEmpty {
             reading.report(
@@ -151,5 +146,27 @@ extension ModelChecks {
                 rollout.place, "has a shadow stage beside the model's own shadow", expected: "one of the two")
         }
         return RolloutConfig(program: program, blackouts: rollout.blackouts)
+    }
+
+    /// Reports what a stage without users cannot show: copies are timed and their status is looked at, but
+    /// their answers are discarded unread.
+    private func checkCopies(_ stage: RolloutStage, number: Int, _ place: Place) {
+        for gate in stage.gates {
+            switch gate.metric {
+            case .errorRate, .latency, .errorRateBelow: break
+            case .outcome, .missing, .drift:
+                reading.report(
+                    place,
+                    "stage \(number) has copies only, whose answers are not looked into: the gate"
+                        + " \(gate.name) would never pass",
+                    expected: "gates of kind error_rate and latency, or a weight")
+            }
+        }
+        for guardrail in stage.guardrails where !guardrail.judgesCopies {
+            reading.report(
+                place,
+                "stage \(number) has copies only, which the guardrail \(guardrail.name) does not see",
+                expected: "sequential rules over error_rate and latency, health, or a weight")
+        }
     }
 }

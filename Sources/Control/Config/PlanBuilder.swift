@@ -144,12 +144,16 @@ public enum PlanBuilder {
             epochHeader: model.sendsEpoch ? climb?.epoch ?? 1 : nil, keyRound: climb?.keyRound ?? 0)
     }
 
+    /// A copy that is compared lives until its evidence is decided, 30 s: a hang is a failure then, as
+    /// stable's is.
+    private static let copyAgeMax = Interval.seconds(31)
+
     /// A shadow stage's copies, or those that the file asks for.
     private static func shadow(of model: ModelConfig, _ stage: VersionWeight?) -> ShadowPlan? {
         let config =
             stage.flatMap { stage in
                 model.index(of: stage.version).map { _ in
-                    ShadowConfig(version: stage.version, ppm: stage.ppm)
+                    ShadowConfig(version: stage.version, ppm: stage.ppm, ageMax: Self.copyAgeMax)
                 }
             } ?? model.shadow
         return config.map { shadow in

@@ -179,7 +179,7 @@ extension ControlLoop {
     /// The plan under way is obeyed: its weights hold from the next tick on, and bars may go.
     func settleModels() {
         for i in changingModels {
-            models[i].history.settle(at: lastTick, weights: plan.models[i].versions.map(\.weightPPM))
+            models[i].history.settle(at: lastTick, SplitInForce(plan.models[i]))
         }
         changingModels = []
         guard !isPlanWanted, !barredModels.isEmpty else { return }
@@ -219,7 +219,7 @@ extension ControlLoop {
         }
         plan = next
         // Models stand in the order of the config in every plan made from it.
-        for i in models.indices where before.models[i].isWeighted(otherwiseThan: next.models[i]) {
+        for i in models.indices where SplitInForce(before.models[i]) != SplitInForce(next.models[i]) {
             models[i].history.change(at: lastTick)
             changingModels.insert(i)
         }
@@ -259,12 +259,5 @@ extension RolloutState {
         for (version, record) in records where weights[version] ?? 0 == 0 && quarantined[version] == nil {
             quarantined[version] = record
         }
-    }
-}
-
-extension ModelPlan {
-    /// Whether another plan for the same versions gives them other weights.
-    fileprivate func isWeighted(otherwiseThan other: ModelPlan) -> Bool {
-        zip(versions, other.versions).contains { $0.weightPPM != $1.weightPPM }
     }
 }

@@ -76,7 +76,7 @@ struct WatchedModel {
                 LatencyReference(
                     specs: config.allGuardrails, gates: config.allGates, keeping: $0, at: now)
             } ?? LatencyReference(specs: config.allGuardrails, gates: config.allGates)
-        history = SplitHistory(weights: plan.versions.map(\.weightPPM), at: now)
+        history = SplitHistory(SplitInForce(plan), at: now)
         figures = ModelFigures(
             specs: config.allGuardrails, versions: plan.versions.count, stable: plan.stable)
         // The tick under way may have been counted by an earlier process or under an earlier config.
@@ -271,12 +271,10 @@ extension WatchedModel {
     ) {
         guard var running = stage else { return }
         let version = running.candidate
-        var copied = VersionCounts()
-        for meter in meters[version] { meter.read(into: &copied) }
         let isCounted = obeyedKeyRound != 0 && obeyedKeyRound == PlanClimb(decided).keyRound
         let facts = StageFigures.Facts(
             reference: reference, keys: isCounted ? KeySketch.count(meters[version].map(\.keys)) : 0,
-            copied: copied, readings: readings[version] ?? [], specs: config.guardrails)
+            readings: readings[version] ?? [], specs: config.guardrails)
         let found = running.step(
             now: now, facts, windows: { figures.pair(candidate: version, stable: stable, $0) },
             values: { book.ticks($0, candidate: version, stable: stable, from: $1, now: now) },
@@ -334,14 +332,19 @@ extension WatchedModel {
         guard isRemembered(tick, now) else { return nil }
         let candidate = VersionMeter.evidence(meters[version], at: tick)
         let stable = VersionMeter.evidence(meters[stable], at: tick)
+        let inForce = history.split(at: tick)
         var split: PairSplit?
-        if let weights = history.weights(at: tick) {
+        if let weights = inForce?.weights {
             split = PairSplit(candidatePPM: weights[version], stablePPM: weights[self.stable])
         }
         // A core that assigned by another weight, however that came about, spoils the tick.
         if let candidate, candidate.weightPPM != split?.candidatePPM { split = nil }
         if let stable, stable.weightPPM != split?.stablePPM { split = nil }
-        return PairTick(tick: tick, split: split, candidate: ArmTick(candidate), stable: ArmTick(stable))
+        var pair = PairTick(
+            tick: tick, split: split, candidate: ArmTick(candidate), stable: ArmTick(stable))
+        // Stable's side of pairs with another version.
+        if inForce?.shadow != version { pair.stable.copied = ArmCounts() }
+        return pair
     }
 
     /// Slots whose starts have all been counted since the last call.

@@ -35,6 +35,7 @@ extension Core {
             exchange.pointee.endpoint = noSlot
             sendAgain(x)
         } else if retries {
+            if exchange.pointee.pair != .none { settlePrimary(x, outcome) }
             link.meter(Int(exchange.pointee.serving)).countRetry()
             sendAgain(x)
         } else {

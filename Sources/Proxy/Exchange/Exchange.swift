@@ -28,6 +28,16 @@ enum ExchangeStage: UInt8 {
     case tunnel
 }
 
+/// What a request of stable is to the comparison of candidates by copies.
+enum PairState: UInt8 {
+    /// No pair, or its own side is settled.
+    case none
+    /// Not settled; the copy counts, or has counted.
+    case open
+    /// Not settled; the copy was given up before either side was known, and neither counts.
+    case void
+}
+
 /// How far a message body has come, on the side it is read from.
 struct BodyProgress {
     var framing: BodyFraming
@@ -118,6 +128,8 @@ struct Exchange {
     var isCalled = false
     /// A shadow copy was drawn for it.
     var isShadowed = false
+    /// Its place in a comparison with its copy.
+    var pair = PairState.none
     /// Its model is tapped; why it is to be copied, and the slot of the copy.
     var isTapped = false
     var tapTraits: TapTraits = []
@@ -140,6 +152,8 @@ struct Exchange {
     var sentAt: Instant = .never
     var firstByteAt: Instant = .never
     var upstreamNanos: UInt64 = .max
+    /// When request and copy began as a pair.
+    var pairedAt: Instant = .never
     /// Body bytes read when the current rate window opened.
     var windowBytes: UInt64 = 0
 

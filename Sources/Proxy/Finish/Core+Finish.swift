@@ -25,6 +25,7 @@ extension Core {
         guard !exchange.pointee.isSettled else { return }
         exchange.pointee.isSettled = true
         exchange.pointee.outcome = outcome
+        if exchange.pointee.pair != .none { settlePrimary(x, outcome) }
         let version = link.meter(Int(exchange.pointee.assigned))
         version.count(outcome)
         let micros = (now - exchange.pointee.assignedAt).micros

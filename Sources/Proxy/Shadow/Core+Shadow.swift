@@ -37,6 +37,7 @@ extension Core {
         writeRequest(&out, x, head, bytes, version: version, isShadow: true)
         guard !out.overflowed else { return dropShadow(s, .notEligible) }
         shadows.pointer(s).pointee.headCount = UInt32(out.count)
+        startPair(x, s)
     }
 
     /// Sends body bytes, the first time behind the prepared head.
@@ -130,6 +131,7 @@ extension Core {
                     return
                 }
                 copy.pointee.hasHead = true
+                copy.pointee.firstByteAt = now
                 copy.pointee.keepsAlive = head.keepsAlive
                 copy.pointee.outcome =
                     head.status >= 500 ? .upstreamError : head.status >= 400 ? .clientError : .success
@@ -210,12 +212,14 @@ extension Core {
         let copy = shadows.pointer(s)
         let meter = link.meter(Int(copy.pointee.version))
         meter.settleShadow(outcome, nanos: (now - copy.pointee.sentAt).nanos)
+        if copy.pointee.isPaired { settleCopy(s, outcome) }
         freeShadow(s, keepsConnection: copy.pointee.keepsAlive && copy.pointee.isRequestComplete)
     }
 
     /// Gives a copy up.
     func dropShadow(_ s: UInt32, _ reason: ShadowDrop) {
         link.meter(Int(shadows.pointer(s).pointee.version)).countShadowDrop(reason)
+        if shadows.pointer(s).pointee.isPaired { giveUpCopy(s, isLate: reason == .aged) }
         freeShadow(s, keepsConnection: false)
     }
 

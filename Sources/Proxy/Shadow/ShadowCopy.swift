@@ -25,6 +25,12 @@ struct ShadowCopy {
     var hasHead = false
     var keepsAlive = true
     var outcome: Outcome = .success
+    /// Counts beside its primary, and has not yet.
+    var isPaired = false
+    var pairedAt: Instant = .never
+    /// The primary's sticky key, or 0.
+    var keyHash: UInt64 = 0
+    var firstByteAt: Instant = .never
     var response = BodyProgress(.none, of: .response)
     var sentAt: Instant
     var giveUpAt: Instant

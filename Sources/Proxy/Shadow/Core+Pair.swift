@@ -1,0 +1,119 @@
+// Pairs: a request of stable and its copy at a version without weight, counted beside each other so that the
+// version can be judged before it has a single user. Both begin in one tick, when the copy is prepared and
+// before anything is known of either, and each is settled by itself: a candidate that hangs must not hide
+// behind its primary. A pair compares first attempts, because a copy is never repeated.
+//
+// What is not known is told apart: given up while neither side was settled, a pair counts in neither arm;
+// when one side had counted, the other is unknown, and a reader assumes what speaks against their bet. So no
+// drop of ours, and no client that leaves, can make a candidate look worse or better than it is.
+// Source: the data contract of sequential comparison, mirrored traffic.
+
+import Metrics
+import Platform
+
+extension Core {
+    /// Two hashes of a key, so that the sides of its pairs, and its other requests, have first events of
+    /// their own.
+    private static let primarySide: UInt64 = 0x9E6C_63D0_876A_46AD
+    private static let copySide: UInt64 = 0x5851_F42D_4C95_7F2D
+
+    /// Begins a pair where stable's own traffic meets a version that has no weight.
+    func startPair(_ x: UInt32, _ s: UInt32) {
+        let exchange = exchanges.pointer(x)
+        let copy = shadows.pointer(s)
+        let weight = versions[copy.pointee.version].pointee.weightPPM
+        guard weight == 0, !exchange.pointee.isPinned, !exchange.pointee.isSettled,
+            exchange.pointee.assigned == models[exchange.pointee.model].pointee.stable
+        else { return }
+        exchange.pointee.pair = .open
+        exchange.pointee.pairedAt = now
+        copy.pointee.isPaired = true
+        copy.pointee.pairedAt = now
+        copy.pointee.keyHash = exchange.pointee.keyHash
+        let tick = Tick(monotonicNanos: now.nanos)
+        link.meter(Int(copy.pointee.version)).evidence.startCopied(tick: tick, weightPPM: weight)
+        link.meter(Int(exchange.pointee.assigned)).evidence.startCopied(
+            tick: tick, weightPPM: exchange.pointee.weightPPM)
+    }
+
+    /// Stable's side has come to its end, or its first attempt has.
+    func settlePrimary(_ x: UInt32, _ outcome: Outcome) {
+        let exchange = exchanges.pointer(x)
+        let evidence = link.meter(Int(exchange.pointee.assigned)).evidence
+        let begun = exchange.pointee.pairedAt
+        let state = exchange.pointee.pair
+        exchange.pointee.pair = .none
+        let start = Tick(monotonicNanos: begun.nanos)
+        guard state == .open, !outcome.isExcluded else {
+            let s = exchange.pointee.shadow
+            let isCopyOpen = s != noSlot && shadows.pointer(s).pointee.isPaired
+            if isCopyOpen { void(s, begun) }
+            // The copy counts already: what became of this one would have to be known.
+            let isUnknown = state == .open && !isCopyOpen
+            return evidence.settleCopied(
+                start: start, outcome: .localRefusal, micros: 0, isUnknown: isUnknown)
+        }
+        let key = exchange.pointee.keyHash
+        settle(
+            evidence, begun, outcome, key: key == 0 ? 0 : key ^ Self.primarySide,
+            model: exchange.pointee.model)
+    }
+
+    /// The copy has been answered, or has failed.
+    func settleCopy(_ s: UInt32, _ outcome: Outcome) {
+        let copy = shadows.pointer(s)
+        copy.pointee.isPaired = false
+        // Held to what its primary is held to: an answer that begins too late is none.
+        let limit = models[copy.pointee.model].pointee.timeouts.firstByte
+        let waited = (copy.pointee.hasHead ? copy.pointee.firstByteAt : now) - copy.pointee.pairedAt
+        let isLate = waited > limit && !outcome.isFailure
+        let key = copy.pointee.keyHash
+        settle(
+            link.meter(Int(copy.pointee.version)).evidence, copy.pointee.pairedAt,
+            isLate ? .timeoutFirstByte : outcome, key: key == 0 ? 0 : key ^ Self.copySide,
+            model: copy.pointee.model)
+    }
+
+    /// The copy goes without an end of its own.
+    /// - Parameter isLate: it has had all the time that a copy has.
+    func giveUpCopy(_ s: UInt32, isLate: Bool) {
+        let copy = shadows.pointer(s)
+        let limit = models[copy.pointee.model].pointee.timeouts.firstByte
+        if isLate, !copy.pointee.hasHead, now - copy.pointee.pairedAt >= limit {
+            return settleCopy(s, .timeoutFirstByte)
+        }
+        let x = copy.pointee.exchange
+        if x != noSlot, exchanges.pointer(x).pointee.pair == .open {
+            exchanges.pointer(x).pointee.pair = .void
+            return void(s, copy.pointee.pairedAt)
+        }
+        copy.pointee.isPaired = false
+        link.meter(Int(copy.pointee.version)).evidence.settleCopied(
+            start: Tick(monotonicNanos: copy.pointee.pairedAt.nanos), outcome: .localRefusal, micros: 0,
+            isUnknown: true)
+    }
+
+    /// Takes the copy's side out of both counts.
+    private func void(_ s: UInt32, _ begun: Instant) {
+        let copy = shadows.pointer(s)
+        copy.pointee.isPaired = false
+        link.meter(Int(copy.pointee.version)).evidence.settleCopied(
+            start: Tick(monotonicNanos: begun.nanos), outcome: .localRefusal, micros: 0)
+    }
+
+    /// Counts one side's end; of a sticky key's bad requests on that side the first.
+    private func settle(
+        _ evidence: EvidenceRing, _ begun: Instant, _ outcome: Outcome, key: UInt64, model: UInt32
+    ) {
+        let start = Tick(monotonicNanos: begun.nanos)
+        let micros = (now - begun).micros
+        var known: KeyEvents = []
+        if key != 0 {
+            let events = evidence.keyEvents(start: start, outcome: outcome, micros: micros)
+            if !events.isEmpty { known = seat.board.words.keys.note(key, events, model: Int(model)) }
+        }
+        evidence.settleCopied(
+            start: start, outcome: known.contains(.failure) ? .localRefusal : outcome, micros: micros,
+            known: known)
+    }
+}
