@@ -154,6 +154,25 @@ extension ConfigSample {
 @Test("What is wrong with a source is found without a registry, with its place", arguments: brokenSources)
 private func broken(_ broken: Broken) { broken.check() }
 
+@Test("Registries are asked by a thread each, so the models that have one are counted")
+private func manySources() {
+    func problems(_ count: Int) -> [String] {
+        let models = (0..<count).map {
+            """
+              - { name: m\($0), match: { host: h\($0) }, stable: a,
+                  candidate: { mlflow: { \(alias), versions: { 1: b } } },
+                  versions: { a: { endpoints: [127.0.0.1:9001] }, b: { endpoints: [127.0.0.1:9002] } } }
+            """
+        }
+        let text = "listeners: [{ listen: 127.0.0.1:8080 }]\nmodels:\n" + models.joined(separator: "\n")
+        return ConfigSample.file(text).problems.map(\.description)
+    }
+    #expect(problems(64) == [])
+    #expect(problems(65).count == 1)
+    #expect(
+        problems(65).first?.contains("has 65 candidates that a registry names; expected at most 64") == true)
+}
+
 @Test("An action must not move the alias that names the candidate when it promotes it")
 private func noCircle() throws {
     func problems(_ previous: String, url: String = "http://mlflow:5000") -> [String] {

@@ -1,5 +1,6 @@
 // Sources against servers that record what they are asked: answers in the wire format of MLflow 3.17.2,
-// answers that make no sense, and none at all; a disk that refuses; and a whole sidecar that follows an alias.
+// answers that make no sense, and none at all; a disk that refuses; and a whole sidecar that follows an
+// alias.
 
 import Foundation
 import Platform
@@ -44,8 +45,11 @@ private enum Recorded {
     }
 
     static let noAlias = error(400, "INVALID_PARAMETER_VALUE", "Registered model alias next not found.")
+    static let noAliasElsewhere = error(404, "RESOURCE_DOES_NOT_EXIST", "Alias 'next' does not exist.")
     static let noModel = error(
         404, "RESOURCE_DOES_NOT_EXIST", "Registered Model with name=alias-rec not found")
+    static let noModelElsewhere = error(
+        404, "RESOURCE_DOES_NOT_EXIST", "Routine or Model 'main.alias' does not exist.")
     static let badAlias = error(
         400, "INVALID_PARAMETER_VALUE",
         "Invalid alias name: 'a b'. Names may only contain alphanumerics, underscores (_), and dashes (-).")
@@ -111,7 +115,7 @@ struct SourceLaneTests {
     func follows() throws {
         try script(
             Recorded.version("2"), Recorded.version("2"), Recorded.version("9"), Recorded.version("9"),
-            Recorded.noAlias, Recorded.version("1"), Recorded.version("3"))
+            Recorded.noAlias, Recorded.noAliasElsewhere, Recorded.version("1"), Recorded.version("3"))
         let lane = try lane(source())
         defer { lane.end() }
         #expect(eventually { polls(lane, .mapped) >= 6 })
@@ -119,7 +123,7 @@ struct SourceLaneTests {
             .version("2"), .version("9"), .missing, .version("1"), .version("3"),
         ]
         #expect(outlets.targets == expected && outlets.saved == expected)
-        #expect(polls(lane, .unmapped) == 2 && polls(lane, .missing) == 1 && polls(lane, .failed) == 0)
+        #expect(polls(lane, .unmapped) == 2 && polls(lane, .missing) == 2 && polls(lane, .failed) == 0)
         #expect(lane.status.candidate == "v3" && lane.status.number == "3" && lane.status.trouble == nil)
         #expect(lane.status.sentence == "mlflow alias next -> version 3 (v3)")
         #expect(try sink.recorded().first?["path"]?.string == "\(aliasPath)?name=rec&alias=next")
@@ -153,7 +157,7 @@ struct SourceLaneTests {
     @Test(
         "Whatever a registry answers instead, the last answer stays in force until a poll goes well",
         arguments: [
-            Recorded.noModel, Recorded.badAlias, ["status": 500, "body": "oh"],
+            Recorded.noModel, Recorded.noModelElsewhere, Recorded.badAlias, ["status": 500, "body": "oh"],
             ["status": 200, "body": "{}"],
             ["status": 200, "body": ""], ["status": 200, "body": "<html>Sign in</html>"],
             ["status": 200, "body": "{\"model_version\":{\"version\":\"\"}}"],

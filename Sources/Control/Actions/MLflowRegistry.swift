@@ -103,9 +103,10 @@ struct MLflowRegistry {
         guard answer.status == 400 || answer.status == 404, let said = answer.json else { return false }
         let code = said["error_code"]?.string
         guard code == "INVALID_PARAMETER_VALUE" || code == "RESOURCE_DOES_NOT_EXIST" else { return false }
-        // The model's name is part of the sentence about a missing model.
+        // The sentence about a missing model has the model's name in it, which may have "alias" in it.
         guard let message = said["message"]?.string?.lowercased() else { return false }
-        let isAboutAlias = message.contains("alias") && !message.hasPrefix("registered model with")
+        let isAboutAlias =
+            message.split(separator: " ").contains("alias") && !message.hasPrefix("registered model with")
         return isAboutAlias && (message.contains("not found") || message.contains("does not exist"))
     }
 

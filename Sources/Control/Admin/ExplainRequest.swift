@@ -36,8 +36,8 @@ public struct ExplainRequest: Sendable {
     }
 
     /// The explanation under a config.
-    /// - Parameter status: the JSON of a running Weir's /status: its weights, its quarantine and the candidates
-    ///   that registries have named to it then count.
+    /// - Parameter status: the JSON of a running Weir's /status: its weights, its quarantine and the
+    ///   candidates that registries have named to it then count.
     public func answer(config: Config, status: JSON?) throws(PlanProblem) -> ExplainAnswer {
         var slots = SlotTable()
         let plan = try PlanBuilder.plan(

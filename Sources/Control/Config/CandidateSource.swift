@@ -35,6 +35,9 @@ public struct CandidateSource: Sendable, Equatable {
     /// The rollout of whichever version becomes the candidate, which it does not name.
     var rollout: RolloutConfig?
 
+    /// Sources have a thread each.
+    static let sourcesMax = 64
+
     /// What answers are about: the answer about another pointer says nothing about this one.
     public var pointer: SourcePointer {
         SourcePointer(registry: access.url.origin, model: model, alias: alias)

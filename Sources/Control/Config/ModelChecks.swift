@@ -114,6 +114,12 @@ struct ModelChecks {
             reading.report(
                 list.place, "has \(versions) versions in all", expected: "at most \(Limits.versionsMax)")
         }
+        let sources = list.value.count { $0.source != nil }
+        if sources > CandidateSource.sourcesMax {
+            reading.report(
+                list.place, "has \(sources) candidates that a registry names",
+                expected: "at most \(CandidateSource.sourcesMax), which are asked by a thread each")
+        }
         let endpoints = list.value.reduce(0) { sum, draft in
             (draft.versions ?? []).reduce(sum) { $0 + ($1.value?.endpoints.count ?? 0) }
         }
