@@ -10,44 +10,41 @@ import Statistics
 /// The guardrails of one candidate: one watch per model and candidate, stepped every tick by control.
 public struct CandidateWatch: Sendable {
     public let specs: [GuardrailSpec]
-    private var guards: [Guard]
-    private let from: Tick
-
-    private enum Guard: Sendable {
-        /// Being stepped: taken out for that, so that its arrays are changed in place.
-        case taken
-        case sequential(SequentialGuard)
-        case window(WindowGuard)
-        case burn(BurnRateGuard)
-        case health(HealthGuard)
-        case mean(ValueGuard<MeanTest>)
-        case missing(ValueGuard<MissingTest>)
-        case drift(ValueGuard<DriftTest>)
-        case pinned(ValueGuard<PinnedDriftTest>)
-
-        init(_ spec: GuardrailSpec, from: Tick) {
-            switch spec.watcher {
-            case .requests: self = .sequential(SequentialGuard(spec, from: from))
-            case .window: self = .window(WindowGuard(spec))
-            case .burn: self = .burn(BurnRateGuard(spec, from: from))
-            case .health: self = .health(HealthGuard(spec))
-            case .mean: self = .mean(ValueGuard(spec, from: from))
-            case .missing: self = .missing(ValueGuard(spec, from: from))
-            case .drift: self = .drift(ValueGuard(spec, from: from))
-            case .pinnedDrift: self = .pinned(ValueGuard(spec, from: from))
-            case nil: preconditionFailure("\(spec.name): the rule does not go with its measure")
-            }
-        }
-    }
+    // By kind, so that each is stepped in place and takes the room that it needs.
+    private var sequential: [SequentialGuard] = []
+    private var windows: [WindowGuard] = []
+    private var burns: [BurnRateGuard] = []
+    private var healths: [HealthGuard] = []
+    private var means: [ValueGuard<MeanTest>] = []
+    private var missing: [ValueGuard<MissingTest>] = []
+    private var drifts: [ValueGuard<DriftTest>] = []
+    private var pinned: [ValueGuard<PinnedDriftTest>] = []
+    /// Where each guardrail stands, in the order of `specs`.
+    private var places: [(kind: GuardrailSpec.Watcher, index: Int)] = []
 
     /// Starts watching with the requests of tick `from`. Specs have no `problem`.
     public init(specs: [GuardrailSpec], from: Tick) {
         self.specs = specs
-        self.from = from
-        guards = specs.map {
-            precondition($0.problem == nil, "\($0.name): \($0.problem ?? "")")
-            return Guard($0, from: from)
+        for spec in specs { add(spec, from) }
+    }
+
+    private mutating func add(_ spec: GuardrailSpec, _ from: Tick) {
+        precondition(spec.problem == nil, "\(spec.name): \(spec.problem ?? "")")
+        guard let kind = spec.watcher else {
+            preconditionFailure("\(spec.name): the rule does not go with its measure")
         }
+        let index: Int
+        switch kind {
+        case .requests: index = sequential.take(SequentialGuard(spec, from: from))
+        case .window: index = windows.take(WindowGuard(spec))
+        case .burn: index = burns.take(BurnRateGuard(spec, from: from))
+        case .health: index = healths.take(HealthGuard(spec))
+        case .mean: index = means.take(ValueGuard(spec, from: from))
+        case .missing: index = missing.take(ValueGuard(spec, from: from))
+        case .drift: index = drifts.take(ValueGuard(spec, from: from))
+        case .pinnedDrift: index = pinned.take(ValueGuard(spec, from: from))
+        }
+        places.append((kind, index))
     }
 
     /// Takes over what an earlier process had seen. A guardrail whose spec has changed starts anew.
@@ -62,28 +59,19 @@ public struct CandidateWatch: Sendable {
         for (i, spec) in specs.enumerated() {
             guard let old = saved.guardrails.first(where: { $0.spec == spec }) else { continue }
             func next(_ number: UInt64) -> Tick { valuesFrom(Tick(number: number)) ?? from }
-            switch guards[i] {
-            case .sequential(var test):
+            let at = places[i].index
+            switch places[i].kind {
+            case .requests:
                 guard let wealth = old.wealth, let sizes = old.materiality else { continue }
-                test.restore(wealth, sizes)
-                guards[i] = .sequential(test)
-            case .burn(var test):
+                sequential[at].restore(wealth, sizes)
+            case .burn:
                 guard let wealth = old.wealth, let sizes = old.materiality else { continue }
-                test.restore(wealth, sizes, bad: old.burned ?? 0)
-                guards[i] = .burn(test)
-            case .mean(var test):
-                if let state = old.mean { test.restore(state, next: next(state.next)) }
-                guards[i] = .mean(test)
-            case .missing(var test):
-                if let state = old.missing { test.restore(state, next: next(state.next)) }
-                guards[i] = .missing(test)
-            case .drift(var test):
-                if let state = old.drift { test.restore(state, next: next(state.next)) }
-                guards[i] = .drift(test)
-            case .pinned(var test):
-                if let state = old.pinned { test.restore(state, next: next(state.next)) }
-                guards[i] = .pinned(test)
-            case .window, .health, .taken: continue
+                burns[at].restore(wealth, sizes, bad: old.burned ?? 0)
+            case .mean: if let state = old.mean { means[at].restore(state, next: next(state.next)) }
+            case .missing: if let state = old.missing { missing[at].restore(state, next: next(state.next)) }
+            case .drift: if let state = old.drift { drifts[at].restore(state, next: next(state.next)) }
+            case .pinnedDrift: if let state = old.pinned { pinned[at].restore(state, next: next(state.next)) }
+            case .window, .health: continue
             }
         }
     }
@@ -102,57 +90,40 @@ public struct CandidateWatch: Sendable {
         values: ValueFeed = { _, _ in [] }, health: () -> Double? = { nil }, read: (Tick) -> PairTick?
     ) -> [GuardrailReading] {
         let ticks = TickCache(now: now, from: firstUnsettled(now), read: read)
-        return guards.indices.map { i in
-            var guardrail = Guard.taken
-            swap(&guardrail, &guards[i])
-            var reading: GuardrailReading
-            switch consume guardrail {
-            case .sequential(var test):
-                reading = test.step(now: now, reference: reference, ticks: ticks, read: read)
-                guards[i] = .sequential(test)
-            case .window(var rule):
-                reading = rule.step(now: now, windows: windows)
-                guards[i] = .window(rule)
-            case .burn(var test):
-                reading = test.step(now: now, reference: reference, ticks: ticks, read: read)
-                guards[i] = .burn(test)
-            case .health(var rule):
-                reading = rule.step(now: now, share: health())
-                guards[i] = .health(rule)
-            case .mean(var test):
-                reading = test.step(now: now, values: values)
-                guards[i] = .mean(test)
-            case .missing(var test):
-                reading = test.step(now: now, values: values)
-                guards[i] = .missing(test)
-            case .drift(var test):
-                reading = test.step(now: now, values: values)
-                guards[i] = .drift(test)
-            case .pinned(var test):
-                reading = test.step(now: now, values: values)
-                guards[i] = .pinned(test)
-            case .taken: preconditionFailure("a guardrail is stepped once")
+        var readings: [GuardrailReading] = []
+        readings.reserveCapacity(places.count)
+        for (i, place) in places.enumerated() {
+            let at = place.index
+            switch place.kind {
+            case .requests:
+                readings.append(
+                    sequential[at].step(now: now, reference: reference, ticks: ticks, read: read))
+            case .window: readings.append(self.windows[at].step(now: now, windows: windows))
+            case .burn:
+                readings.append(burns[at].step(now: now, reference: reference, ticks: ticks, read: read))
+            case .health: readings.append(healths[at].step(now: now, share: health()))
+            case .mean: readings.append(means[at].step(now: now, values: values))
+            case .missing: readings.append(missing[at].step(now: now, values: values))
+            case .drift: readings.append(drifts[at].step(now: now, values: values))
+            case .pinnedDrift: readings.append(pinned[at].step(now: now, values: values))
             }
-            reading.isDryRun = specs[i].isDryRun
-            reading.runbookURL = specs[i].runbookURL
-            return reading
+            if specs[i].isDryRun { readings[i].isDryRun = true }
+            readings[i].runbookURL = specs[i].runbookURL
         }
+        return readings
     }
 
     /// The first tick that some guardrail has not settled, at most as old as the evidence rings remember.
     private mutating func firstUnsettled(_ now: Tick) -> UInt64 {
         let oldest = now.number - min(now.number, UInt64(EvidenceRing.buckets - 2))
         var first = now.number
-        for i in guards.indices {
-            if case .sequential(var test) = guards[i] {
-                test.skip(to: oldest)
-                guards[i] = .sequential(test)
-                first = min(first, test.next)
-            } else if case .burn(var test) = guards[i] {
-                test.skip(to: oldest)
-                guards[i] = .burn(test)
-                first = min(first, test.test.next)
-            }
+        for i in sequential.indices {
+            sequential[i].skip(to: oldest)
+            first = min(first, sequential[i].next)
+        }
+        for i in burns.indices {
+            burns[i].skip(to: oldest)
+            first = min(first, burns[i].test.next)
         }
         return first
     }
@@ -160,20 +131,23 @@ public struct CandidateWatch: Sendable {
     /// What must survive a restart; losing it spends another alpha.
     public var saved: Saved {
         Saved(
-            guardrails: guards.compactMap { guardrail in
-                switch guardrail {
-                case .sequential(let test):
-                    Saved.Guardrail(
-                        spec: test.spec, wealth: test.bet.wealth, materiality: test.materiality)
-                case .burn(let rule):
-                    Saved.Guardrail(
-                        spec: rule.spec, wealth: rule.test.bet.wealth, materiality: rule.test.materiality,
-                        burned: rule.test.bad)
-                case .mean(let test): Saved.Guardrail(spec: test.spec, mean: test.state)
-                case .missing(let test): Saved.Guardrail(spec: test.spec, missing: test.state)
-                case .drift(let test): Saved.Guardrail(spec: test.spec, drift: test.state)
-                case .pinned(let test): Saved.Guardrail(spec: test.spec, pinned: test.state)
-                case .window, .health, .taken: nil
+            guardrails: places.enumerated().compactMap { i, place in
+                let (spec, at) = (specs[i], place.index)
+                switch place.kind {
+                case .requests:
+                    let test = sequential[at]
+                    return Saved.Guardrail(
+                        spec: spec, wealth: test.wealth, materiality: test.committed.materiality)
+                case .burn:
+                    let test = burns[at].test
+                    return Saved.Guardrail(
+                        spec: spec, wealth: test.wealth, materiality: test.committed.materiality,
+                        burned: test.committed.bad)
+                case .mean: return Saved.Guardrail(spec: spec, mean: means[at].state)
+                case .missing: return Saved.Guardrail(spec: spec, missing: missing[at].state)
+                case .drift: return Saved.Guardrail(spec: spec, drift: drifts[at].state)
+                case .pinnedDrift: return Saved.Guardrail(spec: spec, pinned: pinned[at].state)
+                case .window, .health: return nil
                 }
             })
     }
@@ -213,4 +187,12 @@ struct TickCache {
 
     /// Whole ticks since the end of that tick.
     func age(_ number: UInt64) -> UInt64 { now.number - number - 1 }
+}
+
+extension Array {
+    /// Appends an element and says where it is.
+    fileprivate mutating func take(_ element: Element) -> Int {
+        append(element)
+        return count - 1
+    }
 }

@@ -1,7 +1,7 @@
-// Drift of a value's distribution against stable's of the same time. Stable's first thousand values make the
+// Drift of a value's distribution against stable's of the same time. Stable's first values make the
 // bins; from then on candidate and stable are compared by label. A drift of the traffic itself hits both.
 //
-// Invariant: bins are frozen before the first bet. While they are learned, one buffer of a thousand values is
+// Invariant: bins are frozen before the first bet. While they are learned, one buffer of 900 values is
 // the whole state; afterwards it is gone. Source: guardrails/statistics.md, section 3.6.
 
 import Statistics
@@ -15,12 +15,16 @@ struct DriftTest: ValueTest {
     private var candidate: [Int] = []
     private var stable: [Int] = []
 
-    /// Values of stable that make the bins, and requests of each version without which a distance says
-    /// nothing.
-    static let learnedMin = 1000
+    /// Values of stable that make the bins, as many as fit into 4 KB with the rest; and requests of each
+    /// version without which a distance says nothing.
+    static let learnedMin = 900
     private static let requestsMin = 100
     /// Chance that a recent distance of nothing but noise passes for material.
     private static let noise = 0.001
+    /// By number of bins: what nothing but noise exceeds with that chance, times the error of the counts.
+    private static let noiseQuantiles = (0...max(DriftBins.classesMax + 1, 10)).map { bins in
+        chiSquareUpperQuantile(noise, degrees: max(bins - 1, 1))
+    }
 
     init(_ spec: GuardrailSpec) {}
 
@@ -32,6 +36,7 @@ struct DriftTest: ValueTest {
 
     mutating func take(_ tick: ValueTick, share: Double?) {
         guard let bins else {
+            learned.reserveCapacity(DriftTest.learnedMin)
             learned += tick.stable.values.prefix(DriftTest.learnedMin - learned.count).map { Float($0) }
             if learned.count >= DriftTest.learnedMin { freeze() }
             return
@@ -66,10 +71,8 @@ struct DriftTest: ValueTest {
         // The learner that forgets: about the last two thousand requests of the candidate.
         let (ours, theirs) = label.recentCounts
         guard let recent = distance(ours, theirs, least: least) else { return false }
-        let noise = DriftDistance.psiThreshold(
-            bins: ours.count, candidate: Double(ours.reduce(0, +)), stable: Double(theirs.reduce(0, +)),
-            alpha: DriftTest.noise)
-        return recent - noise >= limit
+        let error = 1 / Double(ours.reduce(0, +)) + 1 / Double(theirs.reduce(0, +))
+        return recent - error * DriftTest.noiseQuantiles[ours.count] >= limit
     }
 
     /// The debiased stability index; nil with too few requests.
@@ -82,16 +85,12 @@ struct DriftTest: ValueTest {
 
     func figures(_ spec: GuardrailSpec) -> ValueFigures {
         guard case .sequentialDrift(let limit) = spec.rule, let bins else {
-            return ValueFigures(
-                reason: "stable's values are not known yet: \(Sentence.count(learned.count)) of"
-                    + " \(Sentence.count(DriftTest.learnedMin))")
+            return ValueFigures(words: .learning(learned.count, of: DriftTest.learnedMin))
         }
         let (n, m) = (candidate.reduce(0, +), stable.reduce(0, +))
         let found = distance(candidate, stable, least: 1)
-        let index = found.map { Sentence.value($0) } ?? "unknown"
         return ValueFigures(
             candidate: found, threshold: limit,
-            reason: "stability index \(index) over \(bins.count) bins, candidate \(Sentence.count(n)) values,"
-                + " stable \(Sentence.count(m))")
+            words: .drift(index: found, bins: bins.count, candidate: n, stable: m))
     }
 }

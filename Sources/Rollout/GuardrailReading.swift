@@ -29,7 +29,11 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
     /// Chance of a false trip over the rollout; nil for window rules, which have no such bound.
     public var alpha: Double?
     /// The numbers in words: "candidate 12.0 % of 250 failed, stable 0.1 % of 4,750".
-    public var reason: String
+    public var reason: String {
+        get { words.text }
+        set { words = .text(newValue) }
+    }
+    private var words: ReadingWords
     /// The rule's runbook.
     public var runbookURL: String?
     // Optional, so that evidence journaled before it existed still loads.
@@ -47,6 +51,19 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
         candidateRequests: Int = 0, stableRequests: Int = 0, candidateEvents: Int = 0, stableEvents: Int = 0,
         threshold: Double? = nil, alpha: Double? = nil, reason: String
     ) {
+        self.init(
+            name: name, rule: rule, verdict: verdict, action: action, logE: logE, maxLogE: maxLogE,
+            progress: progress, candidate: candidate, stable: stable, candidateRequests: candidateRequests,
+            stableRequests: stableRequests, candidateEvents: candidateEvents, stableEvents: stableEvents,
+            threshold: threshold, alpha: alpha, words: .text(reason))
+    }
+
+    init(
+        name: String, rule: String, verdict: Verdict, action: GuardrailSpec.Action, logE: Double? = nil,
+        maxLogE: Double? = nil, progress: Double, candidate: Double? = nil, stable: Double? = nil,
+        candidateRequests: Int = 0, stableRequests: Int = 0, candidateEvents: Int = 0, stableEvents: Int = 0,
+        threshold: Double? = nil, alpha: Double? = nil, words: ReadingWords
+    ) {
         self.name = name
         self.rule = rule
         self.verdict = verdict
@@ -62,6 +79,12 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
         self.stableEvents = stableEvents
         self.threshold = threshold
         self.alpha = alpha
-        self.reason = reason
+        self.words = words
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name, rule, verdict, action, logE, maxLogE, progress, candidate, stable, candidateRequests
+        case stableRequests, candidateEvents, stableEvents, threshold, alpha, runbookURL, dryRun
+        case words = "reason"
     }
 }

@@ -9,22 +9,24 @@ import Statistics
 
 /// The bet on a mean.
 struct MeanTest: ValueTest {
-    private var learning: Learning?
-    private var relative: MeanDifference?
-    private var absolute: MeanAbsolute?
-    /// Costs above the cap, with a tenth of the stake.
-    private var excess: RelativeEvents?
-    private var excessNow = EpochCounts()
-    private var excessBefore = StratifiedCounts()
+    private var phase: Phase
+    /// Costs above the cap, with a tenth of the stake; in an array, because it takes room and only costs
+    /// against stable have it.
+    private var excess: [Excess] = []
     private var sizes = MeanMateriality()
     /// What a value is clamped to; no upper end against a constant.
     private let lowest: Double
     private var highest: Double
     private let claim: MeanDifference.Claim
 
+    /// What the test is at: one of them, in the same room.
+    private enum Phase: Sendable, Hashable {
+        case learning(Learning)
+        case relative(MeanDifference)
+        case absolute(MeanAbsolute)
+    }
+
     private static let excessShare = 0.1
-    /// How much more often the cap must be exceeded before that counts as material.
-    private static let excessRatio = 1.5
 
     init(_ spec: GuardrailSpec) {
         switch spec.measure {
@@ -39,76 +41,76 @@ struct MeanTest: ValueTest {
             claim = .drop
         }
         switch (spec.measure, spec.rule) {
-        case (_, .sequentialAbove(let limit)): absolute = MeanAbsolute(.above, mean: limit)
-        case (_, .sequentialBelow(let floor)): absolute = MeanAbsolute(.below, mean: floor)
+        case (_, .sequentialAbove(let limit)): phase = .absolute(MeanAbsolute(.above, mean: limit))
+        case (_, .sequentialBelow(let floor)): phase = .absolute(MeanAbsolute(.below, mean: floor))
         case (.cost(_, let cap), _):
-            learning = Learning(isForCap: cap == nil)
-            excess = RelativeEvents()
-        default: learning = Learning(isForCap: false)
+            phase = .learning(Learning(isForCap: cap == nil))
+            excess = [Excess()]
+        default: phase = .learning(Learning(isForCap: false))
         }
     }
 
     mutating func newEpoch(startsStage: Bool) {
-        relative?.wealth.newEpoch()
-        absolute?.wealth.newEpoch()
-        excess?.wealth.newEpoch()
+        switch phase {
+        case .learning: break
+        case .relative(var test):
+            test.wealth.newEpoch()
+            phase = .relative(test)
+        case .absolute(var test):
+            test.wealth.newEpoch()
+            phase = .absolute(test)
+        }
         sizes.newEpoch(startsStage: startsStage)
-        if startsStage { excessBefore = StratifiedCounts() } else { excessBefore.add(excessNow) }
-        excessNow = EpochCounts()
+        for i in excess.indices { excess[i].newEpoch(startsStage: startsStage) }
     }
 
     mutating func take(_ tick: ValueTick, share: Double?) {
-        if absolute != nil {
-            let ours = tick.candidate.values.map(clamped)
-            absolute?.add(ours.tallied())
-            sizes.add(candidate: ours, stable: tick.stable.values.lazy.map(clamped))
-        } else if learning != nil {
-            learning?.take(tick.stable.values)
-            startBetting()
-        } else if let share {
-            compare(tick, share: share)
+        switch phase {
+        case .absolute(var test):
+            test.add(tick.candidate.values, in: lowest...highest)
+            phase = .absolute(test)
+            count(tick)
+        case .learning(var learning):
+            learning.take(tick.stable.values)
+            phase = .learning(learning)
+            if learning.isDone { startBetting(learning) }
+        case .relative(var test):
+            guard let share else { return }
+            let (ours, theirs) = (tick.candidate.values, tick.stable.values)
+            test.add(share: share, candidate: ours, stable: theirs, in: lowest...highest)
+            phase = .relative(test)
+            count(tick)
+            for i in excess.indices { excess[i].take(ours, theirs, cap: highest, share: share) }
         }
     }
 
     /// Ends the learning when stable has shown enough.
-    private mutating func startBetting() {
-        guard let learned = learning, learned.isDone else { return }
+    private mutating func startBetting(_ learned: Learning) {
         if learned.isForCap { highest = max(learned.cap, .leastNormalMagnitude) }
-        learning = nil
-        let mean = scaled(clamped(learned.sum / Double(learned.count)))
-        relative = MeanDifference(claim, delta: 0, priorMean: mean, priorWeight: Double(learned.count))
+        let mean = min(max(learned.sum / Double(learned.count), lowest), highest)
+        phase = .relative(
+            MeanDifference(
+                claim, delta: 0, priorMean: (mean - lowest) / (highest - lowest),
+                priorWeight: Double(learned.count)))
     }
 
-    private mutating func compare(_ tick: ValueTick, share: Double) {
-        let ours = tick.candidate.values.map(clamped)
-        let theirs = tick.stable.values.map(clamped)
-        let seen =
-            ours.tallied().map {
-                MeanDifference.Observation(isCandidate: true, value: scaled($0.value), count: $0.count)
-            }
-            + theirs.tallied().map {
-                MeanDifference.Observation(isCandidate: false, value: scaled($0.value), count: $0.count)
-            }
-        relative?.add(share: share, seen)
-        sizes.add(candidate: ours, stable: theirs)
-        guard excess != nil else { return }
-        let above = EpochCounts(
-            candidateRequests: ours.count, candidateEvents: tick.candidate.values.count { $0 > highest },
-            stableRequests: theirs.count, stableEvents: tick.stable.values.count { $0 > highest })
-        excess?.add(share: share, candidate: above.candidateEvents, stable: above.stableEvents)
-        excessNow += above
+    private mutating func count(_ tick: ValueTick) {
+        let (lowest, highest) = (lowest, highest)
+        func clamped(_ value: Double) -> Double { min(max(value, lowest), highest) }
+        sizes.add(
+            candidate: tick.candidate.values.lazy.map(clamped),
+            stable: tick.stable.values.lazy.map(clamped))
     }
-
-    private func clamped(_ value: Double) -> Double { min(max(value, lowest), highest) }
-    private func scaled(_ value: Double) -> Double { (value - lowest) / (highest - lowest) }
 
     var logE: Double {
-        if let absolute { return absolute.wealth.logE }
-        guard let relative else { return 0 }
-        guard let excess else { return relative.wealth.logE }
-        return Combination.averageLogE(
-            [relative.wealth.logE, excess.wealth.logE],
-            weights: [1 - MeanTest.excessShare, MeanTest.excessShare])
+        switch phase {
+        case .learning: return 0
+        case .absolute(let test): return test.wealth.logE
+        case .relative(let test):
+            guard let excess = excess.first else { return test.wealth.logE }
+            return Combination.averageLogE(
+                test.wealth.logE, excess.test.wealth.logE, share: MeanTest.excessShare)
+        }
     }
 
     func isMaterial(_ spec: GuardrailSpec) -> Bool {
@@ -118,7 +120,7 @@ struct MeanTest: ValueTest {
             let isLarge =
                 (ratio <= 1 || sizes.differs(sign, byShare: ratio - 1))
                 && (difference <= 0 || sizes.differs(sign, by: difference))
-            return isLarge || excessIsMaterial(minEvents: spec.minEvents)
+            return isLarge || excess.first?.isMaterial(minEvents: spec.minEvents) == true
         case .sequentialAbove(let limit) where spec.forTicks > 0:
             return sizes.candidateExceeds(1, limit)
         case .sequentialBelow(let floor) where spec.forTicks > 0:
@@ -129,16 +131,8 @@ struct MeanTest: ValueTest {
         }
     }
 
-    private func excessIsMaterial(minEvents: Int) -> Bool {
-        guard excess != nil else { return false }
-        var stage = excessBefore
-        stage.add(excessNow)
-        guard stage.pooled.candidateEvents >= minEvents, let ratio = stage.logRatio else { return false }
-        return stage.ratioNumerator >= MeanTest.excessRatio * stage.ratioDenominator && ratio.value > 0
-    }
-
     func isCommonCause(_ spec: GuardrailSpec) -> Bool {
-        guard absolute != nil, let stable = sizes.stage.pooled.stable.mean else { return false }
+        guard case .absolute = phase, let stable = sizes.stage.pooled.stable.mean else { return false }
         switch spec.rule {
         case .sequentialAbove(let limit): return stable > limit
         case .sequentialBelow(let floor): return stable < floor
@@ -147,23 +141,17 @@ struct MeanTest: ValueTest {
     }
 
     func figures(_ spec: GuardrailSpec) -> ValueFigures {
-        if let learning {
-            return ValueFigures(
-                reason: "stable's values are not known yet: \(Sentence.count(learning.count)) of"
-                    + " \(Sentence.count(learning.least))")
+        if case .learning(let learning) = phase {
+            return ValueFigures(words: .learning(learning.count, of: learning.least))
         }
         let pooled = sizes.stage.pooled
         let (ours, theirs) = (pooled.candidate.mean, pooled.stable.mean)
-        func words(_ mean: Double?, _ count: Double) -> String {
-            "\(mean.map { Sentence.value($0) } ?? "unknown") of \(Sentence.count(Int(count)))"
-        }
-        var figures = ValueFigures(
-            candidate: ours, stable: theirs, candidateEvents: excessNow.candidateEvents,
-            stableEvents: excessNow.stableEvents, threshold: threshold(spec, stable: theirs),
-            reason: "candidate's mean \(words(ours, pooled.candidate.count)),"
-                + " stable's \(words(theirs, pooled.stable.count))")
-        if excess != nil { figures.reason += ", costs above \(Sentence.value(highest)) counted as that" }
-        return figures
+        return ValueFigures(
+            candidate: ours, stable: theirs, candidateEvents: excess.first?.now.candidateEvents ?? 0,
+            stableEvents: excess.first?.now.stableEvents ?? 0, threshold: threshold(spec, stable: theirs),
+            words: .means(
+                candidate: (ours, Int(pooled.candidate.count)),
+                stable: (theirs, Int(pooled.stable.count)), cap: excess.isEmpty ? nil : highest))
     }
 
     private func threshold(_ spec: GuardrailSpec, stable: Double?) -> Double? {
@@ -177,31 +165,46 @@ struct MeanTest: ValueTest {
     }
 }
 
-/// Stable's first values: the mean that the test is centred on, and the cap of costs.
-private struct Learning: Sendable, Hashable, Codable {
-    let isForCap: Bool
-    private(set) var count = 0
-    private(set) var sum = 0.0
-    /// The largest values, descending: enough to find p99.9 of up to seven thousand.
-    private var largest: [Double] = []
-
-    init(isForCap: Bool) { self.isForCap = isForCap }
-
-    /// Values of stable that end it.
-    var least: Int { isForCap ? 1000 : 100 }
-    var isDone: Bool { count >= least }
-
-    mutating func take(_ values: [Double]) {
-        for value in values where !isForCap || count < 7000 {
-            count += 1
-            sum += value
-            guard isForCap, largest.count < 8 || value > largest[7] else { continue }
-            let place = largest.firstIndex { $0 < value } ?? largest.count
-            largest.insert(value, at: place)
-            if largest.count > 8 { largest.removeLast() }
-        }
+extension MeanTest {
+    private enum CodingKeys: String, CodingKey {
+        case learning, relative, absolute, excess, excessNow, excessBefore, sizes, lowest, highest, claim
     }
 
-    /// Stable's p99.9, at least what it was.
-    var cap: Double { largest[min(count / 1000, largest.count - 1)] }
+    init(from decoder: any Decoder) throws {
+        let saved = try decoder.container(keyedBy: CodingKeys.self)
+        if let learning = try saved.decodeIfPresent(Learning.self, forKey: .learning) {
+            phase = .learning(learning)
+        } else if let test = try saved.decodeIfPresent(MeanDifference.self, forKey: .relative) {
+            phase = .relative(test)
+        } else {
+            phase = .absolute(try saved.decode(MeanAbsolute.self, forKey: .absolute))
+        }
+        if let test = try saved.decodeIfPresent(RelativeEvents.self, forKey: .excess) {
+            let now = try saved.decode(EpochCounts.self, forKey: .excessNow)
+            let before = try saved.decode(StratifiedCounts.self, forKey: .excessBefore)
+            excess = [Excess(test: test, now: now, before: before)]
+        }
+        sizes = try saved.decode(MeanMateriality.self, forKey: .sizes)
+        lowest = try saved.decode(Double.self, forKey: .lowest)
+        highest = try saved.decode(Double.self, forKey: .highest)
+        claim = try saved.decode(MeanDifference.Claim.self, forKey: .claim)
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var saved = encoder.container(keyedBy: CodingKeys.self)
+        switch phase {
+        case .learning(let learning): try saved.encode(learning, forKey: .learning)
+        case .relative(let test): try saved.encode(test, forKey: .relative)
+        case .absolute(let test): try saved.encode(test, forKey: .absolute)
+        }
+        if let excess = excess.first {
+            try saved.encode(excess.test, forKey: .excess)
+            try saved.encode(excess.now, forKey: .excessNow)
+            try saved.encode(excess.before, forKey: .excessBefore)
+        }
+        try saved.encode(sizes, forKey: .sizes)
+        try saved.encode(lowest, forKey: .lowest)
+        try saved.encode(highest, forKey: .highest)
+        try saved.encode(claim, forKey: .claim)
+    }
 }

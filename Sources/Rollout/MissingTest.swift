@@ -6,31 +6,45 @@ import Statistics
 
 /// The bet on missing values.
 struct MissingTest: ValueTest {
-    private var relative: RelativeEvents?
-    private var absolute: AbsoluteRate?
+    private var bet: Kind
     private var sizes = Materiality()
+
+    /// One of two, in the same room.
+    private enum Kind: Sendable, Hashable {
+        case relative(RelativeEvents)
+        case absolute(AbsoluteRate)
+    }
 
     init(_ spec: GuardrailSpec) {
         if case .sequentialWorseThanStable(let rho, _, _) = spec.rule {
-            relative = RelativeEvents(rho: rho)
+            bet = .relative(RelativeEvents(rho: rho))
         } else {
-            absolute = AbsoluteRate(p0: spec.rateLimit)
+            bet = .absolute(AbsoluteRate(p0: spec.rateLimit))
         }
     }
 
     mutating func newEpoch(startsStage: Bool) {
-        relative?.wealth.newEpoch()
-        absolute?.wealth.newEpoch()
+        switch bet {
+        case .relative(var test):
+            test.wealth.newEpoch()
+            bet = .relative(test)
+        case .absolute(var test):
+            test.wealth.newEpoch()
+            bet = .absolute(test)
+        }
         sizes.newEpoch(startsStage: startsStage)
     }
 
     mutating func take(_ tick: ValueTick, share: Double?) {
         let (ours, theirs) = (tick.candidate, tick.stable)
-        if relative != nil {
+        switch bet {
+        case .relative(var test):
             guard let share else { return }
-            relative?.add(share: share, candidate: ours.missing, stable: theirs.missing)
-        } else {
-            absolute?.add(bad: ours.missing, good: ours.values.count)
+            test.add(share: share, candidate: ours.missing, stable: theirs.missing)
+            bet = .relative(test)
+        case .absolute(var test):
+            test.add(bad: ours.missing, good: ours.values.count)
+            bet = .absolute(test)
         }
         sizes.add(
             EpochCounts(
@@ -38,7 +52,12 @@ struct MissingTest: ValueTest {
                 stableRequests: theirs.observed, stableEvents: theirs.missing))
     }
 
-    var logE: Double { relative?.wealth.logE ?? absolute?.wealth.logE ?? 0 }
+    var logE: Double {
+        switch bet {
+        case .relative(let test): test.wealth.logE
+        case .absolute(let test): test.wealth.logE
+        }
+    }
 
     func isMaterial(_ spec: GuardrailSpec) -> Bool {
         switch spec.rule {
@@ -54,18 +73,17 @@ struct MissingTest: ValueTest {
     }
 
     func isCommonCause(_ spec: GuardrailSpec) -> Bool {
+        guard case .absolute = bet else { return false }
         let stable = sizes.stage.pooled
-        return absolute != nil && stable.stableRequests > 0
+        return stable.stableRequests > 0
             && Double(stable.stableEvents) > spec.rateLimit * Double(stable.stableRequests)
     }
 
     func figures(_ spec: GuardrailSpec) -> ValueFigures {
         let counts = sizes.stage.pooled
-        let ours = Sentence.share(counts.candidateEvents, of: counts.candidateRequests)
-        let theirs = Sentence.share(counts.stableEvents, of: counts.stableRequests)
         var figures = ValueFigures(
             candidateEvents: counts.candidateEvents, stableEvents: counts.stableEvents,
-            reason: "candidate \(ours) missing, stable \(theirs)")
+            words: .missing(counts))
         if counts.candidateRequests > 0 {
             figures.candidate = Double(counts.candidateEvents) / Double(counts.candidateRequests)
         }
@@ -78,5 +96,28 @@ struct MissingTest: ValueTest {
         default: figures.threshold = spec.rateLimit
         }
         return figures
+    }
+}
+
+extension MissingTest {
+    private enum CodingKeys: String, CodingKey { case relative, absolute, sizes }
+
+    init(from decoder: any Decoder) throws {
+        let saved = try decoder.container(keyedBy: CodingKeys.self)
+        if let test = try saved.decodeIfPresent(RelativeEvents.self, forKey: .relative) {
+            bet = .relative(test)
+        } else {
+            bet = .absolute(try saved.decode(AbsoluteRate.self, forKey: .absolute))
+        }
+        sizes = try saved.decode(Materiality.self, forKey: .sizes)
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var saved = encoder.container(keyedBy: CodingKeys.self)
+        switch bet {
+        case .relative(let test): try saved.encode(test, forKey: .relative)
+        case .absolute(let test): try saved.encode(test, forKey: .absolute)
+        }
+        try saved.encode(sizes, forKey: .sizes)
     }
 }

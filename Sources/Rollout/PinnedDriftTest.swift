@@ -9,7 +9,7 @@ import Statistics
 /// The bet against "the candidate's values come from near the reference".
 struct PinnedDriftTest: ValueTest {
     private let bins: DriftBins
-    private let reference: [Double]
+    private let reference: PinnedReference
     private let radius: Double
     private var candidate: Stages
     private var stable: Stages
@@ -27,7 +27,7 @@ struct PinnedDriftTest: ValueTest {
 
         init(bins: Int) { counts = Array(repeating: 0, count: bins) }
 
-        mutating func evaluate(_ reference: [Double], radius: Double) {
+        mutating func evaluate(_ reference: PinnedReference, radius: Double) {
             evidence.current = PinnedDrift.logE(counts: counts, reference: reference, radius: radius)
             maxLogE = max(maxLogE, evidence.logE)
         }
@@ -43,7 +43,7 @@ struct PinnedDriftTest: ValueTest {
             preconditionFailure("\(spec.name) has no reference")
         }
         bins = DriftBins(edges: pinned.edges)
-        reference = PinnedDrift.smooth(pinned.counts)
+        reference = PinnedReference(PinnedDrift.smooth(pinned.counts))
         radius = PinnedDrift.radius(referenceRows: pinned.rows, bins: pinned.counts.count, alpha: spec.alpha)
         candidate = Stages(bins: pinned.counts.count)
         stable = candidate
@@ -93,15 +93,13 @@ struct PinnedDriftTest: ValueTest {
 
     func figures(_ spec: GuardrailSpec) -> ValueFigures {
         guard case .sequentialDriftFrom(let pinned, let limit) = spec.rule else {
-            return ValueFigures(reason: "no reference")
+            preconditionFailure("\(spec.name) has no reference")
         }
         let (ours, theirs) = (distance(pinned, candidate.counts), distance(pinned, stable.counts))
-        func words(_ index: Double?, _ counts: [Int]) -> String {
-            "\(index.map { Sentence.value($0) } ?? "unknown") of \(Sentence.count(counts.reduce(0, +)))"
-        }
         return ValueFigures(
             candidate: ours, stable: theirs, threshold: limit,
-            reason: "stability index from the reference: candidate \(words(ours, candidate.counts)),"
-                + " stable \(words(theirs, stable.counts))")
+            words: .driftFrom(
+                candidate: (ours, candidate.counts.reduce(0, +)),
+                stable: (theirs, stable.counts.reduce(0, +))))
     }
 }

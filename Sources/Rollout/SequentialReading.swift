@@ -11,16 +11,10 @@ extension SequentialGuard {
         now: Tick, reference: LatencyReference, ticks: TickCache, read: (Tick) -> PairTick?
     ) -> GuardrailReading {
         let lag = reference.stableLagTicks ?? SequentialGuard.lagUnknown
-        let (spec, countsCopies) = (spec, countsCopies)
         let slots = reference.slots(for: spec)
-        func view(_ number: UInt64) -> TickView {
-            guard let pair = ticks.pair(number) else { return .dropped }
-            let seen = countsCopies ? pair : pair.withoutCopies
-            return spec.view(seen, age: ticks.age(number), lag: lag, slots: slots)
-        }
-        let (seen, logE) = advance(now: now, view: view)
+        let seen = advance(ticks, lag: lag, slots: slots)
         var isVetoed = false
-        if spec.vetoWhenStableToo, bet.wealth.maxLogE >= logThreshold, !spec.rule.isRelative {
+        if spec.vetoWhenStableToo, wealth.maxLogE >= logThreshold, !spec.rule.isRelative {
             isVetoed = stableIsBadToo(now: now, lag: lag, slots: slots) { number in
                 number >= ticks.from ? ticks.pair(number) : read(Tick(number: number))
             }
@@ -28,8 +22,8 @@ extension SequentialGuard {
         }
         let trips = trips(seen, now: now)
         let verdict: Verdict =
-            trips ? .fail : isVetoed || !seen.hasData(now: now) ? .notEnoughData : .pass
-        return reading(seen, verdict: verdict, logE: logE, isVetoed: isVetoed, reference: reference)
+            trips ? .fail : isVetoed || !seen.hasData(spec, now: now) ? .notEnoughData : .pass
+        return reading(seen, verdict: verdict, isVetoed: isVetoed, slots: slots, reference: reference)
     }
 
     /// The lag before stable's latency is known, in ticks.
@@ -68,12 +62,6 @@ extension SequentialGuard {
         return requests >= SequentialGuard.vetoRequests
             && Double(bad) > spec.rateLimit * Double(requests)
     }
-
-    /// Whether there is traffic to judge: enough in all, and some within the last window.
-    func hasData(now: Tick) -> Bool {
-        guard let lastDecided, decided >= max(1, spec.minRequests) else { return false }
-        return now.number - lastDecided <= UInt64(max(spec.windowTicks, 1)) + TickView.deadlineTicks
-    }
 }
 
 extension GuardrailSpec {
@@ -101,37 +89,52 @@ extension GuardrailSpec {
     }
 }
 
+extension TickCache {
+    /// A tick as a rule sees it.
+    func view(
+        _ number: UInt64, _ spec: GuardrailSpec, countsCopies: Bool, lag: UInt64,
+        slots: (evidence: Int, size: Int)?
+    ) -> TickView {
+        guard let pair = pair(number) else { return .dropped }
+        let seen = countsCopies ? pair : pair.withoutCopies
+        return spec.view(seen, age: age(number), lag: lag, slots: slots)
+    }
+}
+
 extension SequentialGuard {
     private func reading(
-        _ seen: SequentialGuard, verdict: Verdict, logE: Double, isVetoed: Bool, reference: LatencyReference
+        _ seen: SequentialProgress, verdict: Verdict, isVetoed: Bool, slots: (evidence: Int, size: Int)?,
+        reference: LatencyReference
     ) -> GuardrailReading {
         let counts = seen.materiality.stage.pooled
-        let maxLogE = bet.wealth.maxLogE
+        let maxLogE = wealth.maxLogE
         let progress = min(max(maxLogE / logThreshold, 0), 1)
         var reading = GuardrailReading(
-            name: spec.name, rule: sentence, verdict: verdict, action: spec.action, logE: logE,
-            maxLogE: maxLogE, progress: verdict == .fail ? 1 : min(progress, 0.99),
+            name: spec.name, rule: sentence, verdict: verdict, action: spec.action,
+            logE: seen.bet.wealth.logE, maxLogE: maxLogE,
+            progress: verdict == .fail ? 1 : min(progress, 0.99),
             candidateRequests: counts.candidateRequests, stableRequests: counts.stableRequests,
             candidateEvents: counts.candidateEvents, stableEvents: counts.stableEvents, alpha: spec.alpha,
-            reason: "")
+            words: words(seen, counts, isVetoed: isVetoed, slots: slots, reference: reference))
         if counts.candidateRequests > 0 {
             reading.candidate = Double(counts.candidateEvents) / Double(counts.candidateRequests)
         }
         if counts.stableRequests > 0 {
             reading.stable = Double(counts.stableEvents) / Double(counts.stableRequests)
         }
-        reading.threshold = threshold(stable: reading.stable, reference: reference)
-        reading.reason = reason(counts, seen: seen, isVetoed: isVetoed, reference: reference)
+        reading.threshold = threshold(stable: reading.stable, slots: slots, reference: reference)
         return reading
     }
 
     /// What the candidate is held to: a rate, or microseconds.
-    private func threshold(stable: Double?, reference: LatencyReference) -> Double? {
+    private func threshold(
+        stable: Double?, slots: (evidence: Int, size: Int)?, reference: LatencyReference
+    ) -> Double? {
         switch (spec.rule, spec.measure) {
         case (.sequentialWorseThanStable(_, let ratio, let difference), .errorRate):
             return stable.map { max($0 * ratio, $0 + difference) }
         case (.sequentialWorseThanStable, .latency):
-            guard let slots = reference.slots(for: spec) else { return nil }
+            guard let slots else { return nil }
             let micros = reference.candidateThresholds[slots.size]
             return micros > 0 ? Double(micros) : nil
         case (.sequentialAbove(let limit), _):
@@ -141,31 +144,23 @@ extension SequentialGuard {
         }
     }
 
-    private func reason(
-        _ counts: EpochCounts, seen: SequentialGuard, isVetoed: Bool, reference: LatencyReference
-    ) -> String {
-        let ours = Sentence.share(counts.candidateEvents, of: counts.candidateRequests)
-        let theirs = Sentence.share(counts.stableEvents, of: counts.stableRequests)
-        let cause = isVetoed ? "; common cause, the candidate is not blamed" : ""
+    private func words(
+        _ seen: SequentialProgress, _ counts: EpochCounts, isVetoed: Bool,
+        slots: (evidence: Int, size: Int)?, reference: LatencyReference
+    ) -> ReadingWords {
         guard case .latency(let quantile) = spec.measure else {
-            return "candidate \(ours) failed, stable \(theirs)\(cause)"
+            return .failures(counts, isCommonCause: isVetoed)
         }
-        guard let slots = reference.slots(for: spec) else {
-            return "no latency slot left for this rule: at most \(ArmCounts.fastSlots) are counted"
+        guard let slots else {
+            return .text("no latency slot left for this rule: at most \(ArmCounts.fastSlots) are counted")
         }
         let (limit, tau) = (
             reference.candidateThresholds[slots.size], reference.stableThresholds[slots.size]
         )
-        guard limit > 0 else {
-            return "stable's \(Sentence.quantile(quantile)) is not known yet:"
-                + " it takes \(Sentence.count(Int(LatencyReference.requestsMin))) requests"
-        }
+        if limit == 0 { return .quantileUnknown(quantile) }
         if seen.decided == 0, seen.started > 0, seen.started < spec.warmUpRequests {
-            return "warming up: \(Sentence.count(seen.started)) of"
-                + " \(Sentence.count(spec.warmUpRequests)) candidate requests"
+            return .warmingUp(seen.started, of: spec.warmUpRequests)
         }
-        let (above, beside) = (Sentence.time(micros: Double(limit)), Sentence.time(micros: Double(tau)))
-        return "candidate \(ours) failed or took longer than \(above), stable \(theirs)"
-            + (limit == tau ? "" : " longer than \(beside)") + cause
+        return .slowness(counts, micros: limit, stableMicros: tau, isCommonCause: isVetoed)
     }
 }

@@ -32,7 +32,7 @@ struct ValueFigures {
     var candidateEvents = 0
     var stableEvents = 0
     var threshold: Double?
-    var reason: String
+    var words: ReadingWords
 }
 
 /// A value guardrail's state.
@@ -125,9 +125,8 @@ struct ValueGuard<Test: ValueTest>: Sendable {
             candidateRequests: state.candidateRequests, stableRequests: state.stableRequests,
             candidateEvents: figures.candidateEvents, stableEvents: figures.stableEvents,
             threshold: figures.threshold, alpha: spec.alpha,
-            reason: state.candidateRequests == 0
-                ? "no values of the candidate yet"
-                : figures.reason + (isCommon ? "; stable shows the same, so the traffic has changed" : ""))
+            words: state.candidateRequests == 0
+                ? .noValues : isCommon ? .traffic(figures.words) : figures.words)
     }
 }
 

@@ -3,41 +3,75 @@
 // A common outage trips it: it has no reference. Source: guardrails/statistics.md, section 3.1.
 
 /// The sequential test of a rate against `p0`. Up is a trip; down proves recovery or a gate.
-public struct AbsoluteRate: Sendable, Hashable, Codable {
+public struct AbsoluteRate: Sendable {
     public var wealth: Wealth
-    private let bets: [OddsBet]
+    private let table: OddsTable
 
     /// `p0` lies strictly between 0 and 1.
     public init(p0: Double, direction: Direction = .up, restarts: Bool = true) {
         precondition(p0 > 0 && p0 < 1)
-        let odds = p0 / (1 - p0)
-        bets = direction.multipliers.map { OddsBet(odds: odds, multiplier: $0) }
-        wealth = Wealth(alternatives: bets.count, restarts: restarts)
+        var table = OddsTable()
+        table.prepare(odds: p0 / (1 - p0), multipliers: direction.lanes)
+        self.table = table
+        wealth = Wealth(alternatives: BetGrid.odds.count, restarts: restarts)
     }
 
     /// Takes in one tick's requests.
     public mutating func add(bad: Int, good: Int) {
         apply(bad: bad, good: good)
-        wealth.observe(wealth.logE)
+        wealth.latch()
     }
 
     /// As `add`, without looking at the evidence.
     public mutating func apply(bad: Int, good: Int) {
         guard bad > 0 || good > 0 else { return }
-        let (bad, good) = (Double(bad), Double(good))
-        wealth.apply { bad * bets[$0].hit + good * bets[$0].miss }
+        wealth.apply(table.factors(hits: bad, of: bad + good))
     }
 
     /// As `apply`, with the gains of the current slot capped.
     public mutating func apply(bad: Int, good: Int, cap: inout BurstCap) {
         guard bad > 0 || good > 0 else { return }
-        let (bad, good, bets) = (Double(bad), Double(good), bets)
-        wealth.apply { cap.limit($0, bad * bets[$0].hit + good * bets[$0].miss) }
+        wealth.apply(cap.limit(table.factors(hits: bad, of: bad + good)))
     }
 
     /// The evidence with `pending` requests in flight counted as good: never more than what they will
     /// come to. Nothing is kept.
     public func logE(pendingAsGood pending: Int) -> Double {
-        wealth.logE(after: { Double(pending) * bets[$0].miss })
+        wealth.logE(after: table.factors(hits: 0, of: pending))
+    }
+}
+
+extension AbsoluteRate: Hashable, Codable {
+    private enum CodingKeys: String, CodingKey { case wealth, bets }
+
+    public init(from decoder: any Decoder) throws {
+        let saved = try decoder.container(keyedBy: CodingKeys.self)
+        let bets = try saved.decode([OddsBet].self, forKey: .bets)
+        guard bets.count == BetGrid.odds.count else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .bets, in: saved,
+                debugDescription: "a rate has \(BetGrid.odds.count) bets, not \(bets.count)")
+        }
+        table = OddsTable(bets)
+        wealth = try saved.decode(Wealth.self, forKey: .wealth)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var saved = encoder.container(keyedBy: CodingKeys.self)
+        try saved.encode(wealth, forKey: .wealth)
+        try saved.encode(bets, forKey: .bets)
+    }
+
+    private var bets: [OddsBet] {
+        table.misses.indices.map { OddsBet(hit: table.logs[$0] + table.misses[$0], miss: table.misses[$0]) }
+    }
+
+    public static func == (a: AbsoluteRate, b: AbsoluteRate) -> Bool {
+        a.wealth == b.wealth && a.bets == b.bets
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(wealth)
+        hasher.combine(bets)
     }
 }

@@ -12,26 +12,30 @@ public struct BurstCap: Sendable {
     public static let standard = 3.0
 
     private let most: Double
-    private var gains: [Double]
+    private var gains = Lanes(repeating: 0)
     private var slot: UInt64?
 
-    public init(alternatives: Int, most: Double = BurstCap.standard) {
+    public init(most: Double = BurstCap.standard) {
         precondition(most > 0)
         self.most = most
-        gains = Array(repeating: 0, count: alternatives)
     }
 
     /// Says which slot the next tick belongs to; the schedule of slots is a matter of time alone.
     public mutating func enter(slot: UInt64) {
         guard slot != self.slot else { return }
         self.slot = slot
-        for k in gains.indices { gains[k] = 0 }
+        gains = Lanes(repeating: 0)
     }
 
-    /// What of a tick's log factor for bet `k` counts.
-    mutating func limit(_ k: Int, _ increment: Double) -> Double {
-        let before = min(gains[k], most)
-        gains[k] += increment
-        return min(gains[k], most) - before
+    /// What of a tick's log factors counts, by alternative.
+    mutating func limit(_ increments: Lanes) -> Lanes {
+        guard most < .infinity else { return increments }
+        var counted = increments
+        for k in increments.indices {
+            let before = min(gains[k], most)
+            gains[k] += increments[k]
+            counted[k] = min(gains[k], most) - before
+        }
+        return counted
     }
 }

@@ -8,9 +8,14 @@ import Glibc
 public enum DriftDistance {
     /// The population stability index, with half a count added to every bin.
     public static func psi(candidate: [Int], stable: [Int]) -> Double {
-        zip(PinnedDrift.smooth(candidate), PinnedDrift.smooth(stable)).reduce(0) { sum, p in
-            sum + (p.0 - p.1) * log(p.0 / p.1)
+        let half = 0.5 * Double(candidate.count)
+        let (n, m) = (Double(candidate.reduce(0, +)) + half, Double(stable.reduce(0, +)) + half)
+        var sum = 0.0
+        for (x, y) in zip(candidate, stable) {
+            let (p, q) = ((Double(x) + 0.5) / n, (Double(y) + 0.5) / m)
+            sum += (p - q) * log(p / q)
         }
+        return sum
     }
 
     /// What PSI is on average when nothing differs; `stable` is infinite for a reference that is exact.

@@ -12,6 +12,11 @@ public enum Combination {
         return weights.map { alpha * $0 / total }
     }
 
+    /// Natural log of the average of two evidences, of which the second has `share` of the stake, 0...1.
+    public static func averageLogE(_ first: Double, _ second: Double, share: Double) -> Double {
+        logAddExp(first + log1p(-share), second + log(share))
+    }
+
     /// Natural log of the weighted average of evidences that live on the same clock.
     public static func averageLogE(_ logEs: [Double], weights: [Double]) -> Double {
         let total = weights.reduce(0, +)

@@ -119,8 +119,7 @@ public struct Materiality: Sendable, Hashable, Codable {
     /// Standard errors that a recent window's estimate must exceed the threshold by.
     public static let errors = 3.0
 
-    /// The last closed epochs, oldest first, and the current one at the end; at most 32.
-    private var recent: [PackedCounts] = [PackedCounts()]
+    private var recent = RecentEpochs<32, PackedCounts>(PackedCounts())
     /// The closed epochs of this stage.
     private var closed = StratifiedCounts()
 
@@ -128,20 +127,17 @@ public struct Materiality: Sendable, Hashable, Codable {
 
     /// Closes the current epoch; `startsStage` when weights or configuration changed.
     public mutating func newEpoch(startsStage: Bool) {
-        if startsStage { closed = StratifiedCounts() } else { closed.add(recent[recent.count - 1].counts) }
-        if recent.count == Materiality.windows[2] { recent.removeFirst() }
-        recent.append(PackedCounts())
+        if startsStage { closed = StratifiedCounts() } else { closed.add(recent.current.counts) }
+        recent.open(PackedCounts())
     }
 
     /// Adds to the current epoch.
-    public mutating func add(_ counts: EpochCounts) {
-        recent[recent.count - 1].add(counts)
-    }
+    public mutating func add(_ counts: EpochCounts) { recent.current.add(counts) }
 
     /// The current stage.
     public var stage: StratifiedCounts {
         var stage = closed
-        stage.add(recent[recent.count - 1].counts)
+        stage.add(recent.current.counts)
         return stage
     }
 
@@ -180,7 +176,7 @@ public struct Materiality: Sendable, Hashable, Codable {
         }
         return holds(stage, 0)
             || Materiality.windows.contains {
-                holds(StratifiedCounts(recent.suffix($0).lazy.map(\.counts)), Materiality.errors)
+                holds(StratifiedCounts(recent.last($0).lazy.map(\.counts)), Materiality.errors)
             }
     }
 }

@@ -69,21 +69,66 @@ public struct MeanDifference: Sendable, Hashable, Codable {
 
     /// Takes in one tick. `share` as in `RelativeEvents.add`.
     public mutating func add(share: Double, _ observations: [Observation]) {
-        precondition(share > 0 && share < 1)
-        let (m, cap) = (centre, cap(share: share))
-        var increments = Array(repeating: 0.0, count: BetGrid.fractions.count)
+        let odds = bet(share: share)
+        var gains = MeanGains()
         for seen in observations {
-            let phi = seen.isCandidate ? (seen.value - m) / share : -(seen.value - m) / (1 - share)
-            let pay = sign * phi - margin
-            for k in increments.indices {
-                increments[k] += Double(seen.count) * log1p(BetGrid.fractions[k] * pay / cap)
-            }
+            gains.add(odds.gain(seen.value, isCandidate: seen.isCandidate), count: seen.count)
         }
-        wealth.add { increments[$0] }
+        wealth.apply(gains.sum())
+        wealth.latch()
         for seen in observations {
             sum += Double(seen.count) * seen.value
             weight += Double(seen.count)
         }
+    }
+
+    /// The same of values as they come, which are clamped to a range of which 0 and 1 are the ends.
+    public mutating func add(
+        share: Double, candidate: [Double], stable: [Double], in range: ClosedRange<Double>
+    ) {
+        guard !candidate.isEmpty || !stable.isEmpty else { return }
+        let odds = bet(share: share)
+        var gains = MeanGains()
+        take(candidate, isCandidate: true, odds, range, &gains)
+        take(stable, isCandidate: false, odds, range, &gains)
+        wealth.apply(gains.sum())
+        wealth.latch()
+    }
+
+    private mutating func take(
+        _ values: [Double], isCandidate: Bool, _ odds: TickBet, _ range: ClosedRange<Double>,
+        _ gains: inout MeanGains
+    ) {
+        let scale = 1 / (range.upperBound - range.lowerBound)
+        var tally = ValueTally()
+        for value in values {
+            let scaled = (min(max(value, range.lowerBound), range.upperBound) - range.lowerBound) * scale
+            sum += scaled
+            if !tally.take(scaled) { gains.add(odds.gain(scaled, isCandidate: isCandidate), count: 1) }
+        }
+        weight += Double(values.count)
+        for i in 0..<tally.count {
+            gains.add(odds.gain(tally.values[i], isCandidate: isCandidate), count: tally.counts[i])
+        }
+    }
+
+    /// What a tick is bet at: fixed before its outcomes are looked at.
+    private struct TickBet {
+        var centre: Double
+        var sign: Double
+        var margin: Double
+        var share: Double
+        var cap: Double
+
+        func gain(_ value: Double, isCandidate: Bool) -> Double {
+            let phi = isCandidate ? (value - centre) / share : -(value - centre) / (1 - share)
+            return (sign * phi - margin) / cap
+        }
+    }
+
+    private func bet(share: Double) -> TickBet {
+        precondition(share > 0 && share < 1)
+        return TickBet(centre: centre, sign: sign, margin: margin, share: share, cap: cap(share: share))
     }
 }
 
@@ -111,17 +156,29 @@ public struct MeanAbsolute: Sendable, Hashable, Codable {
 
     /// Takes in one tick: `count` requests per distinct `value`.
     public mutating func add(_ observations: [(value: Double, count: Int)]) {
-        var increments = Array(repeating: 0.0, count: BetGrid.fractions.count)
-        for (value, count) in observations {
-            let pay =
-                switch claim {
-                case .above: value / mean - 1
-                case .below: (mean - value) / (1 - mean)
-                }
-            for k in increments.indices {
-                increments[k] += Double(count) * log1p(BetGrid.fractions[k] * pay)
-            }
+        var gains = MeanGains()
+        for (value, count) in observations { gains.add(gain(value), count: count) }
+        wealth.apply(gains.sum())
+        wealth.latch()
+    }
+
+    /// The same of values as they come, clamped to a range.
+    public mutating func add(_ values: [Double], in range: ClosedRange<Double>) {
+        guard !values.isEmpty else { return }
+        var (gains, tally) = (MeanGains(), ValueTally())
+        for value in values {
+            let value = min(max(value, range.lowerBound), range.upperBound)
+            if !tally.take(value) { gains.add(gain(value), count: 1) }
         }
-        wealth.add { increments[$0] }
+        for i in 0..<tally.count { gains.add(gain(tally.values[i]), count: tally.counts[i]) }
+        wealth.apply(gains.sum())
+        wealth.latch()
+    }
+
+    private func gain(_ value: Double) -> Double {
+        switch claim {
+        case .above: value / mean - 1
+        case .below: (mean - value) / (1 - mean)
+        }
     }
 }

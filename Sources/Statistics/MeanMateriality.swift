@@ -89,29 +89,29 @@ public struct MeanMateriality: Sendable, Hashable, Codable {
     /// Candidate requests from which the stage's estimate counts as it is.
     public static let candidateMin = 500.0
 
-    private var recent = [MeanCounts()]
+    private var recent = RecentEpochs<8, MeanCounts>(MeanCounts())
     private var closed = StratifiedMeans()
 
     public init() {}
 
     /// Closes the current epoch; `startsStage` when weights or configuration changed.
     public mutating func newEpoch(startsStage: Bool) {
-        if startsStage { closed = StratifiedMeans() } else { closed.add(recent[recent.count - 1]) }
-        if recent.count == MeanMateriality.windows[1] { recent.removeFirst() }
-        recent.append(MeanCounts())
+        if startsStage { closed = StratifiedMeans() } else { closed.add(recent.current) }
+        recent.open(MeanCounts())
     }
 
     /// Adds values to the current epoch.
     public mutating func add(candidate: some Sequence<Double>, stable: some Sequence<Double>) {
-        let last = recent.count - 1
-        for value in candidate { recent[last].candidate.add(value) }
-        for value in stable { recent[last].stable.add(value) }
+        var counts = MeanCounts()
+        for value in candidate { counts.candidate.add(value) }
+        for value in stable { counts.stable.add(value) }
+        recent.current += counts
     }
 
     /// The current stage.
     public var stage: StratifiedMeans {
         var stage = closed
-        stage.add(recent[recent.count - 1])
+        stage.add(recent.current)
         return stage
     }
 
@@ -145,7 +145,7 @@ public struct MeanMateriality: Sendable, Hashable, Codable {
         if test(stage, isEnough ? 0 : Materiality.errors) { return true }
         return MeanMateriality.windows.contains { count in
             var means = StratifiedMeans()
-            for epoch in recent.suffix(count) { means.add(epoch) }
+            for epoch in recent.last(count) { means.add(epoch) }
             return test(means, Materiality.errors)
         }
     }

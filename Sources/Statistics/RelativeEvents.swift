@@ -9,14 +9,13 @@ public struct RelativeEvents: Sendable {
     public var wealth: Wealth
     private let rho: Double
     private let direction: Direction
-    private var table: OddsTable
+    private var table = OddsTable()
 
     /// `rho` is positive: 1 asks for "not worse at all".
     public init(rho: Double = 1, direction: Direction = .up, restarts: Bool = true) {
         precondition(rho > 0)
         self.rho = rho
         self.direction = direction
-        table = OddsTable(multipliers: direction.multipliers)
         wealth = Wealth(alternatives: BetGrid.odds.count, restarts: restarts)
     }
 
@@ -24,29 +23,26 @@ public struct RelativeEvents: Sendable {
     /// goes to the candidate; 0 < share < 1.
     public mutating func add(share: Double, candidate: Int, stable: Int) {
         apply(share: share, candidate: candidate, stable: stable)
-        wealth.observe(wealth.logE)
+        wealth.latch()
     }
 
     /// As `add`, without looking at the evidence.
     public mutating func apply(share: Double, candidate: Int, stable: Int) {
-        guard let factors = factors(share, candidate, stable) else { return }
-        wealth.apply(factors)
+        guard candidate > 0 || stable > 0 else { return }
+        wealth.apply(factors(share, candidate, stable))
     }
 
     /// As `apply`, with the gains of the current slot capped.
     public mutating func apply(share: Double, candidate: Int, stable: Int, cap: inout BurstCap) {
-        guard let factors = factors(share, candidate, stable) else { return }
-        wealth.apply { cap.limit($0, factors($0)) }
+        guard candidate > 0 || stable > 0 else { return }
+        wealth.apply(cap.limit(factors(share, candidate, stable)))
     }
 
-    /// A tick's log factors by alternative; nil for a tick without events.
-    private mutating func factors(_ share: Double, _ candidate: Int, _ stable: Int) -> ((Int) -> Double)? {
-        guard candidate > 0 || stable > 0 else { return nil }
+    /// A tick's log factors by alternative.
+    private mutating func factors(_ share: Double, _ candidate: Int, _ stable: Int) -> Lanes {
         precondition(share > 0 && share < 1)
-        table.prepare(odds: rho * share / (1 - share))
-        let (hits, misses) = (Double(candidate), Double(stable))
-        let bets = table.bets
-        return { hits * bets[$0].hit + misses * bets[$0].miss }
+        table.prepare(odds: rho * share / (1 - share), multipliers: direction.lanes)
+        return table.factors(hits: candidate, of: candidate + stable)
     }
 
     /// The evidence with `pending` stable requests in flight counted as bad: never more than what they will
@@ -82,22 +78,5 @@ extension RelativeEvents: Hashable, Codable {
     public func hash(into hasher: inout Hasher) {
         hasher.combine(wealth)
         hasher.combine(rho)
-    }
-}
-
-/// The bets at the odds of the last tick: weights rarely change, logarithms are dear.
-struct OddsTable: Sendable {
-    private let multipliers: [Double]
-    private var odds = Double.nan
-    private(set) var bets: [OddsBet] = []
-
-    init(multipliers: [Double]) {
-        self.multipliers = multipliers
-    }
-
-    mutating func prepare(odds: Double) {
-        guard odds != self.odds else { return }
-        self.odds = odds
-        bets = multipliers.map { OddsBet(odds: odds, multiplier: $0) }
     }
 }

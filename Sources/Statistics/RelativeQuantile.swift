@@ -6,18 +6,24 @@
 /// The sequential test of a latency quantile. Up is a trip; down is the promotion gate "not slower".
 public struct RelativeQuantile: Sendable {
     public var wealth: Wealth
-    private var slow: OddsTable
-    private var fast: OddsTable
+    private let direction: Direction
+    /// The odds of "slow" in stable.
+    private let odds: Double
+    private var slow = OddsTable()
+    private var fast = OddsTable()
 
     /// `quantile` lies strictly between 0 and 1.
     public init(quantile: Double, direction: Direction = .up, restarts: Bool = true) {
         precondition(quantile > 0 && quantile < 1)
-        let odds = (1 - quantile) / quantile
-        // How the shares of fast and of slow requests change when the odds of "slow" grow by g.
-        let fastRatios = direction.multipliers.map { (1 + odds) / (1 + $0 * odds) }
-        slow = OddsTable(multipliers: zip(direction.multipliers, fastRatios).map { $0 * $1 })
-        fast = OddsTable(multipliers: fastRatios)
+        odds = (1 - quantile) / quantile
+        self.direction = direction
         wealth = Wealth(alternatives: BetGrid.odds.count, restarts: restarts)
+    }
+
+    /// By how much the share of fast requests, or of slow ones, grows with the odds of "slow".
+    private static func ratios(_ odds: Double, _ direction: Direction, slow: Bool) -> Lanes {
+        let multipliers = direction.lanes
+        return Lanes { (slow ? multipliers[$0] : 1) * ((1 + odds) / (1 + multipliers[$0] * odds)) }
     }
 
     /// One tick's requests of a version, decided at the age of its threshold.
@@ -34,7 +40,7 @@ public struct RelativeQuantile: Sendable {
     /// Takes in one tick. `share` as in `RelativeEvents.add`.
     public mutating func add(share: Double, candidate: Counts, stable: Counts) {
         apply(share: share, candidate: candidate, stable: stable)
-        wealth.observe(wealth.logE)
+        wealth.latch()
     }
 
     /// As `add`, without looking at the evidence.
@@ -46,24 +52,19 @@ public struct RelativeQuantile: Sendable {
     /// As `apply`, with the gains of the current slot capped.
     public mutating func apply(share: Double, candidate: Counts, stable: Counts, cap: inout BurstCap) {
         guard let factors = factors(share, candidate, stable) else { return }
-        wealth.apply { cap.limit($0, factors($0)) }
+        wealth.apply(cap.limit(factors))
     }
 
     /// A tick's log factors by alternative; nil for a tick without requests.
-    private mutating func factors(
-        _ share: Double, _ candidate: Counts, _ stable: Counts
-    ) -> ((Int) -> Double)? {
-        guard candidate.slow + candidate.fast + stable.slow + stable.fast > 0 else { return nil }
+    private mutating func factors(_ share: Double, _ candidate: Counts, _ stable: Counts) -> Lanes? {
+        let (allSlow, allFast) = (candidate.slow + stable.slow, candidate.fast + stable.fast)
+        guard allSlow + allFast > 0 else { return nil }
         precondition(share > 0 && share < 1)
-        let odds = share / (1 - share)
-        slow.prepare(odds: odds)
-        fast.prepare(odds: odds)
-        let (slow, fast) = (slow.bets, fast.bets)
-        let (candidateSlow, candidateFast) = (Double(candidate.slow), Double(candidate.fast))
-        let (stableSlow, stableFast) = (Double(stable.slow), Double(stable.fast))
-        return {
-            candidateSlow * slow[$0].hit + stableSlow * slow[$0].miss
-                + candidateFast * fast[$0].hit + stableFast * fast[$0].miss
-        }
+        let (odds, direction, split) = (odds, direction, share / (1 - share))
+        slow.prepare(odds: split, multipliers: RelativeQuantile.ratios(odds, direction, slow: true))
+        fast.prepare(odds: split, multipliers: RelativeQuantile.ratios(odds, direction, slow: false))
+        let ofSlow = slow.factors(hits: candidate.slow, of: allSlow)
+        let ofFast = fast.factors(hits: candidate.fast, of: allFast)
+        return Lanes { ofSlow[$0] + ofFast[$0] }
     }
 }

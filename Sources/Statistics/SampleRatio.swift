@@ -10,13 +10,12 @@ public struct SampleRatio: Sendable {
     public static let logThreshold = Wealth.logThreshold(alpha: 0.001)
 
     public private(set) var wealth: Wealth
-    private var table: OddsTable
+    private var table = OddsTable()
+    private static let multipliers = Lanes(deviations + deviations.map { 1 / $0 })
 
     /// - Parameter saved: the wealth of an earlier test; that of other deviations is not taken over.
     public init(restoring saved: Wealth? = nil) {
-        let deviations = SampleRatio.deviations
-        table = OddsTable(multipliers: deviations + deviations.map { 1 / $0 })
-        wealth = Wealth(alternatives: 2 * deviations.count)
+        wealth = Wealth(alternatives: 2 * SampleRatio.deviations.count)
         if let saved, saved.staked.count == wealth.staked.count { wealth = saved }
     }
 
@@ -27,9 +26,8 @@ public struct SampleRatio: Sendable {
     public mutating func add(share: Double, candidate: Int, stable: Int) {
         guard candidate > 0 || stable > 0 else { return }
         precondition(share > 0 && share < 1)
-        table.prepare(odds: share / (1 - share))
-        let (hits, misses) = (Double(candidate), Double(stable))
-        let bets = table.bets
-        wealth.add { hits * bets[$0].hit + misses * bets[$0].miss }
+        table.prepare(odds: share / (1 - share), multipliers: SampleRatio.multipliers)
+        wealth.apply(table.factors(hits: candidate, of: candidate + stable))
+        wealth.latch()
     }
 }

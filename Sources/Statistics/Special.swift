@@ -21,20 +21,25 @@ func logBeta(_ a: [Double]) -> Double {
     return terms - stirlingRemainder(total) + 0.5 * Double(a.count - 1) * (logTwoPi - log(total))
 }
 
-/// ln of the ratio of a Dirichlet mixture's likelihood of the counts to that of the probabilities `null`.
+/// ln of the ratio of a Dirichlet mixture's likelihood of the counts to that of the probabilities `null`; the
+/// prior is `concentration` times the reference, and `logBeta` that of the prior.
 /// The large terms are log1p of relative deviations, so that they cancel when counts are close to n * null.
-func logDirichletEvidence(counts: [Int], prior: [Double], null: [Double]) -> Double {
-    let posterior = zip(prior, counts).map { $0 + Double($1) }
-    let total = posterior.reduce(0, +)
+func logDirichletEvidence(
+    counts: [Int], reference: [Double], concentration: Double, null: [Double], nullLogs: [Double],
+    logBeta: Double
+) -> Double {
+    var total = 0.0
+    for b in counts.indices { total += concentration * reference[b] + Double(counts[b]) }
     var sum = 0.0
     for b in counts.indices {
-        let (a, after, p) = (prior[b], posterior[b], null[b])
+        let a = concentration * reference[b]
+        let (after, p) = (a + Double(counts[b]), null[b])
         if after != 0.5 { sum += (after - 0.5) * log1p((after - total * p) / (total * p)) }
-        if a != 0.5 { sum += (a - 0.5) * log(p) }
+        if a != 0.5 { sum += (a - 0.5) * nullLogs[b] }
         sum += stirlingRemainder(after)
     }
     sum += 0.5 * Double(counts.count - 1) * (logTwoPi - log(total)) - stirlingRemainder(total)
-    return sum - logBeta(prior)
+    return sum - logBeta
 }
 
 /// ln of the ratio of the Beta(1/2, 1/2) mixture's likelihood of k in n to that of the rate p; `complement`

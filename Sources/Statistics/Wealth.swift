@@ -8,68 +8,33 @@
 
 import Glibc
 
-/// The fixed grids of alternatives: part of the definition of every test.
-public enum BetGrid {
-    /// How many times the odds of a bad event may have grown.
-    public static let odds: [Double] = [1.1, 1.25, 1.5, 2, 3, 5, 10, 30, 100, 1000]
-    /// Shares of the wealth that are staked on a mean.
-    public static let fractions: [Double] = [
-        0.9, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625, 0.001953125,
-    ]
-    /// Candidate requests after which an epoch ends.
-    public static let epochRequests = 1000
-}
-
-/// Which way a measure has to go to make the bet win.
-public enum Direction: String, Sendable, Hashable, Codable {
-    case up
-    case down
-
-    /// The grid's odds multipliers for this direction.
-    var multipliers: [Double] {
-        switch self {
-        case .up: BetGrid.odds
-        case .down: BetGrid.odds.map { 1 / $0 }
-        }
-    }
-}
-
-/// The bet "the odds are `multiplier` times `odds`" against "the odds are `odds`".
-public struct OddsBet: Sendable, Hashable, Codable {
-    /// Log factor of the wealth when the event happens.
-    public let hit: Double
-    /// Log factor of the wealth when it does not.
-    public let miss: Double
-
-    /// Both arguments are positive and finite.
-    public init(odds: Double, multiplier: Double) {
-        let d = log1p(multiplier * odds) - log1p(odds)
-        hit = log(multiplier) - d
-        miss = -d
-    }
-}
-
 /// The wealth of a mixture of bets: over alternatives, and over the times at which they were started. Money
 /// is granted to a fresh copy of every bet at epoch m with weight 1/(m(m+1)), so that a regression after a
 /// long healthy time is met by money that the healthy time has not eaten.
-public struct Wealth: Sendable, Hashable, Codable {
-    /// Natural log of the wealth staked on each alternative.
-    public private(set) var staked: [Double]
+public struct Wealth: Sendable {
+    /// Natural log of the wealth staked on each alternative; nothing on those that there are not.
+    private var lanes = Lanes(repeating: -.infinity)
+    private let count: Int
     /// Epochs opened so far, at least 1.
     public private(set) var epochs: Int
     /// The largest `logE` seen after an `add` or `observe`; latched.
     public private(set) var maxLogE: Double
+    /// The evidence, if it has been asked for since the stakes changed; else not a number.
+    private var known = Double.nan
     private let restarts: Bool
 
-    /// `restarts` is off only to show what it is for.
+    /// At most ten alternatives. `restarts` is off only to show what it is for.
     public init(alternatives: Int, restarts: Bool = true) {
-        precondition(alternatives > 0)
-        staked = Array(repeating: -.infinity, count: alternatives)
+        precondition((1...10).contains(alternatives))
+        count = alternatives
         epochs = 0
         maxLogE = 0
         self.restarts = restarts
         newEpoch()
     }
+
+    /// Natural log of the wealth staked on each alternative.
+    public var staked: [Double] { (0..<count).map { lanes[$0] } }
 
     /// Grants money to fresh copies of all bets. To be called at the start, at every change of weights or
     /// configuration, and after every `BetGrid.epochRequests` candidate requests; never because of the
@@ -78,20 +43,41 @@ public struct Wealth: Sendable, Hashable, Codable {
         guard restarts || epochs == 0 else { return }
         epochs += 1
         let m = Double(epochs)
-        let alternatives = log(Double(staked.count))
+        let alternatives = log(Double(count))
         let grant = restarts ? -log(m) - log(m + 1) - alternatives : -alternatives
-        for k in staked.indices { staked[k] = logAddExp(staked[k], grant) }
+        for k in 0..<count { lanes[k] = logAddExp(lanes[k], grant) }
+        known = .nan
     }
 
     /// Applies the log factors of one tick, by alternative, and latches the evidence.
     public mutating func add(_ increment: (Int) -> Double) {
-        apply(increment)
-        observe(logE)
+        for k in 0..<count { lanes[k] += increment(k) }
+        known = .nan
+        latch()
     }
 
     /// Applies log factors without looking at the evidence.
-    public mutating func apply(_ increment: (Int) -> Double) {
-        for k in staked.indices { staked[k] += increment(k) }
+    mutating func apply(_ increments: Lanes) {
+        for k in increments.indices { lanes[k] += increments[k] }
+        known = .nan
+    }
+
+    /// Latches the evidence as it is.
+    /// - Returns: its natural log.
+    @discardableResult
+    public mutating func latch() -> Double {
+        if known.isNaN { known = evidence(lanes) }
+        observe(known)
+        return known
+    }
+
+    /// As `latch`, where nobody asks for the evidence as long as it is no new maximum: that no alternative
+    /// has enough for one is seen without a logarithm.
+    public mutating func latchIfLarger() {
+        var largest = restarts ? -log(Double(epochs) + 1) : -Double.infinity
+        for k in lanes.indices { largest = max(largest, lanes[k]) }
+        // At most eleven terms, the cash among them.
+        if largest + 2.4 > maxLogE { latch() }
     }
 
     /// Latches evidence that was computed on a copy: of ticks that are not settled yet.
@@ -100,16 +86,26 @@ public struct Wealth: Sendable, Hashable, Codable {
     }
 
     /// Natural log of the evidence.
-    public var logE: Double { logE(after: { _ in 0 }) }
+    public var logE: Double { known.isNaN ? evidence(lanes) : known }
 
     /// Natural log of the evidence if these log factors were applied; nothing is kept.
-    public func logE(after increment: (Int) -> Double) -> Double {
-        var largest = restarts ? -log(Double(epochs) + 1) : -Double.infinity
-        let cash = largest
-        for k in staked.indices { largest = max(largest, staked[k] + increment(k)) }
+    func logE(after increments: Lanes) -> Double {
+        var copy = lanes
+        for k in increments.indices { copy[k] += increments[k] }
+        return evidence(copy)
+    }
+
+    private func evidence(_ lanes: Lanes) -> Double {
+        let cash = restarts ? -log(Double(epochs) + 1) : -Double.infinity
+        var largest = cash
+        for k in lanes.indices { largest = max(largest, lanes[k]) }
         guard largest > -Double.infinity else { return largest }
         var sum = restarts ? exp(cash - largest) : 0
-        for k in staked.indices { sum += exp(staked[k] + increment(k) - largest) }
+        for k in lanes.indices {
+            let below = lanes[k] - largest
+            // What is smaller than that is lost in a sum of at least 1.
+            if below > -45 { sum += exp(below) }
+        }
         return largest + log(sum)
     }
 
@@ -119,8 +115,9 @@ public struct Wealth: Sendable, Hashable, Codable {
         let fair = restarts ? log(Double(epochs)) - log(Double(epochs) + 1) : 0
         let winnings = logSumExp(staked) - fair
         if winnings > 0 {
-            for k in staked.indices { staked[k] -= winnings }
+            for k in 0..<count { lanes[k] -= winnings }
         }
+        known = .nan
         maxLogE = 0
     }
 
@@ -129,4 +126,42 @@ public struct Wealth: Sendable, Hashable, Codable {
 
     /// A p-value that may be looked at at any time.
     public var alwaysValidP: Double { min(1, exp(-maxLogE)) }
+}
+
+extension Wealth: Hashable, Codable {
+    private enum CodingKeys: String, CodingKey { case staked, epochs, maxLogE, restarts }
+
+    public init(from decoder: any Decoder) throws {
+        let saved = try decoder.container(keyedBy: CodingKeys.self)
+        let staked = try saved.decode([Double].self, forKey: .staked)
+        guard (1...10).contains(staked.count) else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .staked, in: saved,
+                debugDescription: "a test has one to ten alternatives, not \(staked.count)")
+        }
+        lanes = Lanes(staked, rest: -.infinity)
+        count = staked.count
+        epochs = try saved.decode(Int.self, forKey: .epochs)
+        maxLogE = try saved.decode(Double.self, forKey: .maxLogE)
+        restarts = try saved.decode(Bool.self, forKey: .restarts)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var saved = encoder.container(keyedBy: CodingKeys.self)
+        try saved.encode(staked, forKey: .staked)
+        try saved.encode(epochs, forKey: .epochs)
+        try saved.encode(maxLogE, forKey: .maxLogE)
+        try saved.encode(restarts, forKey: .restarts)
+    }
+
+    public static func == (a: Wealth, b: Wealth) -> Bool {
+        a.staked == b.staked && a.epochs == b.epochs && a.maxLogE == b.maxLogE && a.restarts == b.restarts
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(staked)
+        hasher.combine(epochs)
+        hasher.combine(maxLogE)
+        hasher.combine(restarts)
+    }
 }

@@ -61,40 +61,4 @@ import Testing
     func badReference(_ reference: DriftReference) {
         #expect(Self.spec(reference).problem?.isEmpty == false)
     }
-
-    @Test("a guardrail remembers at most a kilobyte, drift four")
-    func size() {
-        let clicks = OutcomeMetric(metric: "clicks", windowMillis: 1000)
-        let kinds: [(GuardrailSpec, Int)] = [
-            (.worse(.outcome(clicks), ratio: 1.05), 1024),
-            (.worse(.missing(value: "a"), difference: 0.01), 1024),
-            (.worse(.cost(value: "c", cap: nil), ratio: 1.2), 1024), (.drift(), 4096), (Self.spec(), 4096),
-        ]
-        for (spec, limit) in kinds {
-            for ticks in [1, 30, 400] {
-                var bench = ValueBench(seed: 4, spec)
-                bench.requestsPerTick = ticks == 1 ? 900 : 120
-                // Twenty classes, or a continuum: the most bins there are.
-                let value: ValueOf = { Double($0.below(ticks == 30 ? 20 : 100_000)) / 10 }
-                _ = bench.valuesToTrip(ticks: ticks, candidate: value, stable: value)
-                let bytes = Self.bytes(Mirror(reflecting: bench.watch))
-                #expect(bytes <= limit, "\(spec.measure) after \(ticks) ticks: \(bytes) bytes")
-            }
-        }
-    }
-
-    /// Bytes of the numbers in a value; the spec, words and tables of logarithms left out.
-    private static func bytes(_ mirror: Mirror) -> Int {
-        mirror.children.reduce(0) { sum, child in
-            switch child.value {
-            case is GuardrailSpec, is [GuardrailSpec], is String: sum
-            case is Double, is Int, is UInt64: sum + 8
-            case is Float, is UInt32: sum + 4
-            case is Bool: sum + 1
-            default:
-                "\(type(of: child.value))" == "OddsTable"
-                    ? sum : sum + bytes(Mirror(reflecting: child.value))
-            }
-        }
-    }
 }

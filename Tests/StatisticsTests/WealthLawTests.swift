@@ -132,7 +132,7 @@ import Testing
         for seed in 1...20 as ClosedRange<UInt64> {
             var random = SplitMix64(seed: seed)
             var (free, capped) = (RelativeQuantile(quantile: 0.9), RelativeQuantile(quantile: 0.9))
-            var cap = BurstCap(alternatives: BetGrid.odds.count)
+            var cap = BurstCap()
             var atSlot = capped.wealth.staked
             for tick in 0..<200 as Range<UInt64> {
                 if tick % 10 == 0 { atSlot = capped.wealth.staked }

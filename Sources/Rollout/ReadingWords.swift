@@ -1,0 +1,87 @@
+// What a reading says in words, as the numbers it is made of: a reading is made at every tick, and hardly any
+// is ever read by a person. The sentence is made when it is asked for.
+// Invariant: words are saved and compared as text; what they were made of is nobody's business.
+
+import Statistics
+
+/// The numbers behind a reading's sentence.
+enum ReadingWords: Sendable {
+    case text(String)
+    case failures(EpochCounts, isCommonCause: Bool)
+    /// More than `micros`, of stable `stableMicros`.
+    case slowness(EpochCounts, micros: UInt32, stableMicros: UInt32, isCommonCause: Bool)
+    case quantileUnknown(Double)
+    case warmingUp(Int, of: Int)
+    case missing(EpochCounts)
+    /// Means and counts; what lies above a cap counts as the cap.
+    case means(candidate: (mean: Double?, count: Int), stable: (mean: Double?, count: Int), cap: Double?)
+    case learning(Int, of: Int)
+    /// The stability index between candidate and stable.
+    case drift(index: Double?, bins: Int, candidate: Int, stable: Int)
+    /// The stability indices from a reference.
+    case driftFrom(candidate: (index: Double?, count: Int), stable: (index: Double?, count: Int))
+    case noValues
+    indirect case traffic(ReadingWords)
+
+    var text: String {
+        switch self {
+        case .text(let text): text
+        case .failures(let counts, let isCommonCause):
+            "candidate \(counts.ours) failed, stable \(counts.theirs)" + Self.cause(isCommonCause)
+        case .slowness(let counts, let micros, let stableMicros, let isCommonCause):
+            "candidate \(counts.ours) failed or took longer than \(Sentence.time(micros: Double(micros))),"
+                + " stable \(counts.theirs)"
+                + (micros == stableMicros
+                    ? "" : " longer than \(Sentence.time(micros: Double(stableMicros)))")
+                + Self.cause(isCommonCause)
+        case .quantileUnknown(let quantile):
+            "stable's \(Sentence.quantile(quantile)) is not known yet:"
+                + " it takes \(Sentence.count(Int(LatencyReference.requestsMin))) requests"
+        case .warmingUp(let started, let all):
+            "warming up: \(Sentence.count(started)) of \(Sentence.count(all)) candidate requests"
+        case .missing(let counts): "candidate \(counts.ours) missing, stable \(counts.theirs)"
+        case .means(let ours, let theirs, let cap):
+            "candidate's mean \(Self.number(ours.mean, of: ours.count)),"
+                + " stable's \(Self.number(theirs.mean, of: theirs.count))"
+                + (cap.map { ", costs above \(Sentence.value($0)) counted as that" } ?? "")
+        case .learning(let count, let all):
+            "stable's values are not known yet: \(Sentence.count(count)) of \(Sentence.count(all))"
+        case .drift(let index, let bins, let candidate, let stable):
+            "stability index \(index.map { Sentence.value($0) } ?? "unknown") over \(bins) bins,"
+                + " candidate \(Sentence.count(candidate)) values, stable \(Sentence.count(stable))"
+        case .driftFrom(let ours, let theirs):
+            "stability index from the reference: candidate \(Self.number(ours.index, of: ours.count)),"
+                + " stable \(Self.number(theirs.index, of: theirs.count))"
+        case .noValues: "no values of the candidate yet"
+        case .traffic(let words): words.text + "; stable shows the same, so the traffic has changed"
+        }
+    }
+
+    private static func cause(_ isCommon: Bool) -> String {
+        isCommon ? "; common cause, the candidate is not blamed" : ""
+    }
+
+    private static func number(_ value: Double?, of count: Int) -> String {
+        "\(value.map { Sentence.value($0) } ?? "unknown") of \(Sentence.count(count))"
+    }
+}
+
+extension EpochCounts {
+    fileprivate var ours: String { Sentence.share(candidateEvents, of: candidateRequests) }
+    fileprivate var theirs: String { Sentence.share(stableEvents, of: stableRequests) }
+}
+
+extension ReadingWords: Hashable, Codable {
+    init(from decoder: any Decoder) throws {
+        self = .text(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var saved = encoder.singleValueContainer()
+        try saved.encode(text)
+    }
+
+    static func == (a: ReadingWords, b: ReadingWords) -> Bool { a.text == b.text }
+
+    func hash(into hasher: inout Hasher) { hasher.combine(text) }
+}

@@ -1,0 +1,200 @@
+// How far a sequential guardrail has come: its evidence, the sizes of effects and its clocks, flat in one
+// place, so that the look at ticks that are not settled yet is a copy without any allocation.
+//
+// Invariant: an epoch starts before the tick's outcomes are looked at, and depends on requests counted and
+// weights only; so the evidence is an e-process whatever the traffic does.
+// Source: guardrails/statistics.md, sections 1, 2 and 4.1.
+
+import Metrics
+import Statistics
+
+/// When epochs start: with the stream, at a change of the split, after every thousand candidate requests.
+struct EpochClock: Sendable, Hashable, Codable {
+    private var since = 0
+    private var last: PairSplit?
+
+    /// What starts before a tick with this split, if anything.
+    enum Mark {
+        case none
+        case epoch
+        case stage
+    }
+
+    mutating func before(_ split: PairSplit?) -> Mark {
+        if let split {
+            defer { last = split }
+            if let last, last != split {
+                since = 0
+                return .stage
+            }
+        }
+        guard since >= BetGrid.epochRequests else { return .none }
+        since = 0
+        return .epoch
+    }
+
+    mutating func count(_ started: Int) { since += started }
+}
+
+/// The three bets that a guardrail can be.
+enum Bet: Sendable {
+    case events(RelativeEvents)
+    case quantile(RelativeQuantile)
+    case rate(AbsoluteRate)
+
+    var wealth: Wealth {
+        get {
+            switch self {
+            case .events(let test): test.wealth
+            case .quantile(let test): test.wealth
+            case .rate(let test): test.wealth
+            }
+        }
+        set {
+            switch self {
+            case .events(var test):
+                test.wealth = newValue
+                self = .events(test)
+            case .quantile(var test):
+                test.wealth = newValue
+                self = .quantile(test)
+            case .rate(var test):
+                test.wealth = newValue
+                self = .rate(test)
+            }
+        }
+    }
+
+    /// Applies a tick, latency with the gains of a second capped, and latches the evidence where it may have
+    /// grown to a maximum.
+    /// - Parameter isFinal: whether the tick is settled, and so are all before it; then stable's fast
+    ///   requests, which count for the bet as well, may make the maximum.
+    mutating func apply(_ view: TickView, cap: inout BurstCap, isFinal: Bool) {
+        let (candidate, stable) = (view.candidate, view.stable)
+        switch self {
+        case .events(var test):
+            // Most ticks of a good version say nothing.
+            guard let share = view.share, candidate.bad > 0 || stable.bad > 0 else { return }
+            test.apply(share: share, candidate: candidate.bad, stable: stable.bad, cap: &cap)
+            if candidate.bad > 0 { test.wealth.latchIfLarger() }
+            self = .events(test)
+        case .quantile(var test):
+            guard let share = view.share else { return }
+            let ours = RelativeQuantile.Counts(slow: candidate.bad, fast: candidate.good)
+            let theirs = RelativeQuantile.Counts(slow: stable.bad, fast: stable.good)
+            test.apply(share: share, candidate: ours, stable: theirs, cap: &cap)
+            if isFinal || candidate.bad > 0 { test.wealth.latchIfLarger() }
+            self = .quantile(test)
+        case .rate(var test):
+            test.apply(bad: candidate.bad, good: candidate.good, cap: &cap)
+            if candidate.bad > 0 { test.wealth.latchIfLarger() }
+            self = .rate(test)
+        }
+    }
+}
+
+/// What a sequential guardrail has counted up to a tick.
+struct SequentialProgress: Sendable {
+    var bet: Bet
+    var materiality = Materiality()
+    private var clock = EpochClock()
+    /// A pause of the candidate's process makes all requests of its moment slow; no second may decide alone.
+    /// Failures are not capped: a version that fails for a second fails.
+    private var cap: BurstCap
+    /// Ticks of a slot of the cap.
+    private static let capTicks: UInt64 = 10
+    /// The last tick with a decided request of the candidate, and how many there were in all.
+    private(set) var lastDecided: UInt64?
+    private(set) var decided = 0
+    /// Bad requests of the candidate over the whole rollout.
+    private(set) var bad = 0
+    /// Requests of the candidate that have started, and the tick of the first.
+    private(set) var started = 0
+    private var firstStart: UInt64?
+
+    init(_ spec: GuardrailSpec) {
+        cap = BurstCap(most: spec.measure == .errorRate ? Double.infinity : BurstCap.standard)
+        switch (spec.rule, spec.measure) {
+        case (.sequentialWorseThanStable(let rho, _, _), .errorRate):
+            bet = .events(RelativeEvents(rho: rho))
+        case (.sequentialWorseThanStable, .latency) where spec.countsKeysOnce:
+            // Where the threshold stands is tau's matter; the keys' first slow requests are compared as such.
+            bet = .events(RelativeEvents())
+        case (.sequentialWorseThanStable, .latency(let quantile)):
+            bet = .quantile(RelativeQuantile(quantile: quantile))
+        case (.sequentialAbove, _):
+            bet = .rate(AbsoluteRate(p0: spec.rateLimit))
+        default:
+            preconditionFailure("\(spec.name) is no sequential test on requests")
+        }
+    }
+
+    /// Goes on from the evidence of an earlier process; the restart opens a new epoch.
+    mutating func restore(_ spec: GuardrailSpec, _ wealth: Wealth, _ materiality: Materiality, bad: Int) {
+        bet.wealth = wealth
+        self.materiality = materiality
+        newEpoch(startsStage: false)
+        self.bad = bad
+        // It was warm, or as good as: the candidate has not been restarted with us.
+        started = max(spec.warmUpRequests, 1)
+    }
+
+    /// Ticks after its first request at which a candidate is taken for warm.
+    private static let warmUpTicks: UInt64 = 600
+
+    /// Whether the candidate was warm before the tick: a matter of counts and time, not of outcomes.
+    private func isWarm(_ spec: GuardrailSpec, at number: UInt64) -> Bool {
+        if started >= spec.warmUpRequests { return true }
+        return firstStart.map { number - $0 >= SequentialProgress.warmUpTicks } ?? false
+    }
+
+    /// Starts the epoch that is due, then counts the tick.
+    mutating func take(_ tick: TickView, _ spec: GuardrailSpec, at number: UInt64, isFinal: Bool) {
+        let isWarm = isWarm(spec, at: number)
+        started += tick.started
+        if tick.started > 0, firstStart == nil { firstStart = number }
+        guard isWarm else { return }
+        switch clock.before(tick.split) {
+        case .none: break
+        case .epoch: newEpoch(startsStage: false)
+        case .stage: newEpoch(startsStage: true)
+        }
+        cap.enter(slot: number / SequentialProgress.capTicks)
+        bet.apply(tick, cap: &cap, isFinal: isFinal)
+        materiality.add(tick.size)
+        bad += tick.candidate.bad
+        clock.count(tick.started)
+        let requests = tick.size.candidateRequests
+        if requests > 0 {
+            decided += requests
+            lastDecided = number
+        }
+    }
+
+    private mutating func newEpoch(startsStage: Bool) {
+        bet.wealth.newEpoch()
+        materiality.newEpoch(startsStage: startsStage)
+    }
+
+    /// Whether the effect is as large as the rule asks for, on at least `minEvents` bad requests.
+    func isMaterial(_ spec: GuardrailSpec) -> Bool {
+        switch (spec.rule, spec.measure) {
+        case (.sequentialWorseThanStable(_, let ratio, let difference), .errorRate):
+            return materiality.ratioReaches(ratio, minEvents: spec.minEvents)
+                && materiality.differenceReaches(difference, minEvents: spec.minEvents)
+        case (.sequentialWorseThanStable, .latency(let quantile)):
+            return materiality.candidateExceeds(1 - quantile, minEvents: spec.minEvents)
+        case (.sequentialAbove, _) where spec.forTicks > 0:
+            return materiality.candidateExceeds(spec.rateLimit, minEvents: spec.minEvents)
+        default:
+            // The evidence itself proves that the constant is exceeded.
+            return materiality.stage.pooled.candidateEvents >= spec.minEvents
+        }
+    }
+
+    /// Whether there is traffic to judge: enough in all, and some within the last window.
+    func hasData(_ spec: GuardrailSpec, now: Tick) -> Bool {
+        guard let lastDecided, decided >= max(1, spec.minRequests) else { return false }
+        return now.number - lastDecided <= UInt64(max(spec.windowTicks, 1)) + TickView.deadlineTicks
+    }
+}
