@@ -41,16 +41,14 @@ extension Core {
         let u = upstreams.pointer(slot)
         guard exchange.pointee.response.remaining >= Limits.spliceBytesMin,
             exchange.pointee.stage == .responding, exchange.pointee.tap == noTap,
-            u.pointee.input.isEmpty, let p = takePipe()
+            u.pointee.input.isEmpty,
+            let (p, result) = fillPipe(from: u.pointee.descriptor, exchange.pointee.response.remaining)
         else { return false }
-        let wanted = Int(min(exchange.pointee.response.remaining, UInt64(Limits.pipeBytes)))
-        switch pipes.pointer(p).pointee.pipe.fill(from: u.pointee.descriptor, upTo: wanted) {
+        switch result {
         case .moved(let count):
-            pipes.pointer(p).pointee.held = count
             exchange.pointee.responsePipe = p
             exchange.pointee.response.advance(by: count)
             exchange.pointee.bytesOut &+= UInt64(count)
-            meter.count(.splicedBytes, UInt64(count))
             armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
             guard drainToClient(x) else {
                 cancel(x, .clientCancel)
@@ -58,20 +56,12 @@ extension Core {
             }
             if exchange.pointee.response.isComplete { responseComplete(x) }
         case .wouldBlock:
-            keepPipe(p)
             u.pointee.isReadable = false
         case .closed:
-            keepPipe(p)
             u.pointee.isPeerDone = true
             upstreamFailed(slot, .reset)
-        case .failed(let errno):
-            keepPipe(p)
-            guard errno.isUnsupported else {
-                upstreamFailed(slot, .reset)
-                return true
-            }
-            isSpliceRefused = true
-            return false
+        case .failed:
+            upstreamFailed(slot, .reset)
         }
         return true
     }
@@ -106,31 +96,22 @@ extension Core {
             exchange.pointee.tap == noTap, d.pointee.input.isEmpty
         else { return false }
         let u = upstreams.pointer(exchange.pointee.upstream)
-        guard u.pointee.phase == .busy, !u.pointee.isWriteDead, let p = takePipe() else { return false }
-        let wanted = Int(min(exchange.pointee.request.remaining, UInt64(Limits.pipeBytes)))
-        switch pipes.pointer(p).pointee.pipe.fill(from: d.pointee.descriptor, upTo: wanted) {
+        guard u.pointee.phase == .busy, !u.pointee.isWriteDead,
+            let (p, result) = fillPipe(from: d.pointee.descriptor, exchange.pointee.request.remaining)
+        else { return false }
+        switch result {
         case .moved(let count):
-            pipes.pointer(p).pointee.held = count
             exchange.pointee.requestPipe = p
             exchange.pointee.request.advance(by: count)
             exchange.pointee.bytesIn &+= UInt64(count)
-            meter.count(.splicedBytes, UInt64(count))
             drainToServer(x)
             if exchange.pointee.request.isComplete { requestComplete(x) }
         case .wouldBlock:
-            keepPipe(p)
             d.pointee.isReadable = false
         case .closed:
-            keepPipe(p)
             downstreamEnded(slot)
-        case .failed(let errno):
-            keepPipe(p)
-            guard errno.isUnsupported else {
-                downstreamLost(slot)
-                return true
-            }
-            isSpliceRefused = true
-            return false
+        case .failed:
+            downstreamLost(slot)
         }
         return true
     }
@@ -153,6 +134,29 @@ extension Core {
     }
 
     // MARK: Pipes
+
+    /// Fills a pipe with what a socket has of a body; one that gets nothing goes back at once.
+    ///
+    /// - Returns: nil when there is no pipe, or no such call: the bytes are to be read.
+    private func fillPipe(
+        from socket: borrowing Descriptor, _ remaining: UInt64
+    ) -> (pipe: UInt32, result: Transfer)? {
+        guard let p = takePipe() else { return nil }
+        let pipe = pipes.pointer(p)
+        let wanted = Int(min(remaining, UInt64(Limits.pipeBytes)))
+        let result = pipe.pointee.pipe.fill(from: socket, upTo: wanted)
+        if case .moved(let count) = result {
+            pipe.pointee.held = count
+            meter.count(.splicedBytes, UInt64(count))
+            return (p, result)
+        }
+        keepPipe(p)
+        if case .failed(let errno) = result, errno.isUnsupported {
+            isSpliceRefused = true
+            return nil
+        }
+        return (p, result)
+    }
 
     /// Empties a pipe into a socket as far as it goes: `moved` when it is empty, and back in stock.
     private func drain(_ p: UInt32, _ socket: borrowing Descriptor) -> Transfer {
