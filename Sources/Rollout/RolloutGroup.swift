@@ -67,7 +67,9 @@ public struct GroupMember: Sendable {
 
     /// Why, for people.
     fileprivate var reason: String {
-        blockers.first.map { "\(place), \($0.sentence)" } ?? place
+        let shown = blockers.prefix(3).map(\.sentence)
+        let more = blockers.count > 3 ? ["\(blockers.count - 3) more"] : []
+        return shown.isEmpty ? place : "\(place), " + (shown + more).joined(separator: "; ")
     }
 }
 

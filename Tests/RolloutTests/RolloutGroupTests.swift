@@ -152,6 +152,14 @@ struct GroupSimulation {
         let waits = RolloutGroup.waits(of: 1, in: members, group: "search").map(\.sentence)
         #expect(waits == ["model ranker of group search: stage 1 of 3, 40 s more of 1 m"])
         #expect(RolloutGroup.waits(of: 0, in: members, group: "search") == [])
+        var dark = driver
+        dark.conditions = RolloutConditions(blackout: "weekend")
+        let many = [member("ranker", dark, seconds: 20), member("embedder", driver)]
+        #expect(
+            RolloutGroup.waits(of: 1, in: many, group: "search").map(\.sentence) == [
+                "model ranker of group search: stage 1 of 3, 40 s more of 1 m; "
+                    + "the pre-flight checks, which have no answer yet; the end of the blackout weekend"
+            ])
         #expect(RolloutGroup.ready([member("a", driver), member("b", driver)]) == [0, 1])
     }
 

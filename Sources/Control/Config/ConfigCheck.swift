@@ -43,6 +43,10 @@ public struct ConfigCheck: Sendable, Equatable {
                 + "admin on \(config.admin); state in \(config.stateDir)",
         ]
         for model in config.models { lines += summary(model) }
+        for group in config.groups {
+            lines.append(
+                "group \(group.name): \(group.models.joined(separator: ", ")), promoted and cut together")
+        }
         for action in config.actions { lines.append("action \(action.name): \(action.sentence)") }
         lines.append("sha256 \(config.digest)")
         return lines.joined(separator: "\n") + "\n"
