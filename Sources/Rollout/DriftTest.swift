@@ -91,6 +91,16 @@ struct DriftTest: ValueTest {
         let found = distance(candidate, stable, least: 1)
         return ValueFigures(
             candidate: found, threshold: limit,
-            words: .drift(index: found, bins: bins.count, candidate: n, stable: m))
+            words: .drift(
+                index: found, bins: bins.count, candidate: n, stable: m,
+                recent: recent(spec, than: found ?? 0)))
+    }
+
+    /// What a drift that is proven and began late comes to, so that nobody looks for it in the stage's index.
+    private func recent(_ spec: GuardrailSpec, than found: Double) -> (index: Double, count: Int)? {
+        guard let label, logE >= Wealth.logThreshold(alpha: spec.alpha) else { return nil }
+        let (ours, theirs) = label.recentCounts
+        guard let index = distance(ours, theirs, least: 1), index > found else { return nil }
+        return (index, ours.reduce(0, +))
     }
 }

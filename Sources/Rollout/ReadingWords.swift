@@ -16,8 +16,9 @@ enum ReadingWords: Sendable {
     /// Means and counts; what lies above a cap counts as the cap.
     case means(candidate: (mean: Double?, count: Int), stable: (mean: Double?, count: Int), cap: Double?)
     case learning(Int, of: Int)
-    /// The stability index between candidate and stable.
-    case drift(index: Double?, bins: Int, candidate: Int, stable: Int)
+    /// The stability index between candidate and stable, over the stage and over the last values.
+    case drift(
+        index: Double?, bins: Int, candidate: Int, stable: Int, recent: (index: Double, count: Int)?)
     /// The stability indices from a reference.
     case driftFrom(candidate: (index: Double?, count: Int), stable: (index: Double?, count: Int))
     case noValues
@@ -46,9 +47,12 @@ enum ReadingWords: Sendable {
                 + (cap.map { ", costs above \(Sentence.value($0)) counted as that" } ?? "")
         case .learning(let count, let all):
             "stable's values are not known yet: \(Sentence.count(count)) of \(Sentence.count(all))"
-        case .drift(let index, let bins, let candidate, let stable):
+        case .drift(let index, let bins, let candidate, let stable, let recent):
             "stability index \(index.map { Sentence.value($0) } ?? "unknown") over \(bins) bins,"
                 + " candidate \(Sentence.count(candidate)) values, stable \(Sentence.count(stable))"
+                + (recent.map {
+                    "; \(Sentence.value($0.index)) over about the candidate's last \(Sentence.count($0.count))"
+                } ?? "")
         case .driftFrom(let ours, let theirs):
             "stability index from the reference: candidate \(Self.number(ours.index, of: ours.count)),"
                 + " stable \(Self.number(theirs.index, of: theirs.count))"

@@ -93,6 +93,18 @@ private struct Kind: CustomTestStringConvertible, Sendable {
         #expect(bench.valuesToTrip(ticks: 100, candidate: kind.worse, stable: kind.same) != nil)
     }
 
+    @Test("a drift that began late is told by the index of the last requests, beside the stage's")
+    func lateDrift() {
+        var bench = ValueBench(seed: 13, .drift())
+        bench.requestsPerTick = 500
+        let same = Values.normal(0, 1)
+        #expect(bench.valuesToTrip(ticks: 100, candidate: same, stable: same) == nil)
+        #expect(!bench.reading.reason.contains("last"), "\(bench.reading.reason)")
+        #expect(bench.valuesToTrip(ticks: 100, candidate: Values.normal(0.8, 1), stable: same) != nil)
+        #expect((bench.reading.candidate ?? 1) < 0.2, "\(bench.reading.reason)")
+        #expect(bench.reading.reason.contains("over about the candidate's last"), "\(bench.reading.reason)")
+    }
+
     @Test("what changes in both versions at once cuts no candidate by a rule against stable")
     func commonChange() {
         for kind in Kind.all where kind.spec.rule.isRelative {
