@@ -19,10 +19,11 @@ struct DemoCommand: ParsableCommand {
 
             Exit code 0 when the scenario went as it should: a bad candidate was cut, by the guardrail that \
             the scenario is about, a healthy one was not, one that walks through a rollout's stages was \
-            promoted. At the end stands the page of weir report.
+            promoted. At the end stands the page of weir report, or the steps to the promotion.
             With --output json, standard output is one object: scenario, bad_at_ms, cut_at_ms, \
             candidate_requests_while_bad, user_errors, stable_alone_errors, requests, tripped, rule, \
-            promoted_at_ms, clicks_posted, clicks_accepted, report, ledger.
+            promoted_at_ms, clicks_posted, clicks_accepted, steps (of a rollout, as the journal has them), \
+            report, ledger.
             """)
 
     private static func pad(_ scenario: Scenario) -> String {

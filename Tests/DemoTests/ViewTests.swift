@@ -131,9 +131,25 @@ struct ViewTests {
         #expect(end.lines.contains("report      weir report --state-dir state"))
         var walked = summary(.walk, bad: nil, cut: nil)
         walked.ledger = ["rollouts": 1, "promotions": 1]
+        walked.steps = [
+            [
+                "at": "2026-01-31T12:34:56.123456Z", "reason": "stage 4 of 4",
+                "evidence": [
+                    "gates": [["name": "error_rate_not_worse", "verdict": "pass", "reason": "proven"]]
+                ],
+            ],
+            ["kind": "promoted"],
+        ]
         #expect(walked.page.isEmpty)
         walked.promotedAtMillis = 9_000
         #expect(walked.page.contains("1, 1 promoted"))
+        #expect(
+            walked.page.hasPrefix(
+                """
+                12:34:56.1  stage 4 of 4
+                            error_rate_not_worse pass: proven
+                  promoted, -
+                """), "\(walked.page)")
         #expect(walked.lines.contains("report      weir report --all --state-dir state"))
     }
 
@@ -148,14 +164,15 @@ struct ViewTests {
                 {"scenario":"clicks","bad_at_ms":6000,"cut_at_ms":6900,\
                 "candidate_requests_while_bad":57,"user_errors":0,"stable_alone_errors":0,\
                 "requests":12043,"tripped":true,"rule":"outcome_clicks","promoted_at_ms":null,\
-                "clicks_posted":12,"clicks_accepted":11,"report":{"cut":"cut-1"},"ledger":{"rollouts":1}}
+                "clicks_posted":12,"clicks_accepted":11,"steps":[],\
+                "report":{"cut":"cut-1"},"ledger":{"rollouts":1}}
                 """)
         #expect(
             summary(.healthy, bad: nil, cut: nil).json == """
                 {"scenario":"healthy","bad_at_ms":null,"cut_at_ms":null,\
                 "candidate_requests_while_bad":57,"user_errors":0,"stable_alone_errors":0,\
                 "requests":12043,"tripped":false,"rule":null,"promoted_at_ms":null,\
-                "clicks_posted":null,"clicks_accepted":null,"report":null,"ledger":null}
+                "clicks_posted":null,"clicks_accepted":null,"steps":[],"report":null,"ledger":null}
                 """)
     }
 

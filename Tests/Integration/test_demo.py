@@ -25,6 +25,7 @@ FIELDS = [
     "promoted_at_ms",
     "clicks_posted",
     "clicks_accepted",
+    "steps",
     "report",
     "ledger",
 ]
@@ -120,6 +121,12 @@ def test_a_good_candidate_walks_to_all_traffic(ends):
     assert summary["promoted_at_ms"] and not summary["tripped"]
     assert summary["ledger"]["promotions"] == 1 and summary["ledger"]["cuts"] == {}
     assert summary["user_errors"] == 0
+    steps = summary["steps"]
+    assert [step["kind"] for step in steps] == ["stage"] * 4 + ["baking", "promoted"]
+    assert [step["weight"] for step in steps[:4]] == ["1%", "5%", "25%", "100%"]
+    # To all traffic by the gates of the stage at 25 %.
+    gates = steps[3]["evidence"]["gates"]
+    assert gates and all(gate["verdict"] == "pass" for gate in gates)
 
 
 def test_without_a_terminal_it_is_lines_of_plain_text():

@@ -51,6 +51,7 @@ struct DemoRun: ~Copyable {
     private var isInterrupted = false
     private var report: JSON?
     private var ledger: JSON?
+    private var steps: [JSON] = []
 
     /// How the demo is shown.
     private enum View {
@@ -109,6 +110,7 @@ struct DemoRun: ~Copyable {
         if case .live = view { Terminal.write(LiveView.showCursor) }
         if cut != nil { report = stage.ask("/reports")?["reports"]?.elements.last }
         ledger = stage.ask("/ledger")?["total"]
+        steps = stage.steps
         stage.strike()
         return summary
     }
@@ -195,7 +197,7 @@ struct DemoRun: ~Copyable {
             requests: stage.traffic.requests, rule: cut?.guardrail, evidence: cut?.reason,
             recovery: recovery.map { "stable \($0.verdict): \($0.reason)" },
             promotedAtMillis: promotedAt?.millis, clicks: stage.audience.map { Summary.Clicks($0.counts) },
-            report: report, ledger: ledger, stateFolder: stage.stateFolder,
+            report: report, steps: steps, ledger: ledger, stateFolder: stage.stateFolder,
             journal: stage.sidecar.journalPath)
     }
 }

@@ -93,6 +93,16 @@ struct DemoStage {
         try? AdminClient(sidecar.adminAddress, timeout: .seconds(5)).get(path).json
     }
 
+    /// What the journal says of the steps of a rollout.
+    var steps: [JSON] {
+        var filter = AuditFilter()
+        filter.kinds = ["stage", "baking", "promoted"]
+        var steps: [JSON] = []
+        var journal = AuditReader(directory: stateFolder)
+        try? journal.read(filter) { steps.append($0.value) }
+        return steps
+    }
+
     /// Errors that users would have seen had stable answered everything: its own share of failures, as its
     /// server counts them, of all requests.
     var errorsOfStableAlone: UInt64 {

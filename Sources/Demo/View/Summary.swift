@@ -31,6 +31,8 @@ public struct Summary: Sendable, Hashable {
     public var clicks: Clicks?
     /// The report of the cut, as `/reports` has it; nil without a cut.
     public var report: JSON?
+    /// The journal's lines about the steps of a rollout: stages, bake and promotion, with their evidence.
+    public var steps: [JSON] = []
     /// The ledger over this demo's rollouts, as the total of `/ledger`.
     public var ledger: JSON?
     public var stateFolder: String
@@ -75,18 +77,10 @@ public struct Summary: Sendable, Hashable {
             "user_errors": .count(userErrors), "stable_alone_errors": .count(errorsOfStableAlone),
             "requests": .count(requests), "tripped": .bool(tripped), "rule": .optional(rule),
             "promoted_at_ms": number(promotedAtMillis), "clicks_posted": number(clicks?.posted),
-            "clicks_accepted": number(clicks?.accepted), "report": report ?? .null,
-            "ledger": ledger ?? .null,
+            "clicks_accepted": number(clicks?.accepted), "steps": .array(steps),
+            "report": report ?? .null, "ledger": ledger ?? .null,
         ]
         return value.text
-    }
-
-    /// Weir's own page about it, with an empty line at its end: the report of the cut, or after a promotion
-    /// the ledger. The same as `weir report` shows.
-    public var page: String {
-        if let report { return ReportText.render(report) + "\n" }
-        guard promotedAtMillis != nil, let ledger else { return "" }
-        return ReportText.render(ledger: ledger, of: "all models") + "\n"
     }
 
     /// The summary in words, a line each.
