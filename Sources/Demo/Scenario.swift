@@ -33,7 +33,7 @@ public enum Scenario: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .errors: "30 % of its answers are errors"
         case .trickle: "3 % of its answers are errors, 1 % of stable's"
-        case .slow: "it answers 100 ms later"
+        case .slow: "it answers 200 ms later"
         case .tail: "its p99 is 1.3 times stable's, its median the same"
         case .hang: "20 % of its requests are never answered"
         case .flaky: "half of its answers are errors, in bursts"
@@ -49,8 +49,8 @@ public enum Scenario: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .errors: Fault(errorPPM: 300_000)
         case .trickle: Fault(errorPPM: 30_000)
-        case .slow: Fault(addedDelay: .millis(100))
-        case .tail: Fault(heavyDelay: .millis(311))
+        case .slow: Fault(addedDelay: .millis(200))
+        case .tail: Fault(heavyDelay: .millis(328))
         case .hang: Fault(hangPPM: 200_000)
         case .flaky:
             Fault(errorPPM: 500_000, burst: Fault.Burst(period: .millis(2_000), length: .millis(400)))
@@ -63,12 +63,12 @@ public enum Scenario: String, Sendable, Hashable, CaseIterable {
     /// What is wrong with both versions all the time.
     var usual: Fault { self == .trickle ? Fault(errorPPM: 10_000) : .none }
 
-    /// What a model that is well takes: p50 27 ms, p99 66 ms. For the tail every twentieth request is heavy,
-    /// and p99 is 1.04 s. Much shorter times would measure the pauses of a busy machine instead.
+    /// What a model that is well takes: p50 74 ms, p99 152 ms. For the tail every twentieth request is
+    /// heavy, and p99 is 1.09 s. Much shorter times would measure the pauses of a busy machine instead.
     var serviceTime: ServiceTime {
         let isHeavy = self == .tail
         return ServiceTime(
-            fixed: .millis(20), meanOfRest: .millis(10), heavyPPM: isHeavy ? 50_000 : 0,
+            fixed: .millis(60), meanOfRest: .millis(20), heavyPPM: isHeavy ? 50_000 : 0,
             heavyExtra: isHeavy ? .seconds(1) : .zero)
     }
 
@@ -101,7 +101,7 @@ public enum Scenario: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .errors: "30 % of the candidate's answers are errors from now on"
         case .trickle: "3 % of the candidate's answers are errors from now on, 1 % of stable's as before"
-        case .slow: "the candidate takes 100 ms longer from now on"
+        case .slow: "the candidate takes 200 ms longer from now on"
         case .tail: "the candidate's p99 is 1.3 times what it was from now on, its median stays"
         case .hang: "20 % of the candidate's requests are never answered from now on"
         case .flaky: "half of the candidate's answers are errors in 0.4 s of every 2 s from now on"
