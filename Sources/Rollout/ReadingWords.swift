@@ -51,7 +51,8 @@ enum ReadingWords: Sendable {
             "stability index \(index.map { Sentence.value($0) } ?? "unknown") over \(bins) bins,"
                 + " candidate \(Sentence.count(candidate)) values, stable \(Sentence.count(stable))"
                 + (recent.map {
-                    "; \(Sentence.value($0.index)) over about the candidate's last \(Sentence.count($0.count))"
+                    "; \(Sentence.value($0.index)) over about the candidate's last"
+                        + " \(Sentence.count($0.count))"
                 } ?? "")
         case .driftFrom(let ours, let theirs):
             "stability index from the reference: candidate \(Self.number(ours.index, of: ours.count)),"
