@@ -160,7 +160,8 @@ public enum PlanBuilder {
             ShadowPlan(
                 version: known(model.index(of: shadow.version)), ppm: shadow.ppm,
                 conditions: shadow.conditions, bodyBytesMax: shadow.bodyBytesMax,
-                inFlightMax: shadow.inFlightMax, ageMax: shadow.ageMax)
+                inFlightMax: shadow.inFlightMax, ageMax: shadow.ageMax,
+                isCompared: model.candidates.contains(shadow.version))
         }
     }
 

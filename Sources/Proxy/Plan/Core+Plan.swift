@@ -94,6 +94,7 @@ extension Core {
             state.pointee.shadowBodyMax = shadow.bodyBytesMax
             state.pointee.shadowInFlightMax = share(shadow.inFlightMax)
             state.pointee.shadowAge = shadow.ageMax
+            state.pointee.isShadowCompared = shadow.isCompared
         }
     }
 

@@ -277,10 +277,12 @@ public struct ShadowPlan: Sendable, Equatable {
     public var inFlightMax: Int
     /// A copy older than this is given up.
     public var ageMax: Interval
+    /// Whether copies are counted beside their primaries, for whoever judges the version by them.
+    public var isCompared: Bool
 
     public init(
         version: Int, ppm: UInt32, conditions: [Condition] = [], bodyBytesMax: Int = 1 << 20,
-        inFlightMax: Int = 256, ageMax: Interval = .seconds(10)
+        inFlightMax: Int = 256, ageMax: Interval = .seconds(10), isCompared: Bool = true
     ) {
         self.version = version
         self.ppm = ppm
@@ -288,6 +290,7 @@ public struct ShadowPlan: Sendable, Equatable {
         self.bodyBytesMax = bodyBytesMax
         self.inFlightMax = inFlightMax
         self.ageMax = ageMax
+        self.isCompared = isCompared
     }
 }
 

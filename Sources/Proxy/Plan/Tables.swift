@@ -66,6 +66,7 @@ struct ModelState {
     var shadowBodyMax = 0
     var shadowInFlightMax: Int32 = 0
     var shadowAge = Interval.zero
+    var isShadowCompared = false
     var shadowInFlight: Int32 = 0
     var isTapped = false
     var tapPPM: UInt32 = 0

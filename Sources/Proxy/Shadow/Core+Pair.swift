@@ -20,6 +20,7 @@ extension Core {
     /// Begins a pair where stable's own traffic meets a version that has no weight.
     func startPair(_ x: UInt32, _ s: UInt32) {
         let exchange = exchanges.pointer(x)
+        guard models[exchange.pointee.model].pointee.isShadowCompared else { return }
         let copy = shadows.pointer(s)
         let weight = versions[copy.pointee.version].pointee.weightPPM
         guard weight == 0, !exchange.pointee.isPinned, !exchange.pointee.isSettled,
