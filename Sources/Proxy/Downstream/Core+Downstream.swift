@@ -57,7 +57,11 @@ extension Core {
         while downstreams.isLive(slot, generation: generation) {
             let d = downstreams.pointer(slot)
             guard d.pointee.isReadable, takesInput(d) else { return }
-            if d.pointee.phase == .exchange, spliceRequest(d.pointee.exchange, slot) { continue }
+            if d.pointee.phase == .exchange {
+                let exchange = exchanges.pointer(d.pointee.exchange)
+                let isLong = exchange.pointee.request.remaining >= Limits.spliceBytesMin
+                if isLong, spliceRequest(d.pointee.exchange, slot) { continue }
+            }
             let size = readSize()
             guard size > 0 else {
                 starve(downstreamToken(slot))

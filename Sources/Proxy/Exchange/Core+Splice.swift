@@ -33,14 +33,14 @@ extension Core {
 
     // MARK: Responses
 
-    /// Moves what the server has sent of a long body to the client, who has had everything before it.
+    /// Moves what the server has sent of a long body (`Limits.spliceBytesMin`) to the client, who has had
+    /// everything before it.
     ///
     /// - Returns: false when the bytes are to be read instead.
     func spliceResponse(_ x: UInt32, _ slot: UInt32) -> Bool {
         let exchange = exchanges.pointer(x)
         let u = upstreams.pointer(slot)
-        guard exchange.pointee.response.remaining >= Limits.spliceBytesMin,
-            exchange.pointee.stage == .responding, exchange.pointee.tap == noTap,
+        guard exchange.pointee.stage == .responding, exchange.pointee.tap == noTap,
             u.pointee.input.isEmpty,
             let (p, result) = fillPipe(from: u.pointee.descriptor, exchange.pointee.response.remaining)
         else { return false }
@@ -90,8 +90,7 @@ extension Core {
     func spliceRequest(_ x: UInt32, _ slot: UInt32) -> Bool {
         let exchange = exchanges.pointer(x)
         let d = downstreams.pointer(slot)
-        guard exchange.pointee.request.remaining >= Limits.spliceBytesMin,
-            exchange.pointee.stage == .forwarding || exchange.pointee.stage == .responding,
+        guard exchange.pointee.stage == .forwarding || exchange.pointee.stage == .responding,
             !exchange.pointee.isReplayable, exchange.pointee.shadow == noSlot,
             exchange.pointee.tap == noTap, d.pointee.input.isEmpty
         else { return false }

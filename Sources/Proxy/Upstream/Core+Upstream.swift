@@ -114,7 +114,8 @@ extension Core {
             if u.pointee.exchange != noSlot {
                 let exchange = exchanges.pointer(u.pointee.exchange)
                 guard !owesClient(exchange) else { return }
-                if spliceResponse(u.pointee.exchange, slot) { continue }
+                let isLong = exchange.pointee.response.remaining >= Limits.spliceBytesMin
+                if isLong, spliceResponse(u.pointee.exchange, slot) { continue }
                 // What follows the head of a long response need not be copied.
                 if exchange.pointee.stage == .forwarding { size = min(size, Limits.firstReadBytes) }
             }
