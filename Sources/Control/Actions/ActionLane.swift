@@ -76,10 +76,9 @@ final class ActionLane: Sendable {
     }
 
     func start() throws(SystemFailure) {
-        let run = ActionLaneRun(self, try Poller(eventsMax: 1))
-        try run.watch(wakeup)
+        let pace = try LanePace(wakeup, of: "an action")
         let started = try Thread.spawn(name: "weir-action") { [self] in
-            run.run()
+            pace.run(wakeup, step)
             hasEnded.store(true, ordering: .releasing)
         }
         thread.withLock { $0 = started }
@@ -135,7 +134,30 @@ final class ActionLane: Sendable {
 
     // MARK: The lane's thread
 
-    fileprivate enum Step {
+    private func step(now: Instant) -> LaneStep {
+        switch next(now: now, wallMicros: Clock.wallMicros()) {
+        case .attempt(let notice, let config, let number):
+            let context = AttemptContext(
+                attempt: number, wallMicros: Clock.wallMicros(),
+                isCancelled: { [self] in isCancelled() })
+            let outcome = config.sink.attempt(notice, context)
+            if case .cancelled = outcome {
+                leave()
+                return .end
+            }
+            settle(notice, outcome, attempt: number, now: Clock.now(), wallMicros: Clock.wallMicros())
+        case .tooOld(let notice):
+            giveUp(notice, "the decision was too old when Weir started again", [])
+        case .wait(let until):
+            return .wait(until)
+        case .end:
+            leave()
+            return .end
+        }
+        return .again
+    }
+
+    private enum Step {
         case attempt(Notice, ActionConfig, number: Int)
         case tooOld(Notice)
         case wait(Instant)
@@ -143,7 +165,7 @@ final class ActionLane: Sendable {
     }
 
     /// What to do next.
-    fileprivate func next(now: Instant, wallMicros: UInt64) -> Step {
+    private func next(now: Instant, wallMicros: UInt64) -> Step {
         state.withLock { state in
             guard let first = state.waiting.first else { return state.endsBy == nil ? .wait(.never) : .end }
             if let end = state.endsBy, first.attempts > 0 || now >= end { return .end }
@@ -162,12 +184,12 @@ final class ActionLane: Sendable {
     }
 
     /// Whether an attempt under way is to end.
-    fileprivate func isCancelled() -> Bool {
+    private func isCancelled() -> Bool {
         state.withLock { $0.endsBy.map { Clock.now() >= $0 } ?? false }
     }
 
     /// Takes the outcome of the attempt on the first notice down.
-    fileprivate func settle(
+    private func settle(
         _ notice: Notice, _ outcome: AttemptOutcome, attempt: Int, now: Instant, wallMicros: UInt64
     ) {
         let number = JSON.Member("attempt", .integer(Int64(attempt)))
@@ -215,7 +237,7 @@ final class ActionLane: Sendable {
         }
     }
 
-    fileprivate func giveUp(_ notice: Notice, _ reason: String, _ details: [JSON.Member]) {
+    private func giveUp(_ notice: Notice, _ reason: String, _ details: [JSON.Member]) {
         state.withLock { state in
             state.waiting.removeFirst()
             state.status.failed += 1
@@ -225,7 +247,7 @@ final class ActionLane: Sendable {
     }
 
     /// What is left when the lane ends: kept for the next process, or given up with its action.
-    fileprivate func leave() {
+    private func leave() {
         let left = state.withLock { state in
             defer { state.waiting = [] }
             return state.isDropped ? state.waiting.map(\.notice) : []
@@ -248,48 +270,4 @@ final class ActionLane: Sendable {
                 at: Clock.wallMicros(), kind, model: notice.model, reason: reason, details: own + details)
         ])
     }
-}
-
-/// What runs on a lane's thread.
-private final class ActionLaneRun {
-    private let lane: ActionLane
-    private var poller: Poller
-
-    init(_ lane: ActionLane, _ poller: consuming Poller) {
-        self.lane = lane
-        self.poller = poller
-    }
-
-    func watch(_ wakeup: borrowing Wakeup) throws(SystemFailure) {
-        if let errno = poller.add(wakeup.descriptor, token: Token(bits: 0), interest: .readable) {
-            throw SystemFailure(operation: "watch an action's queue", errno: errno)
-        }
-    }
-
-    func run() {
-        while true {
-            lane.drainWakeup()
-            let now = Clock.now()
-            switch lane.next(now: now, wallMicros: Clock.wallMicros()) {
-            case .attempt(let notice, let config, let number):
-                let context = AttemptContext(
-                    attempt: number, wallMicros: Clock.wallMicros(),
-                    isCancelled: { [lane] in lane.isCancelled() })
-                let outcome = config.sink.attempt(notice, context)
-                if case .cancelled = outcome { return lane.leave() }
-                lane.settle(
-                    notice, outcome, attempt: number, now: Clock.now(), wallMicros: Clock.wallMicros())
-            case .tooOld(let notice):
-                lane.giveUp(notice, "the decision was too old when Weir started again", [])
-            case .wait(let until):
-                let millis = until == .never ? -1 : Int32(clamping: (until - now).millis + 1)
-                _ = poller.wait(timeoutMillis: millis)
-            case .end: return lane.leave()
-            }
-        }
-    }
-}
-
-extension ActionLane {
-    fileprivate func drainWakeup() { wakeup.drain() }
 }

@@ -68,10 +68,9 @@ final class SourceLane: Sendable {
     }
 
     func start() throws(SystemFailure) {
-        let run = SourceLaneRun(self, try Poller(eventsMax: 1))
-        try run.watch(wakeup)
+        let pace = try LanePace(wakeup, of: "a source")
         let started = try Thread.spawn(name: "weir-source") { [self] in
-            run.run()
+            pace.run(wakeup, step)
             hasEnded.store(true, ordering: .releasing)
         }
         thread.withLock { $0 = started }
@@ -119,21 +118,18 @@ final class SourceLane: Sendable {
 
     // MARK: The lane's thread
 
-    fileprivate enum Step {
-        case poll(CandidateSource)
-        case wait(Instant)
-        case end
-    }
-
-    fileprivate func next(now: Instant) -> Step {
-        state.withLock { state in
-            if state.isEnding { return .end }
-            return state.nextPoll > now ? .wait(state.nextPoll) : .poll(state.source)
+    private func step(now: Instant) -> LaneStep {
+        let (step, source) = state.withLock { state in
+            let step: LaneStep =
+                state.isEnding ? .end : state.nextPoll > now ? .wait(state.nextPoll) : .again
+            return (step, state.source)
         }
+        if case .again = step { poll(source) }
+        return step
     }
 
     /// Asks once and does what follows.
-    fileprivate func poll(_ source: CandidateSource) {
+    private func poll(_ source: CandidateSource) {
         let heard: Result<AliasTarget, MLflowStop>
         do throws(MLflowStop) {
             let registry = try MLflowRegistry(
@@ -215,38 +211,6 @@ final class SourceLane: Sendable {
             outlets.log.warning("\(trouble)", metadata: ["model": "\(model)"])
         } else {
             outlets.log.notice("\(after.sentence)", metadata: ["model": "\(model)"])
-        }
-    }
-
-    fileprivate func drainWakeup() { wakeup.drain() }
-}
-
-/// What runs on a lane's thread.
-private final class SourceLaneRun {
-    private let lane: SourceLane
-    private var poller: Poller
-
-    init(_ lane: SourceLane, _ poller: consuming Poller) {
-        self.lane = lane
-        self.poller = poller
-    }
-
-    func watch(_ wakeup: borrowing Wakeup) throws(SystemFailure) {
-        if let errno = poller.add(wakeup.descriptor, token: Token(bits: 0), interest: .readable) {
-            throw SystemFailure(operation: "watch a source's wakeup", errno: errno)
-        }
-    }
-
-    func run() {
-        while true {
-            lane.drainWakeup()
-            let now = Clock.now()
-            switch lane.next(now: now) {
-            case .poll(let source): lane.poll(source)
-            case .wait(let until):
-                _ = poller.wait(timeoutMillis: Int32(clamping: (until - now).millis + 1))
-            case .end: return
-            }
         }
     }
 }
