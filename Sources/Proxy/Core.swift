@@ -6,7 +6,7 @@
 //   Downstream/  read heads, refuse what is wrong, keep the client's side of the connection
 //   Assign/      which model, which version, and why
 //   Upstream/    which endpoint, which connection; pools, ejection, waiting lines
-//   Exchange/    relay the request and the response; retry and shield; tunnels
+//   Exchange/    relay the request and the response, splice long bodies; retry and shield; tunnels
 //   Shadow/      the copy that nobody waits for
 //   Tap/         the copy that control reads: captures, and values out of bodies
 //   Finish/      settle the outcome: evidence, histograms, access log

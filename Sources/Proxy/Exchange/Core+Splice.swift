@@ -162,6 +162,8 @@ extension Core {
         let pipe = pipes.pointer(p)
         while pipe.pointee.held > 0 {
             switch pipe.pointee.pipe.drain(into: socket, pipe.pointee.held) {
+            // Nothing out of a pipe that holds something would go on for ever.
+            case .moved(0): return .failed(.brokenPipe)
             case .moved(let count): pipe.pointee.held -= count
             case .wouldBlock: return .wouldBlock
             case .closed: return .closed

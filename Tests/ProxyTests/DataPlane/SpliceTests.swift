@@ -50,6 +50,31 @@ import Testing
         #expect(size >= 64 << 10 || plane.core[.splicedBytes] == 0)
     }
 
+    @Test("A long answer and a long upload pass between TCP and a Unix socket as well")
+    func overUnix() throws {
+        let body = Self.pattern(3 << 20)
+        let path = "/tmp/weir-splice-\(Entropy.word()).sock"
+        defer { _ = try? File.remove(path) }
+        let origin = try Origin(on: .unix(path: path)) { peer, _ in
+            while true {
+                _ = try peer.requestHead()
+                let isWhole = try peer.take(body.count) == body
+                try peer.send("HTTP/1.1 \(isWhole ? 200 : 500) X\r\ncontent-length: \(body.count)\r\n\r\n")
+                try peer.send(body)
+            }
+        }
+        let plane = try Plane(to: origin)
+        let client = try plane.connect()
+        for _ in 0..<3 {
+            try client.send(request("POST", "/", ["content-length: \(body.count)"]))
+            try client.send(body)
+            #expect(try client.responseHead().status == 200)
+            #expect(try client.take(body.count) == body)
+        }
+        try plane.waitForRest()
+        #expect(plane.core[.splicedBytes] > UInt64(4 * body.count))
+    }
+
     @Test("A long upload arrives as it was sent, also where the server reads slowly")
     func requests() throws {
         let body = Self.pattern(5 << 20)
