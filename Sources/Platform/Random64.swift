@@ -18,7 +18,9 @@
         s3 = Self.splitmix(&x)
     }
 
-    @inlinable static func splitmix(_ x: inout UInt64) -> UInt64 {
+    /// One step of splitmix64: moves `x` on, and returns a word that depends on every bit of it. Of a value
+    /// that is no sequence it makes a hash.
+    @inlinable public static func splitmix(_ x: inout UInt64) -> UInt64 {
         x &+= 0x9E37_79B9_7F4A_7C15
         var z = x
         z = (z ^ (z &>> 30)) &* 0xBF58_476D_1CE4_E5B9
