@@ -1,6 +1,7 @@
 // The board: the words that control writes and cores read, or the reverse, outside any plan. Cut switches and
 // health words are loaded per assignment, so a cut reaches the next request before the new plan does.
-// Invariant: each word has one writing thread; words that cores write lie on pages of their own core.
+// Invariant: each word has one writing thread, those of `KeyTable` and `PlaceBoard` apart; words that cores
+// write lie on pages of their own core.
 
 import Metrics
 import Platform
@@ -10,8 +11,14 @@ import Synchronization
 struct Board: ~Copyable, Sendable {
     private let switchPages = SharedPages(byteCount: Limits.modelsMax * 8)
     private let healthPages = SharedPages(byteCount: Limits.endpointsMax * 4)
-    /// The one thing that cores share among themselves, touched by bad requests of sticky keys only.
+    /// What cores share among themselves: a table that bad requests of sticky keys touch,
     let keys = KeyTable()
+    /// and the counters of bounds too small to be divided.
+    let places: PlaceBoard
+
+    init(cores: Int) throws(SystemFailure) {
+        places = try PlaceBoard(cores: cores)
+    }
 
     /// One word per model: bit i bars version i of the model; `splitCut` sends every split to stable.
     var switches: UnsafeMutablePointer<Atomic<UInt64>> {

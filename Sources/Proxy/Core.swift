@@ -28,6 +28,8 @@ enum TokenKind {
     static let wakeup: UInt8 = 4
     /// Only in the line of what is resumed: an exchange to be sent (again).
     static let exchange: UInt8 = 5
+    /// Another core freed a place that a request in line here may take.
+    static let calls: UInt8 = 6
 }
 
 /// One thread's data plane. Confined to the thread that runs it.
@@ -155,6 +157,10 @@ final class Core {
         if let errno = poller.add(link.commands.wakeup.descriptor, token: wakeup, interest: .readable) {
             throw SystemFailure(operation: "watch a core's mailbox", errno: errno)
         }
+        let calls = Token(kind: TokenKind.calls, generation: 0, slot: 0)
+        if let errno = seat.board.words.places.watch(seat.index, poller, calls) {
+            throw SystemFailure(operation: "watch a core's calls", errno: errno)
+        }
         for index in 0..<listeners.count {
             let token = Token(kind: TokenKind.listener, generation: 0, slot: UInt32(index))
             if let errno = listeners.watch(index, poller, token) {
@@ -205,6 +211,9 @@ final class Core {
         case TokenKind.listener:
             isNowFresh = false
             acceptAll(Int(token.slot))
+        case TokenKind.calls:
+            isNowFresh = false
+            takeCalls()
         default:
             isNowFresh = false
             takeCommands()

@@ -31,7 +31,7 @@ public final class DataPlane: Sendable {
     /// The bound addresses, ports resolved, in the order of the settings.
     public let addresses: [SocketAddress]
     private let settings: DataPlaneSettings
-    private let board: SharedBoard
+    let board: SharedBoard
     let links: [CoreLink]
     private let listening: Mutex<[[Int32]]>
     private let threads = Mutex<[Thread]>([])
@@ -42,7 +42,7 @@ public final class DataPlane: Sendable {
     public init(_ settings: DataPlaneSettings) throws(SystemFailure) {
         precondition(settings.cores >= 1 && !settings.listeners.isEmpty)
         self.settings = settings
-        board = SharedBoard()
+        board = try SharedBoard(cores: settings.cores)
         var links: [CoreLink] = []
         for _ in 0..<settings.cores { links.append(try CoreLink()) }
         self.links = links
@@ -178,7 +178,11 @@ public final class DataPlane: Sendable {
 
 /// The board behind a reference, so that cores and control share one.
 final class SharedBoard: Sendable {
-    let words = Board()
+    let words: Board
+
+    init(cores: Int) throws(SystemFailure) {
+        words = try Board(cores: cores)
+    }
 }
 
 /// Everything a core takes along into its thread.

@@ -92,4 +92,13 @@ public struct Limits: Sendable, Hashable {
     public static let endpointsMax = 16_384
     public static let endpointsPerVersionMax = 256
     public static let cohortsPerModelMax = 128
+    /// Bounds over all cores that leave each core less than this are counted on a word that the cores share
+    /// (`PlaceBoard`), and are exact. Larger ones are divided without a rest; a core that takes more than its
+    /// part of the connections then reaches its own bound first.
+    public static let sharePerCoreMin = 100
+
+    /// A core's part of a bound over all cores; the parts sum to the bound.
+    static func part(of bound: Int, core: Int, of cores: Int) -> Int {
+        bound / cores + (core < bound % cores ? 1 : 0)
+    }
 }

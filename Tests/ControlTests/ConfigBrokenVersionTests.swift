@@ -204,7 +204,7 @@ private let brokenVersions: [Broken] = [
             """),
         [
             "9:24: models[0].versions.v2.max_in_flight: wrong value '1k'",
-            "expected a whole number from 1 to 1000000",
+            "expected a whole number from 0 to 1000000",
         ]),
     Broken(
         .version(
@@ -236,11 +236,11 @@ private let brokenVersions: [Broken] = [
         .version(
             """
             endpoints: [127.0.0.1:80]
-            max_in_flight: 0
+            max_in_flight: -1
             """),
         [
-            "9:24: models[0].versions.v2.max_in_flight: wrong value '0'",
-            "expected a whole number from 1 to 1000000",
+            "9:24: models[0].versions.v2.max_in_flight: wrong value '-1'",
+            "expected a whole number from 0 to 1000000",
         ]),
     Broken(
         .version(

@@ -200,7 +200,7 @@ extension Kind where Value == ShadowDraft {
             let percent = section.value("percent", .percentage(), or: 1_000_000)
             let conditions = section.value("when", .conditions, or: [])
             let body = section.value("max_body", .size(0...(1 << 30)), or: 1 << 20)
-            let inFlight = section.value("max_in_flight", .count(1...1_000_000), or: 256)
+            let inFlight = section.value("max_in_flight", .count(0...1_000_000), or: 256)
             let timeout = section.value(
                 "timeout", .duration(.millis(1) ... .days(1)), or: .seconds(10))
             guard let version else { return nil }

@@ -30,7 +30,7 @@ extension Kind where Value == VersionConfig {
             let endpoints = section.required("endpoints", .endpoints)
             let rewrite = section.value("rewrite", .rewrite, or: RewritePlan())
             let healthCheck = section.optional("health_check", .healthCheck)
-            let inFlight = section.value("max_in_flight", .count(1...1_000_000), or: 4_096)
+            let inFlight = section.value("max_in_flight", .count(0...1_000_000), or: 4_096)
             let queue = section.value("queue", .queue, or: QueueDraft())
             let ejection = section.value("outlier_ejection", .ejection, or: EjectionPlan())
             let slowStart = section.value("slow_start", .duration(.zero ... .days(1)), or: .zero)

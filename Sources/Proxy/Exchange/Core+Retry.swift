@@ -148,10 +148,7 @@ extension Core {
             downstreams.pointer(slot).pointee.descriptor.resetOnClose()
         }
         leaveLine(x)
-        if exchange.pointee.isCalled {
-            giveUpCall(x)
-            callNext(versions[exchange.pointee.serving])
-        }
+        giveUpCall(x)
         end(x)
         closeDownstream(slot)
     }

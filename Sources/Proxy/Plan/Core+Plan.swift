@@ -32,9 +32,7 @@ extension Core {
         closeForgotten()
         warmPlanned()
         // A bound may have been raised.
-        for slot in 0..<UInt32(versions.count) where versions[slot].pointee.waiting > 0 {
-            callNext(versions[slot])
-        }
+        for slot in 0..<UInt32(versions.count) { callNext(slot) }
         meter.count(.plansAdopted)
         meter.set(.planEpoch, Int(truncatingIfNeeded: next.epoch))
         link.obeyedEpoch.store(next.epoch, ordering: .releasing)
@@ -92,7 +90,7 @@ extension Core {
             state.pointee.shadowVersion = slots[shadow.version]
             state.pointee.shadowPPM = shadow.ppm
             state.pointee.shadowBodyMax = shadow.bodyBytesMax
-            state.pointee.shadowInFlightMax = share(shadow.inFlightMax)
+            count(copies: shadow.inFlightMax, UInt32(model.slot))
             state.pointee.shadowAge = shadow.ageMax
             state.pointee.isShadowCompared = shadow.isCompared
         }
@@ -122,8 +120,7 @@ extension Core {
         state.pointee.weightPPM = version.weightPPM
         state.pointee.staysWarm =
             version.weightPPM == 0 && !version.isQuarantined && !isShadowOnly(version, of: model)
-        state.pointee.inFlightMax = share(version.inFlightMax)
-        state.pointee.waitingMax = share(version.queueMax)
+        count(inFlight: version.inFlightMax, waiting: version.queueMax, UInt32(version.slot))
         state.pointee.queueTimeout = version.queueTimeout
         state.pointee.slowStart = version.slowStart
         state.pointee.ejection = version.ejection
@@ -166,9 +163,48 @@ extension Core {
         return table
     }
 
-    /// This core's part of a bound over all cores, at least one.
-    private func share(_ bound: Int) -> Int32 {
-        Int32(clamping: max(1, (bound + seat.count - 1) / seat.count))
+    /// Whether a bound over all cores is too small to be divided.
+    private func isShared(_ bound: Int) -> Bool {
+        seat.count > 1 && bound > 0 && bound < Limits.sharePerCoreMin * seat.count
+    }
+
+    /// What this core has to keep to: the whole bound where it is shared, else its part.
+    private func share(_ bound: Int, isShared: Bool) -> Int32 {
+        Int32(clamping: isShared ? bound : Limits.part(of: bound, core: seat.index, of: seat.count))
+    }
+
+    /// Sets a version's bounds. What this core holds of it goes onto the board, or comes off, with the way
+    /// of counting.
+    private func count(inFlight: Int, waiting: Int, _ slot: UInt32) {
+        let state = versions[slot]
+        let sharesPlaces = isShared(inFlight)
+        if sharesPlaces != state.pointee.sharesPlaces {
+            let held = Int(state.pointee.inFlight + state.pointee.called)
+            seat.board.words.places.move(slot, by: sharesPlaces ? held : -held)
+            state.pointee.sharesPlaces = sharesPlaces
+        }
+        // Where places are shared nobody overtakes the requests in line on another core.
+        let sharesLine = sharesPlaces || isShared(waiting)
+        if sharesLine != state.pointee.sharesLine {
+            let held = Int(state.pointee.waiting)
+            seat.board.words.places.moveWaiting(slot, by: sharesLine ? held : -held)
+            state.pointee.sharesLine = sharesLine
+        }
+        state.pointee.inFlightMax = share(inFlight, isShared: sharesPlaces)
+        state.pointee.waitingMax = share(waiting, isShared: sharesLine)
+        publishFirst(slot)
+    }
+
+    /// As above for a model's copies.
+    private func count(copies: Int, _ slot: UInt32) {
+        let state = models[slot]
+        let shares = isShared(copies)
+        if shares != state.pointee.sharesCopies {
+            let held = Int(state.pointee.shadowInFlight)
+            seat.board.words.places.moveCopies(slot, by: shares ? held : -held)
+            state.pointee.sharesCopies = shares
+        }
+        state.pointee.shadowInFlightMax = share(copies, isShared: shares)
     }
 
     /// Closes idle connections to endpoints that the plan no longer names.

@@ -135,9 +135,10 @@ public struct VersionPlan: Sendable, Equatable {
     public var isQuarantined: Bool
     public var endpoints: [EndpointPlan]
     public var rewrite: RewritePlan
-    /// Requests in flight, over all cores; each core takes an equal share.
+    /// Requests in flight, over all cores; 0: none, and none waits. Exact where it is small (less than
+    /// `Limits.sharePerCoreMin` for each core), else each core takes an equal part.
     public var inFlightMax: Int
-    /// Requests that may wait for a place, over all cores, and for how long.
+    /// Requests that may wait for a place, over all cores and bounded likewise, and for how long; 0: none.
     public var queueMax: Int
     public var queueTimeout: Interval
     public var ejection: EjectionPlan
@@ -273,7 +274,7 @@ public struct ShadowPlan: Sendable, Equatable {
     public var conditions: [Condition]
     /// Largest body copied, per request.
     public var bodyBytesMax: Int
-    /// Copies in flight, over all cores.
+    /// Copies in flight, over all cores and bounded as `VersionPlan.inFlightMax`; 0: none.
     public var inFlightMax: Int
     /// A copy older than this is given up.
     public var ageMax: Interval

@@ -68,6 +68,8 @@ struct ModelState {
     var shadowAge = Interval.zero
     var isShadowCompared = false
     var shadowInFlight: Int32 = 0
+    /// Its copies count on the board as well: the bound over all cores is too small to be divided.
+    var sharesCopies = false
     var isTapped = false
     var tapPPM: UInt32 = 0
     var tapBodyMax: UInt32 = 0
@@ -91,6 +93,10 @@ struct VersionState {
     var endpointCount = 0
     var inFlight: Int32 = 0
     var inFlightMax: Int32 = 0
+    /// What is in flight or called here counts on the board as well, and so does what waits: the bounds over
+    /// all cores are too small to be divided. Otherwise the bounds are this core's part of them.
+    var sharesPlaces = false
+    var sharesLine = false
     var waitingHead: UInt32 = noSlot
     var waitingTail: UInt32 = noSlot
     var waiting: Int32 = 0

@@ -19,9 +19,6 @@ extension Core {
         }
         let meter = link.meter(Int(version))
         if exchange.pointee.wantsUpgrade { return meter.countShadowDrop(ShadowDrop.notEligible) }
-        if model.pointee.shadowInFlight >= model.pointee.shadowInFlightMax {
-            return meter.countShadowDrop(ShadowDrop.inFlight)
-        }
         if case .length(let length) = head.framing, length > UInt64(model.pointee.shadowBodyMax) {
             return meter.countShadowDrop(ShadowDrop.bodyTooLarge)
         }
@@ -30,8 +27,9 @@ extension Core {
             exchange: x, model: exchange.pointee.model, version: version, method: head.method,
             bodyBytesMax: model.pointee.shadowBodyMax, sentAt: now,
             giveUpAt: now + model.pointee.shadowAge)
-        guard let s = shadows.insert(copy) else { return meter.countShadowDrop(ShadowDrop.inFlight) }
-        model.pointee.shadowInFlight += 1
+        guard shadows.count < shadows.capacity, takeCopy(exchange.pointee.model),
+            let s = shadows.insert(copy)
+        else { return meter.countShadowDrop(ShadowDrop.inFlight) }
         exchange.pointee.shadow = s
         var out = HeadWriter(shadowbox)
         writeRequest(&out, x, head, bytes, version: version, isShadow: true)
@@ -240,7 +238,22 @@ extension Core {
             }
         }
         timers.cancel(shadowTimers + s)
-        models[copy.pointee.model].pointee.shadowInFlight -= 1
+        let model = copy.pointee.model
+        models[model].pointee.shadowInFlight -= 1
+        if models[model].pointee.sharesCopies { seat.board.words.places.moveCopies(model, by: -1) }
         shadows.remove(s)
+    }
+
+    /// Takes a place among the model's copies in flight, if there is one.
+    private func takeCopy(_ slot: UInt32) -> Bool {
+        let model = models[slot]
+        let bound = model.pointee.shadowInFlightMax
+        if model.pointee.sharesCopies {
+            guard seat.board.words.places.takeCopy(slot, upTo: Int(bound)) else { return false }
+        } else if model.pointee.shadowInFlight >= bound {
+            return false
+        }
+        model.pointee.shadowInFlight += 1
+        return true
     }
 }

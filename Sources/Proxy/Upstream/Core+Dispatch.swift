@@ -28,11 +28,10 @@ extension Core {
         switch place(x) {
         case .refuse(let reply):
             if !isReplay { hold(x, head, bytes) }
-            let version = exchange.pointee.serving
             replyLocally(x, reply, outcome: .localRefusal)
-            if version != noSlot { callNext(versions[version]) }
         case .wait:
             guard isReplay || hold(x, head, bytes) else {
+                giveUpWaiting(exchange.pointee.serving)
                 replyLocally(x, .buffersExhausted, outcome: .localRefusal)
                 return
             }
@@ -87,16 +86,17 @@ extension Core {
         return exchange.pointee.isHeld
     }
 
+    /// Decides where a request goes. With an endpoint it has a place in flight, and with a wait one in line.
     private func place(_ x: UInt32) -> Placement {
         let exchange = exchanges.pointer(x)
         let stable = models[exchange.pointee.model].pointee.stable
-        let isCalled = exchange.pointee.isCalled
-        if isCalled { giveUpCall(x) }
         if exchange.pointee.serving != stable {
             let version = versions[exchange.pointee.serving]
             let endpoint = pickEndpoint(version, avoiding: noSlot, insists: false)
-            let hasRoom = version.pointee.inFlight < version.pointee.inFlightMax
-            if endpoint != noSlot, hasRoom { return .endpoint(endpoint) }
+            if endpoint != noSlot, answerCall(x) || takePlace(exchange.pointee.serving) {
+                return .endpoint(endpoint)
+            }
+            giveUpCall(x)
             // The users of a version that cannot serve are served by stable; the failure stays the version's.
             settle(x, endpoint == noSlot ? .connectFailure : .localRefusal)
             if exchange.pointee.isTapped, endpoint == noSlot { tapFailure(x) }
@@ -107,15 +107,16 @@ extension Core {
         }
         guard stable != noSlot else { return .refuse(.noVersion) }
         let version = versions[stable]
-        let hasRoom = version.pointee.inFlight + version.pointee.called < version.pointee.inFlightMax
         // Nobody overtakes those who stand in line.
-        if !hasRoom || !isCalled && version.pointee.waiting > 0 {
-            return version.pointee.waiting < version.pointee.waitingMax ? .wait : .refuse(.overloaded)
-        }
+        let isPlaced = answerCall(x) || !hasLine(stable) && takePlace(stable)
+        guard isPlaced else { return takeWaiting(stable) ? .wait : .refuse(.overloaded) }
         let endpoint = pickEndpoint(version, avoiding: exchange.pointee.endpoint, insists: true)
-        return endpoint == noSlot ? .refuse(.noEndpoint) : .endpoint(endpoint)
+        guard endpoint == noSlot else { return .endpoint(endpoint) }
+        freePlace(stable)
+        return .refuse(.noEndpoint)
     }
 
+    /// The place was taken before.
     private func enter(_ x: UInt32, _ endpoint: UInt32) {
         let exchange = exchanges.pointer(x)
         exchange.pointee.endpoint = endpoint
@@ -133,7 +134,9 @@ extension Core {
         endpoints[exchange.pointee.endpoint].pointee.inFlight -= 1
         let version = versions[exchange.pointee.serving]
         version.pointee.inFlight -= 1
-        if version.pointee.waiting > 0 { callNext(version) }
+        if version.pointee.sharesPlaces || version.pointee.waiting > 0 {
+            freePlace(exchange.pointee.serving)
+        }
     }
 
     func exchangeToken(_ slot: UInt32) -> Token {

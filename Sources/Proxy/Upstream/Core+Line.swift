@@ -1,12 +1,77 @@
-// The waiting line of a version that has as many requests in flight as it may: first in, first out,
-// through the exchange slots, bounded in number and time. Invariant: a request in line holds its bytes as
-// its connection's unread input, and nothing else.
+// Places in flight, and the waiting line of a version that has as many requests in flight as it may: first
+// in, first out, through the exchange slots, bounded in number and time. Where the bound is shared among
+// the cores (PlaceBoard), the first in line that has waited longest goes first, whichever core it is on.
+// Invariants: a request in line holds its bytes as its connection's unread input, and nothing else; while
+// `sharesPlaces`, exactly `inFlight + called` of this core are on the board, and while `sharesLine`,
+// `waiting`.
 
 import Metrics
 import Platform
 import Wire
 
 extension Core {
+    // MARK: - Places
+
+    /// Takes a place in flight of the version, if there is one.
+    func takePlace(_ slot: UInt32) -> Bool {
+        let version = versions[slot]
+        let bound = version.pointee.inFlightMax
+        if version.pointee.sharesPlaces { return seat.board.words.places.take(slot, upTo: Int(bound)) }
+        return version.pointee.inFlight + version.pointee.called < bound
+    }
+
+    /// Gives a place back and lets the next one in line go.
+    func freePlace(_ slot: UInt32) {
+        if versions[slot].pointee.sharesPlaces { seat.board.words.places.move(slot, by: -1) }
+        callNext(slot)
+    }
+
+    /// Turns the place that was kept for the exchange into one in flight; false: it was not called.
+    func answerCall(_ x: UInt32) -> Bool {
+        let exchange = exchanges.pointer(x)
+        guard exchange.pointee.isCalled else { return false }
+        exchange.pointee.isCalled = false
+        versions[exchange.pointee.serving].pointee.called -= 1
+        return true
+    }
+
+    /// Gives back the place that was kept for the exchange, if it was called.
+    func giveUpCall(_ x: UInt32) {
+        if answerCall(x) { freePlace(exchanges.pointer(x).pointee.serving) }
+    }
+
+    // MARK: - The line
+
+    /// Whether a request waits for a place, on this core or on any that counts with it.
+    func hasLine(_ slot: UInt32) -> Bool {
+        let version = versions[slot]
+        if version.pointee.sharesPlaces { return seat.board.words.places.waiting(slot) > 0 }
+        return version.pointee.waiting > 0
+    }
+
+    /// Takes a place in the version's line, if there is one and the line can move at all.
+    func takeWaiting(_ slot: UInt32) -> Bool {
+        let version = versions[slot]
+        guard version.pointee.inFlightMax > 0 else { return false }
+        let bound = version.pointee.waitingMax
+        if version.pointee.sharesLine { return seat.board.words.places.enqueue(slot, upTo: Int(bound)) }
+        return version.pointee.waiting < bound
+    }
+
+    /// Gives back a place in line that nobody stands on.
+    func giveUpWaiting(_ slot: UInt32) {
+        if versions[slot].pointee.sharesLine { seat.board.words.places.moveWaiting(slot, by: -1) }
+    }
+
+    /// Tells the other cores since when the first request in line has waited.
+    func publishFirst(_ slot: UInt32) {
+        let version = versions[slot]
+        let first = version.pointee.waitingHead
+        let isFirst = version.pointee.sharesPlaces && first != noSlot
+        let since = isFirst ? exchanges.pointer(first).pointee.assignedAt.nanos : 0
+        seat.board.words.places.publish(first: since, slot, core: seat.index)
+    }
+
     /// Appends the exchange to the line of its serving version.
     func joinLine(_ x: UInt32) {
         let exchange = exchanges.pointer(x)
@@ -22,25 +87,56 @@ extension Core {
         version.pointee.waitingTail = x
         version.pointee.waiting += 1
         timers.schedule(exchangeTimers + x, at: now + version.pointee.queueTimeout)
+        guard version.pointee.sharesPlaces else { return }
+        publishFirst(exchange.pointee.serving)
+        // Another core may have freed a place before it could see this request.
+        callNext(exchange.pointee.serving)
     }
 
     /// Calls those in front as long as there are places; each keeps its place until it is sent.
-    func callNext(_ version: UnsafeMutablePointer<VersionState>) {
-        while version.pointee.waitingHead != noSlot,
-            version.pointee.inFlight + version.pointee.called < version.pointee.inFlightMax
+    func callNext(_ slot: UInt32) {
+        let version = versions[slot]
+        guard version.pointee.sharesPlaces else {
+            while version.pointee.waitingHead != noSlot, takePlace(slot) { callFirst(version) }
+            return
+        }
+        let bound = Int(version.pointee.inFlightMax)
+        while hasLine(slot), seat.board.words.places.inFlight(slot) < bound,
+            let core = seat.board.words.places.oldest(slot)
         {
-            let next = version.pointee.waitingHead
-            leaveLine(next)
-            exchanges.pointer(next).pointee.isCalled = true
-            version.pointee.called += 1
-            resume(exchangeToken(next))
+            guard core == seat.index else {
+                // It takes what it can and calls the next core.
+                seat.board.words.places.call(core, slot)
+                return
+            }
+            if takePlace(slot) { callFirst(version) }
         }
     }
 
-    /// Gives back the place that was kept for the exchange.
-    func giveUpCall(_ x: UInt32) {
-        exchanges.pointer(x).pointee.isCalled = false
-        versions[exchanges.pointer(x).pointee.serving].pointee.called -= 1
+    private func callFirst(_ version: UnsafeMutablePointer<VersionState>) {
+        let next = version.pointee.waitingHead
+        leaveLine(next)
+        exchanges.pointer(next).pointee.isCalled = true
+        version.pointee.called += 1
+        resume(exchangeToken(next))
+    }
+
+    /// Looks at the lines for which other cores have freed places.
+    func takeCalls() {
+        seat.board.words.places.drainCalls(seat.index)
+        for group in 0..<PlaceBoard.callGroups {
+            var words = seat.board.words.places.takeGroup(seat.index, group)
+            while words != 0 {
+                let word = group * 64 + words.trailingZeroBitCount
+                words &= words - 1
+                var bits = seat.board.words.places.takeCalls(seat.index, word: word)
+                while bits != 0 {
+                    let slot = UInt32(word * 64 + bits.trailingZeroBitCount)
+                    bits &= bits - 1
+                    if slot < versions.count { callNext(slot) }
+                }
+            }
+        }
     }
 
     /// Takes the exchange out of its line, wherever it stands.
@@ -66,6 +162,8 @@ extension Core {
         exchange.pointee.isWaiting = false
         exchange.pointee.nextWaiting = noSlot
         timers.cancel(exchangeTimers + x)
+        giveUpWaiting(exchange.pointee.serving)
+        if previous == noSlot, version.pointee.sharesPlaces { publishFirst(exchange.pointee.serving) }
     }
 
     /// The line did not move in time.
