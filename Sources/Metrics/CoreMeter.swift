@@ -96,7 +96,7 @@ public enum RefusalCause: UInt8, CaseIterable, Sendable {
     case bodyTooLarge
     case targetTooLong
     case headTooLarge
-    /// 501, 505
+    /// 405, 501, 505
     case notImplemented
     case version
     /// 404: no model matches.

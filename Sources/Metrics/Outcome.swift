@@ -22,6 +22,8 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
     case cutMidStream
     /// The upstream's bytes were not HTTP.
     case protocolError
+    /// The head of the upstream's answer, or its trailer section, is larger than `limits` allow.
+    case responseHeadTooLarge
     /// The client went away first; excluded from error rates, latency censored.
     case clientCancel
     /// The client did not deliver its head or body in time (408).
@@ -33,7 +35,7 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
     @inlinable public var isFailure: Bool {
         switch self {
         case .upstreamError, .grpcError, .connectFailure, .reset, .timeoutConnect, .timeoutFirstByte,
-            .timeoutIdle, .cutMidStream, .protocolError:
+            .timeoutIdle, .cutMidStream, .protocolError, .responseHeadTooLarge:
             true
         case .success, .clientError, .clientCancel, .timeoutClient, .localRefusal:
             false
@@ -45,7 +47,7 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
         switch self {
         case .clientCancel, .timeoutClient, .localRefusal: true
         case .success, .clientError, .upstreamError, .grpcError, .connectFailure, .reset, .timeoutConnect,
-            .timeoutFirstByte, .timeoutIdle, .cutMidStream, .protocolError:
+            .timeoutFirstByte, .timeoutIdle, .cutMidStream, .protocolError, .responseHeadTooLarge:
             false
         }
     }
@@ -64,6 +66,7 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
         case .timeoutIdle: "timeout_idle"
         case .cutMidStream: "cut_mid_stream"
         case .protocolError: "protocol_error"
+        case .responseHeadTooLarge: "response_head_too_large"
         case .clientCancel: "client_cancel"
         case .timeoutClient: "timeout_client"
         case .localRefusal: "local_refusal"

@@ -120,15 +120,13 @@ final class Core {
             .bindMemory(to: ExchangeTexts.self, capacity: seat.limits.exchangesMax)
         resumed = ResumeLine(capacity: 2 * (connections + seat.limits.exchangesMax))
         starved = ResumeLine(capacity: 2 * connections)
-        let headLimits = HeadLimits(
-            lineBytesMax: seat.limits.lineBytesMax, headBytesMax: seat.limits.headBytesMax,
-            fieldsMax: seat.limits.fieldsMax)
-        requestParser = HeadParser(limits: headLimits)
-        responseParser = HeadParser(limits: headLimits)
+        requestParser = HeadParser(limits: seat.limits.requestHeads)
+        responseParser = HeadParser(limits: seat.limits.responseHeads)
         let readMax = max(Limits.readBytes, seat.limits.replayBytesMax)
-        inbox = Self.scratch(seat.limits.headBytesMax + Limits.readBytes + readMax)
+        // What is held is an incomplete head or trailer section.
+        inbox = Self.scratch(seat.limits.anyHeadBytesMax + Limits.readBytes + readMax)
         // A head, and a read of the smallest chunks (each byte of data grows by less than its old framing).
-        outbox = Self.scratch(3 * seat.limits.headBytesMax + 2 * readMax)
+        outbox = Self.scratch(3 * seat.limits.anyHeadBytesMax + 2 * readMax)
         shadowbox = Self.scratch(3 * seat.limits.headBytesMax + Self.copyMax)
         addressbox = Self.scratch(IPAddress.textBytesMax)
         models = StateTable(capacity: Limits.modelsMax)

@@ -3,6 +3,7 @@
 // grows with what a peer does beyond a number that stands here.
 
 import Platform
+import Wire
 
 /// The bounds of the data plane. Defaults suit a sidecar; `limits:` in the config changes the first group.
 public struct Limits: Sendable, Hashable {
@@ -26,12 +27,29 @@ public struct Limits: Sendable, Hashable {
     /// Endpoints of versions at weight 0 that are kept connected. More: they connect when first needed.
     public var warmEndpointsMax = 64
 
-    /// A request line or field line. Longer: 414 or 431.
+    /// A request line, or a field line of a request. Longer: 414 or 431.
     public var lineBytesMax = 16 << 10
-    /// A message head. Longer: 431 downstream, 502 upstream.
+    /// A request's head or trailer section. Longer: 431.
     public var headBytesMax = 64 << 10
-    /// Fields of a head or trailer section. More: 431 or 502.
+    /// Fields of a request's head or trailer section. More: 431.
     public var fieldsMax = 128
+    /// A response's head or trailer section, and each line of it: a server that Weir chose itself may use all
+    /// of a head for one field. Longer: 502 `response_head_too_large`, which is the version's failure.
+    public var responseHeadBytesMax = 64 << 10
+    /// Fields of a response's head or trailer section. More: as above.
+    public var responseFieldsMax = 256
+
+    /// The bounds that the validator keeps to.
+    var requestHeads: HeadLimits {
+        HeadLimits(lineBytesMax: lineBytesMax, headBytesMax: headBytesMax, fieldsMax: fieldsMax)
+    }
+    var responseHeads: HeadLimits {
+        HeadLimits(
+            lineBytesMax: responseHeadBytesMax, headBytesMax: responseHeadBytesMax,
+            fieldsMax: responseFieldsMax)
+    }
+    /// A head of either kind.
+    var anyHeadBytesMax: Int { max(headBytesMax, responseHeadBytesMax) }
 
     /// From a connection's first head byte (or its accept) to the end of the head. Late: 408.
     public var headerDeadline = Interval.seconds(10)

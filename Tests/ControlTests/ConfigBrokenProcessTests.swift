@@ -165,6 +165,21 @@ private let brokenFiles: [Broken] = [
             "did you mean '65536B'?",
         ]),
     Broken(
+        .top("limits: { response_head_bytes_max: 512B }"),
+        [
+            "1:36: limits.response_head_bytes_max: wrong value '512B'",
+            "expected a size such as 64KiB or 1MiB, from 1KiB to 1MiB",
+        ]),
+    Broken(
+        .top("limits: { response_fields_max: 5000 }"),
+        ["1:32: limits.response_fields_max: wrong value '5000'", "expected a whole number from 16 to 4096"]),
+    Broken(
+        .top("limits: { request_head_bytes_max: 8KiB, request_line_bytes_max: 16KiB }"),
+        [
+            "1:65: limits.request_line_bytes_max: is longer than request_head_bytes_max: '16KiB'",
+            "expected at most 8KiB",
+        ]),
+    Broken(
         .top("trusted_proxies: [10.0.0.1/8]"),
         [
             "1:19: trusted_proxies[0]: wrong value '10.0.0.1/8'",

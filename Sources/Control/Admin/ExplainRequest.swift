@@ -42,7 +42,7 @@ public struct ExplainRequest: Sendable {
         var slots = SlotTable()
         let plan = try PlanBuilder.plan(
             from: config.naming(status), slots: &slots, overrides: PlanOverrides(status: status), epoch: 1)
-        let explainer = Explainer(models: plan.models, trusted: config.trusted)
+        let explainer = Explainer(models: plan.models, trusted: config.trusted, limits: config.limits)
         return ExplainAnswer(
             explainer.explain(method: method, path: path, host: host, headers: headers, client: client),
             isLive: status != nil)

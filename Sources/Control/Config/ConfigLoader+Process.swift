@@ -73,6 +73,7 @@ extension Kind where Value == Limits {
             limits.replayBytesMax = section.value(
                 "replay_bytes_max", .size(0...(64 << 20)), or: limits.replayBytesMax)
             limits.poolIdleMax = section.value("pool_idle_max", .count(0...65_536), or: limits.poolIdleMax)
+            section.readHeads(&limits)
             let pool = limits.blocksMax * Limits.blockBytes
             if limits.replayBytesMax > pool {
                 section.reading.report(
@@ -81,6 +82,26 @@ extension Kind where Value == Limits {
                     expected: "at most \(Notation.text(bytes: pool))")
             }
             return limits
+        }
+    }
+}
+
+extension SectionReader {
+    /// The bounds of heads. The smallest pool holds the longest.
+    fileprivate mutating func readHeads(_ limits: inout Limits) {
+        let heads = Kind<Int>.size((1 << 10)...(1 << 20))
+        let fields = Kind<Int>.count(16...4_096)
+        let line = optional("request_line_bytes_max", .marked(heads))
+        limits.headBytesMax = value("request_head_bytes_max", heads, or: limits.headBytesMax)
+        limits.fieldsMax = value("request_fields_max", fields, or: limits.fieldsMax)
+        limits.responseHeadBytesMax = value(
+            "response_head_bytes_max", heads, or: limits.responseHeadBytesMax)
+        limits.responseFieldsMax = value("response_fields_max", fields, or: limits.responseFieldsMax)
+        limits.lineBytesMax = line?.value ?? min(limits.lineBytesMax, limits.headBytesMax)
+        if let line, line.value > limits.headBytesMax {
+            reading.report(
+                line.place, "is longer than request_head_bytes_max:", value: line.text,
+                expected: "at most \(Notation.text(bytes: limits.headBytesMax))")
         }
     }
 }

@@ -12,11 +12,12 @@ public final class Explainer {
     private let table: AssignTable
     private var parser: HeadParser
 
+    /// - Parameter limits: those of the data plane, by which it refuses heads.
     /// - Precondition: as for a plan that is published: validated.
-    public init(models: [ModelPlan], trusted: [AddressRange]) {
+    public init(models: [ModelPlan], trusted: [AddressRange], limits: Limits = Limits()) {
         self.models = models
         table = AssignTable(models: models, trusted: trusted)
-        parser = HeadParser(limits: HeadLimits(lineBytesMax: 64 << 10, headBytesMax: 1 << 20, fieldsMax: 256))
+        parser = HeadParser(limits: limits.requestHeads)
     }
 
     /// Why a request gets its version.

@@ -26,6 +26,7 @@ enum LocalReply: UInt8 {
     case idleTimeout
     case upstreamReset
     case upstreamProtocolError
+    case responseHeadTooLarge
 
     var status: UInt16 {
         switch self {
@@ -33,7 +34,7 @@ enum LocalReply: UInt8 {
         case .noModelMatches: 404
         case .headerTimeout, .bodyTooSlow: 408
         case .headTooLarge: 431
-        case .connectFailed, .upstreamReset, .upstreamProtocolError: 502
+        case .connectFailed, .upstreamReset, .upstreamProtocolError, .responseHeadTooLarge: 502
         case .noVersion, .noEndpoint, .overloaded, .queueTimeout, .exchangesExhausted, .upstreamsExhausted,
             .buffersExhausted:
             503
@@ -61,6 +62,7 @@ enum LocalReply: UInt8 {
         case .idleTimeout: "upstream_idle_timeout"
         case .upstreamReset: "upstream_reset"
         case .upstreamProtocolError: "upstream_protocol_error"
+        case .responseHeadTooLarge: "response_head_too_large"
         }
     }
 
@@ -76,20 +78,29 @@ enum LocalReply: UInt8 {
         case .exchangesExhausted: .exchangesExhausted
         case .upstreamsExhausted: .upstreamsExhausted
         case .buffersExhausted: .buffersExhausted
-        case .connectFailed, .upstreamReset, .upstreamProtocolError: .badUpstream
+        case .connectFailed, .upstreamReset, .upstreamProtocolError, .responseHeadTooLarge: .badUpstream
         case .connectTimeout, .firstByteTimeout, .idleTimeout: .upstreamTimeout
         }
     }
 }
 
 extension Refusal {
+    /// What a response that the validator refused counts as. Either is its version's failure, for stable and
+    /// candidate alike: the user did not get an answer that another version may have given within bounds.
+    var outcome: Outcome {
+        switch cause {
+        case .fieldLineTooLong, .headTooLong, .fieldsTooMany: .responseHeadTooLarge
+        default: .protocolError
+        }
+    }
+
     /// The cause under which a refused message is counted.
     var countedCause: Metrics.RefusalCause {
         switch status {
         case 413: .bodyTooLarge
         case 414: .targetTooLong
         case 431: .headTooLarge
-        case 501: .notImplemented
+        case 405, 501: .notImplemented
         case 505: .version
         default: .malformed
         }

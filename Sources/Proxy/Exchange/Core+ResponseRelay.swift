@@ -23,8 +23,8 @@ extension Core {
                 u.pointee.scanned = UInt32(scanned)
                 if !u.pointee.input.append(rest, &pool) { attemptFailed(x, .localRefusal) }
                 return
-            case .refused:
-                attemptFailed(x, .protocolError)
+            case .refused(let refusal):
+                attemptFailed(x, refusal.outcome)
                 return
             case .complete(let head):
                 u.pointee.scanned = 0
@@ -177,8 +177,8 @@ extension Core {
                     exchange.pointee.response.isComplete = true
                 case .needMore:
                     break
-                case .refused:
-                    attemptFailed(x, .protocolError)
+                case .refused(let refusal):
+                    attemptFailed(x, refusal.outcome)
                     return nil
                 }
             case .refused:

@@ -46,7 +46,7 @@ extension Core {
     /// What a failure inside a response counts as.
     private func midStream(_ outcome: Outcome) -> Outcome {
         switch outcome {
-        case .timeoutIdle, .protocolError, .localRefusal: outcome
+        case .timeoutIdle, .protocolError, .responseHeadTooLarge, .localRefusal: outcome
         default: .cutMidStream
         }
     }
@@ -118,6 +118,8 @@ extension Core {
             replyLocally(x, .connectFailed, outcome: outcome)
         case .protocolError:
             replyLocally(x, .upstreamProtocolError, outcome: outcome)
+        case .responseHeadTooLarge:
+            replyLocally(x, .responseHeadTooLarge, outcome: outcome)
         case .localRefusal:
             replyLocally(x, .buffersExhausted, outcome: outcome)
         default:

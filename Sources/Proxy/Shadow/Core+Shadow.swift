@@ -114,8 +114,8 @@ extension Core {
                 u.pointee.scanned = UInt32(scanned)
                 if !u.pointee.input.append(rest, &pool) { dropShadow(s, .buffers) }
                 return
-            case .refused:
-                shadowFailed(s, .protocolError)
+            case .refused(let refusal):
+                shadowFailed(s, refusal.outcome)
                 return
             case .complete(let head):
                 u.pointee.scanned = 0
@@ -176,8 +176,8 @@ extension Core {
                     return true
                 case .needMore:
                     return keepShadowInput(s, bytes, from: start)
-                case .refused:
-                    shadowFailed(s, .protocolError)
+                case .refused(let refusal):
+                    shadowFailed(s, refusal.outcome)
                     return false
                 }
             case .refused:
