@@ -266,6 +266,17 @@ private let brokenVersions: [Broken] = [
         .version(
             """
             endpoints: [127.0.0.1:80]
+            rewrite: { path_prefix: { from: /a, to: //b///c } }
+            """),
+        [
+            "9:49: models[0].versions.v2.rewrite.path_prefix.to: wrong value '//b///c'",
+            "expected a path without // in it",
+            "did you mean '/b/c'?",
+        ]),
+    Broken(
+        .version(
+            """
+            endpoints: [127.0.0.1:80]
             rewrite: { path_prefix: { from: a, to: / } }
             """),
         [

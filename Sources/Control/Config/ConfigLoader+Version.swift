@@ -159,8 +159,8 @@ extension Kind where Value == RewritePlan {
 extension Kind where Value == RewritePlan.PathPrefix {
     fileprivate static var pathPrefix: Kind {
         .section("a mapping with from and to") { section in
-            let from = section.required("from", .path)
-            let to = section.required("to", .path)
+            let from = section.required("from", .prefixPath)
+            let to = section.required("to", .prefixPath)
             guard let from, let to else { return nil }
             return RewritePlan.PathPrefix(from: from, to: to)
         }
@@ -168,6 +168,17 @@ extension Kind where Value == RewritePlan.PathPrefix {
 }
 
 extension Kind where Value == String {
+    /// A path without empty segments: what is made of it begins with one slash and has one at the seam.
+    fileprivate static var prefixPath: Kind {
+        Kind(expected: path.expected) { node in
+            guard let path = node.read(.path) else { return nil }
+            guard path.contains("//") else { return path }
+            var meant = path
+            while meant.contains("//") { meant.replace("//", with: "/") }
+            return node.mismatch(expected: "a path without // in it", suggestion: meant)
+        }
+    }
+
     /// A header that a rewrite may touch: not those that frame the message or belong to the connection.
     fileprivate static var rewritable: Kind {
         let refused = [

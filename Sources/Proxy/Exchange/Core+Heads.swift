@@ -54,7 +54,7 @@ extension Core {
     /// own, and HTTP/1.0 may have none at all.
     private func passesAsItCame(_ head: RequestHead, _ rewrite: RewriteTable) -> Bool {
         head.minorVersion == 1 && head.form == .origin && rewrite.host.count == 0
-            && rewrite.pathFrom.count == 0
+            && !rewrite.path.isPlanned
     }
 
     private func writeRequestLine(
@@ -149,23 +149,15 @@ extension Core {
             out.append("*")
             return
         }
-        let path = piece(bytes, head.path)
-        let from = rewrite.pathFrom
-        if from.count > 0, path.count >= from.count,
-            UnsafeRawBufferPointer(rebasing: path[..<from.count]).elementsEqual(from)
-        {
-            out.append(rewrite.pathTo)
-            out.append(UnsafeRawBufferPointer(rebasing: path[from.count...]))
-        } else {
-            out.append(path)
-        }
+        rewrite.path.write(piece(bytes, head.path), to: &out)
         if head.hasQuery {
             out.append("?")
             out.append(piece(bytes, head.query))
         }
     }
 
-    private func isRemoved(_ field: Field, _ bytes: UnsafeRawBufferPointer, _ rewrite: RewriteTable) -> Bool {
+    /// Whether the version's rewrite takes the field out.
+    func isRemoved(_ field: Field, _ bytes: UnsafeRawBufferPointer, _ rewrite: RewriteTable) -> Bool {
         guard let removed = rewrite.removed else { return false }
         for i in 0..<rewrite.removedCount where field.isNamed(removed[i].bytes, in: bytes.bytes) {
             return true

@@ -149,8 +149,7 @@ extension Core {
     private func compile(_ rewrite: RewritePlan, _ arena: inout PlanArena) -> RewriteTable {
         var table = RewriteTable()
         if let prefix = rewrite.pathPrefix {
-            table.pathFrom = arena.bytes(prefix.from)
-            table.pathTo = arena.bytes(prefix.to)
+            table.path = PathRewrite(from: arena.bytes(prefix.from), to: arena.bytes(prefix.to))
         }
         if let host = rewrite.host { table.host = arena.bytes(host) }
         table.added = arena.bytes(rewrite.addHeaders.map { "\($0.name): \($0.value)\r\n" }.joined())

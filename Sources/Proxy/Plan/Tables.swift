@@ -37,8 +37,7 @@ struct PlanArena: ~Copyable {
 
 /// What a request's head loses and gains on its way to a version.
 struct RewriteTable {
-    var pathFrom = UnsafeRawBufferPointer(start: nil, count: 0)
-    var pathTo = UnsafeRawBufferPointer(start: nil, count: 0)
+    var path = PathRewrite()
     /// Replaces Host where not empty.
     var host = UnsafeRawBufferPointer(start: nil, count: 0)
     /// Whole field lines.
