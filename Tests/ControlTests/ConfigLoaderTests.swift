@@ -101,6 +101,24 @@ private func namesAreResolved() throws {
         ])
 }
 
+@Test(
+    "The host of a match is a name without case and dot at its end, or an IPv6 address in brackets",
+    arguments: [
+        ("a.test", "a.test"), ("A.Test.", "a.test"), ("a_b-1.test", "a_b-1.test"), ("\"[::1]\"", "[::1]"),
+        ("\"[FE80::1]\"", "[fe80::1]"), ("127.0.0.1", "127.0.0.1"), ("a:80", nil), ("\"[::1]:80\"", nil),
+        ("\"[::1\"", nil), ("\"[::g]\"", nil), ("\"[a.test]\"", nil), ("\"[]\"", nil), ("\"a[b\"", nil),
+        ("\"::1\"", nil),
+    ] as [(String, String?)])
+private func matchHosts(_ written: String, _ host: String?) throws {
+    let text = """
+        listeners: [{ listen: 127.0.0.1:8080 }]
+        models:
+          - { name: m, match: { host: \(written) }, versions: { v1: { endpoints: [127.0.0.1:9001] } } }
+        """
+    let config = try? ConfigSample.file(text).config()
+    #expect(config?.models[0].matches[0].host == host)
+}
+
 @Test("Anchors, aliases and merge keys mean what YAML says")
 private func aliasesWork() throws {
     let text = """

@@ -73,9 +73,22 @@ struct AssignRouteTests {
         #expect(table.route("/y", host: "b.test") == 0)
         #expect(table.route("/", host: "[::1]:80") == 3)
         #expect(table.route("/", host: "[::1]") == 3)
-        for host in ["", ":80", "c.test", "a.test.", "xa.test", "a.tes"] {
+        for host in ["", ":80", "c.test", "xa.test", "a.tes", "[::2]", "::1"] {
             #expect(table.route("/", host: host) == 0)
         }
+    }
+
+    @Test(
+        "A name with the dot of the root is the name without it, whoever writes the dot",
+        arguments: [
+            ("a.test.", 1), ("A.TEST.:80", 1), ("a.test", 1), ("a.test.:", 1), ("b.test", 2), ("b.test.", 2),
+            ("b.test.:443", 2), ("a.test..", 0), (".a.test", 0), (".", 0), ("..", 0), (".:80", 0),
+        ])
+    func rootDot(host: String, expected: Int) {
+        let table = Self.table([
+            [Self.prefix("/")], [Self.prefix("/", host: "a.test")], [Self.prefix("/", host: "B.test.")],
+        ])
+        #expect(table.route("/", host: host) == expected)
     }
 
     @Test("An exact path for another host does not hide the prefix")

@@ -180,6 +180,34 @@ struct AssignSplitTests {
         #expect(hash(ask) == 0)
     }
 
+    @Test(
+        "Blanks and tabs around a key are no part of it, whatever else was sent is",
+        arguments: [
+            ("Cookie", "uid=c9", "c9"), ("Cookie", "uid=c9 ", "c9"), ("Cookie", "uid=c9\t", "c9"),
+            ("Cookie", "uid=c9 \t ; b=1", "c9"), ("Cookie", "b=1;\tuid=c9", "c9"),
+            ("Cookie", "b=1; \t uid = c9", "c9"),
+            ("Cookie", "uid\t=\tc9\t;", "c9"), ("Cookie", "a; uid=c9", "c9"), ("Cookie", ";; ;uid=c9", "c9"),
+            ("Cookie", "uid=c9; uid=d1", "c9"), ("Cookie", "uid =c9; uid=d1", "c9"),
+            ("Cookie", "uid=\"c9\"", "\"c9\""),
+            ("Cookie", "uid=\" c9 \" ", "\" c9 \""), ("Cookie", "uid=c 9 ", "c 9"),
+            ("Cookie", "uid=a=b ", "a=b"),
+            ("Cookie", "uid= ; b=1", nil), ("Cookie", "uid", nil), ("Cookie", "uid \t", nil),
+            ("Cookie", "\t", nil),
+            ("Cookie", "u id=c9", nil), ("Cookie", "Uid=c9", nil), ("X-User", " c9 \t", "c9"),
+            ("X-User", "c\t9", "c\t9"),
+            ("x_user", "c9", nil),
+        ] as [(String, String, String?)])
+    func blanks(name: String, value: String, key: String?) {
+        let table = AssignTable(
+            models: [model(sticky: [.header("x-user"), .cookie("uid")], salt: 5)], trusted: [])
+        let hash = key.map { text in
+            Array(text.utf8).withUnsafeBytes { raw in
+                raw.baseAddress.map { XXHash64.hash(ByteView($0, raw.count), seed: 5) } ?? 0
+            }
+        }
+        #expect(table.assign(Ask(headers: [(name, value)]))?.keyHash == hash ?? 0)
+    }
+
     @Test("A client's address is hashed as its sixteen bytes in network order")
     func addressKey() {
         let table = AssignTable(models: [model(sticky: [.clientAddress], salt: 5)], trusted: [])

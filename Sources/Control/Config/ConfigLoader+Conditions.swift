@@ -9,7 +9,7 @@ extension Kind where Value == RouteMatch {
     /// Host and path of a model's requests.
     static var match: Kind {
         .section("a match: a mapping with host, path_prefix or path") { section in
-            let host = section.optional("host", .host(port: false))
+            let host = section.optional("host", .matchHost)
             let prefix = section.optional("path_prefix", .path)
             let path = section.optional("path", .path)
             if !["host", "path_prefix", "path"].contains(where: section.has) {

@@ -80,9 +80,39 @@ extension Kind where Value == String {
     /// A host as it stands in Host, lower-cased; `port` says whether `:8080` may follow.
     static func host(port: Bool) -> Kind {
         let expected = port ? "a host, perhaps with :port" : "a host name without port"
-        return bytes(expected, max: 253) {
-            isAlphanumeric($0) || ".-_[]".utf8.contains($0) || port && $0 == UInt8(ascii: ":")
-        }.map { $0.lowercased() }
+        return Kind(expected: expected) { node in
+            guard let text = node.text, isHost(text, port: port) else {
+                return node.mismatch(expected: expected)
+            }
+            return text.lowercased()
+        }
+    }
+
+    /// A host of a match: a name without the dot at its end, which requests may write or leave out.
+    static var matchHost: Kind {
+        host(port: false).map { $0.count > 1 && $0.hasSuffix(".") ? String($0.dropLast()) : $0 }
+    }
+
+    /// A name, or an IPv6 address in brackets.
+    private static func isHost(_ text: String, port: Bool) -> Bool {
+        guard (1...253).contains(text.utf8.count) else { return false }
+        var rest = Substring(text)
+        if rest.first == "[" {
+            guard let close = rest.firstIndex(of: "]") else { return false }
+            let address = rest[rest.index(after: rest.startIndex)..<close]
+            guard address.contains(":"), IPAddress(String(address)) != nil else { return false }
+            rest = rest[rest.index(after: close)...]
+        } else {
+            let end = rest.firstIndex(of: ":") ?? rest.endIndex
+            let name = rest[..<end]
+            guard !name.isEmpty, name.utf8.allSatisfy({ isAlphanumeric($0) || ".-_".utf8.contains($0) })
+            else { return false }
+            rest = rest[end...]
+        }
+        guard let colon = rest.first else { return true }
+        let digits = rest.dropFirst()
+        return port && colon == ":" && digits.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 }
+            && UInt16(digits) != nil
     }
 
     /// One of a few words.

@@ -1,7 +1,8 @@
 // One pass over a request's fields, cookies and query parameters that notes, for every name a model's rules
 // mention, where its value is: each name of the request is hashed once, and rules then look at slots.
-// First occurrence wins. Values are taken as sent: cookies and parameters are not decoded, names of cookies
-// and parameters are case-sensitive, names of fields are not.
+// First occurrence wins. Values are taken as sent, without the blanks around them: cookies and parameters are
+// not decoded, quotes belong to a cookie's value (RFC 6265, section 5.2), names of cookies and parameters are
+// case-sensitive, names of fields are not.
 // Invariant: at most one pass over each part, and none over parts that no rule of the model mentions.
 
 import Wire
@@ -169,8 +170,8 @@ extension AssignTable {
     ) {
         for index in 0..<fields.fieldCount where fields.field(index).known == .cookie {
             notePairs(
-                fields.field(index).value, between: UInt8(ascii: ";"), filter: model.pointee.cookieFilter,
-                table: model.pointee.cookies, base: base)
+                fields.field(index).value, between: UInt8(ascii: ";"), trims: true,
+                filter: model.pointee.cookieFilter, table: model.pointee.cookies, base: base)
         }
     }
 
@@ -178,33 +179,63 @@ extension AssignTable {
     @inline(never)
     func noteParameters(_ query: Slice, _ model: UnsafePointer<ModelEntry>, base: UnsafeRawPointer) {
         notePairs(
-            query, between: UInt8(ascii: "&"), filter: model.pointee.queryFilter,
+            query, between: UInt8(ascii: "&"), trims: false, filter: model.pointee.queryFilter,
             table: model.pointee.queries, base: base)
     }
 
+    /// - Parameter trims: blanks and tabs around names and values are no part of them; a query has none.
     @inline(__always)
     private func notePairs(
-        _ slice: Slice, between separator: UInt8, filter: UInt64, table: ProbeTable, base: UnsafeRawPointer
+        _ slice: Slice, between separator: UInt8, trims: Bool, filter: UInt64, table: ProbeTable,
+        base: UnsafeRawPointer
     ) {
         let end = slice.end
         var at = Int(slice.start)
         while at < end {
-            while at < end, base.load(fromByteOffset: at, as: UInt8.self) == UInt8(ascii: " ") { at &+= 1 }
+            if trims { at = Self.afterBlanks(base, at, end) }
             let nameEnd = ByteView.first(UInt8(ascii: "="), or: separator, from: at, to: end, base: base)
             let hasValue = nameEnd < end && base.load(fromByteOffset: nameEnd, as: UInt8.self) != separator
             let pairEnd =
                 hasValue
                 ? ByteView.first(separator, or: separator, from: nameEnd &+ 1, to: end, base: base) : nameEnd
-            let name = ByteView(base + at, nameEnd &- at)
+            let nameStop = trims ? Self.beforeBlanks(base, at, nameEnd) : nameEnd
+            let name = ByteView(base + at, nameStop &- at)
             if name.count > 0, filter & name.filterBit != 0 {
-                let start = hasValue ? nameEnd &+ 1 : nameEnd
+                var start = hasValue ? nameEnd &+ 1 : nameEnd
+                var stop = pairEnd
+                if trims {
+                    start = Self.afterBlanks(base, start, pairEnd)
+                    stop = Self.beforeBlanks(base, start, pairEnd)
+                }
                 let value = Slice(
                     start: UInt32(truncatingIfNeeded: start),
-                    count: UInt32(truncatingIfNeeded: pairEnd &- start))
+                    count: UInt32(truncatingIfNeeded: stop &- start))
                 notePair(name, value, table: table)
             }
             at = pairEnd &+ 1
         }
+    }
+
+    /// Offset of the first byte in [start, end) that is neither a blank nor a tab, or `end`.
+    @inline(__always)
+    private static func afterBlanks(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> Int {
+        var at = start
+        while at < end, isBlank(base, at) { at &+= 1 }
+        return at
+    }
+
+    /// Offset after the last byte in [start, end) that is neither a blank nor a tab, or `start`.
+    @inline(__always)
+    private static func beforeBlanks(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> Int {
+        var at = end
+        while at > start, isBlank(base, at &- 1) { at &-= 1 }
+        return at
+    }
+
+    @inline(__always)
+    private static func isBlank(_ base: UnsafeRawPointer, _ at: Int) -> Bool {
+        let byte = base.load(fromByteOffset: at, as: UInt8.self)
+        return byte == 0x20 || byte == 0x09
     }
 
     @inline(never)

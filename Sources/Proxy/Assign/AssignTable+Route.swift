@@ -10,7 +10,7 @@ extension AssignTable {
     /// The model for a request; nil when no route matches (404 `no_route`).
     /// - Parameters:
     ///   - path: of the target, without the query.
-    ///   - host: with or without port, in any case; may be empty.
+    ///   - host: with or without port and dot at its end, in any case; may be empty.
     func route(path: ByteView, host: ByteView) -> ModelIndex? {
         let hostNumber = hasHosts ? number(of: host) : 0
         var best: ModelIndex?
@@ -92,7 +92,7 @@ extension AssignTable {
     /// The number of a host that some route names, else 0.
     @inline(never)
     private func number(of authority: ByteView) -> UInt32 {
-        let host = Self.withoutPort(authority)
+        let host = Self.withoutRootDot(Self.withoutPort(authority))
         guard host.count > 0 else { return 0 }
         let hash = host.foldedHash
         var at = hash & hostMask
@@ -107,6 +107,13 @@ extension AssignTable {
             at = (at &+ 1) & hostMask
         }
         return 0
+    }
+
+    /// Strips the dot of a name that is written as absolute (RFC 1034, section 3.1): "a.test." is "a.test".
+    @inline(__always)
+    private static func withoutRootDot(_ host: ByteView) -> ByteView {
+        guard host.count > 1, host[host.count &- 1] == UInt8(ascii: ".") else { return host }
+        return ByteView(host.base, host.count &- 1)
     }
 
     /// Strips ":port"; the brackets of an IPv6 literal belong to the host.

@@ -42,7 +42,8 @@ struct RouteCompiler {
 
     private mutating func number(of host: String?) -> UInt32 {
         guard let host else { return 0 }
-        let name = FactNames.lowered(host)
+        var name = FactNames.lowered(host)
+        if name.count > 1, name.last == UInt8(ascii: ".") { name.removeLast() }
         if let number = hosts[name] { return number }
         hosts[name] = UInt32(hosts.count + 1)
         return UInt32(hosts.count)
