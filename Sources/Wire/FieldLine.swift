@@ -57,40 +57,33 @@ extension Text {
     func name(_ start: Int, _ colon: Int, _ first: UInt64) throws(Stop) -> NameMemo {
         guard colon < byteCount, byte(at: colon) == 0x3A else { throw nameStop(start, colon) }
         let count = colon &- start
-        let known = KnownField.named(self, at: start, count: count, first: first)
-        if known == .none || known == .weir { try checkToken(start, colon) }
+        var known = KnownField.named(self, at: start, count: count, first: first)
+        if known == .none || known == .weir { try checkToken(start, colon, &known) }
         return NameMemo(self, at: start, count: count, first: first, known)
     }
 
-    /// Refuses a name that is not a token.
+    /// Refuses a name that is not a token; finds the field that an unknown name with "_" looks like.
     @inline(__always)
-    private func checkToken(_ start: Int, _ end: Int) throws(Stop) {
+    private func checkToken(_ start: Int, _ end: Int, _ known: inout KnownField) throws(Stop) {
         var at = start
         repeat {
             let marks = Words.keep(end &- at, of: Words.notPlain(word(at: at)))
-            if marks != 0 || end == start { return try checkRareToken(start, end) }
+            if marks != 0 || end == start { return try checkRareToken(start, end, &known) }
             at &+= 8
         } while at < end
     }
 
     @inline(never)
-    private func checkRareToken(_ start: Int, _ end: Int) throws(Stop) {
+    private func checkRareToken(_ start: Int, _ end: Int, _ known: inout KnownField) throws(Stop) {
         if start == end { throw .refused(.fieldNameEmpty) }
         for at in start..<end where !ByteClass.isToken(byte(at: at)) { throw .refused(.fieldName) }
+        guard known == .none else { return }
+        switch KnownField.dashed(self, at: start, count: end - start) {
         // Gateways that turn "-" into "_" (CGI, WSGI) would read these as the framing fields.
-        try checkLookalike(start, end - start)
-    }
-
-    @inline(never)
-    private func checkLookalike(_ start: Int, _ count: Int) throws(Stop) {
-        guard count == 14 || count == 17 else { return }
-        let first = Words.lowercased(word(at: start))
-        let last = Words.lowercased(word(at: start + count - 8))
-        if count == 14 && first == Words.of("content_") && last == Words.of("t_length")
-            || count == 17 && first == Words.of("transfer") && last == Words.of("encoding")
-                && byte(at: start + 8) == 0x5F
-        {
-            throw .refused(.fieldNameAmbiguous)
+        case .contentLength, .transferEncoding: throw .refused(.fieldNameAmbiguous)
+        case .weir: known = .weir
+        case let field where field.isGuarded: known = .lookalike
+        default: break
         }
     }
 

@@ -42,7 +42,7 @@ extension HeadParser {
         }
         storedCount = place - fields
         if at &- sectionStart > limits.lineBytesMax { try checkLineLengths(at) }
-        if isTrailer { try checkTrailers() }
+        if isTrailer { try checkTrailers(text) }
         return at &+ 2
     }
 
@@ -85,13 +85,51 @@ extension HeadParser {
 
     /// What a trailer section may not hold is refused, what it should not hold is marked.
     @inline(never)
-    private func checkTrailers() throws(Stop) {
+    private func checkTrailers(_ text: Text) throws(Stop) {
         if notes.host >= 0 || notes.contentLength >= 0 || notes.transferEncoding >= 0 {
             throw .refused(.trailerField)
         }
-        for index in 0..<storedCount where fields[index].known.isDroppedFromTrailers {
-            fields[index].isHopByHop = true
+        for index in 0..<storedCount {
+            let known = fields[index].known
+            let isDropped =
+                known == .none
+                ? text.isNeverTrailer(fields[index].name) : known.isDroppedFromTrailers
+            if isDropped { fields[index].isHopByHop = true }
         }
+    }
+}
+
+extension Text {
+    /// Whether an unknown name may not stand in a trailer section: request modifiers, response control,
+    /// authentication and content format (RFC 9110 section 6.5.1, RFC 7230 section 4.1.2).
+    fileprivate func isNeverTrailer(_ name: Slice) -> Bool {
+        switch name.count {
+        case 3: isName(name, "age")
+        case 4: isName(name, "vary")
+        case 5: isName(name, "range")
+        case 6: isName(name, "pragma")
+        case 7: isName(name, "expires") || isName(name, "warning")
+        case 8: isName(name, "if-match") || isName(name, "if-range")
+        case 12: isName(name, "max-forwards")
+        case 13: isName(name, "content-range") || isName(name, "if-none-match")
+        case 16: isName(name, "www-authenticate")
+        case 17: isName(name, "if-modified-since")
+        case 19: isName(name, "if-unmodified-since") || isName(name, "authentication-info")
+        case 25: isName(name, "proxy-authentication-info")
+        default: false
+        }
+    }
+
+    /// Whether the name is `lowercase`, letters compared without case.
+    private func isName(_ name: Slice, _ lowercase: StaticString) -> Bool {
+        guard Int(name.count) == lowercase.utf8CodeUnitCount else { return false }
+        for index in 0..<Int(name.count) {
+            let byte = byte(at: Int(name.start) &+ index)
+            let isUpper = byte &- 0x41 < 26
+            // Bound: as long as the name.
+            if (isUpper ? byte | 0x20 : byte) != lowercase.utf8Start[index] { return false }
+        }
+        return true
     }
 }
 

@@ -54,7 +54,15 @@ extension HeadParser {
         case .upgrade: options.upgrade = true
         case .te, .connection, .proxyConnection, .transferEncoding: break
         case .host, .contentLength: throw .refused(.connectionNamesFraming)
-        default: try markNamed(text, element)
+        case .none, .lookalike, .weir: try markNamed(text, element)
+        // Fields of the message, not of the connection (RFC 9110 section 7.6.1 forbids to name them): they
+        // pass, as with nginx and HAProxy. Or a client could take away what a proxy before us has added.
+        case .proxyAuthenticate, .proxyAuthorization, .trailer, .expect, .contentType, .contentEncoding,
+            .accept, .acceptEncoding, .acceptLanguage, .userAgent, .cookie, .setCookie, .authorization,
+            .forwarded, .forwardedFor, .forwardedProto, .forwardedHost, .forwardedPort, .via, .requestID,
+            .traceparent, .tracestate, .idempotencyKey, .retryAfter, .date, .server, .location,
+            .cacheControl, .etag:
+            break
         }
     }
 

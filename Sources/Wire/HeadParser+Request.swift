@@ -1,7 +1,8 @@
 // What a request head as a whole must obey.
 //
 // Place: called by HeadParser.request(_:scanned:). Order: start line, field lines, what they mean together.
-// Invariant: there is exactly one well-formed Host (HTTP/1.0: at most one); CONNECT never leaves this file.
+// Invariant: there is exactly one well-formed Host (HTTP/1.0: at most one); CONNECT and TRACE never
+// leave this file.
 // Source: RFC 9112 sections 3 and 6.3; RFC 9110 sections 7.2, 9.3.6, 9.3.8 and 10.1.1.
 
 extension HeadParser {
@@ -13,12 +14,11 @@ extension HeadParser {
         let minorVersion = try text.version(from: target.whole.end &+ 1)
         let lineEnd = try text.lineEnd(at: target.whole.end &+ 9)
         guard lineEnd &- 2 &- methodStart <= limits.lineBytesMax else { throw .refused(.targetTooLong) }
-        if method == .connect { throw .refused(.connectMethod) }
+        if method == .connect || method == .trace { throw refusedMethod(method) }
 
         let end = try fieldLines(text, from: lineEnd, isTrailer: false)
         let options = try connectionOptions(text)
         let framing = try requestFraming(text, minorVersion)
-        if method == .trace && framing != .none { throw .refused(.contentNotAllowed) }
         let expectsContinue = notes.expect < 0 ? false : try expectsContinue(text, minorVersion, framing)
         let authority = try authority(text, target.authority, minorVersion)
         return RequestHead(
@@ -36,6 +36,11 @@ extension HeadParser {
             authority: authority,
             fieldCount: storedCount,
             byteCount: end)
+    }
+
+    @inline(never)
+    private func refusedMethod(_ method: Method) -> Stop {
+        .refused(method == .connect ? .connectMethod : .traceMethod)
     }
 
     /// The authority that counts: the target's if it has one, else Host's. Host is checked in either case.

@@ -22,8 +22,11 @@
     case requestID, traceparent, tracestate, idempotencyKey
     // Responses.
     case retryAfter, date, server, location, cacheControl, etag
-    /// Any name that starts with `x-weir-`.
+    /// Any name that starts with `x-weir-`, "_" standing for "-": only Weir may say these.
     case weir
+    /// A name with "_" that a server which folds it to "-" (CGI, WSGI) takes for a field that Weir sets or
+    /// drops, as `x_forwarded_for`. No one who means the field writes it so.
+    case lookalike
 
     /// Whether the field speaks of one connection only and never passes, whatever Connection says.
     @inlinable @inline(__always)
@@ -32,17 +35,34 @@
     }
 
     /// Whether the field may not stand in a trailer section (RFC 9110 section 6.5.1: framing, routing,
-    /// authentication, content format) although it does no harm there; such a field is not passed on.
+    /// authentication, request modifiers, response control, content format; and what is settled with the
+    /// head: who asks, under which id, for whom): such a field is not passed on. The names that are no
+    /// known fields stand in `Text.isNeverTrailer`.
     var isDroppedFromTrailers: Bool {
         switch self {
         case .connection, .keepAlive, .proxyConnection, .te, .upgrade, .trailer, .expect,
             .proxyAuthenticate, .proxyAuthorization, .contentType, .contentEncoding, .cookie, .setCookie,
             .authorization, .forwarded, .forwardedFor, .forwardedProto, .forwardedHost, .forwardedPort,
-            .retryAfter, .cacheControl, .location:
+            .via, .requestID, .traceparent, .tracestate, .idempotencyKey, .retryAfter, .cacheControl,
+            .date, .location, .weir, .lookalike:
             true
         case .none, .transferEncoding, .host, .contentLength, .accept, .acceptEncoding, .acceptLanguage,
-            .userAgent, .via, .requestID, .traceparent, .tracestate, .idempotencyKey, .date, .server,
-            .etag, .weir:
+            .userAgent, .server, .etag:
+            false
+        }
+    }
+
+    /// Whether a name that becomes this one when "_" is read as "-" is a `lookalike`: the fields that Weir
+    /// writes anew, vouches for or keeps on their own hop.
+    var isGuarded: Bool {
+        switch self {
+        case .keepAlive, .proxyConnection, .proxyAuthenticate, .proxyAuthorization, .forwardedFor,
+            .forwardedProto, .forwardedHost, .forwardedPort, .requestID:
+            true
+        case .none, .connection, .te, .transferEncoding, .upgrade, .host, .contentLength, .trailer, .expect,
+            .contentType, .contentEncoding, .accept, .acceptEncoding, .acceptLanguage, .userAgent, .cookie,
+            .setCookie, .authorization, .forwarded, .via, .traceparent, .tracestate, .idempotencyKey,
+            .retryAfter, .date, .server, .location, .cacheControl, .etag, .weir, .lookalike:
             false
         }
     }
@@ -74,6 +94,20 @@ extension KnownField {
         return first == Words.of("x-weir-") | first & (0xFF << 56) ? .weir : .none
     }
 
+    /// The field that the name becomes when "_" is read as "-", as by CGI and WSGI; rare, and so out of line.
+    ///
+    /// - Precondition: the name is a token, so that only "_" folds to 0x7F.
+    @inline(never)
+    static func dashed(_ text: Text, at start: Int, count: Int) -> KnownField {
+        func word(_ at: Int) -> UInt64 { Words.dashed(text.word(at: at) | Words.all(0x20)) }
+        let first = word(start)
+        if count < 8 { return short(Words.keep(count, of: first), count) }
+        let last = word(start &+ count &- 8)
+        let known = count <= 16 ? medium(first, last, count) : long(first, word(start &+ 8), last, count)
+        if known != .none { return known }
+        return first == Words.of("x-weir-") | first & (0xFF << 56) ? .weir : .none
+    }
+
     @inline(__always)
     private static func short(_ name: UInt64, _ count: Int) -> KnownField {
         switch count {
@@ -90,6 +124,7 @@ extension KnownField {
             return name == Words.of("expect") ? .expect : .none
         case 7:
             if name == Words.of("upgrade") { return .upgrade }
+            if name == Words.of("x-weir-") { return .weir }
             return name == Words.of("trailer") ? .trailer : .none
         default: return .none
         }

@@ -6,7 +6,11 @@
 
 /// The method of a request.
 @frozen public enum Method: UInt8, Sendable, CaseIterable {
-    case get, head, post, put, delete, options, trace, patch, connect
+    case get, head, post, put, delete, options
+    /// TRACE, or TRACK, which is Microsoft's name for it, in any case of letters: always refused, because
+    /// the answer shows the request with its cookies and whatever proxies have added to it.
+    case trace
+    case patch, connect
     /// Any other token; its bytes are in `RequestHead.methodName`.
     case other
 
@@ -46,7 +50,9 @@
         if word == Words.of("DELETE ") { return .delete }
         if word == Words.of("OPTIONS ") { return .options }
         if word == Words.of("PATCH ") { return .patch }
-        if word == Words.of("TRACE ") { return .trace }
+        if Words.lowercased(word) == Words.of("trace ") || Words.lowercased(word) == Words.of("track ") {
+            return .trace
+        }
         if word == Words.of("CONNECT ") { return .connect }
         return .other
     }

@@ -14,7 +14,7 @@
 
 /// A message that was refused.
 @frozen public struct Refusal: Equatable, Sendable {
-    /// 400, 413, 414, 417, 431, 501 or 505 for a request; 502 for a response.
+    /// 400, 405, 413, 414, 417, 431, 501 or 505 for a request; 502 for a response.
     public var status: UInt16
     public var cause: RefusalCause
 
@@ -26,7 +26,8 @@
 
 /// What was wrong with a message.
 @frozen public enum RefusalCause: UInt8, Sendable, CaseIterable {
-    case requestLine, methodSyntax, methodTooLong, connectMethod, targetSyntax, targetForm, targetTooLong
+    case requestLine, methodSyntax, methodTooLong, connectMethod, traceMethod, targetSyntax, targetForm,
+        targetTooLong
     case authoritySyntax, versionSyntax, versionUnsupported, leadingEmptyLines
     case statusLine, statusCode, switchingProtocols
     case bareLF, bareCR, controlByte, lineFolding
@@ -37,7 +38,7 @@
     case transferEncodingSyntax, transferEncodingRepeated, transferEncodingUnsupported
     case transferEncodingNotChunked, transferEncodingInHTTP10, contentLengthAndTransferEncoding
     case connectionSyntax, connectionOptionsTooMany, connectionNamesFraming
-    case expectation, contentNotAllowed
+    case expectation
     case chunkSize, chunkSizeTooLarge, chunkExtension, chunkExtensionsTooLong, chunkEnd, trailerField
 
     /// The cause in snake_case, for log lines, metric labels and the body of the reply.
@@ -47,6 +48,7 @@
         case .methodSyntax: "method_syntax"
         case .methodTooLong: "method_too_long"
         case .connectMethod: "connect_method"
+        case .traceMethod: "trace_method"
         case .targetSyntax: "target_syntax"
         case .targetForm: "target_form"
         case .targetTooLong: "target_too_long"
@@ -84,7 +86,6 @@
         case .connectionOptionsTooMany: "connection_options_too_many"
         case .connectionNamesFraming: "connection_names_framing"
         case .expectation: "expectation"
-        case .contentNotAllowed: "content_not_allowed"
         case .chunkSize: "chunk_size"
         case .chunkSizeTooLarge: "chunk_size_too_large"
         case .chunkExtension: "chunk_extension"
@@ -97,6 +98,7 @@
     /// The status of the answer where a client sent the message.
     var requestStatus: UInt16 {
         switch self {
+        case .traceMethod: 405
         case .targetTooLong: 414
         case .fieldLineTooLong, .headTooLong, .fieldsTooMany: 431
         case .contentLengthTooLarge, .chunkSizeTooLarge: 413
@@ -109,7 +111,7 @@
             .colonMissing, .hostMissing, .hostRepeated, .contentLengthSyntax, .contentLengthRepeated,
             .transferEncodingSyntax, .transferEncodingRepeated, .transferEncodingNotChunked,
             .transferEncodingInHTTP10, .contentLengthAndTransferEncoding, .connectionSyntax,
-            .connectionOptionsTooMany, .connectionNamesFraming, .contentNotAllowed,
+            .connectionOptionsTooMany, .connectionNamesFraming,
             .chunkSize, .chunkExtension, .chunkExtensionsTooLong, .chunkEnd, .trailerField:
             400
         }

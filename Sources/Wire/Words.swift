@@ -47,6 +47,14 @@ enum Words {
         return word | isUpper &>> 2
     }
 
+    /// The word with 0x7F, which is "_" folded by `| 0x20`, as "-". Exact where no byte is above 0x7F.
+    @inlinable @inline(__always)
+    static func dashed(_ word: UInt64) -> UInt64 {
+        // Only 0x7F reaches the top bit with one more.
+        let isUnderscore = ((word &+ all(1)) & tops) &>> 7
+        return word ^ isUnderscore &* (0x7F ^ 0x2D)
+    }
+
     /// Marks bytes that are neither letters nor digits nor "-" nor ".": what nearly all names and hosts
     /// consist of. Every mark is exact, not only the lowest.
     @inlinable @inline(__always)

@@ -1,11 +1,14 @@
 """Bytes that are no well-formed request: refused with the right status, closed, and nobody else suffers."""
 
+import json
 import socket
+import threading
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
 from clients import ask_many
-from weir import iris_model
+from weir import endpoint, iris_model
 
 PATH = b"/v2/models/iris"
 HOST = b"Host: x\r\n"
@@ -41,6 +44,9 @@ CASES = {
     "no version": (b"GET " + PATH + b"\r\n" + HOST + b"\r\n", 400),
     "other version": (b"GET " + PATH + b" HTTP/3.0\r\n" + HOST + b"\r\n", 505),
     "connect": (b"CONNECT x:443 HTTP/1.1\r\n" + HOST + b"\r\n", 501),
+    "trace": (b"TRACE " + PATH + b" HTTP/1.1\r\n" + HOST + b"Cookie: session=1\r\n\r\n", 405),
+    "track": (b"TRACK " + PATH + b" HTTP/1.1\r\n" + HOST + b"Cookie: session=1\r\n\r\n", 405),
+    "underscore coding": (request(b"Transfer_Encoding: chunked"), 400),
     "endless line": (b"GET /" + b"a" * 70_000, (414, 431)),
     "endless field": (request()[:-2] + b"X-A: " + b"a" * 70_000, 431),
     "too many fields": (request(*[b"X-%d: y" % i for i in range(500)]), 431),
@@ -103,3 +109,72 @@ def test_pipelined_requests_are_answered_in_order(proxy):
     sent += b"GET " + paths[-1] + b" HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
     got = exchange(proxy.port, sent)
     assert [part[:3] for part in got.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404", b"200"]
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def wsgi():
+    """The port of a WSGI server, which reads "_" in names as "-", that answers what it was told."""
+
+    def application(environ, start_response):
+        told = {k: v for k, v in environ.items() if k.startswith("HTTP_")}
+        body = json.dumps(told | {"target": environ["PATH_INFO"]}).encode()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    server = make_server("127.0.0.1", 0, application, handler_class=Quiet)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_wsgi_server_is_told_by_weir_alone_who_asks(weir, wsgi):
+    proxy = weir(
+        [{"name": "wsgi", "versions": {"v1": {"endpoints": [endpoint(wsgi)]}}, "stable": "v1"}],
+        trusted_proxies=["10.0.0.0/8"],
+    )
+    forged = [
+        b"X_Forwarded_For: 6.6.6.6",
+        b"x-forwarded_proto: forged",
+        b"X_Forwarded-Host: forged",
+        b"x_request_id: forged",
+        b"X_Weir_Shadow: forged",
+        b"X-Weir-: forged",
+        b"Connection: close, x-request-id, x-forwarded-for, x-forwarded-proto, x-forwarded-host",
+        b"user_id: 7",
+    ]
+    got = exchange(proxy.port, request(*forged, line=b"GET /a HTTP/1.1\r\n"))
+    told = json.loads(got.split(b"\r\n\r\n", 1)[1])
+    assert "forged" not in json.dumps(told) and not any("WEIR" in name for name in told)
+    assert told["HTTP_X_FORWARDED_FOR"] == "127.0.0.1"
+    assert told["HTTP_X_FORWARDED_PROTO"] == "http"
+    assert told["HTTP_X_FORWARDED_HOST"] == "x"
+    assert len(told["HTTP_X_REQUEST_ID"]) == 32
+    assert told["HTTP_USER_ID"] == "7"
+
+
+def test_a_rewrite_to_the_root_leaves_one_slash(weir, wsgi):
+    version = {
+        "endpoints": [endpoint(wsgi)],
+        "rewrite": {"path_prefix": {"from": "/a", "to": "/"}},
+    }
+    proxy = weir([{"name": "wsgi", "versions": {"v1": version}, "stable": "v1"}])
+    expected = {
+        "/a/infer": "/infer",
+        "/a//infer": "/infer",
+        "/a": "/",
+        "/a/": "/",
+        "/ab": "/ab",
+        "/b/a": "/b/a",
+    }
+    for path, target in expected.items():
+        sent = request(b"Connection: close", line=b"GET " + path.encode() + b" HTTP/1.1\r\n")
+        told = json.loads(exchange(proxy.port, sent).split(b"\r\n\r\n", 1)[1])
+        assert told["target"] == target, path

@@ -101,6 +101,29 @@ struct AssignExplainTests {
         #expect(unknown.cohorts[1].holds)
     }
 
+    @Test("A request is explained as a core reads it: host, key, spellings and bounds")
+    func readAlike() {
+        let dotted = explainer.explain(path: "/", host: "Api.Test.:80", headers: [("x-user", " ann \t")])
+        #expect(dotted.model == "m" && dotted.match == Self.plan.matches[1])
+        #expect(dotted.keys[0].found == "ann")
+        let peer = IPAddress(ipv4: 0x7F00_0001)
+        let spelt = explainer.explain(
+            path: "/v2/models/m", headers: [("x_weir_version", "v2"), ("x_forwarded_for", "10.1.2.3")],
+            client: peer)
+        #expect(spelt.forced == .absent && spelt.client == peer)
+        #expect(
+            explainer.explain(method: "TRACE", path: "/v2/models/m").answer
+                == .refused(status: 405, cause: "trace_method"))
+        let long = [("a", String(repeating: "b", count: 17_000))]
+        #expect(
+            explainer.explain(path: "/v2/models/m", headers: long).answer
+                == .refused(status: 431, cause: "field_line_too_long"))
+        var limits = Limits()
+        limits.lineBytesMax = 20_000
+        let wide = Explainer(models: [Self.plan], trusted: [], limits: limits)
+        #expect(wide.explain(path: "/v2/models/m", headers: long).model == "m")
+    }
+
     @Test("A request that no core would take is explained as refused or without route")
     func refused() {
         #expect(explainer.explain(path: "/other").answer == .noRoute)

@@ -140,7 +140,8 @@ private func isToken(_ scalars: [Unicode.Scalar]) -> Bool {
             "host", "Host", "hosts", "a", "accept", "content-type", "Content-Type", "content-typo",
             "x-user-id",
             "x-user-ie", "Content-Length", "x-weir-a", "x-sixteen-bytes!", "x-sixteen-bytes?",
-            "x-seventeen-bytes", "12345678", "123456789", "12345678:", "te\0", "b a",
+            "x-seventeen-bytes", "x_forwarded_for", "x-forwarded_for", "x_weir_a", "x-weir-", "12345678",
+            "123456789", "12345678:", "te\0", "b a",
         ]
         var old = HeadParser()
         for _ in 0..<60 {

@@ -26,7 +26,8 @@ let goodRequests: [String] = [
         + "x-tabs:\ta\tb\t\r\nx-obs: \u{e9}t\u{e9}\r\n!#$%&'*+-.^_`|~09AZaz: all\r\n\r\n",
     "PUT /x HTTP/1.1\r\nContent-Length: 0\r\nHost: a\r\ncookie: a=1; b=2\r\nX-Weir-Version: v1\r\n\r\n",
     "PATCH /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775807\r\n\r\n",
-    "TRACE /x HTTP/1.1\r\nHost: a\r\n\r\n",
+    "TRACES /x HTTP/1.1\r\nHost: a.\r\nX_Forwarded-For: b\r\nx_weir_version: v2\r\nX-Weir-: c\r\n"
+        + "Connection: x-request-id, X_Request_Id\r\nx-request-id: d\r\nuser_id: e\r\n\r\n",
 ]
 
 /// Response heads, with the method of their request.
@@ -48,7 +49,8 @@ let goodResponses: [(text: String, method: String)] = [
 
 /// Trailer sections.
 let goodTrailers: [String] = [
-    "\r\n", "x-sum: 1\r\n\r\n", "grpc-status: 0\r\ngrpc-message: \r\nConnection: close\r\n\r\n",
+    "\r\n", "x-sum: 1\r\nx-weir-version: a\r\nMax-Forwards: 1\r\nx_request_id: b\r\n\r\n",
+    "x-sum: 1\r\n\r\n", "grpc-status: 0\r\ngrpc-message: \r\nConnection: close\r\n\r\n",
 ]
 
 /// Chunked bodies, with what they hold.

@@ -54,6 +54,8 @@ extension Core {
         // {"error":"…"} and a line end.
         out.appendDecimal(UInt64(reason.utf8CodeUnitCount + 13))
         if status == 503 || status == 429 { out.append("\r\nretry-after: 1") }
+        // What a model's servers take is not known here: all but what is refused for every one.
+        if status == 405 { out.append("\r\nallow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH") }
         if !keepsAlive {
             out.append("\r\nconnection: close")
         } else if minorVersion == 0 {
@@ -72,6 +74,7 @@ extension Core {
         switch status {
         case 400: "Bad Request"
         case 404: "Not Found"
+        case 405: "Method Not Allowed"
         case 408: "Request Timeout"
         case 413: "Content Too Large"
         case 414: "URI Too Long"

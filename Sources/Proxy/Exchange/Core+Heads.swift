@@ -94,9 +94,9 @@ extension Core {
             switch field.known {
             case .host where !passesLine:
                 continue
-            case .transferEncoding, .connection, .keepAlive, .proxyConnection, .upgrade, .weir:
+            case .transferEncoding, .connection, .keepAlive, .proxyConnection, .upgrade, .weir, .lookalike:
                 continue
-            case .forwarded where !isTrusted, .expect where isShadow:
+            case .forwarded where !isTrusted, .forwardedPort where !isTrusted, .expect where isShadow:
                 continue
             case .te:
                 guard asksForTrailers(piece(bytes, field.value)) else { continue }

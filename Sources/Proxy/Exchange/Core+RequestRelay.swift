@@ -69,7 +69,8 @@ extension Core {
                 switch requestParser.trailers(bytes.bytes.extracting(start..<bytes.count), of: .request) {
                 case .complete(let fields, let count):
                     out.appendLastChunk()
-                    writeTrailers(&out, requestParser, fields, bytes, from: start)
+                    let rewrite = versions[exchange.pointee.serving].pointee.rewrite
+                    writeTrailers(&out, requestParser, fields, bytes, from: start, rewrite)
                     position = start + count
                     exchange.pointee.request.isComplete = true
                 case .needMore:
@@ -105,14 +106,17 @@ extension Core {
     }
 
     /// Writes a trailer section's fields and its end.
+    ///
+    /// - Parameter rewrite: of the version that a request goes to: what it removes from heads or sets there
+    ///   passes as a trailer no more than as a field.
     func writeTrailers(
         _ out: inout HeadWriter, _ parser: borrowing HeadParser, _ fields: Int,
-        _ bytes: UnsafeRawBufferPointer, from start: Int
+        _ bytes: UnsafeRawBufferPointer, from start: Int, _ rewrite: RewriteTable = RewriteTable()
     ) {
         let section = UnsafeRawBufferPointer(rebasing: bytes[start...])
         for i in 0..<fields {
             let field = parser.field(i)
-            if field.isHopByHop { continue }
+            if field.isHopByHop || isRemoved(field, section, rewrite) { continue }
             out.append(field, of: section.bytes)
         }
         out.append("\r\n")
