@@ -66,11 +66,7 @@ struct CapturesList: ParsableCommand {
         case .json: Output.json(.array(sets.map(\.json)))
         case .text:
             if sets.isEmpty { Output.error("no captures") }
-            for set in sets {
-                Output.text(
-                    "\(set.model) \(set.version)  \(set.cut ?? set.kept)  \(set.count) exchanges, "
-                        + "\(set.bytes) bytes, \(set.from) to \(set.to)\n")
-            }
+            for set in sets { Output.text(set.summary + "\n") }
         }
         if archive.skipped > 0 { Output.error("\(archive.skipped) lines are no captures and were skipped") }
     }

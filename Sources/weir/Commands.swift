@@ -83,7 +83,7 @@ struct Status: ParsableCommand {
             throw ExitCode(1)
         }
         guard answer.isSuccess, let status = answer.json else {
-            Output.error("status \(answer.status): \(answer.text)")
+            Output.error("status \(answer.status): \(answer.excerpt)")
             throw ExitCode(1)
         }
         let models = (status["models"]?.elements ?? []).filter { model == nil || $0["name"]?.string == model }

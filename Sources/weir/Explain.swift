@@ -69,7 +69,7 @@ struct Explain: ParsableCommand {
         do {
             let answer = try AdminOption.client(at: text).get("/status")
             guard answer.isSuccess, let status = answer.json else {
-                Output.error("status \(answer.status): \(answer.text)")
+                Output.error("status \(answer.status): \(answer.excerpt)")
                 throw ExitCode(1)
             }
             return status

@@ -103,23 +103,25 @@ struct VerbOptions: ParsableArguments {
     }
 
     private static func say(_ answer: AdminAnswer) {
-        guard let body = answer.json else { return Output.error("status \(answer.status): \(answer.text)") }
+        guard let body = answer.json else {
+            return Output.error("status \(answer.status): \(answer.excerpt)")
+        }
         guard answer.isSuccess else {
-            Output.error(body["error"]?.string ?? body["answer"]?.string ?? answer.text)
+            Output.error(body["error"]?.line ?? body["answer"]?.line ?? answer.excerpt)
             for problem in body["problems"]?.elements ?? [] {
-                Output.error("  " + (problem.string ?? problem.text))
+                Output.error("  " + (problem.line ?? problem.text))
             }
             return
         }
-        if let sentence = body["answer"]?.string { Output.text(sentence + "\n") }
+        if let sentence = body["answer"]?.line { Output.text(sentence + "\n") }
         if let weights = body["weights"]?.members, !weights.isEmpty {
-            let list = weights.map { "\($0.name) \($0.value.string ?? "")" }.joined(separator: ", ")
-            Output.text("weights: \(list)\n")
+            let list = weights.map { "\(JSON.string($0.name).line ?? "") \($0.value.line ?? "")" }
+            Output.text("weights: \(list.joined(separator: ", "))\n")
         }
         if let changes = body["changes"]?.elements {
             Output.text(changes.isEmpty ? "reloaded, no changes\n" : "reloaded:\n")
-            for change in changes { Output.text("  \(change.string ?? change.text)\n") }
+            for change in changes { Output.text("  \(change.line ?? change.text)\n") }
         }
-        if let warning = body["warning"]?.string { Output.error(warning) }
+        if let warning = body["warning"]?.line { Output.error(warning) }
     }
 }

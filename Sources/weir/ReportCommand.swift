@@ -79,7 +79,7 @@ struct Report: ParsableCommand {
         do {
             let answer = try admin.client().get(path)
             guard answer.isSuccess, let json = answer.json else {
-                Output.error("status \(answer.status): \(answer.text)")
+                Output.error("status \(answer.status): \(answer.excerpt)")
                 throw ExitCode(1)
             }
             return json

@@ -1,6 +1,7 @@
 // The status page as text for a terminal: one block per model, one line per version and guardrail.
 // Place: behind `weir status`; reads the JSON of /status and nothing else.
-// Invariant: a member that is missing leaves a gap, never an error.
+// Invariant: a member that is missing leaves a gap, never an error; texts are shown as `JSON.line`, because
+// reasons, actors and what servers said of themselves are foreign.
 
 import Control
 
@@ -8,16 +9,16 @@ import Control
 enum StatusText {
     static func render(_ status: JSON, _ models: [JSON]) -> String {
         var out =
-            "weir \(status["version"]?.string ?? "?"), \(status["state"]?.string ?? "?"), "
-            + "since \(status["started_at"]?.string ?? "?"), plan \(status["obeyed_epoch"]?.integer ?? 0)\n"
-        if let trouble = status["journal"]?["trouble"]?.string {
+            "weir \(status["version"]?.line ?? "?"), \(status["state"]?.line ?? "?"), "
+            + "since \(status["started_at"]?.line ?? "?"), plan \(status["obeyed_epoch"]?.integer ?? 0)\n"
+        if let trouble = status["journal"]?["trouble"]?.line {
             out += "THE JOURNAL CANNOT BE WRITTEN: \(trouble)\n"
         }
-        if let trouble = status["plan_trouble"]?.string { out += "NO NEW PLAN: \(trouble)\n" }
+        if let trouble = status["plan_trouble"]?.line { out += "NO NEW PLAN: \(trouble)\n" }
         for group in status["groups"]?.elements ?? [] {
             for uncut in group["uncut"]?.elements ?? [] {
-                out += "GROUP \(group["name"]?.string ?? "?") IS CUT IN PART: "
-                out += "\(uncut["model"]?.string ?? "?"): \(uncut["reason"]?.string ?? "?")\n"
+                out += "GROUP \(group["name"]?.line ?? "?") IS CUT IN PART: "
+                out += "\(uncut["model"]?.line ?? "?"): \(uncut["reason"]?.line ?? "?")\n"
             }
         }
         for model in models { out += render(model) }
@@ -25,20 +26,20 @@ enum StatusText {
     }
 
     private static func render(_ model: JSON) -> String {
-        var out = "\n\(model["name"]?.string ?? "?"): \(model["phase"]?.string ?? "?")"
-        out += ", stable \(model["stable"]?.string ?? "?")\n"
-        if let sentence = model["candidate_source"]?["sentence"]?.string {
+        var out = "\n\(model["name"]?.line ?? "?"): \(model["phase"]?.line ?? "?")"
+        out += ", stable \(model["stable"]?.line ?? "?")\n"
+        if let sentence = model["candidate_source"]?["sentence"]?.line {
             out += "  candidate by \(sentence)\n"
-            if let trouble = model["candidate_source"]?["trouble"]?.string, trouble != sentence {
+            if let trouble = model["candidate_source"]?["trouble"]?.line, trouble != sentence {
                 out += "    \(trouble)\n"
             }
         }
         if model["phase"]?.string == "cut", let cut = model["last_cut"] {
-            out += "  \(cut["cut"]?.string ?? "cut") at \(cut["at"]?.string ?? "?")"
-            out += " by \(cut["actor"]?.string ?? "?"): "
-            out += "\(cut["reason"]?.string ?? "")\n"
-            if let verdict = model["recovery"]?["verdict"]?.string {
-                out += "  recovery: \(verdict) \(model["recovery"]?["reason"]?.string ?? "")\n"
+            out += "  \(cut["cut"]?.line ?? "cut") at \(cut["at"]?.line ?? "?")"
+            out += " by \(cut["actor"]?.line ?? "?"): "
+            out += "\(cut["reason"]?.line ?? "")\n"
+            if let verdict = model["recovery"]?["verdict"]?.line {
+                out += "  recovery: \(verdict) \(model["recovery"]?["reason"]?.line ?? "")\n"
             }
         }
         out += rollout(model["rollout"])
@@ -51,12 +52,12 @@ enum StatusText {
 
     /// Where a staged rollout stands and what it waits for.
     private static func rollout(_ rollout: JSON?) -> String {
-        guard let rollout, let id = rollout["id"]?.string else { return "" }
-        var out = "  \(id) of \(rollout["candidate"]?.string ?? "?")"
+        guard let rollout, let id = rollout["id"]?.line else { return "" }
+        var out = "  \(id) of \(rollout["candidate"]?.line ?? "?")"
         if let stage = rollout["stage"]?.integer {
             out += ", stage \(stage) of \(rollout["stages"]?.integer ?? 0)"
         } else {
-            out += ", \(rollout["place"]?.string ?? "?")"
+            out += ", \(rollout["place"]?.line ?? "?")"
         }
         if let attempt = rollout["attempt"]?.integer, attempt > 1 { out += ", attempt \(attempt)" }
         if rollout["dry_run"]?.bool == true { out += ", dry run" }
@@ -66,22 +67,22 @@ enum StatusText {
         }
         out += "\n"
         for reason in rollout["waiting_for"]?.elements ?? [] {
-            out += "    waits for \(reason.string ?? "?")\n"
+            out += "    waits for \(reason.line ?? "?")\n"
         }
         return out
     }
 
     private static func line(_ version: JSON) -> String {
         let live = version["live"]
-        var out = "  " + pad(version["name"]?.string ?? "?", 14) + pad(version["role"]?.string ?? "", 11)
-        out += padLeft(version["weight"]?.string ?? "", 8)
+        var out = "  " + pad(version["name"]?.line ?? "?", 14) + pad(version["role"]?.line ?? "", 11)
+        out += padLeft(version["weight"]?.line ?? "", 8)
         out += padLeft(live?["rps"]?.number.map { fixed($0, 1) + " rps" } ?? "-", 14)
         out += padLeft(live?["p50_ms"]?.number.map { "p50 " + fixed($0, 1) + " ms" } ?? "-", 16)
         out += padLeft(live?["p99_ms"]?.number.map { "p99 " + fixed($0, 1) + " ms" } ?? "-", 16)
         out += padLeft(live?["error_share"]?.number.map { fixed($0 * 100, 2) + "% errors" } ?? "-", 16)
         if version["quarantined"]?.bool == true { out += "  quarantined" }
         let endpoints = version["endpoints"]?.elements ?? []
-        let unhealthy = endpoints.filter { $0["healthy"]?.bool == false }.compactMap { $0["address"]?.string }
+        let unhealthy = endpoints.filter { $0["healthy"]?.bool == false }.compactMap { $0["address"]?.line }
         if !unhealthy.isEmpty { out += "  unhealthy: " + unhealthy.joined(separator: ", ") }
         return out + "\n"
     }
@@ -90,9 +91,9 @@ enum StatusText {
         let progress = guardrail["progress"]?.number ?? 0
         let filled = Int((min(1, max(0, progress)) * 10).rounded())
         let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 10 - filled)
-        var out = "    [\(bar)] " + pad(version["name"]?.string ?? "?", 12)
-        out += pad(guardrail["name"]?.string ?? "?", 34) + pad(guardrail["verdict"]?.string ?? "", 17)
-        return out + (guardrail["reason"]?.string ?? "") + "\n"
+        var out = "    [\(bar)] " + pad(version["name"]?.line ?? "?", 12)
+        out += pad(guardrail["name"]?.line ?? "?", 34) + pad(guardrail["verdict"]?.line ?? "", 17)
+        return out + (guardrail["reason"]?.line ?? "") + "\n"
     }
 
     private static func pad(_ text: String, _ width: Int) -> String {

@@ -102,7 +102,7 @@ private let good = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\
         log.warning("a\nb\r\u{1}c", metadata: ["k": "x y\nz", "n": "1"])
         log.debug("not said")
         #expect(box.all.count == 1)
-        #expect(box.all[0].hasSuffix(" warning a b  c k=\"x y\\nz\" n=1\n"))
+        #expect(box.all[0].hasSuffix(" warning a\\nb\\r\\u0001c k=\"x y\\nz\" n=1\n"))
         #expect(box.all[0].filter { $0 == "\n" }.count == 1)
     }
 

@@ -129,6 +129,38 @@ let styleLaws: [Law] = [
         kept: [("Tests/ProxyTests/A.swift", "    poller.wait(timeoutMillis: 1000)\n")]
     ),
     Law(
+        "A page for a terminal shows a JSON text by `line`, which escapes and bounds it",
+        broken: [
+            ("Sources/weir/A.swift", "Output.text(\"\\(status[\"reason\"]?.string ?? \"\")\")\n"),
+            ("Sources/Control/Report/ReportText.swift", "let names = list.compactMap(\\.string)\n"),
+        ],
+        kept: [
+            (
+                "Sources/weir/A.swift",
+                "if model[\"name\"]?.string == name { say(.string(model[\"name\"]?.line ?? \"\")) }\n"
+            ),
+            ("Sources/Control/A.swift", "let name = model[\"name\"]?.string\n"),
+        ]
+    ) { (file: SourceFile) in
+        let isPage = file.isUnder("Sources/weir") || file.path == "Sources/Control/Report/ReportText.swift"
+        guard file.isSwift, isPage else { return [] }
+        // In the text: interpolations stand inside string literals.
+        return matches(#"\.string\b(?!\(| ==)"#, in: file.text).map {
+            Violation(path: file.path, line: $0.line, message: "show it as `line`, or compare it with ==")
+        }
+    },
+    Law(
+        "The command line writes through Console, which lets no control character pass",
+        never: #"\bTerminal\.write\b|\bprint\("#, because: "use Console.write or Console.complain",
+        in: { file in
+            // The demo draws on the terminal, and shows only what its own servers said.
+            file.isSwift && ["weir", "Control"].contains(file.room)
+                && file.path != "Sources/Control/Run/Console.swift"
+        },
+        broken: [("Sources/weir/A.swift", "Terminal.write(answer)\n")],
+        kept: [("Sources/weir/A.swift", "Console.write(answer)\n")]
+    ),
+    Law(
         "The README has the two commands",
         broken: [("README.md", "# Weir\n\n    bash deploy/demo\n")],
         kept: [("README.md", "# Weir\n\n    bash deploy/demo\n    bash Tests/run\n")],

@@ -3,6 +3,7 @@
 // Invariant: when an attempt returns, the program is reaped, and its group has been signalled if it was late.
 
 import Glibc
+import Payload
 import Platform
 
 /// One program.
@@ -38,11 +39,9 @@ struct Execution {
             ("EPOCH_AFTER", notice.epochAfter.map(String.init) ?? ""),
             ("RUNBOOK_URL", notice.runbookURL ?? ""), ("AT", Timestamp.text(wallMicros: notice.wallMicros)),
         ]
-        // Bound: no single variable may fill the space that exec(2) has for all of them.
-        return own
-            + more.map { name, value in
-                "WEIR_\(name)=" + String(value.prefix(4_096)).replacing("\u{0}", with: " ")
-            }
+        // A script prints these; the notice on its standard input has them as they were. Bound: no single
+        // variable may fill the space that exec(2) has for all of them.
+        return own + more.map { name, value in "WEIR_\(name)=\(ForeignText.line(value))" }
     }
 }
 

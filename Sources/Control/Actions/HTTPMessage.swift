@@ -2,6 +2,7 @@
 // Invariant: a failure's text names the origin only; targets, field values and bodies may hold secrets and
 // stand in no text.
 
+import Payload
 import Platform
 
 /// One request.
@@ -52,9 +53,7 @@ public struct HTTPAnswer: Sendable {
 
     /// Up to 300 bytes of text on one line.
     static func excerpt(_ bytes: some Collection<UInt8>) -> String {
-        let text = String(decoding: bytes.prefix(300), as: UTF8.self)
-        let flat = text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }
-        return String(String.UnicodeScalarView(flat)) + (bytes.count > 300 ? "…" : "")
+        ForeignText.line(bytes: bytes, bytesMax: 300)
     }
 }
 

@@ -6,6 +6,7 @@
 // Source: RFC 2104; PagerDuty's Events API v2; Slack's incoming webhooks.
 
 import COpenSSL
+import Payload
 import Platform
 
 /// One webhook.
@@ -81,9 +82,10 @@ struct Webhook {
 
     /// `text` alone: Slack, Mattermost and Rocket.Chat all read it.
     static func slack(_ notice: Notice) -> JSON {
-        // The three characters that Slack's markup gives a meaning.
+        // Shown to people as it is. The three characters are those that Slack's markup gives a meaning.
         func plain(_ text: String) -> String {
-            text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
+            ForeignText.line(text).replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(
+                ">", with: "&gt;")
         }
         var lines = ["*\(plain(notice.headline))*", plain(notice.reason)]
         var facts = ["by \(plain(notice.actor))", Timestamp.text(wallMicros: notice.wallMicros)]
@@ -109,7 +111,7 @@ struct Webhook {
         ]
         guard let severity else { return event }
         // Their bound is 1024 characters.
-        let summary = String("\(notice.headline): \(notice.reason)".prefix(1_024))
+        let summary = ForeignText.line("\(notice.headline): \(notice.reason)", bytesMax: 1_024)
         let payload: JSON = [
             "summary": .string(summary), "source": .string("weir"), "severity": .string(severity),
             "timestamp": .string(Timestamp.text(wallMicros: notice.wallMicros)),

@@ -3,6 +3,7 @@
 // Source: RFC 9112; the parser is Wire's.
 
 import Glibc
+import Payload
 import Platform
 import Wire
 
@@ -11,7 +12,9 @@ public struct AdminAnswer: Sendable {
     public var status: Int
     public var body: [UInt8]
 
-    public var text: String { String(decoding: body, as: UTF8.self) }
+    var text: String { String(decoding: body, as: UTF8.self) }
+    /// The body's beginning on one line: whoever listens at the address may have written it.
+    public var excerpt: String { ForeignText.line(bytes: body, bytesMax: 1_024) }
     /// The body as JSON; nil when it is none.
     public var json: JSON? { try? JSON(parsing: body) }
     public var isSuccess: Bool { (200..<300).contains(status) }

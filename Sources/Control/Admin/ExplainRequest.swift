@@ -2,6 +2,7 @@
 // with the weights and quarantine of a running Weir where its status is given, and asked by the tables that
 // cores use.
 
+import Payload
 import Platform
 import Proxy
 import Rollout
@@ -114,7 +115,8 @@ public struct ExplainAnswer: Sendable {
         if let shadow = explanation.shadow, shadow.matches {
             lines.append("copied to \(shadow.version) with a chance of \(Notation.text(ppm: shadow.ppm))")
         }
-        return lines + ["-> " + verdict]
+        // Names come from a running Weir's status, values from headers that somebody has copied here.
+        return (lines + ["-> " + verdict]).map { ForeignText.line($0) }
     }
 
     private var forced: String? {

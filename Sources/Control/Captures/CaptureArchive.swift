@@ -3,6 +3,7 @@
 // Invariant: a line that is torn, or no capture, is counted and skipped, never a failure; files that vanish
 // while they are read are no failure either, because the writer removes old ones.
 
+import Payload
 import Platform
 
 /// Which captures are wanted; nil wants all.
@@ -47,6 +48,14 @@ public struct CaptureSet: Sendable, Hashable {
     /// Their first and last instant, as written.
     public var from = ""
     public var to = ""
+
+    /// One line for a terminal.
+    public var summary: String {
+        func plain(_ text: String) -> String { ForeignText.line(text, bytesMax: 256) }
+        return
+            "\(plain(model)) \(plain(version))  \(plain(cut ?? kept))  \(count) exchanges, \(bytes) bytes, "
+            + "\(plain(from)) to \(plain(to))"
+    }
 
     public var json: JSON {
         [

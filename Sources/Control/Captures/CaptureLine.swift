@@ -164,31 +164,7 @@ struct CaptureLine {
         out += "\"\(name)\":\(isCut),".utf8
     }
 
-    /// A JSON string, byte by byte: bodies are long. The line separators U+2028 and U+2029 end a line for
-    /// some readers and are escaped as well.
     static func quote(_ text: String, to out: inout [UInt8]) {
-        out.append(0x22)
-        var text = text
-        text.withUTF8 { bytes in
-            var i = 0
-            while i < bytes.count {
-                let byte = bytes[i]
-                switch byte {
-                case 0x22, 0x5C: out += [0x5C, byte]
-                case 0x0A: out += [0x5C, 0x6E]
-                case 0x0D: out += [0x5C, 0x72]
-                case 0x09: out += [0x5C, 0x74]
-                case ..<0x20, 0x7F:
-                    let digits = Array("0123456789abcdef".utf8)
-                    out += [0x5C, 0x75, 0x30, 0x30, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-                case 0xE2 where i + 2 < bytes.count && bytes[i + 1] == 0x80 && bytes[i + 2] & 0xFE == 0xA8:
-                    out += (bytes[i + 2] == 0xA8 ? "\\u2028" : "\\u2029").utf8
-                    i += 2
-                default: out.append(byte)
-                }
-                i += 1
-            }
-        }
-        out.append(0x22)
+        ForeignText.quote(text.utf8.span, to: &out)
     }
 }

@@ -2,6 +2,7 @@
 // a reader sees the split and the guardrails that will be in force before anything runs. Nothing is touched:
 // no port is bound, no state is read; only names are resolved, because a name without address is a problem.
 
+import Payload
 import Proxy
 import Rollout
 
@@ -33,7 +34,7 @@ public struct ConfigCheck: Sendable, Equatable {
         if problems.count > problemsMax { lines.append("… and \(problems.count - problemsMax) more") }
         lines.append(
             "\(file): \(problems.count) problem\(problems.count == 1 ? "" : "s")")
-        return lines.joined(separator: "\n") + "\n"
+        return page(lines)
     }
 
     private static func summary(_ config: Config, file: String) -> String {
@@ -49,7 +50,12 @@ public struct ConfigCheck: Sendable, Equatable {
         }
         for action in config.actions { lines.append("action \(action.name): \(action.sentence)") }
         lines.append("sha256 \(config.digest)")
-        return lines.joined(separator: "\n") + "\n"
+        return page(lines)
+    }
+
+    /// Commands and aliases come from the file, and may have line feeds in them.
+    private static func page(_ lines: [String]) -> String {
+        lines.map { ForeignText.line($0) + "\n" }.joined()
     }
 
     private static func summary(_ model: ModelConfig) -> [String] {

@@ -2,6 +2,8 @@
 // expected and what was probably meant. Problems are collected, never thrown, so that one run of
 // `weir check` names all of them.
 
+import Payload
+
 /// One thing that is wrong with a config file.
 public struct ConfigProblem: Error, Sendable, Hashable, CustomStringConvertible {
     /// The file as it was named.
@@ -30,16 +32,12 @@ public struct ConfigProblem: Error, Sendable, Hashable, CustomStringConvertible 
         if let value { text += " '\(ConfigProblem.shortened(value))'" }
         if let expected { text += "; expected \(expected)" }
         if let suggestion { text += "; did you mean '\(suggestion)'?" }
-        return text
+        // Names of keys come from the file as well.
+        return ForeignText.line(text)
     }
 
-    /// Values are quoted from a file that may hold anything: one line, at most 80 characters, no controls.
-    static func shortened(_ value: String) -> String {
-        let visible = String(
-            String.UnicodeScalarView(
-                value.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
-        return visible.count <= 80 ? visible : visible.prefix(77) + "..."
-    }
+    /// Values are quoted from a file that may hold anything.
+    static func shortened(_ value: String) -> String { ForeignText.line(value, bytesMax: 80) }
 }
 
 extension ConfigProblem: Comparable {

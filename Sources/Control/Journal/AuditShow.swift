@@ -45,18 +45,18 @@ public struct AuditLine: Sendable {
 
     /// Time, kind, model, actor and reason, for a terminal.
     public var summary: String {
-        let kind = value["kind"]?.string ?? "?"
-        var words = [value["seq"]?.integer.map { "\($0)" } ?? "?", value["at"]?.string ?? "?", kind]
-        if let model = value["model"]?.string { words.append(model) }
-        words.append("[\(value["actor"]?.string ?? "?")]")
-        if let verb = value["verb"]?.string {
+        let kind = value["kind"]?.line ?? "?"
+        var words = [value["seq"]?.integer.map { "\($0)" } ?? "?", value["at"]?.line ?? "?", kind]
+        if let model = value["model"]?.line { words.append(model) }
+        words.append("[\(value["actor"]?.line ?? "?")]")
+        if let verb = value["verb"]?.line {
             words.append(verb)
-            if let version = value["version"]?.string { words.append(version) }
-            if let answer = value["answer"]?.string { words.append("-> \(answer)") }
+            if let version = value["version"]?.line { words.append(version) }
+            if let answer = value["answer"]?.line { words.append("-> \(answer)") }
         }
-        if let cut = value["cut"]?.string { words.append(cut) }
-        if let reason = value["reason"]?.string, !reason.isEmpty { words.append(reason) }
-        return words.joined(separator: "  ").replacing("\n", with: " ")
+        if let cut = value["cut"]?.line { words.append(cut) }
+        if let reason = value["reason"]?.line, !reason.isEmpty { words.append(reason) }
+        return words.joined(separator: "  ")
     }
 }
 

@@ -2,11 +2,11 @@
 // pipeline can rely on them; what did not come to be is null. Times are whole microseconds.
 //
 // Path and request id are a stranger's bytes. Whatever they are, the line is valid JSON on one line and
-// safe to print: control characters (also those of U+0080...U+009F, which terminals obey) are escaped, and
-// a byte that is no UTF-8 is written as %XX, which is what it would be in a URL.
-// Source: RFC 8259, section 7; RFC 3629, section 4.
+// safe to print (`ForeignText`); a byte that is no UTF-8 is written as %XX, which is what it would be in a
+// URL.
 
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Wire
@@ -175,91 +175,16 @@ struct AccessLine {
     }
 }
 
-// MARK: - A stranger's bytes
-
 extension AccessLine {
     /// The bytes as a JSON string, quotes included.
     static func quoted(_ bytes: [UInt8]) -> [UInt8] {
         var text: [UInt8] = []
-        appendQuoted(bytes.span, count: bytes.count, to: &text)
+        ForeignText.quote(bytes.span, to: &text)
         return text
     }
 
     /// Appends the first `count` bytes as a JSON string, quotes included.
     static func appendQuoted(_ bytes: Span<UInt8>, count: Int, to line: inout [UInt8]) {
-        let count = min(count, bytes.count)
-        line.append(UInt8(ascii: "\""))
-        var index = 0
-        while index < count {
-            let byte = bytes[index]
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                line.append(UInt8(ascii: "\\"))
-                line.append(byte)
-                index += 1
-            case 0x20..<0x7F:
-                line.append(byte)
-                index += 1
-            case 0..<0x20, 0x7F:
-                appendEscape(byte, to: &line)
-                index += 1
-            default:
-                index += appendBeyondASCII(bytes, index, count, to: &line)
-            }
-        }
-        line.append(UInt8(ascii: "\""))
-    }
-
-    /// Appends the character at `index`, or its first byte as %XX when there is none; returns the bytes
-    /// taken.
-    private static func appendBeyondASCII(
-        _ bytes: Span<UInt8>, _ index: Int, _ end: Int, to line: inout [UInt8]
-    ) -> Int {
-        let length = sequenceLength(bytes, index, end)
-        guard length > 0 else {
-            line.append(UInt8(ascii: "%"))
-            line.append(hex(bytes[index] >> 4))
-            line.append(hex(bytes[index] & 15))
-            return 1
-        }
-        // U+0080...U+009F are C2 80...C2 9F.
-        if bytes[index] == 0xC2 && bytes[index + 1] < 0xA0 {
-            appendEscape(bytes[index + 1], to: &line)
-        } else {
-            for offset in 0..<length { line.append(bytes[index + offset]) }
-        }
-        return length
-    }
-
-    /// Length of the well-formed UTF-8 sequence at `index`, 2...4; 0 when there is none (RFC 3629: no
-    /// overlong form, no surrogate, nothing beyond U+10FFFF).
-    private static func sequenceLength(_ bytes: Span<UInt8>, _ index: Int, _ end: Int) -> Int {
-        let length: Int
-        let second: ClosedRange<UInt8>
-        switch bytes[index] {
-        case 0xC2...0xDF: (length, second) = (2, 0x80...0xBF)
-        case 0xE0: (length, second) = (3, 0xA0...0xBF)
-        case 0xED: (length, second) = (3, 0x80...0x9F)
-        case 0xE1...0xEF: (length, second) = (3, 0x80...0xBF)
-        case 0xF0: (length, second) = (4, 0x90...0xBF)
-        case 0xF1...0xF3: (length, second) = (4, 0x80...0xBF)
-        case 0xF4: (length, second) = (4, 0x80...0x8F)
-        default: return 0
-        }
-        guard index + length <= end, second.contains(bytes[index + 1]) else { return 0 }
-        for offset in 2..<4 where offset < length {
-            guard bytes[index + offset] & 0xC0 == 0x80 else { return 0 }
-        }
-        return length
-    }
-
-    private static func appendEscape(_ byte: UInt8, to line: inout [UInt8]) {
-        line += "\\u00".utf8
-        line.append(hex(byte >> 4))
-        line.append(hex(byte & 15))
-    }
-
-    private static func hex(_ digit: UInt8) -> UInt8 {
-        digit < 10 ? 0x30 + digit : UInt8(ascii: "A") + digit - 10
+        ForeignText.quote(bytes.extracting(first: count), to: &line)
     }
 }

@@ -2,6 +2,7 @@
 // answers added up. What was taken counts once, so a file that was sent in part is sent again as a whole.
 // Invariant: counts add up to the lines that were answered; refusals name the line of the file.
 
+import Payload
 import Platform
 
 /// What became of the outcomes of a file.
@@ -86,7 +87,7 @@ public struct OutcomeReceipt: Sendable {
 
     /// A line for each refusal that is kept, and what kept the rest from being sent.
     public var complaints: [String] {
-        let lines = refusals.map { "line \($0.line): \($0.result): \($0.reason)" }
+        let lines = refusals.map { ForeignText.line("line \($0.line): \($0.result): \($0.reason)") }
         return lines + (trouble.map { [$0] } ?? [])
     }
 }
@@ -176,7 +177,7 @@ public struct OutcomeSender {
         do throws(AdminUnreachable) {
             let answer = try post(batch)
             if !receipt.add(answer, lines: lines) {
-                let said = answer.json?["error"]?.string ?? "status \(answer.status)"
+                let said = answer.json?["error"]?.line ?? "status \(answer.status)"
                 receipt.stop("\(said) (\(again))")
             } else if answer.status == 503 {
                 receipt.stop("some found no room: \(again)")

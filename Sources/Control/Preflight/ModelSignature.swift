@@ -2,6 +2,8 @@
 // stand in for stable: clients send to both what they send to one.
 // Source: Open Inference Protocol, model metadata; a dimension of -1 may be anything.
 
+import Payload
+
 /// Inputs and outputs of a model.
 struct ModelSignature: Equatable {
     struct Tensor: Equatable {
@@ -39,29 +41,37 @@ struct ModelSignature: Equatable {
     func objection(asReplacementOf stable: ModelSignature) -> String? {
         for theirs in stable.inputs {
             guard let ours = inputs.first(where: { $0.name == theirs.name }) else {
-                return "stable takes the input \(theirs.name), the candidate does not"
+                return "stable takes the input \(theirs.shownName), the candidate does not"
             }
-            if let problem = ours.difference(from: theirs) { return "input \(theirs.name): \(problem)" }
+            if let problem = ours.difference(from: theirs) { return "input \(theirs.shownName): \(problem)" }
         }
         for ours in inputs where !stable.inputs.contains(where: { $0.name == ours.name }) {
-            return "the candidate wants the input \(ours.name), which stable does not take"
+            return "the candidate wants the input \(ours.shownName), which stable does not take"
         }
         for theirs in stable.outputs {
             guard let ours = outputs.first(where: { $0.name == theirs.name }) else {
-                return "stable gives the output \(theirs.name), the candidate does not"
+                return "stable gives the output \(theirs.shownName), the candidate does not"
             }
-            if let problem = ours.difference(from: theirs) { return "output \(theirs.name): \(problem)" }
+            if let problem = ours.difference(from: theirs) { return "output \(theirs.shownName): \(problem)" }
         }
         return nil
     }
 }
 
 extension ModelSignature.Tensor {
+    /// The server's words as a part of a sentence.
+    private static func shown(_ text: String) -> String { ForeignText.line(text, bytesMax: 128) }
+
+    fileprivate var shownName: String { Self.shown(name) }
+
     fileprivate func difference(from stable: ModelSignature.Tensor) -> String? {
-        if datatype != stable.datatype { return "\(datatype) where stable has \(stable.datatype)" }
+        if datatype != stable.datatype {
+            return "\(Self.shown(datatype)) where stable has \(Self.shown(stable.datatype))"
+        }
         let fits =
             shape.count == stable.shape.count
             && zip(shape, stable.shape).allSatisfy { $0 == $1 || $0 == -1 || $1 == -1 }
-        return fits ? nil : "shape \(shape) where stable has \(stable.shape)"
+        return fits
+            ? nil : "shape \(Self.shown("\(shape)")) where stable has \(Self.shown("\(stable.shape)"))"
     }
 }

@@ -60,7 +60,10 @@ struct PreflightCheck {
             let said = identity.source.identities(in: answer)
             if said.contains(version.identity) { continue }
             let heard =
-                said.isEmpty ? "names no version" : "says it is " + said.prefix(3).joined(separator: ", ")
+                said.isEmpty
+                ? "names no version"
+                : "says it is "
+                    + said.prefix(3).map { ForeignText.line($0, bytesMax: 128) }.joined(separator: ", ")
             let sentence = "\(version.name) at \(endpoint) \(heard); expected \(version.identity)"
             // Nothing can be cut for a stable version that is not what it claims; but nobody moves from it.
             throw isCandidate ? .failed(sentence) : .unknown(sentence)

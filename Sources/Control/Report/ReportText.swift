@@ -1,13 +1,15 @@
 // A rollback report and the ledger as pages for a terminal.
 // Place: behind `weir report` and at the end of `weir demo`; reads the JSON of /reports and /ledger, or of
 // the journal, and nothing else.
-// Invariant: a member that is missing leaves a dash, never an error.
+// Invariant: a member that is missing leaves a dash, never an error; texts are shown as `JSON.line`.
+
+import Payload
 
 /// Renders reports for people.
 public enum ReportText {
     /// The page of one report, as `/reports` or the journal has it; every line ends with a newline.
     public static func render(_ report: JSON) -> String {
-        let versions = (report["versions"]?.elements ?? []).compactMap(\.string).joined(separator: ", ")
+        let versions = (report["versions"]?.elements ?? []).compactMap(\.line).joined(separator: ", ")
         var out = "\(word(report["cut"])) of \(word(report["model"])): \(versions) cut back to "
         out += "\(word(report["stable"]))\n\(word(report["cut_reason"]))\n\n"
         let bound = report["first_bad_or_earlier"]?.bool == true ? " or earlier" : ""
@@ -15,7 +17,7 @@ public enum ReportText {
         out += line("verdict", word(report["verdict_at"]) + detected(report))
         out += line("last request to it", word(report["last_request_at"]) + obeyed(report))
         out += line("decided by", word(report["cut_by"]))
-        if let rule = report["rule"]?.string {
+        if let rule = report["rule"]?.line {
             out += line("rule", "\(word(report["guardrail"])): \(rule)")
         }
         out += "\n"
@@ -24,16 +26,18 @@ public enum ReportText {
         out += line("shielded by stable", number(report["shielded"]))
         out += line("clients harmed", number(report["harmed"]))
         out += "\n"
-        if let recovery = report["recovery"], let verdict = recovery["verdict"]?.string {
+        if let recovery = report["recovery"], let verdict = recovery["verdict"]?.line {
             out += line("recovery", "\(verdict): \(word(recovery["reason"]))")
         } else {
-            let isOpen = report["completed_at"]?.string == nil
+            let isOpen = report["completed_at"]?.line == nil
             out += line("recovery", isOpen ? "still being watched" : "no answer: the watch was ended")
         }
-        let weights = (report["weights_before"]?.members ?? []).map { "\($0.name) \($0.value.string ?? "")" }
+        let weights = (report["weights_before"]?.members ?? []).map {
+            "\(ForeignText.line($0.name)) \($0.value.line ?? "")"
+        }
         out += line("weights before", weights.joined(separator: ", "))
         out += line("epoch", "\(number(report["epoch_before"])) -> \(number(report["epoch_after"]))")
-        if let runbook = report["runbook_url"]?.string { out += line("runbook", runbook) }
+        if let runbook = report["runbook_url"]?.line { out += line("runbook", runbook) }
         for reading in report["evidence"]?.elements ?? [] {
             out += line(
                 "evidence", "\(word(reading["name"])) \(word(reading["verdict"])): \(word(reading["reason"]))"
@@ -47,7 +51,7 @@ public enum ReportText {
     public static func render(ledger: JSON, of name: String) -> String {
         var out = "\(name)\n"
         out += line("rollouts", "\(number(ledger["rollouts"])), \(number(ledger["promotions"])) promoted")
-        let cuts = (ledger["cuts"]?.members ?? []).map { "\($0.name) \(number($0.value))" }
+        let cuts = (ledger["cuts"]?.members ?? []).map { "\(ForeignText.line($0.name)) \(number($0.value))" }
         out += line("cuts", cuts.isEmpty ? "none" : cuts.joined(separator: ", "))
         out += line("time to detect", figures(ledger["detect_ms"], "ms"))
         out += line("time to cut", figures(ledger["cut_us"], "us"))
@@ -89,6 +93,6 @@ public enum ReportText {
     private static func hundredths(_ value: Double) -> String {
         JSON.number((value * 100).rounded() / 100).text
     }
-    private static func word(_ value: JSON?) -> String { value?.string ?? "-" }
+    private static func word(_ value: JSON?) -> String { value?.line ?? "-" }
     private static func number(_ value: JSON?) -> String { value?.integer.map(String.init) ?? "-" }
 }

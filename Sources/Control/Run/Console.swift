@@ -1,17 +1,19 @@
 // What the command line needs of the process it runs in: two streams, an exit, the user's name. Here, because
 // the weir target parses words and nothing else. Invariant: answers go to standard output, complaints to
-// standard error, so that output can be piped.
+// standard error, so that output can be piped; neither carries a character that a terminal would obey.
 
 import Glibc
+import Payload
 import Platform
 
 /// The process as the command line sees it.
 public enum Console {
-    /// Text on standard output, as it is.
-    public static func write(_ text: String) { Terminal.write(text) }
+    /// A page on standard output. Whoever composed it has put foreign text on one line each (`JSON.line`);
+    /// what else a terminal would obey is escaped here, in JSON's form, so that JSON stays what it is.
+    public static func write(_ page: String) { Terminal.write(ForeignText.page(page)) }
 
-    /// A line on standard error.
-    public static func complain(_ line: String) { Terminal.write(line + "\n", to: .error) }
+    /// A complaint on standard error, and a line feed.
+    public static func complain(_ page: String) { Terminal.write(ForeignText.page(page) + "\n", to: .error) }
 
     public static func exit(_ code: Int32) -> Never { Glibc.exit(code) }
 

@@ -1,14 +1,18 @@
 // Weir's own log: one event, one line on standard error, in the order time, level, message, metadata. What
 // supervisors (journald, container runtimes) expect; no colours, no multi-line values.
-// Invariant: a line is written by one call, so that lines of several threads do not mix.
+// Invariant: a line is written by one call, so that lines of several threads do not mix; whatever a peer
+// wrote into it, it is one line of bounded length without control characters (`ForeignText`).
 
 import Logging
+import Payload
 import Platform
 
 /// A swift-log handler that writes one line per event.
 struct LineLog: LogHandler {
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level = .info
+    /// Of a message; each value of the metadata has `ForeignText.lineBytesMax`.
+    static let messageBytesMax = 16 << 10
     /// Takes a whole line with its newline in one write, so that lines of several threads do not mix.
     private let write: @Sendable (String) -> Void
 
@@ -23,26 +27,23 @@ struct LineLog: LogHandler {
         var all = metadata
         if let own = event.metadata { all.merge(own) { $1 } }
         var line = Timestamp.text(wallMicros: Clock.wallMicros()) + " \(event.level) "
-        line += Self.flat("\(event.message)")
+        line += ForeignText.line("\(event.message)", bytesMax: Self.messageBytesMax)
         for (name, value) in all.sorted(by: { $0.key < $1.key }) {
             line += " \(name)=" + Self.quoted("\(value)")
         }
         write(line + "\n")
     }
 
-    /// One line, whatever was in it.
-    static func flat(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
-            return text
-        }
-        return String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
-    }
-
+    /// A value as it is where it is one word of ASCII, else as a JSON string.
     private static func quoted(_ text: String) -> String {
-        let plain = !text.isEmpty && !text.contains { $0 == " " || $0 == "\"" || $0 == "=" }
-        return plain ? flat(text) : JSON.string(text).text
+        let isWord =
+            !text.isEmpty && text.utf8.count <= ForeignText.lineBytesMax
+            && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x3D }
+        if isWord { return text }
+        // Bound before quoting: a string that is cut must still end with its quote.
+        var quoted = ""
+        ForeignText.quote(ForeignText.shortened(text), to: &quoted)
+        return quoted
     }
 }
 

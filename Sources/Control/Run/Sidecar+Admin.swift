@@ -4,6 +4,7 @@
 
 import Glibc
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Rollout
@@ -71,7 +72,9 @@ extension Sidecar {
         if plane.obeyedEpoch == 0 { reasons.append("no plan is obeyed yet") }
         if !reasons.isEmpty { return .text(503, "not ready: " + reasons.joined(separator: "; ")) }
         let troubles = [controller.trouble.withLock { $0 }, sources.trouble].compactMap { $0 }
-        return .text(200, troubles.isEmpty ? "ready" : "ready, but \(troubles.joined(separator: "; "))")
+        // What registries and disks said is in there.
+        let sentence = ForeignText.line(troubles.joined(separator: "; "))
+        return .text(200, troubles.isEmpty ? "ready" : "ready, but \(sentence)")
     }
 
     func statusPage(_ snapshot: StatusSnapshot) -> StatusPage {

@@ -1,6 +1,9 @@
 // A JSON value with ordered members, and its writer. The journal, the status page and the admin API speak
 // JSON whose member order is part of how a person reads it, so objects are lists, not dictionaries.
-// Invariant: `text` is always valid JSON on one line (RFC 8259); a double that is not finite is null.
+// Invariant: `text` is always valid JSON on one line (RFC 8259), and safe to print: what does not show itself
+// is escaped (`ForeignText`). A double that is not finite is null.
+
+import Payload
 
 /// One JSON value. Objects keep the order of their members.
 public enum JSON: Sendable, Hashable {
@@ -39,6 +42,10 @@ public enum JSON: Sendable, Hashable {
         guard case .string(let value) = self else { return nil }
         return value
     }
+
+    /// The string as a part of one line for a person: escaped and bounded by `ForeignText`. What a page, a
+    /// log line or a sentence shows of a value is this; `string` is for comparing and for other values.
+    public var line: String? { string.map { ForeignText.line($0) } }
 
     public var bool: Bool? {
         guard case .bool(let value) = self else { return nil }
@@ -115,14 +122,14 @@ extension JSON: CustomStringConvertible {
         case .bool(let value): out += value ? "true" : "false"
         case .integer(let value): out += String(value)
         case .number(let value): out += Self.text(of: value)
-        case .string(let value): Self.quote(value, to: &out)
+        case .string(let value): ForeignText.quote(value, to: &out)
         case .array(let elements):
             Self.group("[", "]", elements, to: &out, indent: indent, depth: depth) { element, out in
                 element.write(to: &out, indent: indent, depth: depth + 1)
             }
         case .object(let members):
             Self.group("{", "}", members, to: &out, indent: indent, depth: depth) { member, out in
-                Self.quote(member.name, to: &out)
+                ForeignText.quote(member.name, to: &out)
                 out += indent == nil ? ":" : ": "
                 member.value.write(to: &out, indent: indent, depth: depth + 1)
             }
@@ -148,26 +155,5 @@ extension JSON: CustomStringConvertible {
         guard value.isFinite else { return "null" }
         let text = String(value)
         return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
-    }
-
-    private static func quote(_ value: String, to out: inout String) {
-        out += "\""
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            case "\n": out += "\\n"
-            case "\r": out += "\\r"
-            case "\t": out += "\\t"
-            // U+2028 and U+2029 end a line for many readers; a journal line must stay one line.
-            case "\u{2028}": out += "\\u2028"
-            case "\u{2029}": out += "\\u2029"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
-                let digits = String(scalar.value, radix: 16)
-                out += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: out.unicodeScalars.append(scalar)
-            }
-        }
-        out += "\""
     }
 }
