@@ -61,7 +61,12 @@ private func header(_ name: String, _ message: JSON?) -> String? {
 
     @Test(
         "Headers with credentials are masked in any spelling, without being asked",
-        arguments: ["Authorization", "COOKIE", "set-cookie", "Proxy-Authorization", "X-API-Key", "x-mine"])
+        arguments: [
+            "Authorization", "COOKIE", "set-cookie", "Proxy-Authorization", "X-API-Key", "x-mine", "api-key",
+            "X-Auth-Token", "x-goog-api-key", "Ocp-Apim-Subscription-Key", "x-amz-security-token",
+            "x-session-id",
+            "x-client-secret",
+        ])
     func maskedHeaders(_ name: String) throws {
         var config = CapturesConfig()
         config.maskedHeaders.insert("x-mine")
@@ -83,6 +88,10 @@ private func header(_ name: String, _ message: JSON?) -> String? {
             ("http://h/m?key=s3cret", "http://h/m?key=***"), ("/m?token", "/m?token"), ("/m", "/m"),
             ("/m?", "/m?"), ("/m?&&=&monkey=1&keys=2", "/m?&&=&monkey=1&keys=2"),
             ("/m?to%4=1&signature=", "/m?to%4=1&signature=***"),
+            ("/m#access_token=s3cret&b=1", "/m#access_token=***&b=1"),
+            ("/m?a=1&subscription-key=s3cret&max_tokens=7", "/m?a=1&subscription-key=***&max_tokens=7"),
+            ("/m?clientSecret=s3cret&request_id=7", "/m?clientSecret=***&request_id=7"),
+            ("/m?token=\u{301}s3cret", "/m?token=***"),
         ])
     func maskedQuery(_ target: String, _ kept: String) throws {
         var config = CapturesConfig()
@@ -97,6 +106,49 @@ private func header(_ name: String, _ message: JSON?) -> String? {
         let entry = CaptureHAR.entry(line)
         #expect(!line.text.contains("s3cret") && !entry.text.contains("s3cret"))
         #expect(entry["request"]?["url"]?.string?.hasSuffix(kept) == true)
+    }
+
+    @Test("Any header that holds a URL is masked in it, whatever the header's name")
+    func urlInHeader() throws {
+        var sample = CaptureSample()
+        sample.responseHead =
+            "HTTP/1.1 200 OK\r\nlink: </p?token=s3cret&page=2>\r\n"
+            + "x-next: https://h/?a=b#id_token=s3cret\r\n\r\n"
+        let line = try line(sample)
+        #expect(header("link", line["response"]) == "</p?token=***&page=2>")
+        #expect(header("x-next", line["response"]) == "https://h/?a=b#id_token=***")
+    }
+
+    @Test("A form's fields are masked as a query's parameters are; other bodies are not")
+    func form() throws {
+        var sample = CaptureSample()
+        let body = "grant_type=x&client_secret=s3cret&refresh_token=s3cret&max_tokens=7"
+        sample.requestBody = Array(body.utf8)
+        sample.requestHead =
+            "POST / HTTP/1.1\r\nContent-Type: Application/x-www-form-urlencoded; charset=utf-8\r\n\r\n"
+        let kept = try line(sample)
+        #expect(
+            kept["request"]?["body"]?.string
+                == "grant_type=x&client_secret=***&refresh_token=***&max_tokens=7")
+        sample.requestBody += [0xFF]
+        #expect(try !line(sample).text.contains("s3cret"))
+        sample.requestHead = "POST / HTTP/1.1\r\ncontent-type: text/plain\r\n\r\n"
+        sample.requestBody = Array(body.utf8)
+        #expect(try line(sample)["request"]?["body"]?.string == body)
+    }
+
+    @Test("A name that is excepted is kept, unless the file masks it or it is always masked")
+    func excepted() throws {
+        var config = CapturesConfig()
+        config.excepted = ["x-session-id", "session", "authorization", "x-mine-token"]
+        config.maskedHeaders.insert("x-mine-token")
+        var sample = CaptureSample()
+        sample.requestHead =
+            "GET /?session=7&token=s3cret HTTP/1.1\r\nX-Session-Id: 7\r\nauthorization: s3cret\r\n"
+            + "x-mine-token: s3cret\r\n\r\n"
+        let line = try line(sample, config)
+        #expect(header("X-Session-Id", line["request"]) == "7" && !line.text.contains("s3cret"))
+        #expect(line["request"]?["target"] == "/?session=7&token=***")
     }
 
     @Test("A head that was cut anywhere shows no part of what is masked")

@@ -16,7 +16,7 @@ private func capturesAreRead() throws {
           sample: 0.5%
           around_a_trip: 7
           body_bytes: 1KiB
-          mask: { headers: [X-User], query: [Session], json: ["$.a[*].b"] }
+          mask: { headers: [X-User], query: [Session], json: ["$.a[*].b"], except: [X-Session-Id] }
           keep_bytes: 2MiB
           keep_age: 1h
         """)
@@ -24,6 +24,7 @@ private func capturesAreRead() throws {
     #expect(captures.samplePPM == 5_000 && captures.aroundTrip == 7 && captures.bodyBytesMax == 1_024)
     #expect(captures.maskedHeaders == CapturesConfig.alwaysMasked.union(["x-user"]))
     #expect(captures.maskedQuery == CapturesConfig.alwaysMaskedQuery.union(["session"]))
+    #expect(captures.excepted == ["x-session-id"])
     #expect(captures.maskedPaths == [try JSONPath("$.a[*].b")])
     #expect(captures.keepBytes == 2 << 20 && captures.keepAge == .seconds(3_600))
     #expect(try ConfigSample.model("captures: {}").config().models.first?.captures == CapturesConfig())
@@ -71,6 +72,9 @@ private let brokenCaptures: [Broken] = [
     Broken(
         .model("captures: { mask: { headers: [\"a b\"] } }"),
         ["9:35: models[0].captures.mask.headers[0]: ", "expected the name of a header"]),
+    Broken(
+        .model("captures: { mask: { except: [X-Fine, API-Key] } }"),
+        ["9:42: models[0].captures.mask.except[1]: is a credential's name", "'API-Key'"]),
     Broken(.model("captures: 1%"), ["9:15: models[0].captures: wrong value '1%'", "expected a mapping"]),
 ]
 

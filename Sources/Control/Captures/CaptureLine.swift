@@ -21,15 +21,15 @@ struct CaptureNames {
 
 /// Turns samples into lines by the rules of one model.
 struct CaptureLine {
-    private let headers: Set<String>
+    private let config: CapturesConfig
     private let query: QueryMask
     private let mask: JSONMask?
     /// Values may want longer bodies than captures.
     private let bodyBytesMax: Int
 
     init(_ config: CapturesConfig) {
-        headers = config.maskedHeaders
-        query = QueryMask(names: config.maskedQuery)
+        self.config = config
+        query = QueryMask(config)
         bodyBytesMax = config.bodyBytesMax
         mask = config.maskedPaths.isEmpty ? nil : JSONMask(config.maskedPaths)
     }
@@ -53,8 +53,8 @@ struct CaptureLine {
         writeFields(request, to: &out)
         writeCut(record.traits.contains(.requestHeadCut), "head_cut", to: &out)
         writeBody(
-            sample.requestBody, total: record.bytesIn, isCut: record.traits.contains(.requestBodyCut),
-            to: &out)
+            sample.requestBody, of: request, total: record.bytesIn,
+            isCut: record.traits.contains(.requestBodyCut), to: &out)
         out += "},\"response\":".utf8
         guard record.responseStatus != 0 else {
             out += "null}".utf8
@@ -68,7 +68,7 @@ struct CaptureLine {
         writeCut(record.traits.contains(.responseHeadCut), "head_cut", to: &out)
         let isOwn = record.responded == record.answered
         writeBody(
-            sample.responseBody, total: isOwn ? record.bytesOut : nil,
+            sample.responseBody, of: response, total: isOwn ? record.bytesOut : nil,
             isCut: record.traits.contains(.responseBodyCut), to: &out)
         out += "}}".utf8
         return out
@@ -105,28 +105,27 @@ struct CaptureLine {
             out.append(0x5B)
             Self.quote(field.name, to: &out)
             out.append(0x2C)
-            Self.quote(kept(field.value, of: field.name.lowercased()), to: &out)
+            Self.quote(config.masks(header: field.name) ? "***" : query.masked(field.value), to: &out)
             out.append(0x5D)
         }
         out += "],".utf8
     }
 
-    /// A header's value without what is masked.
-    private func kept(_ value: String, of name: String) -> String {
-        if headers.contains(name) { return "***" }
-        return QueryMask.headers.contains(name) ? query.masked(value) : value
-    }
-
     /// `body` as text where it is UTF-8, else base64 with `encoding`; null with `withheld` where it must not
     /// be kept.
     private func writeBody(
-        _ bytes: UnsafeRawBufferPointer, total: UInt64?, isCut: Bool, to out: inout [UInt8]
+        _ bytes: UnsafeRawBufferPointer, of head: MessageHead, total: UInt64?, isCut: Bool,
+        to out: inout [UInt8]
     ) {
         let isCut = isCut || bytes.count > bodyBytesMax
         let bytes = UnsafeRawBufferPointer(rebasing: bytes.prefix(bodyBytesMax))
         out += "\"body_bytes\":\(total.map(String.init) ?? "null"),".utf8
         writeCut(isCut, "body_cut", to: &out)
-        guard let mask, !bytes.isEmpty else { return writeContent(bytes, to: &out) }
+        guard let mask, !bytes.isEmpty else {
+            guard head.isForm else { return writeContent(bytes, to: &out) }
+            var form = query.maskedPairs(String(decoding: bytes, as: UTF8.self)[...])
+            return form.withUTF8 { writeContent(UnsafeRawBufferPointer($0), to: &out) }
+        }
         switch mask.masked(bytes.bytes, isTruncated: isCut) {
         case .body(let masked): masked.withUnsafeBytes { writeContent($0, to: &out) }
         case .withheld(let reading):

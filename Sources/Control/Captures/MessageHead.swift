@@ -34,6 +34,14 @@ struct MessageHead {
         }
     }
 
+    /// Whether the body is `name=value` pairs, as an HTML form sends them.
+    var isForm: Bool {
+        fields.contains { field in
+            field.name.lowercased() == "content-type"
+                && field.value.lowercased().hasPrefix("application/x-www-form-urlencoded")
+        }
+    }
+
     private static func text(_ bytes: Slice<UnsafeRawBufferPointer>) -> String {
         String(decoding: bytes, as: UTF8.self)
     }

@@ -1,40 +1,51 @@
-// Takes the values of named parameters out of a query string before anybody keeps it. Names are compared
-// decoded and without case, because servers read `?%54oken=` too; `;` separates like `&`, as it still does
-// for some of them.
+// Takes the values of parameters that carry credentials out of a query string, or out of a form, before
+// anybody keeps it. Names are compared decoded and without case, because servers read `?%54oken=` too; `;`
+// separates like `&`, as it still does for some of them.
 // Invariant: of a masked parameter nothing is left but its name as it was sent; the rest keeps its bytes.
 
-/// The parameters whose values must not be kept.
+/// Masks parameters whose values must not be kept.
 struct QueryMask: Sendable {
-    /// Lower-case, decoded.
-    let names: Set<String>
-    /// Headers whose values are targets with a query of their own, lower-case.
-    static let headers: Set<String> = [
-        "referer", "location", "content-location", "x-original-url", "x-original-uri", "x-forwarded-uri",
-        "x-rewrite-url",
-    ]
+    private let config: CapturesConfig
 
-    /// A request target or URL without its masked values.
+    init(_ config: CapturesConfig) { self.config = config }
+
+    /// A request target, a URL or a header's value with one in it, without the masked values of its query and
+    /// its fragment, in which tokens are handed on as well.
     func masked(_ target: String) -> String {
-        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return target }
-        let query = target[target.index(after: mark)...]
-        var out = String(target[...mark])
-        var start = query.startIndex
-        while start < query.endIndex {
-            let end = query[start...].firstIndex { $0 == "&" || $0 == ";" || $0 == "#" } ?? query.endIndex
-            let pair = query[start..<end]
-            if let equals = pair.firstIndex(of: "="), names.contains(Self.name(pair[..<equals])) {
-                out += pair[...equals] + "***"
+        guard let mark = target.utf8.firstIndex(where: { $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") })
+        else { return target }
+        let rest = target.utf8.index(after: mark)
+        return target[..<rest] + maskedPairs(target[rest...])
+    }
+
+    /// `name=value` pairs, as queries and forms have them, without the masked values. Taken byte by byte:
+    /// with a combining mark behind it, `=` is another `Character`.
+    func maskedPairs(_ query: Substring) -> String {
+        var out = ""
+        let bytes = query.utf8
+        var start = bytes.startIndex
+        while start < bytes.endIndex {
+            let end = bytes[start...].firstIndex(where: Self.separates) ?? bytes.endIndex
+            let equals = bytes[start..<end].firstIndex(of: UInt8(ascii: "="))
+            if let equals, config.masks(parameter: Self.name(query[start..<equals])) {
+                out += query[start..<bytes.index(after: equals)] + "***"
             } else {
-                out += pair
+                out += query[start..<end]
             }
-            guard end < query.endIndex else { break }
-            out.append(query[end])
-            start = query.index(after: end)
+            guard end < bytes.endIndex else { break }
+            start = bytes.index(after: end)
+            out += query[end..<start]
         }
         return out
     }
 
-    /// A name as a server reads it, in lower case.
+    /// A second `?` begins nothing in a URL, but where a header's value holds two of them.
+    private static func separates(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: "&") || byte == UInt8(ascii: ";") || byte == UInt8(ascii: "#")
+            || byte == UInt8(ascii: "?")
+    }
+
+    /// A name as a server reads it.
     private static func name(_ text: Substring) -> String {
         var bytes: [UInt8] = []
         let raw = Array(text.utf8)
@@ -50,7 +61,7 @@ struct QueryMask: Sendable {
                 i += 1
             }
         }
-        return String(decoding: bytes, as: UTF8.self).lowercased()
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private static func digit(_ byte: UInt8) -> UInt8? {

@@ -1,6 +1,7 @@
 // What is kept of exchanges, per model: which share, how many around a trip, what is masked, for how long.
 // Read from `captures:` (ConfigLoader+Captures); PlanBuilder makes the cores' `TapPlan` of it.
-// Invariant: headers and query parameters that carry credentials are masked whatever the file says.
+// Invariant: the headers and query parameters listed here are masked whatever the file says; others whose
+// names say that they carry a credential (`SecretName`) are, unless the file excepts them by name.
 
 import Payload
 import Platform
@@ -18,6 +19,8 @@ public struct CapturesConfig: Sendable, Hashable {
     public var maskedHeaders = CapturesConfig.alwaysMasked
     /// Lower-case names of query parameters whose values are not kept; includes `alwaysMaskedQuery`.
     public var maskedQuery = CapturesConfig.alwaysMaskedQuery
+    /// Lower-case names of headers and parameters that are kept although `SecretName` would have them masked.
+    public var excepted: Set<String> = []
     /// Paths in JSON bodies whose values are not kept, at most `JSONMask.pathsMax`.
     public var maskedPaths: [JSONPath] = []
     /// Bytes of this model's files. More: the oldest file goes first.
@@ -27,7 +30,9 @@ public struct CapturesConfig: Sendable, Hashable {
 
     /// Headers with credentials.
     public static let alwaysMasked: Set<String> = [
-        "authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key",
+        "api-key", "authorization", "cookie", "ocp-apim-subscription-key", "proxy-authorization",
+        "set-cookie",
+        "x-amz-security-token", "x-api-key", "x-auth-token", "x-goog-api-key",
     ]
     /// Query parameters with credentials.
     public static let alwaysMaskedQuery: Set<String> = [
@@ -37,6 +42,19 @@ public struct CapturesConfig: Sendable, Hashable {
     ]
     /// How often a version's next exchange is copied to be at hand for a trip, on each core.
     static let recentEvery = Interval.millis(50)
+}
+
+extension CapturesConfig {
+    /// Whether the values of a header are not kept.
+    func masks(header name: String) -> Bool { masks(name, named: maskedHeaders) }
+
+    /// Whether the values of a parameter, of a query or of a form, are not kept.
+    func masks(parameter name: String) -> Bool { masks(name, named: maskedQuery) }
+
+    private func masks(_ name: String, named: Set<String>) -> Bool {
+        let lowered = name.lowercased()
+        return named.contains(lowered) || SecretName.matches(name) && !excepted.contains(lowered)
+    }
 }
 
 extension ModelConfig {

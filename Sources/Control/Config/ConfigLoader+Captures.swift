@@ -18,6 +18,7 @@ extension Kind where Value == CapturesConfig {
                 captures.maskedHeaders.formUnion(mask.headers)
                 captures.maskedQuery.formUnion(mask.query)
                 captures.maskedPaths = mask.paths
+                captures.excepted = mask.excepted
             }
             captures.keepBytes = section.value(
                 "keep_bytes", .size((1 << 20)...(1 << 40)), or: captures.keepBytes)
@@ -33,17 +34,29 @@ private struct MaskDraft {
     var headers: [String]
     var query: [String]
     var paths: [JSONPath]
+    var excepted: Set<String>
 }
 
 extension Kind where Value == MaskDraft {
     fileprivate static var mask: Kind {
-        .section("a mapping with headers, query and json") { section in
-            MaskDraft(
+        .section("a mapping with headers, query, json and except") { section in
+            let excepted = section.value(
+                "except",
+                .list(of: .marked(.text("the name of a header or of a query parameter")), count: 0...64),
+                or: [])
+            let always = CapturesConfig.alwaysMasked.union(CapturesConfig.alwaysMaskedQuery)
+            for name in excepted where always.contains(name.value.lowercased()) {
+                section.reading.report(
+                    name.place, "is a credential's name and always masked:", value: name.value,
+                    expected: "a name that only its words make a secret, such as x-session-id")
+            }
+            return MaskDraft(
                 headers: section.value("headers", .list(of: .headerName, count: 0...64), or: []),
                 query: section.value(
                     "query", .list(of: .text("the name of a query parameter"), count: 0...64), or: []
                 ).map { $0.lowercased() },
-                paths: section.value("json", .list(of: .jsonPath, count: 0...JSONMask.pathsMax), or: []))
+                paths: section.value("json", .list(of: .jsonPath, count: 0...JSONMask.pathsMax), or: []),
+                excepted: Set(excepted.map { $0.value.lowercased() }))
         }
     }
 }
