@@ -29,7 +29,7 @@ public struct Climb: Sendable, Hashable, Codable {
     public var startedMicros: UInt64?
     /// When the place was entered.
     public var enteredMicros: UInt64
-    /// From when the deadline counts: the start, or a later `resume`.
+    /// From when the deadline counts, by the steady clock: the start, or a later `resume`.
     public var deadlineFromMicros: UInt64?
     /// Whether the stage in force was approved.
     public var isApproved: Bool

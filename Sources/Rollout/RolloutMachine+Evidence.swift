@@ -97,7 +97,7 @@ extension RolloutStep {
     private var isRollbackWindowOver: Bool {
         guard case .promoted(let record) = state.phase, let window = state.setup.program?.rollbackWindowMicros
         else { return false }
-        return wallMicros >= record.wallMicros.saturatingAdd(window)
+        return steadyMicros >= (record.steadyMicros ?? record.wallMicros).saturatingAdd(window)
     }
 
     /// The readings, the pre-flight checks of the program's candidate among them as one more guardrail: it

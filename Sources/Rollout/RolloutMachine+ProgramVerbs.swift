@@ -218,7 +218,7 @@ extension RolloutStep {
     /// An operator who lets a rollout go on has given it time.
     private mutating func restartDeadline(_ program: RolloutProgram) {
         if case .held(let record) = state.phase, record.cause == .deadline, program.deadlineMicros != nil {
-            state.climb?.deadlineFromMicros = wallMicros
+            state.climb?.deadlineFromMicros = steadyMicros
         }
     }
 

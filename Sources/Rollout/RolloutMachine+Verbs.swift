@@ -59,7 +59,8 @@ extension RolloutStep {
         let freed = lift([version])
         promote(
             PromotionRecord(
-                version: version, wallMicros: wallMicros, actor: request.actor, reason: request.reason))
+                version: version, wallMicros: wallMicros, steadyMicros: steadyMicros, actor: request.actor,
+                reason: request.reason))
         clear(freed)
         let unproven = state.setup.program?.candidate == version ? ", without the rest of its rollout" : ""
         return .accepted("promoted: \(version) has all weight\(unproven); \(stable) keeps warm")
@@ -167,8 +168,8 @@ extension RolloutStep {
                         + " use force")
             }
         }
-        if raises, let until = state.coolDownUntil, wallMicros < until {
-            let seconds = (until - wallMicros) / 1_000_000 + 1
+        if raises, let until = state.coolDownUntil, steadyMicros < until {
+            let seconds = (until - steadyMicros) / 1_000_000 + 1
             return .refused("cooling down for another \(seconds) s after a cut; wait, or use force")
         }
         return nil

@@ -33,7 +33,7 @@ extension RolloutStep {
 
     private func isDeadlineOver(_ program: RolloutProgram, _ climb: Climb) -> Bool {
         guard let limit = program.deadlineMicros, let from = climb.deadlineFromMicros else { return false }
-        return wallMicros >= from.saturatingAdd(limit)
+        return steadyMicros >= from.saturatingAdd(limit)
     }
 
     /// On to the next place.
@@ -56,7 +56,7 @@ extension RolloutStep {
         climb.isStartOrdered = false
         if climb.startedMicros == nil {
             climb.startedMicros = wallMicros
-            climb.deadlineFromMicros = wallMicros
+            climb.deadlineFromMicros = steadyMicros
         }
         state.climb = climb
         state.phase = place.phase
@@ -82,7 +82,9 @@ extension RolloutStep {
             return hold(.dryRunEnded, actor: "weir", reason: "the dry run has come to its end")
         }
         promote(
-            PromotionRecord(version: climb.candidate, wallMicros: wallMicros, actor: actor, reason: why))
+            PromotionRecord(
+                version: climb.candidate, wallMicros: wallMicros, steadyMicros: steadyMicros, actor: actor,
+                reason: why))
     }
 
     /// All weight to a version, whatever was before.

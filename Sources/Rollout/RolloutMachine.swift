@@ -42,11 +42,17 @@ public enum RolloutMachine {
         return state
     }
 
-    /// One step. `wallMicros` is the wall clock, microseconds since 1970.
+    /// One step.
+    /// - Parameters:
+    ///   - wallMicros: the wall clock, microseconds since 1970: for records, and for instants that the config
+    ///     names.
+    ///   - steadyMicros: a clock that passes evenly, whatever is done to the wall clock: for durations.
+    ///     nil: the wall clock, where nothing is measured.
     public static func step(
-        _ state: RolloutState, _ input: RolloutInput, wallMicros: UInt64
+        _ state: RolloutState, _ input: RolloutInput, wallMicros: UInt64, steadyMicros: UInt64? = nil
     ) -> (state: RolloutState, actions: [RolloutAction]) {
-        var step = RolloutStep(state: state, wallMicros: wallMicros)
+        var step = RolloutStep(
+            state: state, wallMicros: wallMicros, steadyMicros: steadyMicros ?? wallMicros)
         switch input {
         case .tick(let readings, let recovery, let stage, let conditions):
             let facts = TickFacts(
@@ -75,11 +81,13 @@ public enum RolloutMachine {
 struct RolloutStep {
     var state: RolloutState
     let wallMicros: UInt64
+    let steadyMicros: UInt64
     var actions: [RolloutAction] = []
 
-    init(state: RolloutState, wallMicros: UInt64) {
+    init(state: RolloutState, wallMicros: UInt64, steadyMicros: UInt64) {
         self.state = state
         self.wallMicros = wallMicros
+        self.steadyMicros = steadyMicros
     }
 
     // MARK: Effects
@@ -101,7 +109,7 @@ struct RolloutStep {
             state.alerts.removeAll { $0.hasPrefix(version + "/") }
         }
         state.phase = .cut(record)
-        state.coolDownUntil = wallMicros &+ state.setup.coolDownMicros
+        state.coolDownUntil = steadyMicros.saturatingAdd(state.setup.coolDownMicros)
         state.recovery = .watching
         actions.append(.cut(versions))
         setWeights([:])

@@ -16,7 +16,7 @@ public struct RolloutState: Sendable, Hashable, Codable {
     public var weights: [String: UInt32]
     /// Versions that no automation exposes again, by name.
     public var quarantined: [String: QuarantineRecord]
-    /// Wall clock, microseconds since 1970: until then verbs that give weight need `force`.
+    /// Steady clock, microseconds: until then verbs that give weight need `force`.
     public var coolDownUntil: UInt64?
     public var recovery: RecoveryVerdict?
     /// Guardrails that have raised an alert and not fallen silent since, as "version/guardrail".
@@ -53,6 +53,29 @@ extension RolloutState {
         shadow = try values.decodeIfPresent(VersionWeight.self, forKey: .shadow)
         let counted = try values.decodeIfPresent([String: Int].self, forKey: .cutsByVersion)
         cutsByVersion = counted ?? quarantined.mapValues { _ in 1 }
+    }
+
+    /// Whether verbs that give weight still need `force`.
+    public func isCoolingDown(steadyMicros: UInt64) -> Bool {
+        coolDownUntil.map { steadyMicros < $0 } ?? false
+    }
+
+    /// Carries the durations under way over to another steady clock, as that of another process: each goes on
+    /// with what was left of it. No cool-down is longer than the configured one.
+    /// - Parameters:
+    ///   - old: the clock that the state was kept by, at this moment.
+    ///   - new: the clock that it is kept by from now on, at this moment.
+    public mutating func move(fromSteadyMicros old: UInt64, to new: UInt64) {
+        func moved(_ instant: UInt64) -> UInt64 {
+            if instant >= old { return new.saturatingAdd(instant - old) }
+            return new > old - instant ? new - (old - instant) : 0
+        }
+        coolDownUntil = coolDownUntil.map { min(moved($0), new.saturatingAdd(setup.coolDownMicros)) }
+        if let from = climb?.deadlineFromMicros { climb?.deadlineFromMicros = moved(from) }
+        if case .promoted(var record) = phase {
+            record.steadyMicros = moved(record.steadyMicros ?? record.wallMicros)
+            phase = .promoted(record)
+        }
     }
 
     /// The program and the stage that the rollout stands in, also while it is paused or held; nil before the
@@ -169,12 +192,17 @@ public struct CutRecord: Sendable, Hashable, Codable {
 public struct PromotionRecord: Sendable, Hashable, Codable {
     public var version: String
     public var wallMicros: UInt64
+    /// The same moment by the steady clock; nil in states saved before it was kept.
+    public var steadyMicros: UInt64?
     public var actor: String
     public var reason: String
 
-    public init(version: String, wallMicros: UInt64, actor: String, reason: String) {
+    public init(
+        version: String, wallMicros: UInt64, steadyMicros: UInt64? = nil, actor: String, reason: String
+    ) {
         self.version = version
         self.wallMicros = wallMicros
+        self.steadyMicros = steadyMicros
         self.actor = actor
         self.reason = reason
     }

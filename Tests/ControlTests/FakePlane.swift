@@ -131,6 +131,7 @@ final class FakeLedger: Ledger {
     func report(_ report: LedgerReport) { state.withLock { $0.reports.append(report) } }
     var events: [JournalEvent] { state.withLock { $0.entries.flatMap(\.events) } }
     var lastState: SavedState? { state.withLock { $0.entries.last { $0.state != nil }?.state } }
+    var count: Int { state.withLock { $0.entries.count } }
     var lastEntry: LedgerEntry? { state.withLock { $0.entries.last } }
 }
 
@@ -164,7 +165,16 @@ final class World {
         try ConfigLoader.parse(text, file: "test.yaml").get()
     }
 
-    init(_ text: String = World.yaml, saved: SavedState = SavedState()) throws {
+    /// - Parameters:
+    ///   - now: the monotonic clock, as a later process of the same boot finds it.
+    ///   - boot: of the machine that it is of.
+    ///   - ahead: microseconds by which the wall clock has been set forward, or back.
+    init(
+        _ text: String = World.yaml, saved: SavedState = SavedState(), now: Instant? = nil,
+        boot: String? = nil, wall ahead: Int64 = 0
+    ) throws {
+        wall = UInt64(Int64(wall) + ahead)
+        if let now { self.now = now }
         let config = try World.config(text)
         plane = FakePlane(trace)
         ledger = FakeLedger(trace)
@@ -173,7 +183,7 @@ final class World {
         plane.publish(plan)
         loop = ControlLoop(
             config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
-            log: WeirLog.silent(), now: now, wallMicros: wall + now.nanos / 1_000)
+            log: WeirLog.silent(), now: self.now, wallMicros: wall + self.now.nanos / 1_000, boot: boot)
         loop.begin(JournalEvent(at: wall, .started, reason: "test"))
         trace.clear()
     }

@@ -16,8 +16,12 @@ struct Driver {
                 coolDownMicros: coolDown))
     }
 
+    /// nil: the wall clock.
+    var steadyMicros: UInt64?
+
     mutating func step(_ input: RolloutInput) {
-        (state, actions) = RolloutMachine.step(state, input, wallMicros: wallMicros)
+        (state, actions) = RolloutMachine.step(
+            state, input, wallMicros: wallMicros, steadyMicros: steadyMicros)
     }
 
     mutating func verb(_ verb: RolloutVerb, force: Bool = false) -> VerbAnswer? {
@@ -150,6 +154,40 @@ extension VerbAnswer? {
         driver.readings("v3", .fail)
         let answer9 = driver.verb(.promote(version: "v3"), force: true)
         #expect(answer9.isAccepted)
+    }
+
+    @Test(
+        "A cool-down lasts as long as it is configured, whatever is done to the wall clock",
+        arguments: [0, 900_000_000, 1_000_000_000 + 86_400_000_000, 1_000_000_000 + 366 * 86_400_000_000])
+    func coolDownIsSteady(wall: UInt64) {
+        var driver = Driver(["v2": 50_000, "v3": 10_000], coolDown: 60_000_000)
+        driver.steadyMicros = 5_000_000
+        driver.readings("v2", .fail)
+        driver.wallMicros = wall
+        driver.steadyMicros = 64_000_000
+        let early = driver.verb(.resume)
+        #expect(early.sentence.contains("cooling down for another 2 s"), "\(early.sentence)")
+        driver.steadyMicros = 65_000_000
+        let late = driver.verb(.resume)
+        #expect(late.isAccepted)
+    }
+
+    @Test("Another process goes on with what was left of a cool-down, never with more than is configured")
+    func movedCoolDown() {
+        var driver = Driver(coolDown: 60_000_000)
+        driver.steadyMicros = 1_000_000_000
+        driver.readings("v2", .fail)
+        for (old, new, left) in [
+            (1_020_000_000, 7_000_000, 40_000_000), (1_000_000_000, 9_000_000_000, 60_000_000),
+            (1_060_000_000, 5, 0), (1_200_000_000, 5, 0), (0, 1_000_000_000, 60_000_000),
+            (1_030_000_000, .max, 0),
+        ] as [(UInt64, UInt64, UInt64)] {
+            var state = driver.state
+            state.move(fromSteadyMicros: old, to: new)
+            let until = state.coolDownUntil ?? 0
+            #expect((until > new ? until - new : 0) == left, "\(old) to \(new)")
+            #expect(state.isCoolingDown(steadyMicros: new) == (left > 0))
+        }
     }
 
     @Test("guardrails cut while paused, and resume keeps the weights that were set")

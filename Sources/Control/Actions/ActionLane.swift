@@ -43,6 +43,11 @@ final class ActionLane: Sendable {
         var notBefore = Instant(nanos: 0)
         /// Owed by an earlier process: not tried at all when too old.
         var isOwed = false
+        /// When the lane took it, and how old it was then; from there on the wall clock has no say.
+        var taken: Instant
+        var ageWhenTaken = Interval.zero
+
+        func age(at now: Instant) -> Interval { ageWhenTaken + (now - taken) }
     }
 
     private struct State {
@@ -111,7 +116,14 @@ final class ActionLane: Sendable {
                 state.status.refused += 1
                 return false
             }
-            state.waiting.append(Delivery(notice: notice, isOwed: isOwed))
+            var delivery = Delivery(notice: notice, isOwed: isOwed, taken: Clock.now())
+            // Only the wall clock knows the age of what an earlier process decided. Set back, it makes
+            // decisions of the future: those are young.
+            let wall = Clock.wallMicros()
+            if isOwed, wall > notice.wallMicros {
+                delivery.ageWhenTaken = .micros(wall - notice.wallMicros)
+            }
+            state.waiting.append(delivery)
             return true
         }
         if isAccepted { return wakeup.signal() }
@@ -135,7 +147,7 @@ final class ActionLane: Sendable {
     // MARK: The lane's thread
 
     private func step(now: Instant) -> LaneStep {
-        switch next(now: now, wallMicros: Clock.wallMicros()) {
+        switch next(now: now) {
         case .attempt(let notice, let config, let number):
             let context = AttemptContext(
                 attempt: number, wallMicros: Clock.wallMicros(),
@@ -165,11 +177,11 @@ final class ActionLane: Sendable {
     }
 
     /// What to do next.
-    private func next(now: Instant, wallMicros: UInt64) -> Step {
+    private func next(now: Instant) -> Step {
         state.withLock { state in
             guard let first = state.waiting.first else { return state.endsBy == nil ? .wait(.never) : .end }
             if let end = state.endsBy, first.attempts > 0 || now >= end { return .end }
-            if first.isOwed, first.attempts == 0, isTooOld(first, state.config, wallMicros) {
+            if first.isOwed, first.attempts == 0, isTooOld(first, state.config, now) {
                 return .tooOld(first.notice)
             }
             if first.notBefore > now { return .wait(first.notBefore) }
@@ -177,10 +189,8 @@ final class ActionLane: Sendable {
         }
     }
 
-    private func isTooOld(_ delivery: Delivery, _ config: ActionConfig, _ wallMicros: UInt64) -> Bool {
-        // A wall clock set back makes decisions of the future: those are young.
-        let age = wallMicros > delivery.notice.wallMicros ? wallMicros - delivery.notice.wallMicros : 0
-        return age > config.retry.ageMax.micros
+    private func isTooOld(_ delivery: Delivery, _ config: ActionConfig, _ now: Instant) -> Bool {
+        delivery.age(at: now) > config.retry.ageMax
     }
 
     /// Whether an attempt under way is to end.
@@ -205,7 +215,7 @@ final class ActionLane: Sendable {
         case .refused(let reason, let details):
             giveUp(notice, reason, [number] + details)
         case .failed(let reason, let wish, let details):
-            guard let pause = pause(attempt, wish, reason, now, wallMicros) else {
+            guard let pause = pause(attempt, wish, reason, now) else {
                 return giveUp(
                     notice, "\(reason); the decision is too old for another attempt", [number] + details)
             }
@@ -217,10 +227,10 @@ final class ActionLane: Sendable {
 
     /// The pause before the next attempt; nil when there is to be none.
     private func pause(
-        _ attempt: Int, _ wish: Interval?, _ reason: String, _ now: Instant, _ wallMicros: UInt64
+        _ attempt: Int, _ wish: Interval?, _ reason: String, _ now: Instant
     ) -> Interval? {
         state.withLock { state in
-            guard let first = state.waiting.first, !isTooOld(first, state.config, wallMicros) else {
+            guard let first = state.waiting.first, !isTooOld(first, state.config, now) else {
                 return nil
             }
             let retry = state.config.retry

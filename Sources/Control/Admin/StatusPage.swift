@@ -57,7 +57,7 @@ struct StatusPage {
             "candidate_source": process.sources.first { $0.model == model.config.name }?.json ?? .null,
             "weights": JSON(shares: state.weights), "rollout_epoch": .count(state.epoch),
             "cuts": .integer(Int64(state.cutCount)),
-            "cool_down_until": state.coolDownUntil.map { .string(Timestamp.text(wallMicros: $0)) } ?? .null,
+            "cool_down_until": state.coolDownUntil.map(coolDown) ?? .null,
             "rollout": model.rollout(wallMicros: process.now),
             "runbook_url": .optional(model.config.runbookURL),
             "recovery": recovery(model), "last_cut": model.lastCut?.json ?? .null,
@@ -73,6 +73,14 @@ struct StatusPage {
     private func recovery(_ model: StatusSnapshot.Model) -> JSON {
         if let reading = model.recovery { return reading.json }
         return model.state.recovery.map { ["verdict": .string($0.rawValue)] } ?? .null
+    }
+
+    /// The end of a cool-down by the wall clock, as that goes now.
+    private func coolDown(until: UInt64) -> JSON {
+        let clocks = snapshot.clocks
+        let left = Int64(clamping: until) - Int64(clamping: clocks.steadyMicros ?? clocks.wallMicros)
+        let end = Int64(clamping: clocks.wallMicros).addingReportingOverflow(left)
+        return .string(Timestamp.text(wallMicros: end.overflow ? .max : UInt64(max(0, end.partialValue))))
     }
 
     private static func quarantine(_ record: QuarantineRecord) -> JSON {

@@ -162,14 +162,16 @@ extension ControlLoop {
                 if models[i].decided.setup != setup { setups.append((next.count - 1, setup)) }
                 continue
             }
-            let kept = indexByName[model.name].map { models[$0].saved } ?? saved.models[model.name]
+            let kept =
+                indexByName[model.name].map { models[$0].saved(at: clocks) }
+                ?? saved.models[model.name].map { $0.moved(to: clocks) }
             let isNew = kept == nil
             next.append(
                 WatchedModel(
                     config: model, plan: planned, meters: planned.versions.map { plane.meters($0.slot) },
                     state: kept?.rollout ?? RolloutMachine.start(setup, wallMicros: wallMicros),
                     saved: kept, now: lastTick,
-                    clock: ClockAnchor(tick: lastTick.number, wallMicros: wallMicros),
+                    clock: clocks,
                     graceTicks: outcomes.graceTicks,
                     book: indexByName[model.name].flatMap { models[$0].book(for: model) }))
             if isNew || kept?.rollout.setup != setup { setups.append((next.count - 1, setup)) }

@@ -13,7 +13,7 @@ extension ControlLoop {
         _ i: Int, _ events: [JournalEvent], before: RolloutState, answer: VerbAnswer?, verb: WaitingVerb?
     ) {
         let name = models[i].config.name
-        saved.models[name] = models[i].saved
+        saved.models[name] = models[i].saved(at: clocks)
         var verb = verb
         if verb != nil, let answer { prepare(&verb, answer, model: name) }
         let step = PendingStep(
@@ -147,7 +147,7 @@ extension ControlLoop {
         models[i].decided = state
         models[i].alignWatches(now: lastTick)
         models[i].alignStage(now: lastTick)
-        saved.models[step.model] = models[i].saved
+        saved.models[step.model] = models[i].saved(at: clocks)
         saveState()
     }
 
@@ -237,15 +237,22 @@ extension ControlLoop {
         return PlanOverrides(states)
     }
 
-    /// Keeps the evidence of running rollouts, so that a restart does not spend a second alpha.
+    /// Keeps the evidence of running rollouts, so that a restart does not spend a second alpha, and how
+    /// much of a cool-down is over.
     func saveEvidence() {
         guard now - lastSaved >= Self.saveEvery, isLedgerDegraded == nil, pending.isEmpty else { return }
         lastSaved = now
         var isChanged = false
-        for i in models.indices where !models[i].watches.isEmpty && !models[i].isResting {
-            let fresh = models[i].saved
-            if saved.models[models[i].config.name] != fresh {
-                saved.models[models[i].config.name] = fresh
+        for i in models.indices {
+            let isCoolingDown = models[i].decided.isCoolingDown(steadyMicros: steadyMicros)
+            guard isCoolingDown || !models[i].watches.isEmpty && !models[i].isResting else { continue }
+            let name = models[i].config.name
+            let fresh = models[i].saved(at: clocks)
+            // The clocks alone are worth a write while they say how much of a cool-down is over.
+            var old = saved.models[name]
+            if !isCoolingDown { old?.clock = fresh.clock }
+            if old != fresh {
+                saved.models[name] = fresh
                 isChanged = true
             }
         }

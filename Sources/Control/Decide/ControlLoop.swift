@@ -94,6 +94,17 @@ final class ControlLoop {
     private var lookUntil = Tick(number: 0)
     var now = Instant(nanos: 0)
     var wallMicros: UInt64 = 0
+    /// The wall clock of the start less the monotonic one, microseconds.
+    private let steadyOrigin: UInt64
+    /// The boot that the monotonic clock is of.
+    private let boot: String?
+    /// The clock of durations: as the wall clock at the start, but it passes evenly, whatever is done to
+    /// that.
+    var steadyMicros: UInt64 { steadyOrigin &+ now.micros }
+    /// The clocks of this turn.
+    var clocks: ClockAnchor {
+        ClockAnchor(tick: lastTick.number, wallMicros: wallMicros, steadyMicros: steadyMicros, boot: boot)
+    }
 
     /// A resting model is looked at every so many ticks.
     private static let restingTurns: UInt64 = 4
@@ -103,7 +114,7 @@ final class ControlLoop {
     /// - Parameter plan: the plan that the plane was started with, made from `config` and `saved`.
     init(
         config: Config, plan: Plan, slots: SlotTable, saved: SavedState, plane: any Plane,
-        ledger: any Ledger, log: Logger, now: Instant, wallMicros: UInt64,
+        ledger: any Ledger, log: Logger, now: Instant, wallMicros: UInt64, boot: String? = nil,
         onConfig: @escaping @Sendable (Config, Plan) -> Void = { _, _ in }
     ) {
         self.onConfig = onConfig
@@ -119,6 +130,8 @@ final class ControlLoop {
         self.log = log
         self.now = now
         self.wallMicros = wallMicros
+        self.boot = boot
+        steadyOrigin = wallMicros &- now.micros
         lastSaved = now
         lastTick = Tick(monotonicNanos: now.nanos)
     }
@@ -172,7 +185,8 @@ final class ControlLoop {
     @discardableResult
     func apply(_ i: Int, _ input: RolloutInput, verb: WaitingVerb?) -> VerbAnswer? {
         let before = models[i].decided
-        let (state, actions) = RolloutMachine.step(before, input, wallMicros: wallMicros)
+        let (state, actions) = RolloutMachine.step(
+            before, input, wallMicros: wallMicros, steadyMicros: steadyMicros)
         guard verb != nil || state != before || !actions.isEmpty else { return nil }
         models[i].decided = state
         var events: [JournalEvent] = []

@@ -48,6 +48,8 @@ struct StatusSnapshot: Sendable {
     var groups: [GroupStatus]
     /// Why there is no plan of what was decided.
     var planTrouble: String?
+    /// The clocks of the snapshot.
+    var clocks: ClockAnchor
     /// Filled in by whoever renders a page: the actions count on threads of their own.
     var actions: [ActionStatus] = []
 
@@ -103,7 +105,7 @@ extension ControlLoop {
             epoch: plan.epoch, obeyedEpoch: counts.obeyedEpoch, digest: config.digest,
             journalTrouble: isLedgerDegraded, counts: counts, reports: desk.reports,
             tallies: desk.saved.tallies, groups: groupStatuses,
-            planTrouble: planTrouble)
+            planTrouble: planTrouble, clocks: clocks)
     }
 }
 

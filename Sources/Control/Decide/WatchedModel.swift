@@ -169,11 +169,11 @@ struct WatchedModel {
     }
 
     /// What must survive a restart.
-    var saved: SavedState.Model {
+    func saved(at clocks: ClockAnchor) -> SavedState.Model {
         var kept: [String: CandidateWatch.Saved] = [:]
         for (version, watch) in watches { kept[name(version)] = watch.saved }
         return SavedState.Model(
-            rollout: decided, watches: kept, reference: reference, clock: clock, stage: stage?.saved,
+            rollout: decided, watches: kept, reference: reference, clock: clocks, stage: stage?.saved,
             splits: splitCheck.saved { name($0) })
     }
 }

@@ -45,18 +45,41 @@ struct ClockMap: Sendable {
     private static func tick(_ millis: Int64) -> Int64 { millis >= 0 ? millis / 100 : (millis - 99) / 100 }
 }
 
-/// The two clocks at one moment, kept with evidence, so that a later process with another monotonic clock
-/// knows its ticks.
+/// The clocks at one moment, kept with evidence and with durations under way, so that a later process with
+/// another monotonic clock knows its ticks and how much of a duration is left.
 struct ClockAnchor: Sendable, Equatable, Codable {
     var tick: UInt64
     var wallMicros: UInt64
+    /// The clock of durations (`ControlLoop.steadyMicros`); nil: it was the wall clock, in earlier releases.
+    var steadyMicros: UInt64?
+    /// The boot of the machine that the ticks are of; nil where it is not known.
+    var boot: String?
+
+    init(tick: UInt64, wallMicros: UInt64, steadyMicros: UInt64? = nil, boot: String? = nil) {
+        self.tick = tick
+        self.wallMicros = wallMicros
+        self.steadyMicros = steadyMicros
+        self.boot = boot
+    }
 
     /// What to add to a tick of this anchor's clock to get one of `now`'s: 0 within the same boot, however
-    /// the wall clock was slewed meanwhile.
+    /// the wall clock was set meanwhile.
     func shift(to now: ClockAnchor) -> Int64 {
+        if let boot, boot == now.boot { return 0 }
         let elapsed = (Int64(clamping: now.wallMicros) - Int64(clamping: wallMicros)) / Int64(Tick.micros)
         let shift = Int64(clamping: now.tick) - Int64(clamping: tick) - elapsed
-        return abs(shift) <= Self.sameBootTicks ? 0 : shift
+        let isKnown = boot != nil && now.boot != nil
+        return !isKnown && abs(shift) <= Self.sameBootTicks ? 0 : shift
+    }
+
+    /// What this anchor's clock of durations shows at `now`. Within the same boot it has gone on beside the
+    /// monotonic clock. Over another boot only the wall clock could say how long the machine was off, and who
+    /// sets that could end what is under way, so that time is not counted.
+    func steadyMicros(at now: ClockAnchor) -> UInt64 {
+        let then = steadyMicros ?? wallMicros
+        guard let boot, boot == now.boot, now.tick > tick else { return then }
+        let (elapsed, overflow) = (now.tick - tick).multipliedReportingOverflow(by: Tick.micros)
+        return overflow ? then : then &+ elapsed
     }
 
     /// A tick of this anchor's clock by `now`'s; nil: before that machine ran.
@@ -66,6 +89,7 @@ struct ClockAnchor: Sendable, Equatable, Codable {
         }
     }
 
-    /// A clock that was set by more than this between two processes looks like another boot.
+    /// A clock that was set by more than this between two processes looks like another boot, where that is
+    /// not known.
     private static let sameBootTicks: Int64 = 50
 }

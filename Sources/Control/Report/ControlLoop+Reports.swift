@@ -170,7 +170,7 @@ extension ControlLoop {
                 ])
             let told = addressed(event, i, models[i].decided)
             // Said once for good, so that it was said is saved with it.
-            saved.models[model] = models[i].saved
+            saved.models[model] = models[i].saved(at: clocks)
             note([told])
             saveState()
             _ = announce([told])

@@ -164,7 +164,7 @@ public final class Sidecar: Sendable {
         try controller.start(ledger, started, eachTurn: { accessLog.discard() }) {
             let loop = ControlLoop(
                 config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
-                log: log, now: Clock.now(), wallMicros: Clock.wallMicros()
+                log: log, now: Clock.now(), wallMicros: Clock.wallMicros(), boot: Boot.id
             ) { config, plan in
                 accessLog.adopt(config.accessLog, plan)
                 taps.adopt(config, plan)

@@ -85,6 +85,16 @@ public struct AnsweredVerb: Codable, Equatable, Sendable {
     }
 }
 
+extension SavedState.Model {
+    /// The model with its durations under way by the clock of another process.
+    func moved(to clocks: ClockAnchor) -> SavedState.Model {
+        var model = self
+        let now = clocks.steadyMicros ?? clocks.wallMicros
+        model.rollout.move(fromSteadyMicros: clock?.steadyMicros(at: clocks) ?? now, to: now)
+        return model
+    }
+}
+
 extension SavedState {
     static let format = 1
 

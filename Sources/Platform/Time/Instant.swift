@@ -8,6 +8,8 @@
 
     @inlinable public init(nanos: UInt64) { self.nanos = nanos }
 
+    @inlinable public var micros: UInt64 { nanos / 1_000 }
+
     /// A deadline that never comes.
     @inlinable public static var never: Instant { Instant(nanos: .max) }
 
