@@ -50,6 +50,9 @@ private enum Recorded {
         404, "RESOURCE_DOES_NOT_EXIST", "Registered Model with name=alias-rec not found")
     static let noModelElsewhere = error(
         404, "RESOURCE_DOES_NOT_EXIST", "Routine or Model 'main.alias' does not exist.")
+    /// The alias outlives the version that it names.
+    static let noVersion = error(
+        404, "RESOURCE_DOES_NOT_EXIST", "Model Version (name=rec, version=2) not found")
     static let badAlias = error(
         400, "INVALID_PARAMETER_VALUE",
         "Invalid alias name: 'a b'. Names may only contain alphanumerics, underscores (_), and dashes (-).")
@@ -152,6 +155,66 @@ struct SourceLaneTests {
             lane.status.trouble
                 == "mlflow alias next -> version 17, which `versions` does not map: "
                 + "version 2 (v2) stays the candidate")
+    }
+
+    @Test("A version that is gone from the registry stops its candidate when that has been said for a while")
+    func goneStops() throws {
+        try script(
+            Recorded.version("2"), Recorded.noVersion, ["status": 500, "body": "oh"], Recorded.noVersion)
+        var source = try source()
+        source.missing = .stop(after: .millis(300))
+        let lane = try lane(source)
+        defer { lane.end() }
+        #expect(eventually { polls(lane, .gone) >= 1 })
+        #expect(outlets.targets == [.version("2")])
+        #expect(eventually { outlets.targets == [.version("2"), .missing] })
+        #expect(outlets.saved == [.version("2"), .missing])
+        #expect(
+            outlets.state.withLock { $0.moves.last?.sentence }
+                == "the version that mlflow alias next names is not in the registry: there is no candidate")
+        #expect(eventually { lane.status.candidate == nil })
+        #expect(
+            lane.status.trouble
+                == "the version that mlflow alias next names is not in the registry; there is no candidate")
+        // Once, however often it is said; and a version that comes is a candidate again.
+        let count = polls(lane, .gone)
+        #expect(eventually { polls(lane, .gone) >= count + 3 })
+        #expect(outlets.targets.count == 2)
+        try script(Recorded.version("3"))
+        #expect(eventually { outlets.targets == [.version("2"), .missing, .version("3")] })
+        #expect(eventually { lane.status.trouble == nil && lane.status.candidate == "v3" })
+    }
+
+    @Test("A version that comes back in time stops nothing, and the time begins anew")
+    func goneComesBack() throws {
+        try script(Recorded.version("2"), Recorded.noVersion, Recorded.version("2"), Recorded.noVersion)
+        var source = try source()
+        source.missing = .stop(after: .seconds(3_600))
+        let lane = try lane(source)
+        defer { lane.end() }
+        #expect(eventually { polls(lane, .gone) >= 3 })
+        #expect(lane.status.candidate == "v2" && outlets.targets == [.version("2")])
+        #expect(
+            lane.status.trouble
+                == "the version that mlflow alias next names is not in the registry, which stops the "
+                + "candidate after 1h; version 2 (v2) stays the candidate")
+    }
+
+    @Test(
+        "With `missing: keep` the candidate stays, and a sentence says so",
+        arguments: [
+            (Recorded.noVersion, "the version that mlflow alias next names is not in the registry"),
+            (Recorded.noAlias, "there is no mlflow alias next"),
+        ])
+    func kept(_ answer: JSON, _ what: String) throws {
+        try script(Recorded.version("2"), answer)
+        var source = try source()
+        source.missing = .keep
+        let lane = try lane(source)
+        defer { lane.end() }
+        #expect(eventually { polls(lane, .gone) + polls(lane, .missing) >= 3 })
+        #expect(outlets.targets == [.version("2")] && lane.status.candidate == "v2")
+        #expect(lane.status.trouble == "\(what) (missing: keep); version 2 (v2) stays the candidate")
     }
 
     @Test(
@@ -317,6 +380,38 @@ struct SourceSidecarTests {
         try with(config(scratch, url), startsWith: [1_000_000, 0]) { third in
             #expect(eventually { third.status()?["models"]?[0]?["candidate_source"] != .null })
             #expect(weight(third) != "20%")
+        }
+    }
+
+    @Test(
+        "A version that is gone gives its traffic back by a reload; journal, readiness and status tell of it"
+    )
+    func gone() throws {
+        let scratch = try Scratch()
+        let sink = try ActionSinkServer()
+        try sink.script(["GET \(aliasPath)": [Recorded.version("2"), Recorded.noVersion]])
+        var config = try config(scratch, try sink.url("/"))
+        config.models[0].source?.missing = .stop(after: .zero)
+        try with(config, startsWith: [1_000_000, 0]) { sidecar in
+            let journal = scratch.path + "/state/journal.jsonl"
+            func told() throws -> [JSON] {
+                try File.readAll(journal, bytesMax: 1 << 20).split(separator: 0x0A).map {
+                    try JSON(parsing: $0)
+                }
+            }
+            let what = "the version that mlflow alias next names is not in the registry"
+            #expect(
+                eventually { (try? told().contains { $0["reason"]?.string?.contains(what) == true }) == true }
+            )
+            let lines = try told().filter { $0["kind"] == "config_loaded" }
+            #expect(lines.map { $0["actor"]?.string } == ["mlflow alias next", "mlflow alias next"])
+            #expect(eventually { weight(sidecar) != "20%" })
+            let source = sidecar.status()?["models"]?[0]?["candidate_source"]
+            #expect(
+                source?["candidate"] == .null
+                    && source?["trouble"]?.string == "\(what); there is no candidate")
+            let ready = try AdminClient(sidecar.adminAddress).get("/readyz")
+            #expect(ready.status == 200 && ready.text == "ready, but m: \(what); there is no candidate\n")
         }
     }
 }

@@ -116,6 +116,23 @@ struct WebhookTests {
         if case .failed(_, let after, _) = outcome { #expect(after == .seconds(17)) }
     }
 
+    @Test(
+        "The head of a 2xx is enough: the body need not come, nor end, nor make sense",
+        arguments: ["/drip-body", "/truncated", "/huge", "/huge-chunked", "/bad-chunk", "/truncated-chunks"])
+    func headOfSuccess(_ path: String) throws {
+        // A call that waited for the body would end with the time limit.
+        let outcome = Webhook(config: try webhook(path)).attempt(.sample(), .first)
+        #expect(outcome.told.word == "done", "\(outcome)")
+        #expect(outcome.details.first { $0.name == "status" }?.value == 200)
+    }
+
+    @Test("A refusal counts although its body does not come in time")
+    func headOfRefusal() throws {
+        var config = try webhook("/refusal-without-body")
+        config.timeout = .seconds(1)
+        #expect(Webhook(config: config).attempt(.sample(), .first).told.word == "refused")
+    }
+
     @Test("A URL and a key are read from their files at each attempt, and stand in no text")
     func secrets() throws {
         let address = try file(try sink.url("/T0PSECRET", port: "good").origin + "/T0PSECRET\n")

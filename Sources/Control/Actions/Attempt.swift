@@ -45,17 +45,18 @@ extension AttemptOutcome {
         self = failure.stage == .cancelled ? .cancelled : .failed("\(failure)")
     }
 
+    /// The longest pause that a sink can ask for; `max_age` ends the attempts in any case.
+    static let wishMax = Interval.seconds(3_600)
+
     /// What follows from an answer that is no success.
-    init(_ answer: HTTPAnswer, from origin: String) {
+    init(_ answer: HTTPAnswer, from origin: String, wallMicros: UInt64 = Clock.wallMicros()) {
         let said = answer.body.isEmpty ? "" : ": \(answer.excerpt)"
         let reason = "\(origin) answered \(answer.status)\(said)"
         // The sink says that this content will never do; anything else may pass.
         if [400, 405, 410, 413, 414, 415, 422].contains(answer.status) {
             self = .refused(reason)
         } else {
-            // Bound: an hour; `max_age` ends it in any case.
-            let seconds = answer.field("retry-after").flatMap { UInt64($0) }
-            self = .failed(reason, after: seconds.map { .seconds(min($0, 3_600)) })
+            self = .failed(reason, after: answer.retryAfter(wallMicros: wallMicros, atMost: Self.wishMax))
         }
     }
 }

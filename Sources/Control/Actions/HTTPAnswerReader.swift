@@ -14,9 +14,11 @@ struct HTTPAnswerReader {
     private let method: Wire.Method
     private let bodyBytesMax: Int
     private let cuts: Bool
+    private let isHeadOnly: Bool
     private var bytes: [UInt8] = []
 
-    init(_ request: HTTPRequest, bodyBytesMax: Int, cuts: Bool) {
+    init(_ request: HTTPRequest, bodyBytesMax: Int, cuts: Bool, isHeadOnly: Bool = false) {
+        self.isHeadOnly = isHeadOnly
         method =
             switch request.method {
             case .get: .get
@@ -32,13 +34,25 @@ struct HTTPAnswerReader {
     mutating func read(_ connection: HTTPConnection) throws(HTTPFailure) -> HTTPAnswer {
         let (head, fields) = try readHead(connection)
         var answer = HTTPAnswer(status: Int(head.status), fields: fields, body: [])
-        switch head.framing {
-        case .none: break
-        case .length(let count): answer.body = try readBody(connection, UInt64(count))
-        case .untilClose: answer.body = try readBody(connection, nil)
-        case .chunked: answer.body = try readChunks(connection)
+        if isHeadOnly, answer.isSuccess { return answer }
+        do throws(HTTPFailure) {
+            answer.body = try readBody(connection, head.framing)
+        } catch {
+            // The status has been said; the body would only have said why.
+            guard isHeadOnly, error.stage != .cancelled else { throw error }
         }
         return answer
+    }
+
+    private mutating func readBody(
+        _ connection: HTTPConnection, _ framing: BodyFraming
+    ) throws(HTTPFailure) -> [UInt8] {
+        switch framing {
+        case .none: []
+        case .length(let count): try readBody(connection, UInt64(count))
+        case .untilClose: try readBody(connection, nil)
+        case .chunked: try readChunks(connection)
+        }
     }
 
     private mutating func readHead(

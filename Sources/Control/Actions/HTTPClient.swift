@@ -19,6 +19,8 @@ public struct HTTPClient: Sendable {
     public var bodyBytesMax = 1 << 20
     /// Whether a body is read up to `bodyBytesMax` only and the rest does not matter.
     public var cutsLongBodies = false
+    /// Whether the head decides: of a 2xx no body is read, and of another answer what comes of it in time.
+    public var wantsHeadOnly = false
     /// Where to connect instead of to the URL's host; Host still names that one.
     public var address: SocketAddress?
     /// PEM file of the certification authorities to trust, read at every call; nil: the system's store.
@@ -40,7 +42,8 @@ public struct HTTPClient: Sendable {
         connection.deadline = deadline
         // A server may answer before it has read everything, and close: its answer is what counts.
         let sending = connection.write(head + request.body)
-        var reader = HTTPAnswerReader(request, bodyBytesMax: bodyBytesMax, cuts: cutsLongBodies)
+        var reader = HTTPAnswerReader(
+            request, bodyBytesMax: bodyBytesMax, cuts: cutsLongBodies, isHeadOnly: wantsHeadOnly)
         do throws(HTTPFailure) {
             return try reader.read(connection)
         } catch {

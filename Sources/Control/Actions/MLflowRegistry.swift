@@ -57,19 +57,27 @@ struct MLflowRegistry {
     }
 
     /// What an alias names; a version that is no word of at most 128 letters is no answer.
-    func target(of alias: String) throws(MLflowStop) -> AliasTarget {
-        guard let number = try version(of: alias) else { return .missing }
+    func reading(of alias: String) throws(MLflowStop) -> AliasReading {
+        let answer = try call(alias)
+        if isMissingVersion(answer) { return .gone }
+        guard let number = try version(of: alias, in: answer) else { return .target(.missing) }
         guard (1...128).contains(number.utf8.count), number.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw MLflowStop(
                 .failed("\(url.origin) names a version that is none: \(HTTPAnswer.excerpt(number.utf8))"))
         }
-        return .version(number)
+        return .target(.version(number))
     }
 
     /// The version number that an alias names; nil when there is no such alias.
     func version(of alias: String) throws(MLflowStop) -> String? {
-        let query = "?name=\(HTTPURL.escaped(model))&alias=\(HTTPURL.escaped(alias))"
-        let answer = try call(.get, query, nil)
+        try version(of: alias, in: try call(alias))
+    }
+
+    private func call(_ alias: String) throws(MLflowStop) -> HTTPAnswer {
+        try call(.get, "?name=\(HTTPURL.escaped(model))&alias=\(HTTPURL.escaped(alias))", nil)
+    }
+
+    private func version(of alias: String, in answer: HTTPAnswer) throws(MLflowStop) -> String? {
         if answer.isSuccess {
             let version = answer.json?["model_version"]?["version"]
             if let text = version?.string ?? version?.integer.map(String.init) { return text }
@@ -108,6 +116,17 @@ struct MLflowRegistry {
         let isAboutAlias =
             message.split(separator: " ").contains("alias") && !message.hasPrefix("registered model with")
         return isAboutAlias && (message.contains("not found") || message.contains("does not exist"))
+    }
+
+    /// A version that was deleted is 404 RESOURCE_DOES_NOT_EXIST; the alias outlives it, and the sentence
+    /// is about the version, "Model Version (name=rec, version=3) not found".
+    private func isMissingVersion(_ answer: HTTPAnswer) -> Bool {
+        guard answer.status == 404, let said = answer.json,
+            said["error_code"]?.string == "RESOURCE_DOES_NOT_EXIST",
+            let message = said["message"]?.string?.lowercased()
+        else { return false }
+        return message.hasPrefix("model version")
+            && (message.contains("not found") || message.contains("does not exist"))
     }
 
     private func call(

@@ -44,6 +44,7 @@ struct Webhook {
         client.caFile = config.caFile
         client.bodyBytesMax = 4 << 10
         client.cutsLongBodies = true
+        client.wantsHeadOnly = true
         client.isCancelled = context.isCancelled
         do throws(HTTPFailure) {
             let answer = try client.send(request)

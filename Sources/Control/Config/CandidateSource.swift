@@ -35,6 +35,9 @@ public struct CandidateSource: Sendable, Equatable {
     /// The rollout of whichever version becomes the candidate, which it does not name.
     var rollout: RolloutConfig?
 
+    /// What becomes of the candidate when there is no version behind the alias.
+    public var missing = MissingAlias.stop(after: .seconds(60))
+
     /// Sources have a thread each.
     static let sourcesMax = 64
 
@@ -48,6 +51,16 @@ public struct CandidateSource: Sendable, Equatable {
 
     /// Our versions that may become the candidate.
     func targets(stable: String) -> Set<String> { Set(versions.values).subtracting([stable]) }
+}
+
+/// What follows when the registry has no version for an alias: there is no such alias, or the version that
+/// it names was deleted.
+public enum MissingAlias: Sendable, Hashable {
+    /// The candidate stays, and readiness and status say so.
+    case keep
+    /// The candidate's traffic goes back to stable: at once when there is no such alias, and after this
+    /// time when the alias is there without its version.
+    case stop(after: Interval)
 }
 
 /// An alias in a registry.
@@ -64,6 +77,13 @@ public enum AliasTarget: Sendable, Hashable {
     case missing
     /// A version of the registered model, by its number.
     case version(String)
+}
+
+/// What a registry answers.
+enum AliasReading: Sendable, Hashable {
+    case target(AliasTarget)
+    /// There is the alias, and the version that it names is gone.
+    case gone
 }
 
 /// What is known of an alias: all that must survive a restart.

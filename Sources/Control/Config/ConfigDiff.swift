@@ -89,7 +89,7 @@ public struct ConfigDiff: Sendable, Equatable {
         if before.weights != now.weights {
             changes.append(model + "the weights of versions that the registry may name change")
         }
-        if before.access != now.access || before.every != now.every {
+        if before.access != now.access || before.every != now.every || before.missing != now.missing {
             changes.append(model + "the registry is asked in another way")
         }
     }

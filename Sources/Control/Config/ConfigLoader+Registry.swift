@@ -17,6 +17,7 @@ struct SourceDraft {
     var model: String
     var alias: String
     var every: Interval
+    var missing: MissingAlias
     /// Ours by the registry's; not empty.
     var versions: [TableEntry<Marked<String>>]
 }
@@ -49,10 +50,11 @@ extension Kind where Value == SourceDraft {
                 .table(
                     "a mapping from the registry's version number to a version of this model", names: .name,
                     of: .marked(.name), max: 1_024))
+            let missing = section.missingAlias()
             guard let access, let model, let alias, let versions else { return nil }
             return SourceDraft(
                 place: section.place, access: access, model: model, alias: alias, every: every,
-                versions: versions)
+                missing: missing, versions: versions)
         }
     }
 }
@@ -85,6 +87,18 @@ extension Kind where Value == MLflowConfig {
 }
 
 extension SectionReader {
+    /// What follows when the registry has no version for the alias.
+    fileprivate mutating func missingAlias() -> MissingAlias {
+        let word = value("missing", .word(["stop", "keep"]), or: "stop")
+        let after = value("missing_after", .duration(.zero ... .days(7)), or: .seconds(60))
+        if word == "keep", has("missing_after") {
+            reading.report(
+                place, "has missing_after, and missing is keep,",
+                expected: "missing: stop, or no missing_after")
+        }
+        return word == "keep" ? .keep : .stop(after: after)
+    }
+
     /// The keys that reach a tracking server.
     fileprivate mutating func registry() -> MLflowAccess? {
         let url = required("url", .sinkURL)
@@ -131,7 +145,7 @@ extension ModelChecks {
         }
         return CandidateSource(
             access: source.access, model: source.model, alias: source.alias, every: source.every,
-            versions: versions)
+            versions: versions, missing: source.missing)
     }
 }
 

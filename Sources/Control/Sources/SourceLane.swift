@@ -41,6 +41,9 @@ final class SourceLane: Sendable {
         var answer: SourceAnswer?
         var polls: [SourcePoll: UInt64] = [:]
         var answeredMicros: UInt64?
+        /// Since when the registry has said, without another answer between, that the alias's version is
+        /// gone.
+        var goneSince: Instant?
         /// Why the last poll brought nothing, as a clause.
         var failure: String?
         var random: Random64
@@ -80,6 +83,7 @@ final class SourceLane: Sendable {
     func change(to source: CandidateSource, stable: String) {
         let isSame = state.withLock { state in
             if state.source == source, state.stable == stable { return true }
+            if state.source.pointer != source.pointer { state.goneSince = nil }
             state.source = source
             state.stable = stable
             state.nextPoll = Instant(nanos: 0)
@@ -130,20 +134,25 @@ final class SourceLane: Sendable {
 
     /// Asks once and does what follows.
     private func poll(_ source: CandidateSource) {
-        let heard: Result<AliasTarget, MLflowStop>
+        let heard: Result<AliasReading, MLflowStop>
         do throws(MLflowStop) {
             let registry = try MLflowRegistry(
                 source.access, model: source.model, isCancelled: { [self] in isCancelled(source) })
-            heard = .success(try registry.target(of: source.alias))
+            heard = .success(try registry.reading(of: source.alias))
         } catch {
             heard = .failure(error)
         }
         // What another source said under this name is nobody's answer.
         guard !isCancelled(source) else { return }
         switch heard {
-        case .success(let target): take(target, source, wallMicros: Clock.wallMicros())
+        case .success(.target(.missing)): missing(source, wallMicros: Clock.wallMicros())
+        case .success(.target(let target)): take(target, source, wallMicros: Clock.wallMicros())
+        case .success(.gone): gone(source, now: Clock.now(), wallMicros: Clock.wallMicros())
         case .failure(let stop):
-            settle(source, .failed, failure: "the registry cannot be asked: \(stop.sentence)")
+            let since = state.withLock { $0.goneSince }
+            settle(
+                source, .failed, isGoneSince: since, failure: "the registry cannot be asked: \(stop.sentence)"
+            )
         }
     }
 
@@ -151,26 +160,63 @@ final class SourceLane: Sendable {
         state.withLock { $0.isEnding || $0.source != source }
     }
 
-    private func take(_ target: AliasTarget, _ source: CandidateSource, wallMicros: UInt64) {
+    /// There is no such alias.
+    private func missing(_ source: CandidateSource, wallMicros: UInt64) {
+        if source.missing == .keep, status.candidate != nil {
+            let failure = "there is no mlflow alias \(source.alias) (missing: keep)"
+            return settle(source, .missing, isGoneSince: nil, failure: failure)
+        }
+        take(.missing, source, wallMicros: wallMicros)
+    }
+
+    /// The alias is there, and its version is not. Registries repair themselves and are repaired, so this
+    /// has to be said for a while; polls that bring no answer say nothing about it.
+    private func gone(_ source: CandidateSource, now: Instant, wallMicros: UInt64) {
+        let since = state.withLock { $0.goneSince } ?? now
+        let what = "the version that mlflow alias \(source.alias) names is not in the registry"
+        guard status.candidate != nil else {
+            return settle(source, .gone, isGoneSince: since, failure: what)
+        }
+        switch source.missing {
+        case .keep: settle(source, .gone, isGoneSince: since, failure: "\(what) (missing: keep)")
+        case .stop(let after) where now - since < after:
+            let time = Notation.text(after)
+            settle(
+                source, .gone, isGoneSince: since, failure: "\(what), which stops the candidate after \(time)"
+            )
+        case .stop:
+            take(.missing, source, wallMicros: wallMicros, isGoneSince: since, because: what)
+        }
+    }
+
+    /// - Parameters:
+    ///   - isGoneSince: since when the alias's version is gone; nil: it is not.
+    ///   - because: what is wrong, where the answer is none that the registry gave.
+    private func take(
+        _ target: AliasTarget, _ source: CandidateSource, wallMicros: UInt64, isGoneSince: Instant? = nil,
+        because: String? = nil
+    ) {
         let (old, stable) = state.withLock { ($0.answer, $0.stable) }
         let new = source.answer(target, after: old, wallMicros: wallMicros)
-        if new != old, let refusal = hand(over: new, after: old, source, stable: stable) {
-            return settle(source, .refused, failure: refusal)
+        let sentence = because.map { "\($0): there is no candidate" } ?? source.sentence(new, stable: stable)
+        if new != old, let refusal = hand(over: new, after: old, source, stable: stable, sentence) {
+            return settle(source, .refused, isGoneSince: isGoneSince, failure: refusal)
         }
         let result: SourcePoll =
             switch target {
-            case .missing: .missing
+            case .missing: because == nil ? .missing : .gone
             case .version(let number): source.versions[number] == nil ? .unmapped : .mapped
             }
-        settle(source, result, answer: new, wallMicros: wallMicros)
+        settle(
+            source, result, isGoneSince: isGoneSince, answer: new, wallMicros: wallMicros, failure: because)
     }
 
     /// Disk first, then the controller.
     /// - Returns: why the answer is not taken over; nil when it is.
     private func hand(
-        over new: SourceAnswer, after old: SourceAnswer?, _ source: CandidateSource, stable: String
+        over new: SourceAnswer, after old: SourceAnswer?, _ source: CandidateSource, stable: String,
+        _ sentence: String
     ) -> String? {
-        let sentence = source.sentence(new, stable: stable)
         let candidate = source.choice(new, stable: stable).inForce.candidate
         let isRaising = candidate != nil && candidate != source.choice(old, stable: stable).inForce.candidate
         if let reason = outlets.save(model, new) {
@@ -186,13 +232,14 @@ final class SourceLane: Sendable {
 
     /// Counts the poll, says loudly what has begun or ended to be wrong, and sets the time of the next.
     private func settle(
-        _ source: CandidateSource, _ result: SourcePoll, answer: SourceAnswer? = nil, wallMicros: UInt64 = 0,
-        failure: String? = nil
+        _ source: CandidateSource, _ result: SourcePoll, isGoneSince: Instant?, answer: SourceAnswer? = nil,
+        wallMicros: UInt64 = 0, failure: String? = nil
     ) {
         let before = status
         let isCurrent = state.withLock { state in
             state.polls[result, default: 0] += 1
             state.failure = failure
+            if state.source.pointer == source.pointer { state.goneSince = isGoneSince }
             if let answer {
                 state.answer = answer
                 state.answeredMicros = wallMicros

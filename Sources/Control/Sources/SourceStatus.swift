@@ -10,6 +10,8 @@ public enum SourcePoll: String, Sendable, CaseIterable {
     case unmapped
     /// There is no such alias.
     case missing
+    /// There is the alias, and the version that it names is gone.
+    case gone
     /// No answer that can be used.
     case failed
     /// An answer that was not taken over: the disk did not take it, or the controller was busy.

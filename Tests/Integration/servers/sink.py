@@ -133,6 +133,9 @@ def misbehave(stream, path):
     elif path == "/drip-body":
         stream.sendall(head + b"content-length: 1000000\r\n\r\n")
         drip(stream, forever(b"x"), 0.02)
+    elif path == "/refusal-without-body":
+        stream.sendall(b"HTTP/1.1 422 No\r\ncontent-length: 100\r\n\r\n")
+        drip(stream, forever(b""), 0.05)
     elif path == "/silent":
         stream.recv(1)
     elif path == "/huge":
