@@ -184,9 +184,6 @@ struct TickCache {
 
     /// A tick from `from` on and before now; nil when its counts are lost.
     func pair(_ number: UInt64) -> PairTick? { pairs[Int(number - from)] }
-
-    /// Whole ticks since the end of that tick.
-    func age(_ number: UInt64) -> UInt64 { now.number - number - 1 }
 }
 
 extension Array {

@@ -162,6 +162,9 @@ extension GuardrailSpec {
                 "a sequential latency rule judges the total time, because evidence by start time is kept of"
                 + " that one only; give a window for upstream or first_byte"
         }
+        if toleratedTicks > 0, watcher != .requests {
+            return "tolerates goes with sequential rules on errors and latency; a window rule has `for`"
+        }
         if time == .added { return "the time added by the proxy is not the version's" }
         return measureProblem ?? ruleProblem
     }

@@ -8,7 +8,9 @@ extension GuardrailSpec {
     /// The rule in words, as readings carry it.
     public var sentence: String {
         let lasting = forTicks > 0 ? " for \(Sentence.time(ticks: forTicks))" : ""
-        let surely = "\(lasting), alpha \(Sentence.percent(alpha))"
+        let length = Sentence.time(ticks: toleratedTicks)
+        let moments = toleratedTicks > 0 ? ", tolerating \(length) at times" : ""
+        let surely = "\(lasting)\(moments), alpha \(Sentence.percent(alpha))"
         let window = "\(lasting), over \(Sentence.time(ticks: windowTicks))"
         let what = measure.words(time: time)
         switch rule {

@@ -92,6 +92,7 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     private var dryRun: Bool?
     private var latencyTime: String?
     private var keysOnce: Bool?
+    private var tolerated: Int?
 
     /// A trip is recorded and changes nothing.
     public var isDryRun: Bool {
@@ -105,6 +106,27 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         get { keysOnce ?? false }
         set { keysOnce = newValue ? true : nil }
     }
+
+    /// How long a version may be slow, or fail, now and then without being blamed, in ticks: a replica that
+    /// pauses. Sequential rules on errors and latency only; 0: no such moments.
+    public var toleratedTicks: Int {
+        get { tolerated ?? 0 }
+        set { tolerated = newValue }
+    }
+
+    /// The rule for versions of so many endpoints: with fewer than three, one endpoint's pause is all of its
+    /// version's, so latency against stable tolerates such moments unless the rule says how long or 0.
+    public func comparing(endpoints: Int...) -> GuardrailSpec {
+        var spec = self
+        if isLatencyBet, tolerated == nil, (endpoints.min() ?? 0) < GuardrailSpec.endpointsMin {
+            spec.tolerated = GuardrailSpec.toleratedByDefault
+        }
+        return spec
+    }
+
+    /// Endpoints without which a version's latency depends on one of them, and the ticks tolerated then.
+    public static let endpointsMin = 3
+    public static let toleratedByDefault = 50
 
     /// Which time a latency is; sequential rules know the total only.
     public var time: TimeKind {

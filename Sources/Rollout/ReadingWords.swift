@@ -7,9 +7,9 @@ import Statistics
 /// The numbers behind a reading's sentence.
 enum ReadingWords: Sendable {
     case text(String)
-    case failures(EpochCounts, isCommonCause: Bool)
+    case failures(EpochCounts, stable: CommonCause.Word)
     /// More than `micros`, of stable `stableMicros`.
-    case slowness(EpochCounts, micros: UInt32, stableMicros: UInt32, isCommonCause: Bool)
+    case slowness(EpochCounts, micros: UInt32, stableMicros: UInt32, stable: CommonCause.Word)
     case quantileUnknown(Double)
     case warmingUp(Int, of: Int)
     case missing(EpochCounts)
@@ -27,14 +27,14 @@ enum ReadingWords: Sendable {
     var text: String {
         switch self {
         case .text(let text): text
-        case .failures(let counts, let isCommonCause):
-            "candidate \(counts.ours) failed, stable \(counts.theirs)" + Self.cause(isCommonCause)
-        case .slowness(let counts, let micros, let stableMicros, let isCommonCause):
+        case .failures(let counts, let stable):
+            "candidate \(counts.ours) failed, stable \(counts.theirs)" + Self.cause(stable)
+        case .slowness(let counts, let micros, let stableMicros, let stable):
             "candidate \(counts.ours) failed or took longer than \(Sentence.time(micros: Double(micros))),"
                 + " stable \(counts.theirs)"
                 + (micros == stableMicros
                     ? "" : " longer than \(Sentence.time(micros: Double(stableMicros)))")
-                + Self.cause(isCommonCause)
+                + Self.cause(stable)
         case .quantileUnknown(let quantile):
             "stable's \(Sentence.quantile(quantile)) is not known yet:"
                 + " it takes \(Sentence.count(Int(LatencyReference.requestsMin))) requests"
@@ -62,8 +62,12 @@ enum ReadingWords: Sendable {
         }
     }
 
-    private static func cause(_ isCommon: Bool) -> String {
-        isCommon ? "; common cause, the candidate is not blamed" : ""
+    private static func cause(_ stable: CommonCause.Word) -> String {
+        switch stable {
+        case .unasked, .fine: ""
+        case .common: "; common cause, the candidate is not blamed"
+        case .unknown: "; waiting at most 10 s for stable's requests of the same moments"
+        }
     }
 
     private static func number(_ value: Double?, of count: Int) -> String {

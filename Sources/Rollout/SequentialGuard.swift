@@ -22,6 +22,9 @@ struct SequentialGuard: Sendable {
     /// Bad requests of the candidate over the whole rollout, as of the last step: the unsettled included.
     private(set) var badInAll = 0
     private(set) var timer = Debounce()
+    private var cause = CommonCause()
+    /// The tick of the last step.
+    private var stepped: UInt64?
 
     init(_ spec: GuardrailSpec, from: Tick, countsCopies: Bool = true) {
         self.spec = spec
@@ -46,15 +49,15 @@ struct SequentialGuard: Sendable {
 
     /// Commits what has settled and looks at the rest.
     /// - Parameters:
+    ///   - now: the tick as of which it looks, at most the step's.
     ///   - lag: stable's p99 in ticks.
     ///   - slots: where the rule's latencies are counted.
     /// - Returns: the state after the replay, which the reading is taken from.
     mutating func advance(
-        _ ticks: TickCache, lag: UInt64, slots: (evidence: Int, size: Int)?
+        _ ticks: TickCache, at now: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?
     ) -> SequentialProgress {
-        let now = ticks.now.number
         while next < now {
-            let tick = ticks.view(next, spec, countsCopies: countsCopies, lag: lag, slots: slots)
+            let tick = ticks.view(next, spec, at: now, countsCopies: countsCopies, lag: lag, slots: slots)
             if case .settled = tick.state {
                 committed.take(tick, spec, at: next, isFinal: true)
             } else if case .dropped = tick.state {
@@ -65,7 +68,7 @@ struct SequentialGuard: Sendable {
         }
         var seen = committed
         replay: for number in next..<max(next, now) {
-            let tick = ticks.view(number, spec, countsCopies: countsCopies, lag: lag, slots: slots)
+            let tick = ticks.view(number, spec, at: now, countsCopies: countsCopies, lag: lag, slots: slots)
             switch tick.state {
             case .hidden: break replay
             case .dropped: continue
@@ -81,12 +84,37 @@ struct SequentialGuard: Sendable {
     /// Gives up on ticks that the evidence rings have forgotten.
     mutating func skip(to oldest: UInt64) { next = max(next, oldest) }
 
-    /// Throws the evidence away: what it was won from hit stable as well.
-    mutating func forfeit() { committed.bet.wealth.forfeit() }
+    /// Ticks that a late step catches up on, one by one.
+    private static let lateTicksMax: UInt64 = 50
+
+    /// Takes in the ticks before now. A rule with the common-cause guard takes its evidence tick by tick,
+    /// however seldom control gets to step: looked at later, a bad moment would be judged by others.
+    mutating func look(
+        _ ticks: TickCache, lag: UInt64, slots: (evidence: Int, size: Int)?,
+        moment: (_ number: UInt64, _ now: UInt64) -> CommonCause.Moment?
+    ) -> (seen: SequentialProgress, stable: CommonCause.Word) {
+        let now = ticks.now.number
+        guard spec.vetoWhenStableToo, !spec.rule.isRelative else {
+            return (advance(ticks, at: now, lag: lag, slots: slots), .unasked)
+        }
+        var at = max(min((stepped ?? now) + 1, now), now - min(now, SequentialGuard.lateTicksMax))
+        stepped = now
+        while true {
+            let seen = advance(ticks, at: at, lag: lag, slots: slots)
+            let word = cause.judge(
+                isProven: wealth.maxLogE >= logThreshold, now: at, limit: spec.rateLimit,
+                minEvents: spec.minEvents
+            ) { moment($0, at) }
+            if word == .common { committed.bet.wealth.forfeit() }
+            if word == .fine || at == now { return (seen, word) }
+            at += 1
+        }
+    }
 
     /// Whether the trip rule holds, and has held for the rule's `for`.
-    mutating func trips(_ seen: SequentialProgress, now: Tick) -> Bool {
-        let holds = wealth.maxLogE >= logThreshold && seen.isMaterial(spec)
+    /// - Parameter isHeld: the evidence waits for word of stable, or was forfeited.
+    mutating func trips(_ seen: SequentialProgress, now: Tick, isHeld: Bool) -> Bool {
+        let holds = !isHeld && wealth.maxLogE >= logThreshold && seen.isMaterial(spec)
         return timer.evaluate(holds, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
     }
 }

@@ -20,7 +20,8 @@ struct EpochClock: Sendable, Hashable, Codable {
         case stage
     }
 
-    mutating func before(_ split: PairSplit?) -> Mark {
+    /// - Parameter requests: of the candidate, after which an epoch ends.
+    mutating func before(_ split: PairSplit?, requests: Int = BetGrid.epochRequests) -> Mark {
         if let split {
             defer { last = split }
             if let last, last != split {
@@ -28,12 +29,22 @@ struct EpochClock: Sendable, Hashable, Codable {
                 return .stage
             }
         }
-        guard since >= BetGrid.epochRequests else { return .none }
+        guard since >= requests else { return .none }
         since = 0
         return .epoch
     }
 
     mutating func count(_ started: Int) { since += started }
+}
+
+extension GuardrailSpec {
+    /// Requests of the candidate after which an epoch ends: a thousand, or those after which a version without
+    /// any bad request has lost a nat of the smallest alternative against a constant. Against a high limit a
+    /// good thousand would leave nothing to bet with when the version fails in the middle of it.
+    var epochRequests: Int {
+        guard case .sequentialAbove = rule else { return BetGrid.epochRequests }
+        return min(BetGrid.epochRequests, Int((10 / rateLimit).rounded(.up)))
+    }
 }
 
 /// The three bets that a guardrail can be.
@@ -99,10 +110,16 @@ struct SequentialProgress: Sendable {
     var materiality = Materiality()
     private var clock = EpochClock()
     /// A pause of the candidate's process makes all requests of its moment slow; no second may decide alone.
-    /// Failures are not capped: a version that fails for a second fails.
+    /// Failures are not capped unless the rule tolerates such moments: a version that fails for a second
+    /// fails.
     private var cap: BurstCap
-    /// Ticks of a slot of the cap.
-    private static let capTicks: UInt64 = 10
+    /// Ticks of a slot of the cap: a second, where moments are tolerated twice their length for latency (a
+    /// moment touches two slots at most) and once for errors.
+    private let capTicks: UInt64
+    /// How much less latencies say than independent ones; nothing is learned of errors.
+    private var design = DesignEffect()
+    private static let blockTicks: UInt64 = 50
+    private static let momentTicks: UInt64 = 10
     /// The last tick with a decided request of the candidate, and how many there were in all.
     private(set) var lastDecided: UInt64?
     private(set) var decided = 0
@@ -113,7 +130,14 @@ struct SequentialProgress: Sendable {
     private var firstStart: UInt64?
 
     init(_ spec: GuardrailSpec) {
-        cap = BurstCap(most: spec.measure == .errorRate ? Double.infinity : BurstCap.standard)
+        let tolerated = UInt64(max(0, spec.toleratedTicks))
+        if spec.measure == .errorRate {
+            cap = BurstCap(most: tolerated > 0 ? BurstCap.standard : .infinity, rests: tolerated > 0)
+            capTicks = tolerated > 0 ? tolerated : 10
+        } else {
+            cap = BurstCap(rests: tolerated > 0, arbitrary: tolerated > 0 ? BurstCap.tolerated : 0)
+            capTicks = tolerated > 0 ? 2 * tolerated : 10
+        }
         switch (spec.rule, spec.measure) {
         case (.sequentialWorseThanStable(let rho, _, _), .errorRate):
             bet = .events(RelativeEvents(rho: rho))
@@ -154,13 +178,15 @@ struct SequentialProgress: Sendable {
         started += tick.started
         if tick.started > 0, firstStart == nil { firstStart = number }
         guard isWarm else { return }
-        switch clock.before(tick.split) {
+        switch clock.before(tick.split, requests: spec.epochRequests) {
         case .none: break
         case .epoch: newEpoch(startsStage: false)
         case .stage: newEpoch(startsStage: true)
         }
-        cap.enter(slot: number / SequentialProgress.capTicks)
+        cap.enter(slot: number / capTicks)
+        if spec.isLatencyBet { temper(tick, at: number) }
         bet.apply(tick, cap: &cap, isFinal: isFinal)
+        materiality.enter(moment: number / SequentialProgress.momentTicks)
         materiality.add(tick.size)
         bad += tick.candidate.bad
         clock.count(tick.started)
@@ -169,6 +195,15 @@ struct SequentialProgress: Sendable {
             decided += requests
             lastDecided = number
         }
+    }
+
+    /// Sets what the tick's bet is multiplied by, from the blocks before its own, and counts the tick.
+    private mutating func temper(_ tick: TickView, at number: UInt64) {
+        guard tick.share != nil else { return }
+        if design.enter(block: number / SequentialProgress.blockTicks) { cap.temper = 1 / design.effect }
+        design.add(
+            candidateSlow: tick.candidate.bad, candidateFast: tick.candidate.good,
+            stableSlow: tick.stable.bad, stableFast: tick.stable.good)
     }
 
     private mutating func newEpoch(startsStage: Bool) {

@@ -1,5 +1,5 @@
 // A sequential guardrail's step: its view of ticks, its verdict with the common-cause guard, its words.
-// Invariant: an absolute rule that stable breaks as well in the same seconds neither passes nor fails.
+// Invariant: an absolute rule that stable breaks at the same moments neither passes nor fails.
 // Source: guardrails/statistics.md, sections 3.1, 3.3 and 4.1.
 
 import Metrics
@@ -12,56 +12,20 @@ extension SequentialGuard {
     ) -> GuardrailReading {
         let lag = reference.stableLagTicks ?? SequentialGuard.lagUnknown
         let slots = reference.slots(for: spec)
-        let seen = advance(ticks, lag: lag, slots: slots)
-        var isVetoed = false
-        if spec.vetoWhenStableToo, wealth.maxLogE >= logThreshold, !spec.rule.isRelative {
-            isVetoed = stableIsBadToo(now: now, lag: lag, slots: slots) { number in
-                number >= ticks.from ? ticks.pair(number) : read(Tick(number: number))
-            }
-            if isVetoed { forfeit() }
+        let spec = spec
+        let (seen, stable) = look(ticks, lag: lag, slots: slots) { number, now in
+            let pair = number >= ticks.from ? ticks.pair(number) : read(Tick(number: number))
+            return pair.flatMap { spec.moment($0, age: now - number - 1, lag: lag, slots: slots) }
         }
-        let trips = trips(seen, now: now)
+        let isAwaited = stable == .common || stable == .unknown
+        let trips = trips(seen, now: now, isHeld: isAwaited)
         let verdict: Verdict =
-            trips ? .fail : isVetoed || !seen.hasData(spec, now: now) ? .notEnoughData : .pass
-        return reading(seen, verdict: verdict, isVetoed: isVetoed, slots: slots, reference: reference)
+            trips ? .fail : isAwaited || !seen.hasData(spec, now: now) ? .notEnoughData : .pass
+        return reading(seen, verdict: verdict, stable: stable, slots: slots, reference: reference)
     }
 
     /// The lag before stable's latency is known, in ticks.
     static let lagUnknown: UInt64 = 5
-    /// Bad requests of the candidate over whose span stable is looked at, and stable's requests that are
-    /// enough to say that it is bad as well.
-    private static let vetoEvents = 10
-    private static let vetoRequests = 3
-
-    /// The common-cause guard: whether stable broke the same rule while the candidate's last bad requests
-    /// started. Looks back over as many ticks as hold them, so that an outage of a second is judged by that
-    /// second and not by the minute before it.
-    private func stableIsBadToo(
-        now: Tick, lag: UInt64, slots: (evidence: Int, size: Int)?, pair: (UInt64) -> PairTick?
-    ) -> Bool {
-        var (candidateBad, bad, requests) = (0, 0, 0)
-        let oldest = now.number - min(now.number, UInt64(EvidenceRing.buckets - 2))
-        var number = now.number
-        while number > oldest {
-            number -= 1
-            guard let pair = pair(number) else { continue }
-            let age = now.number - number - 1
-            let tick = spec.view(pair, age: age, lag: lag, slots: slots)
-            guard tick.state != .hidden, tick.state != .dropped else { continue }
-            candidateBad += tick.candidate.bad
-            bad += tick.stable.bad
-            requests += tick.stable.bad + tick.stable.good
-            if case .errorRate = spec.measure, age >= lag {
-                // Older than nearly all of stable's requests ever get: it hangs.
-                bad += Int(pair.stable.all.pending)
-                requests += Int(pair.stable.all.pending)
-            }
-            let isEnough = requests >= SequentialGuard.vetoRequests
-            if candidateBad >= max(spec.minEvents, SequentialGuard.vetoEvents), isEnough { break }
-        }
-        return requests >= SequentialGuard.vetoRequests
-            && Double(bad) > spec.rateLimit * Double(requests)
-    }
 }
 
 extension GuardrailSpec {
@@ -89,22 +53,32 @@ extension GuardrailSpec {
     }
 }
 
+extension GuardrailSpec {
+    /// What the common-cause guard of an absolute rule knows of a tick.
+    func moment(
+        _ pair: PairTick, age: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?
+    ) -> CommonCause.Moment? {
+        if case .errorRate = measure { return CommonCause.Moment(errorsOf: pair, age: age, lag: lag) }
+        return CommonCause.Moment(view(pair, age: age, lag: lag, slots: slots))
+    }
+}
+
 extension TickCache {
-    /// A tick as a rule sees it.
+    /// A tick as a rule sees it at the start of tick `now`.
     func view(
-        _ number: UInt64, _ spec: GuardrailSpec, countsCopies: Bool, lag: UInt64,
+        _ number: UInt64, _ spec: GuardrailSpec, at now: UInt64, countsCopies: Bool, lag: UInt64,
         slots: (evidence: Int, size: Int)?
     ) -> TickView {
         guard let pair = pair(number) else { return .dropped }
         let seen = countsCopies ? pair : pair.withoutCopies
-        return spec.view(seen, age: age(number), lag: lag, slots: slots)
+        return spec.view(seen, age: now - number - 1, lag: lag, slots: slots)
     }
 }
 
 extension SequentialGuard {
     private func reading(
-        _ seen: SequentialProgress, verdict: Verdict, isVetoed: Bool, slots: (evidence: Int, size: Int)?,
-        reference: LatencyReference
+        _ seen: SequentialProgress, verdict: Verdict, stable word: CommonCause.Word,
+        slots: (evidence: Int, size: Int)?, reference: LatencyReference
     ) -> GuardrailReading {
         let counts = seen.materiality.stage.pooled
         let maxLogE = wealth.maxLogE
@@ -115,7 +89,7 @@ extension SequentialGuard {
             progress: verdict == .fail ? 1 : min(progress, 0.99),
             candidateRequests: counts.candidateRequests, stableRequests: counts.stableRequests,
             candidateEvents: counts.candidateEvents, stableEvents: counts.stableEvents, alpha: spec.alpha,
-            words: words(seen, counts, isVetoed: isVetoed, slots: slots, reference: reference))
+            words: words(seen, counts, stable: word, slots: slots, reference: reference))
         if counts.candidateRequests > 0 {
             reading.candidate = Double(counts.candidateEvents) / Double(counts.candidateRequests)
         }
@@ -145,11 +119,11 @@ extension SequentialGuard {
     }
 
     private func words(
-        _ seen: SequentialProgress, _ counts: EpochCounts, isVetoed: Bool,
+        _ seen: SequentialProgress, _ counts: EpochCounts, stable: CommonCause.Word,
         slots: (evidence: Int, size: Int)?, reference: LatencyReference
     ) -> ReadingWords {
         guard case .latency(let quantile) = spec.measure else {
-            return .failures(counts, isCommonCause: isVetoed)
+            return .failures(counts, stable: stable)
         }
         guard let slots else {
             return .text("no latency slot left for this rule: at most \(ArmCounts.fastSlots) are counted")
@@ -161,6 +135,6 @@ extension SequentialGuard {
         if seen.decided == 0, seen.started > 0, seen.started < spec.warmUpRequests {
             return .warmingUp(seen.started, of: spec.warmUpRequests)
         }
-        return .slowness(counts, micros: limit, stableMicros: tau, isCommonCause: isVetoed)
+        return .slowness(counts, micros: limit, stableMicros: tau, stable: stable)
     }
 }

@@ -1,40 +1,69 @@
-// What a single second may prove. A pause of one version's process (a collector, a noisy neighbour) makes all
+// What a slot of time may prove. A pause of one version's process (a collector, a noisy neighbour) makes all
 // of its requests of that moment slow at once: that is no news about the version, however many they are. So
-// the gain of a bet within a slot of time is capped, and several slots have to agree before a test can trip.
+// the gain of a bet within a slot is capped, and several slots have to agree before a test can trip.
+//
+// Where such moments are to be tolerated altogether, the slot after a capped one is not bet on, because a
+// moment may touch two, and every slot that is bet on pays a toll: the bet is then fair although any slot may
+// be arbitrary with a small probability, independently of the past (a Huber-robust bet).
 //
 // Invariant: a capped bet never has more than the uncapped one, at any moment; min(wealth, cap) is a concave
-// function of it, so the evidence stays an e-process.
+// function of it, so the evidence stays an e-process. With a toll of ln(1 + eps (e^cap - 1)) a slot's factor
+// has an expectation of at most 1 if the slot is arbitrary with probability eps at most and fair otherwise.
+// Source: guardrails/dependence.md, section 3; Saha and Ramdas, Huber-robust likelihood ratio tests.
+
+import Glibc
 
 /// The gains of a mixture's bets within the current slot of time.
 public struct BurstCap: Sendable {
     /// The largest log factor that a slot may add to a bet: 3, so that two slots in a row, which a pause of
-    /// up to a second touches, stay below ln(1/1 %) + ln 2, and the third may trip.
+    /// up to a slot touches, stay below ln(1/1 %) + ln 2, and the third may trip.
     public static let standard = 3.0
+    /// The share of slots that may be arbitrary where moments are tolerated.
+    public static let tolerated = 0.05
 
     private let most: Double
+    /// Whether the slot after a capped one is left out.
+    private let rests: Bool
+    /// What every slot that is bet on pays.
+    private let toll: Double
     private var gains = Lanes(repeating: 0)
     private var slot: UInt64?
+    private var isResting = false
+    private var hasPaid = false
+    /// What log factors are multiplied by, 0...1; chosen before the tick they belong to.
+    public var temper = 1.0
 
-    public init(most: Double = BurstCap.standard) {
-        precondition(most > 0)
+    /// - Parameters:
+    ///   - rests: leaves out the slot after a capped one.
+    ///   - arbitrary: the share of slots that may be arbitrary, 0..<1.
+    public init(most: Double = BurstCap.standard, rests: Bool = false, arbitrary: Double = 0) {
+        precondition(most > 0 && arbitrary >= 0 && arbitrary < 1)
         self.most = most
+        self.rests = rests
+        toll = arbitrary > 0 ? log1p(arbitrary * expm1(most)) : 0
     }
 
     /// Says which slot the next tick belongs to; the schedule of slots is a matter of time alone.
     public mutating func enter(slot: UInt64) {
         guard slot != self.slot else { return }
+        let isNext = self.slot.map { slot == $0 + 1 } ?? false
+        isResting = rests && isNext && gains.indices.contains { gains[$0] >= most }
         self.slot = slot
         gains = Lanes(repeating: 0)
+        hasPaid = false
     }
 
     /// What of a tick's log factors counts, by alternative.
     mutating func limit(_ increments: Lanes) -> Lanes {
         guard most < .infinity else { return increments }
+        guard !isResting else { return Lanes(repeating: 0) }
         var counted = increments
+        let due = hasPaid ? 0 : toll
+        hasPaid = true
         for k in increments.indices {
             let before = min(gains[k], most)
-            gains[k] += increments[k]
-            counted[k] = min(gains[k], most) - before
+            gains[k] += temper * increments[k]
+            counted[k] = min(gains[k], most) - before - due
         }
         return counted
     }

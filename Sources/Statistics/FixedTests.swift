@@ -31,6 +31,12 @@ public enum FixedTests {
         k * log(p1 / p0) + (n - k) * (log1p(-p1) - log1p(-p0))
     }
 
+    /// The Kullback-Leibler divergence, in nats, of an event of probability `p` from one of probability `q`,
+    /// which lies strictly between 0 and 1: what one observation tells on average.
+    public static func divergence(_ p: Double, _ q: Double) -> Double {
+        (p > 0 ? p * log(p / q) : 0) + (p < 1 ? (1 - p) * (log1p(-p) - log1p(-q)) : 0)
+    }
+
     /// The upper tail of the normal distribution.
     public static func normalTail(_ z: Double) -> Double {
         0.5 * erfc(z / 2.0.squareRoot())

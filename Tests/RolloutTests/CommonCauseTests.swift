@@ -59,14 +59,64 @@ private let seeds: [UInt64] = [11, 12, 13, 14]
         #expect(trip == nil)
     }
 
-    @Test("without stable traffic there is nothing to veto by: a promoted version is cut")
+    @Test("without stable traffic nothing is known to veto by: a dead version is cut after ten seconds")
     func promoted() throws {
         var bench = Bench(seed: 5)
         bench.traffic.split = PairSplit(candidatePPM: 1_000_000, stablePPM: 0)
         bench.traffic.pinsEvery = 1
         let found = bench.runUntilTrip(
-            ticks: 100, candidate: Behaviours.failing(1), stable: Behaviours.failing(0))
-        #expect(try #require(found).trip.name == "outage")
+            ticks: 130, candidate: Behaviours.failing(1), stable: Behaviours.failing(0))
+        let (tick, trip) = try #require(found)
+        #expect(trip.name == "outage" && tick > 1100, "at \(tick)")
+    }
+
+    @Test(
+        "without stable traffic an outage that ends cuts nothing: the rule waits, and says so",
+        arguments: seeds)
+    func promotedOutage(seed: UInt64) {
+        var bench = Bench(seed: seed)
+        bench.traffic.split = PairSplit(candidatePPM: 1_000_000, stablePPM: 0)
+        bench.traffic.pinsEvery = 1
+        let outage: Behaviour = { tick, _ in Ending(isFailure: (1050..<1120).contains(tick)) }
+        var hasWaited = false
+        for _ in 0..<400 {
+            bench.tick(candidate: outage, stable: outage)
+            #expect(!bench.readings.contains { $0.verdict == .fail }, "seed \(seed) at \(bench.now)")
+            let reason = bench.reading("outage")?.reason ?? ""
+            if reason.contains("waiting at most 10 s") { hasWaited = true }
+        }
+        #expect(hasWaited)
+    }
+
+    @Test(
+        "short outages of both cut nothing, at any weight, however seldom control steps", arguments: [1, 3])
+    func shortOutages(every: UInt64) {
+        for (seed, ppm) in [(21, 500_000), (22, 950_000), (23, 990_000)] as [(UInt64, UInt32)] {
+            var bench = Bench(seed: seed)
+            bench.traffic.split = PairSplit(candidatePPM: ppm, stablePPM: 1_000_000 - ppm)
+            let outage: Behaviour = { tick, random in
+                // A second in ten, when what both depend on fails most of its requests.
+                Ending(isFailure: random.chance(tick % 100 < 10 ? 0.7 : 0.002))
+            }
+            let trip = bench.runUntilTrip(ticks: 1500, candidate: outage, stable: outage, every: every)
+            #expect(trip == nil, "seed \(seed): \(trip?.trip.name ?? "") \(trip?.trip.reason ?? "")")
+        }
+    }
+
+    @Test("a version that fails altogether is cut at once, after a long good time as well")
+    func totalFailure() throws {
+        for (ppm, most) in [(90_000, 15), (950_000, 25)] as [(UInt32, UInt64)] {
+            var bench = Bench(seed: 31)
+            bench.traffic.requestsPerTick = 10
+            bench.traffic.split = PairSplit(candidatePPM: ppm, stablePPM: 1_000_000 - ppm)
+            let candidate: Behaviour = { tick, random in
+                Ending(isFailure: tick >= 7000 || random.chance(0.001))
+            }
+            let found = bench.runUntilTrip(
+                ticks: 7000, candidate: candidate, stable: Behaviours.failing(0.001))
+            let tick = try #require(found).tick
+            #expect(tick >= 7000 && tick <= 7000 + most, "weight \(ppm): \(tick)")
+        }
     }
 
     @Test("a common outage during a ramp is no evidence against the candidate", arguments: seeds)

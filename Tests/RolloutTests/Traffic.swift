@@ -191,10 +191,15 @@ struct Bench {
     }
 
     /// Runs ticks until something trips; nil when nothing does.
+    /// - Parameter every: ticks between two steps.
     mutating func runUntilTrip(
-        ticks: Int, candidate: Behaviour, stable: Behaviour
+        ticks: Int, candidate: Behaviour, stable: Behaviour, every: UInt64 = 1
     ) -> (tick: UInt64, trip: GuardrailReading)? {
         for _ in 0..<ticks {
+            while (now + 1) % every != 0 {
+                traffic.run(now, candidate: candidate, stable: stable)
+                now += 1
+            }
             tick(candidate: candidate, stable: stable)
             if let trip = readings.first(where: { $0.verdict == .fail }) { return (now, trip) }
         }
