@@ -57,6 +57,8 @@ private func designExampleParses() throws {
         name: "latency_p99_worse_than_stable", measure: .latency(quantile: 0.99),
         rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.3, materialDifference: 0))
     tail.countsKeysOnce = true
+    // One endpoint each.
+    tail.toleratedTicks = 50
     #expect(
         model.guardrails == [
             GuardrailSpec(
@@ -72,7 +74,9 @@ private func designExampleParses() throws {
 @Test("A model with a candidate and no guardrails has the defaults, sharing the model's alpha")
 private func guardrailsHaveDefaults() throws {
     let watched = try ConfigSample.model("alpha: 2%").config()
-    #expect(watched.models[0].guardrails == GuardrailSpec.defaults(alpha: 0.02))
+    #expect(
+        watched.models[0].guardrails
+            == GuardrailSpec.defaults(alpha: 0.02).map { $0.comparing(endpoints: 1) })
     #expect(try ConfigSample.top("").config().models[0].guardrails == [])
 }
 

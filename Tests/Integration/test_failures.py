@@ -23,7 +23,7 @@ def test_nobody_sees_a_candidate_die(iris, weir):
 
 SLOW_RULES = [
     {"kind": "error_rate", "worse_than_stable": True},
-    {"kind": "latency", "quantile": "p90", "worse_than_stable_by": "50%"},
+    {"kind": "latency", "quantile": "p90", "worse_than_stable_by": "50%", "tolerates": "0s"},
 ]
 
 

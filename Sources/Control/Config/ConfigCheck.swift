@@ -135,9 +135,12 @@ extension GuardrailSpec {
         case .latency(let quantile): what = "latency \(Notation.text(quantile: quantile))"
         case .outcome, .drift, .missing, .confidence, .cost, .health: return sentence
         }
+        let tolerated = Notation.text(.millis(UInt64(toleratedTicks) * 100))
+        let moments = toleratedTicks > 0 ? ", \(tolerated) now and then tolerated" : ""
         let bound =
             rule.isSequential
-            ? "; false alarms below \(Notation.text(share: alpha))" : "; from \(minRequests) requests"
+            ? "\(moments); false alarms below \(Notation.text(share: alpha))"
+            : "; from \(minRequests) requests"
         switch rule {
         case .sequentialWorseThanStable(_, let ratio, _):
             return "\(what) is worse than stable's by \(Notation.text(share: ratio - 1)) or more, at any time"

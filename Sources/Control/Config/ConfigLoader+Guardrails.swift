@@ -34,8 +34,8 @@ enum GuardrailWord: String, CaseIterable {
     var keys: [String] {
         let relative = ["worse_than_stable", "worse_than_stable_by", "alpha", "for", "min_requests"]
         switch self {
-        case .errorRate: return ["above", "window"] + relative
-        case .latency: return ["quantile", "time", "above", "window"] + relative
+        case .errorRate: return ["above", "window", "tolerates"] + relative
+        case .latency: return ["quantile", "time", "above", "window", "tolerates"] + relative
         case .outcome: return ["metric", "window", "higher_is", "min", "max"] + relative
         case .drift: return ["value", "against", "psi", "alpha", "for", "min_requests"]
         case .missing: return ["value", "above"] + relative
@@ -62,6 +62,7 @@ struct GuardrailKeys {
     var worseBy: Double?
     var window: Interval?
     var lasting: Interval?
+    var tolerates: Interval?
     var requests: Int?
     var alpha: Double?
     var metric: String?
@@ -100,6 +101,7 @@ extension Kind where Value == GuardrailDraft {
             spec.isDryRun = isDryRun
             spec.runbookURL = runbook
             spec.time = keys.time ?? .total
+            if let tolerated = keys.tolerates { spec.toleratedTicks = GuardrailKeys.ticks(tolerated) }
             if let problem = spec.problem {
                 section.reading.report(section.place, "cannot be watched: \(problem)")
                 return nil
@@ -125,6 +127,7 @@ extension SectionReader {
         let longest = word == .outcome ? Interval.days(30) : .seconds(3_600)
         keys.window = optional("window", .duration(.seconds(1)...longest))
         keys.lasting = optional("for", .duration(.zero ... .days(1)))
+        keys.tolerates = optional("tolerates", .duration(.zero ... .seconds(60)))
         keys.requests = optional("min_requests", .count(1...1_000_000_000))
         keys.alpha = optional("alpha", .percentage(1...500_000)).map { Double($0) / 1_000_000 }
         keys.metric = optional("metric", .metric)

@@ -50,8 +50,8 @@ extension ModelChecks {
             ? standard.map {
                 Marked(value: GuardrailDraft(spec: $0, hasOwnAlpha: false), place: draft.place, text: nil)
             } : draft.guardrails
-        let own = written.map { keyed($0, draft) }
-        let stages = (draft.rollout?.guardrails ?? []).map { $0.map { keyed($0, draft) } }
+        let own = written.map { fitted($0, draft) }
+        let stages = (draft.rollout?.guardrails ?? []).map { $0.map { fitted($0, draft) } }
         let extra = stages.flatMap { $0 }
         for stage in stages.isEmpty ? [[]] : stages { checkNames(of: own + stage) }
         let all = own + extra
@@ -80,12 +80,25 @@ extension ModelChecks {
         return (own.map(spec), stages.map { $0.map(spec) })
     }
 
-    /// Under sticky keys the key is the coin: a key's slow requests count once.
-    private func keyed(_ guardrail: Marked<GuardrailDraft>, _ draft: ModelDraft) -> Marked<GuardrailDraft> {
-        guard !draft.sticky.keys.isEmpty, guardrail.value.spec.isLatencyBet else { return guardrail }
-        var keyed = guardrail
-        keyed.value.spec.countsKeysOnce = true
-        return keyed
+    /// The guardrail for this model's traffic and servers. Under sticky keys the key is the coin: a key's slow
+    /// requests count once. Where a version has few endpoints, one of them may pause.
+    private func fitted(_ guardrail: Marked<GuardrailDraft>, _ draft: ModelDraft) -> Marked<GuardrailDraft> {
+        var fitted = guardrail
+        if !draft.sticky.keys.isEmpty, guardrail.value.spec.isLatencyBet {
+            fitted.value.spec.countsKeysOnce = true
+        }
+        if let fewest = fewestEndpoints(draft) {
+            fitted.value.spec = fitted.value.spec.comparing(endpoints: fewest)
+        }
+        return fitted
+    }
+
+    /// The endpoints of the smallest version that is compared; nil where none can be read.
+    private func fewestEndpoints(_ draft: ModelDraft) -> Int? {
+        var compared = Set(draft.candidates.map(\.value) + draft.sourced)
+        if let stable = draft.stable { compared.insert(stable.value) }
+        return (draft.versions ?? []).compactMap(\.value).filter { compared.contains($0.name) }
+            .map(\.endpoints.count).min()
     }
 
     private func checkNames(of guardrails: [Marked<GuardrailDraft>]) {

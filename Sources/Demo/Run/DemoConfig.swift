@@ -65,15 +65,16 @@ enum DemoConfig {
 
     private static func guardrails(_ scenario: Scenario) -> [String] {
         let errors = "{ kind: error_rate, worse_than_stable: true }"
-        let latency = "{ kind: latency, quantile: p90, worse_than_stable_by: 50% }"
+        // Its versions have one endpoint each, whose pauses would be tolerated at the price of minutes.
+        let latency = "{ kind: latency, quantile: p90, worse_than_stable_by: 50%, tolerates: 0s }"
         switch scenario {
         case .errors, .trickle, .slow, .hang, .flaky, .healthy, .walk: return [errors, latency]
         // A tail that grows by 30 % reaches a size of 30 % in half of all cases, and one of 15 % always. The
         // median is watched to show that it has no part in it.
         case .tail:
             return [
-                errors, "{ kind: latency, quantile: p50, worse_than_stable_by: 15% }",
-                "{ kind: latency, quantile: p99, worse_than_stable_by: 15% }",
+                errors, "{ kind: latency, quantile: p50, worse_than_stable_by: 15%, tolerates: 0s }",
+                "{ kind: latency, quantile: p99, worse_than_stable_by: 15%, tolerates: 0s }",
             ]
         case .clicks:
             return [
