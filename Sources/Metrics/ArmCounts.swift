@@ -3,7 +3,7 @@
 // guardrail (one for the evidence, one for the size of the effect), so six serve three quantiles. A slot that
 // counts sticky keys once takes a key's later slow requests, failed ones too, for fast.
 // Invariant: failed + excluded <= completed <= started; every fast slot <= completed - excluded, and where it
-// does not count keys once, <= completed - failed - excluded.
+// does not count keys once, <= completed - failed - excluded; renewed <= known <= excluded.
 // Source: guardrails/statistics.md, section 2.
 
 /// Counts of the requests that one version was assigned in one tick, by their start time. Additive.
@@ -19,6 +19,13 @@ public struct ArmCounts: Sendable, Hashable {
     public var failed: UInt32 = 0
     /// Requests whose outcome says nothing about the version.
     public var excluded: UInt32 = 0
+    /// Requests without an outcome so far whose response is on its way: at most `pending`.
+    public var begun: UInt32 = 0
+    /// Failed requests whose sticky key had failed before in the rollout: excluded from comparisons, because
+    /// the key was the coin, and failures all the same. Part of `excluded`.
+    public var known: UInt32 = 0
+    /// Of these the first of their key in a minute: a key's failure, once a minute.
+    public var renewed: UInt32 = 0
     /// Requests of pairs that ended without anybody knowing how, while the pair's other side counts:
     /// completed and neither failed, excluded nor fast. Copied ones only.
     public var unknown: UInt32 = 0
@@ -49,12 +56,18 @@ public struct ArmCounts: Sendable, Hashable {
     /// Requests without an outcome so far; never negative, also when read while being written.
     @inlinable public var pending: UInt32 { started > completed ? started &- completed : 0 }
 
+    /// Requests without an outcome and without a response on its way.
+    @inlinable public var silent: UInt32 { pending > begun ? pending &- begun : 0 }
+
     /// Sums the counts of two cores, or of two arms.
     @inlinable public static func += (a: inout ArmCounts, b: ArmCounts) {
         a.started &+= b.started
         a.completed &+= b.completed
         a.failed &+= b.failed
         a.excluded &+= b.excluded
+        a.begun &+= b.begun
+        a.known &+= b.known
+        a.renewed &+= b.renewed
         a.unknown &+= b.unknown
         a.fast0 &+= b.fast0
         a.fast1 &+= b.fast1

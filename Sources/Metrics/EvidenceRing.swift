@@ -10,8 +10,9 @@ import Synchronization
 
 /// A view onto `byteCount` zeroed bytes of the caller; one writer, readers on any thread.
 ///
-/// A bucket is two cache lines. A request that the split assigned touches the first one alone, once at its
-/// start and once at its end; a pinned or copied one touches both:
+/// A bucket is three cache lines. A request that the split assigned touches the first one alone, once at its
+/// start and once at its end; a pinned or copied one touches the second as well, and a long response or a
+/// sticky key's repeated failure the third:
 ///
 ///     word 0     tick + 1; 0 while nobody may read
 ///     word 1     weight in force (u32) | threshold 0 (u32)
@@ -24,6 +25,9 @@ import Synchronization
 ///     words 9-11 as words 5-7, for pinned
 ///     words 12-14 as words 5-7, for copied
 ///     word 15    started, copied (u32) | of them unknown (u32)
+///     word 16    known, randomised (u32) | of them renewed (u32)
+///     word 17    the same for copied
+///     word 18    begun, randomised (u32) | begun, pinned (u32)
 ///
 /// The fields hold 2,097,151 requests per tick and core, twenty million a second: no core gets there.
 @frozen public struct EvidenceRing: Sendable {
@@ -34,7 +38,7 @@ import Synchronization
     /// Ticks remembered; a request that ends later than that is not counted any more.
     public static let buckets = 512
     /// Bytes of the ring, 64-byte aligned.
-    public static let byteCount = 512 * 128
+    public static let byteCount = 512 * 192
 
     /// - Parameters:
     ///   - memory: `byteCount` zeroed bytes, 64-byte aligned, alive as long as this view.
@@ -51,7 +55,7 @@ import Synchronization
     }
 
     @inlinable func bucket(_ tick: UInt64) -> Words {
-        words.advanced(by: Int(truncatingIfNeeded: tick & 511) &* 16)
+        words.advanced(by: Int(truncatingIfNeeded: tick & 511) &* 24)
     }
 
     // MARK: The writer
@@ -90,7 +94,7 @@ import Synchronization
         half.store(16, 0)
         half.store(17, thresholds.load(ArmCounts.fastSlots))
         for index in 5..<8 { bucket.store(index, 0) }
-        for index in 9..<16 { bucket.store(index, 0) }
+        for index in 9..<19 { bucket.store(index, 0) }
         bucket.base[0].store(tick.number &+ 1, ordering: .releasing)
     }
 
@@ -101,11 +105,27 @@ import Synchronization
     ///   - start: the tick that `start(tick:weightPPM:isPinned:)` was given.
     ///   - isPinned: as given at the start.
     ///   - micros: the latency that guardrails judge.
-    ///   - known: slots of `keyEvents` that are no news of the request's sticky key: it counts as fast there.
+    ///   - known: what of `keyEvents` is no news of the request's sticky key: it counts as fast in those
+    ///     slots; a failure that is none is excluded and counted as known.
     @inlinable public func settle(
         start: Tick, isPinned: Bool, outcome: Outcome, micros: UInt64, known: KeyEvents = []
     ) {
-        settle(start, ended: isPinned ? 9 : 5, outcome, micros, known)
+        settle(start, ended: isPinned ? 9 : 5, again: 32, outcome, micros, known)
+    }
+
+    /// Says of a request that is in flight that its response is on its way; once, and `endBegun` before its
+    /// `settle`. Parameters as for that.
+    @inlinable public func begin(start: Tick, isPinned: Bool) {
+        let bucket = bucket(start.number)
+        guard bucket.load(0) == start.number &+ 1 else { return }
+        HalfWords(address: bucket.address).add(isPinned ? 37 : 36)
+    }
+
+    /// Takes back what `begin` has said, because the request ends.
+    @inlinable public func endBegun(start: Tick, isPinned: Bool) {
+        let bucket = bucket(start.number)
+        guard bucket.load(0) == start.number &+ 1 else { return }
+        HalfWords(address: bucket.address).add(isPinned ? 37 : 36, .max)
     }
 
     /// Counts the end of one side of a pair in the tick of its `startCopied`.
@@ -116,7 +136,7 @@ import Synchronization
     @inlinable public func settleCopied(
         start: Tick, outcome: Outcome, micros: UInt64, known: KeyEvents = [], isUnknown: Bool = false
     ) {
-        guard isUnknown else { return settle(start, ended: 12, outcome, micros, known) }
+        guard isUnknown else { return settle(start, ended: 12, again: 34, outcome, micros, known) }
         let bucket = bucket(start.number)
         guard bucket.load(0) == start.number &+ 1 else { return }
         HalfWords(address: bucket.address).add(31)
@@ -126,14 +146,20 @@ import Synchronization
     }
 
     @inlinable func settle(
-        _ start: Tick, ended: Int, _ outcome: Outcome, _ micros: UInt64, _ known: KeyEvents
+        _ start: Tick, ended: Int, again: Int, _ outcome: Outcome, _ micros: UInt64, _ known: KeyEvents
     ) {
         let bucket = bucket(start.number)
         guard bucket.load(0) == start.number &+ 1 else { return }
         let half = HalfWords(address: bucket.address)
-        let failed: UInt64 = outcome.isFailure ? 1 : 0
-        let excluded: UInt64 = outcome.isExcluded ? 1 : 0
+        let isRepeated = outcome.isFailure && known.contains(.failure)
+        let failed: UInt64 = outcome.isFailure && !isRepeated ? 1 : 0
+        let excluded: UInt64 = outcome.isExcluded || isRepeated ? 1 : 0
         let good = 1 &- failed &- excluded
+        // Before the words that say that it has ended, so that whoever sees those sees this.
+        if isRepeated {
+            half.add(again)
+            if !known.contains(.failedLately) { half.add(again &+ 1) }
+        }
         // A key's slow request that is no news is fast, also if it failed.
         let repeated = excluded == 0 ? known.rawValue : 0
         // Releasing, so that a reader who sees one of these stores sees all before it as well: the words
@@ -187,6 +213,8 @@ import Synchronization
     @inlinable public static var failure: KeyEvents { KeyEvents(rawValue: 1 << 6) }
     /// Every event there is.
     @inlinable public static var all: KeyEvents { KeyEvents(rawValue: 1 << 7 - 1) }
+    /// Said of a failure that is no news: the key has failed in this minute already.
+    @inlinable public static var failedLately: KeyEvents { KeyEvents(rawValue: 1 << 7) }
 
     /// A request slower than a slot's threshold.
     @inlinable public static func slow(_ slot: Int) -> KeyEvents { KeyEvents(rawValue: 1 << UInt64(slot)) }
@@ -208,11 +236,15 @@ extension EvidenceRing {
         result.pinned = settled(bucket, ended: 9)
         result.copied = settled(bucket, ended: 12)
         result.copied.unknown = half.load(31)
+        result.randomised.addKnown(half.load(32), renewed: half.load(33))
+        result.copied.addKnown(half.load(34), renewed: half.load(35))
         // Started is read after completed: a request starts before it ends, so nothing is completed that
         // has not started.
         result.randomised.started = half.load(9)
         result.pinned.started = half.load(16)
         result.copied.started = half.load(30)
+        result.randomised.begun = min(half.load(36), result.randomised.pending)
+        result.pinned.begun = min(half.load(37), result.pinned.pending)
         atomicMemoryFence(ordering: .acquiring)
         return bucket.load(0) == sequence ? result : nil
     }
@@ -250,6 +282,12 @@ extension EvidenceRing {
 }
 
 extension ArmCounts {
+    /// At most as many as are excluded: what was read later may count a request that has not ended yet.
+    fileprivate mutating func addKnown(_ count: UInt32, renewed first: UInt32) {
+        known = min(count, excluded)
+        renewed = min(first, known)
+    }
+
     /// Takes back one completion whose kind is not known yet, so that the bucket does not pass for settled.
     /// - Parameter once: the slots that count keys once.
     mutating func leaveLastPending(once: UInt32) {

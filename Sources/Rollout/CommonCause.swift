@@ -129,9 +129,9 @@ extension CommonCause.Moment {
     /// older than nearly all of its requests ever get.
     init(errorsOf pair: PairTick, age: UInt64, lag: UInt64) {
         let (ours, theirs) = (pair.candidate.answered(for: .worse), pair.stable.all)
-        candidate.bad = Int(ours.failed)
+        candidate.bad = ours.failures
         candidate.good = ours.answered - Int(ours.failed)
-        stable.bad = Int(theirs.failed) + (age >= lag ? Int(theirs.pending) : 0)
+        stable.bad = theirs.failures + (age >= lag ? Int(theirs.silent) : 0)
         stable.good = theirs.answered - Int(theirs.failed)
     }
 

@@ -265,14 +265,15 @@ extension OutcomeMetric {
 }
 
 extension TickView {
-    /// Errors against a constant that is to be proven kept: what is pending at the deadline has failed.
+    /// Errors against a constant that is to be proven kept: what is silent at the deadline has failed.
     static func provenErrors(_ pair: PairTick, age: UInt64) -> TickView {
         let candidate = pair.candidate.answered(for: .notWorse)
         let atDeadline = age >= deadlineTicks
         guard atDeadline || (age >= graceTicks && candidate.pending == 0) else { return .hidden }
         var view = TickView.errors(pair, age: age, for: .notWorse)
-        view.candidate.bad = Int(candidate.failed) + Int(candidate.pending)
+        view.candidate.bad = candidate.failures + Int(candidate.silent)
         view.candidate.good = candidate.answered - Int(candidate.failed)
+        view.candidate.good += Int(candidate.pending - candidate.silent)
         view.state = .settled
         return view
     }

@@ -113,6 +113,11 @@ extension GuardrailSpec {
     /// Whether this is a sequential test of candidates' latency against stable's.
     public var isLatencyBet: Bool { rule.isSequential && rule.isRelative && measure.quantile != nil }
 
+    /// Whether this is a sequential test of candidates' errors or latency against stable's.
+    public var isRequestBet: Bool {
+        rule.isSequential && rule.isRelative && (measure == .errorRate || measure.quantile != nil)
+    }
+
     /// Whether the rule has anything to say of a candidate that gets copies only.
     public var judgesCopies: Bool {
         switch watcher {

@@ -70,8 +70,8 @@ public struct Onset: Sendable, Hashable {
             counts.good = Double(all.fast(slot))
             counts.bad = max(0, Double(all.started) - Double(all.excluded) - counts.good)
         } else {
-            counts.bad = Double(all.failed)
-            counts.good = Double(all.answered) - counts.bad
+            counts.bad = Double(all.failures)
+            counts.good = Double(all.answered) - Double(all.failed)
         }
         return counts
     }

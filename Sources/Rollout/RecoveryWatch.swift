@@ -146,8 +146,9 @@ public struct RecoveryWatch: Sendable {
             since = 0
         }
         since += Int(counts.started)
-        let failed = Int(counts.failed) + Int(counts.pending)
-        errors.add(bad: failed, good: counts.answered - Int(counts.failed))
+        let failed = counts.failures + Int(counts.silent)
+        let good = counts.answered - Int(counts.failed) + Int(counts.pending - counts.silent)
+        errors.add(bad: failed, good: good)
         if let latency, case .slot(let slot) = latency.counter, thresholds[slot] == latency.micros {
             let fast = Int(counts.fast(slot))
             slow?.add(bad: max(0, Int(counts.started) - Int(counts.excluded) - fast), good: fast)

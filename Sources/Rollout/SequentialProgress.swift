@@ -47,11 +47,12 @@ extension GuardrailSpec {
     }
 }
 
-/// The three bets that a guardrail can be.
+/// The bets that a guardrail can be.
 enum Bet: Sendable {
     case events(RelativeEvents)
     case quantile(RelativeQuantile)
     case rate(AbsoluteRate)
+    case keys(KeyedEvents)
 
     var wealth: Wealth {
         get {
@@ -59,6 +60,7 @@ enum Bet: Sendable {
             case .events(let test): test.wealth
             case .quantile(let test): test.wealth
             case .rate(let test): test.wealth
+            case .keys(let test): test.wealth
             }
         }
         set {
@@ -72,8 +74,19 @@ enum Bet: Sendable {
             case .rate(var test):
                 test.wealth = newValue
                 self = .rate(test)
+            case .keys(var test):
+                test.wealth = newValue
+                self = .keys(test)
             }
         }
+    }
+
+    /// Says which minute the next tick belongs to, and whether its weights are new.
+    mutating func enter(minute: UInt64, isNewSplit: Bool) {
+        guard case .keys(var test) = self else { return }
+        if isNewSplit { test.forget() }
+        test.enter(minute: minute)
+        self = .keys(test)
     }
 
     /// Applies a tick, latency with the gains of a second capped, and latches the evidence where it may have
@@ -100,6 +113,13 @@ enum Bet: Sendable {
             test.apply(bad: candidate.bad, good: candidate.good, cap: &cap)
             if candidate.bad > 0 { test.wealth.latchIfLarger() }
             self = .rate(test)
+        case .keys(var test):
+            let again = (view.candidateAgain, view.stableAgain)
+            guard let share = view.share, candidate.bad + stable.bad + again.0 + again.1 > 0 else { return }
+            test.apply(
+                share: share, first: (candidate.bad, stable.bad), again: again, cap: &cap)
+            if candidate.bad + again.0 > 0 { test.wealth.latchIfLarger() }
+            self = .keys(test)
         }
     }
 }
@@ -120,6 +140,7 @@ struct SequentialProgress: Sendable {
     private var design = DesignEffect()
     private static let blockTicks: UInt64 = 50
     private static let momentTicks: UInt64 = 10
+    private static let minuteTicks: UInt64 = 600
     /// The last tick with a decided request of the candidate, and how many there were in all.
     private(set) var lastDecided: UInt64?
     private(set) var decided = 0
@@ -139,6 +160,8 @@ struct SequentialProgress: Sendable {
             capTicks = tolerated > 0 ? 2 * tolerated : 10
         }
         switch (spec.rule, spec.measure) {
+        case (.sequentialWorseThanStable(let rho, _, _), .errorRate) where spec.countsKeysOnce:
+            bet = .keys(KeyedEvents(rho: rho))
         case (.sequentialWorseThanStable(let rho, _, _), .errorRate):
             bet = .events(RelativeEvents(rho: rho))
         case (.sequentialWorseThanStable, .latency) where spec.countsKeysOnce:
@@ -178,17 +201,15 @@ struct SequentialProgress: Sendable {
         started += tick.started
         if tick.started > 0, firstStart == nil { firstStart = number }
         guard isWarm else { return }
-        switch clock.before(tick.split, requests: spec.epochRequests) {
-        case .none: break
-        case .epoch: newEpoch(startsStage: false)
-        case .stage: newEpoch(startsStage: true)
-        }
+        let mark = clock.before(tick.split, requests: spec.epochRequests)
+        if mark != .none { newEpoch(startsStage: mark == .stage) }
+        bet.enter(minute: number / SequentialProgress.minuteTicks, isNewSplit: mark == .stage)
         cap.enter(slot: number / capTicks)
         if spec.isLatencyBet { temper(tick, at: number) }
         bet.apply(tick, cap: &cap, isFinal: isFinal)
         materiality.enter(moment: number / SequentialProgress.momentTicks)
         materiality.add(tick.size)
-        bad += tick.candidate.bad
+        bad += tick.candidate.bad + tick.candidateAgain
         clock.count(tick.started)
         let requests = tick.size.candidateRequests
         if requests > 0 {

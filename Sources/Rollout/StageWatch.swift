@@ -78,7 +78,7 @@ public struct StageWatch: Sendable {
             if let copied = tick?.copied { counts += copied }
             let isSettled = age >= TickView.graceTicks && counts.pending == 0
             guard isSettled || age >= TickView.deadlineTicks else { return }
-            requests += counts.answered + Int(counts.pending)
+            requests += counts.answered + Int(counts.known) + Int(counts.pending)
             next += 1
         }
     }

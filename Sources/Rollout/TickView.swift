@@ -3,7 +3,8 @@
 //
 //   measure    against     a tick is settled when                  before that
 //   errors     stable      nothing is pending in either arm, or    after the lag: pending candidate requests
-//                          at the deadline (pending = failed)      are good, pending stable requests are bad
+//                          at the deadline (pending = failed,      are good, pending stable requests are bad
+//                          a response on its way = good)
 //   errors     a constant  no candidate request is pending, or     at once: pending is good
 //                          at the deadline (pending = good)
 //   latency    either      the age of all its requests has passed  hidden: at the threshold's age a request
@@ -42,6 +43,9 @@ struct TickView: Sendable {
     var split: PairSplit?
     var candidate = Arm()
     var stable = Arm()
+    /// Failures of sticky keys that had failed before, once per key and minute: news of a change.
+    var candidateAgain = 0
+    var stableAgain = 0
     /// What the size of the effect is estimated from.
     var size = EpochCounts()
     /// The candidate's requests, which make epochs.
@@ -68,23 +72,31 @@ extension TickView {
         let isSettled = atDeadline || (age >= graceTicks && candidate.pending == 0 && stable.pending == 0)
         guard isSettled || age >= lag else { return .hidden }
         var view = TickView(state: isSettled ? .settled : .open, share: share, split: split)
-        view.candidate.bad = Int(candidate.failed) + (atDeadline ? Int(candidate.pending) : 0)
+        view.candidate.bad = Int(candidate.failed) + (atDeadline ? Int(candidate.silent) : 0)
         view.candidate.good = candidate.answered - Int(candidate.failed)
-        view.stable.bad = Int(stable.failed) + Int(stable.pending)
+        view.stable.bad = Int(stable.failed) + Int(atDeadline ? stable.silent : stable.pending)
         view.stable.good = stable.answered - Int(stable.failed)
-        view.size = EpochCounts(view.candidate, view.stable)
+        if atDeadline {
+            view.candidate.good += Int(candidate.pending - candidate.silent)
+            view.stable.good += Int(stable.pending - stable.silent)
+        }
+        (view.candidateAgain, view.stableAgain) = (Int(candidate.renewed), Int(stable.renewed))
+        view.size = EpochCounts(
+            Arm(bad: view.candidate.bad + view.candidateAgain, good: view.candidate.good),
+            Arm(bad: view.stable.bad + view.stableAgain, good: view.stable.good))
         view.started = Int(candidate.started)
         return view
     }
 
-    /// Errors against a constant; pinned requests and copies count as well.
+    /// Errors against a constant; pinned requests and copies count as well, and of a sticky key's failures one
+    /// a minute.
     static func errors(_ pair: PairTick, age: UInt64, for side: BetSide = .worse) -> TickView {
         let (candidate, stable) = (pair.candidate.answered(for: side), pair.stable.all)
         let isSettled = age >= deadlineTicks || (age >= graceTicks && candidate.pending == 0)
         var view = TickView(state: isSettled ? .settled : .open, split: pair.split)
-        view.candidate.bad = Int(candidate.failed)
+        view.candidate.bad = Int(candidate.failed) + Int(candidate.renewed)
         view.candidate.good = candidate.answered - Int(candidate.failed) + Int(candidate.pending)
-        view.stable.bad = Int(stable.failed)
+        view.stable.bad = Int(stable.failed) + Int(stable.renewed)
         view.stable.good = stable.answered - Int(stable.failed)
         view.size = EpochCounts(view.candidate, view.stable)
         view.started = Int(candidate.started)
@@ -194,6 +206,9 @@ extension EpochCounts {
 }
 
 extension ArmCounts {
+    /// All failures, a sticky key's repeated ones as well.
+    var failures: Int { Int(failed) + Int(known) }
+
     /// Requests with an outcome that says something about the version.
     var answered: Int { max(0, Int(completed) - Int(excluded)) }
 }

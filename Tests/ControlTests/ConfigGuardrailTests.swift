@@ -231,7 +231,7 @@ private func badGates(_ yaml: String, _ words: String) throws {
     #expect(problems.contains { $0.description.contains(words) }, "\(problems)")
 }
 
-@Test("With sticky keys, latency against stable counts a key once; constants, windows and errors as ever")
+@Test("With sticky keys, sequential rules against stable count a key once; constants and windows as ever")
 func stickyLatency() throws {
     let rules = """
         kind: latency, quantile: p99, worse_than_stable: true
@@ -244,7 +244,7 @@ func stickyLatency() throws {
         "stable: v1", with: "stable: v1\n    sticky: { keys: [client_address] }")
     #expect(
         try ConfigSample.file(sticky).config().models[0].guardrails.map(\.countsKeysOnce) == [
-            true, false, false, false,
+            true, false, false, true,
         ])
 }
 

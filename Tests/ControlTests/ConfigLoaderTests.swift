@@ -59,12 +59,13 @@ private func designExampleParses() throws {
     tail.countsKeysOnce = true
     // One endpoint each.
     tail.toleratedTicks = 50
+    var errors = GuardrailSpec(
+        name: "error_rate_worse_than_stable", measure: .errorRate,
+        rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.5, materialDifference: 0.001))
+    errors.countsKeysOnce = true
     #expect(
         model.guardrails == [
-            GuardrailSpec(
-                name: "error_rate_worse_than_stable", measure: .errorRate,
-                rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.5, materialDifference: 0.001)),
-            tail,
+            errors, tail,
             GuardrailSpec(
                 name: "error_rate_above", measure: .errorRate, rule: .windowAbove(0.02), forTicks: 3_000,
                 minRequests: 200),

@@ -129,6 +129,49 @@ private func tick(_ number: UInt64) -> Tick { Tick(number: number) }
         #expect(counts.failed == 1 && counts.completed == 3)
     }
 
+    @Test(
+        "A sticky key's repeated failure is excluded and known, and once a minute renewed"
+    )
+    func repeated() {
+        let bench = Bench(thresholds: [100])
+        for _ in 0..<4 {
+            bench.ring.start(tick: tick(1), weightPPM: 1, isPinned: false)
+            bench.ring.startCopied(tick: tick(1), weightPPM: 1)
+        }
+        for known in [[], [.failure], [.failure, .failedLately]] as [KeyEvents] {
+            bench.ring.settle(start: tick(1), isPinned: false, outcome: .reset, micros: 5, known: known)
+            bench.ring.settleCopied(start: tick(1), outcome: .reset, micros: 5, known: known)
+        }
+        // A client that leaves is nobody's failure, whatever its key did before.
+        bench.ring.settle(
+            start: tick(1), isPinned: false, outcome: .clientCancel, micros: 5, known: .failure)
+        bench.ring.settleCopied(start: tick(1), outcome: .clientCancel, micros: 5, known: .failure)
+        var expected = ArmCounts()
+        (expected.started, expected.completed, expected.failed, expected.excluded) = (4, 4, 1, 3)
+        (expected.known, expected.renewed) = (2, 1)
+        #expect(bench.ring.read(tick(1))?.randomised == expected)
+        #expect(bench.ring.read(tick(1))?.copied == expected)
+        bench.ring.start(tick: tick(513), weightPPM: 1, isPinned: false)
+        #expect(bench.ring.read(tick(513))?.randomised.known == 0)
+    }
+
+    @Test("A response on its way is told from silence until its request ends")
+    func begun() {
+        let bench = Bench()
+        for pinned in [false, true] {
+            for _ in 0..<3 { bench.ring.start(tick: tick(1), weightPPM: 1, isPinned: pinned) }
+            bench.ring.begin(start: tick(1), isPinned: pinned)
+            bench.ring.begin(start: tick(1), isPinned: pinned)
+            bench.ring.endBegun(start: tick(1), isPinned: pinned)
+            bench.ring.settle(start: tick(1), isPinned: pinned, outcome: .success, micros: 5)
+        }
+        for arm in [bench.ring.read(tick(1))?.randomised, bench.ring.read(tick(1))?.pinned] {
+            #expect(arm?.pending == 2 && arm?.begun == 1 && arm?.silent == 1)
+        }
+        bench.ring.begin(start: tick(2), isPinned: false)
+        #expect(bench.ring.read(tick(2)) == nil)
+    }
+
     @Test("Copied requests are kept apart, an unknown one ends as nothing, and a new tick forgets them")
     func copied() {
         let bench = Bench(thresholds: [100])

@@ -28,6 +28,18 @@ struct KeyTableTests {
         #expect(keys.note(7, .all, model: 0) == .all)
     }
 
+    @Test("A failing key's first failure in a minute is told from its others")
+    func minutes() {
+        let keys = SharedKeys()
+        #expect(keys.note(7, minute: 254) == [])
+        #expect(keys.note(7, minute: 254) == [.failure, .failedLately])
+        #expect(keys.note(7, [.slow(3)], minute: 255) == [])
+        #expect(keys.note(7, [.failure, .slow(3)], minute: 255) == [.failure, .slow(3)])
+        #expect(keys.note(7, minute: 255) == [.failure, .failedLately])
+        #expect(keys.note(7, minute: 0) == .failure)
+        #expect(keys.note(8, minute: 0) == [])
+    }
+
     @Test("Models do not share keys, and a new rollout starts anew")
     func separate() {
         let keys = SharedKeys()
@@ -74,8 +86,13 @@ private final class SharedKeys: Sendable {
 
     init(places: Int = Limits.keysMax) { keys = KeyTable(places: places) }
 
+    /// What is known of the events, whichever minute it is.
     func note(_ key: UInt64, _ events: KeyEvents = .failure, model: ModelSlot) -> KeyEvents {
-        keys.note(key, events, model: model)
+        keys.note(key, events, model: model, minute: 0).intersection(.all)
+    }
+
+    func note(_ key: UInt64, _ events: KeyEvents = .failure, minute: UInt8) -> KeyEvents {
+        keys.note(key, events, model: 0, minute: minute)
     }
 
     func beginRollout(_ model: ModelSlot) { keys.beginRollout(model) }

@@ -30,6 +30,8 @@ struct Ending {
     var micros: UInt64 = 20_000
     var isFailure = false
     var isExcluded = false
+    /// When its response begins, if that is long before its end.
+    var firstByteMicros: UInt64?
 }
 
 /// How one version behaves: an ending for a request that starts in a tick.
@@ -132,7 +134,10 @@ extension Traffic.Request {
         var counts = ArmCounts()
         counts.started = 1
         let (end, overflow) = start.addingReportingOverflow(ending.micros)
-        guard !overflow, end <= moment else { return counts }
+        guard !overflow, end <= moment else {
+            if let first = ending.firstByteMicros, start + first <= moment { counts.begun = 1 }
+            return counts
+        }
         counts.completed = 1
         if ending.isFailure {
             counts.failed = 1

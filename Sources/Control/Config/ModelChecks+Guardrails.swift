@@ -80,11 +80,11 @@ extension ModelChecks {
         return (own.map(spec), stages.map { $0.map(spec) })
     }
 
-    /// The guardrail for this model's traffic and servers. Under sticky keys the key is the coin: a key's slow
+    /// The guardrail for this model's traffic and servers. Under sticky keys the key is the coin: a key's bad
     /// requests count once. Where a version has few endpoints, one of them may pause.
     private func fitted(_ guardrail: Marked<GuardrailDraft>, _ draft: ModelDraft) -> Marked<GuardrailDraft> {
         var fitted = guardrail
-        if !draft.sticky.keys.isEmpty, guardrail.value.spec.isLatencyBet {
+        if !draft.sticky.keys.isEmpty, guardrail.value.spec.isRequestBet {
             fitted.value.spec.countsKeysOnce = true
         }
         if let fewest = fewestEndpoints(draft) {

@@ -108,6 +108,8 @@ struct Exchange {
     /// A request body or head byte of this attempt was accepted by the kernel.
     var hasSent = false
     var isSettled = false
+    /// The evidence knows that its response is on its way.
+    var isBegun = false
     var isPinned = false
     var isShielded = false
     var keepsAlive: Bool

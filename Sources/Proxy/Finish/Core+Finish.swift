@@ -19,6 +19,17 @@ extension Core {
         meter.count(.requests)
     }
 
+    /// The response goes on after its first bytes: a long stream, which at the deadline is good so far. What
+    /// stable answers in the version's place says nothing about it.
+    func beginEvidence(_ exchange: UnsafeMutablePointer<Exchange>) {
+        guard !exchange.pointee.isSettled, exchange.pointee.serving == exchange.pointee.assigned else {
+            return
+        }
+        exchange.pointee.isBegun = true
+        link.meter(Int(exchange.pointee.assigned)).evidence.begin(
+            start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
+    }
+
     /// Charges the assigned version with an outcome, once.
     func settle(_ x: UInt32, _ outcome: Outcome) {
         let exchange = exchanges.pointer(x)
@@ -30,12 +41,16 @@ extension Core {
         version.count(outcome)
         let micros = (now - exchange.pointee.assignedAt).micros
         let known = knownEvents(exchange, version.evidence, outcome, micros)
+        if exchange.pointee.isBegun {
+            version.evidence.endBegun(
+                start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
+        }
         version.evidence.settle(
-            start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned,
-            outcome: known.contains(.failure) ? .localRefusal : outcome, micros: micros, known: known)
+            start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned, outcome: outcome,
+            micros: micros, known: known)
     }
 
-    /// What of this request its sticky key has done before in the rollout: it is counted, but is no evidence.
+    /// What of this request its sticky key has done before in the rollout: it is no news in a comparison.
     /// While the version has all the weight nothing is compared, and a slow request keeps its news.
     private func knownEvents(
         _ exchange: UnsafeMutablePointer<Exchange>, _ evidence: EvidenceRing, _ outcome: Outcome,
@@ -47,7 +62,9 @@ extension Core {
             start: exchange.pointee.startTick, outcome: outcome, micros: micros)
         if exchange.pointee.weightPPM == 1_000_000 { events.formIntersection(.failure) }
         guard !events.isEmpty else { return [] }
-        return seat.board.words.keys.note(key, events, model: Int(exchange.pointee.model))
+        let minute = KeyTable.minute(Tick(monotonicNanos: now.nanos))
+        return seat.board.words.keys.note(
+            key, events, model: Int(exchange.pointee.model), minute: minute)
     }
 
     /// A response has reached its client whole: the exchange ends, the connection goes on.

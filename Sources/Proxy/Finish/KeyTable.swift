@@ -1,8 +1,8 @@
 // What sticky keys have done in the current rollout, over all cores: failed, or been slow by one of the
 // latency thresholds. One heavy client whose every request is bad is one event for a comparison by weight,
 // not thousands: the coin was thrown once, for its key.
-// Only bad requests come here, and a line is written for a key's first event of a kind alone, so that the
-// cores share the table costs the request path one load. Bound: `Limits.keysMax`; when a key finds no place,
+// Only bad requests come here, and a line is written for a key's first event of a kind, and its first failure
+// in a minute, alone: so that the cores share the table costs the request path one load. Bound: `Limits.keysMax`; when a key finds no place,
 // its events count, as if each were its first.
 // Source: the data contract of sequential comparison under sticky routing; open addressing, one word per key.
 
@@ -13,6 +13,13 @@ import Synchronization
 /// A map from hashes to events that only grows, until its model's next rollout. Any thread.
 struct KeyTable: ~Copyable, Sendable {
     private static let probesMax = 32
+    // A word: 49 bits of the key's hash, the minute of its last failure, what it has done.
+    private static let minuteShift: UInt64 = 7
+    private static let minuteMask: UInt64 = 0xFF << 7
+    private static let tagMask = ~(minuteMask | KeyEvents.all.rawValue)
+
+    /// The minute of a tick, one of 256 in turn.
+    static func minute(_ tick: Tick) -> UInt8 { UInt8(truncatingIfNeeded: tick.number / 600) }
     private let places: Int
     private let pages: SharedPages
     private let rollouts = SharedPages(byteCount: Limits.modelsMax * 4)
@@ -26,28 +33,39 @@ struct KeyTable: ~Copyable, Sendable {
 
     /// Notes what a key did.
     ///
-    /// - Parameter events: not empty.
-    /// - Returns: those of them that are not the key's first in the model's current rollout.
-    func note(_ keyHash: UInt64, _ events: KeyEvents, model: ModelSlot) -> KeyEvents {
+    /// - Parameters:
+    ///   - events: not empty.
+    ///   - minute: now.
+    /// - Returns: those of them that are not the key's first in the model's current rollout, and for such a
+    ///   failure whether it is not the first in the minute either.
+    func note(_ keyHash: UInt64, _ events: KeyEvents, model: ModelSlot, minute: UInt8) -> KeyEvents {
         precondition(model < Limits.modelsMax && !events.isEmpty)
         let words = pages.base.assumingMemoryBound(to: Atomic<UInt64>.self)
         let rollout = UInt64(rolloutWord(model).pointee.load(ordering: .relaxed))
         let hash = Self.mix(keyHash ^ Self.mix(UInt64(model) << 32 | rollout))
-        let tag = hash & ~KeyEvents.all.rawValue
-        var place = Int(truncatingIfNeeded: hash >> 7) & (places - 1)
+        let tag = hash & Self.tagMask
+        let isFailure = events.contains(.failure)
+        let stamp = isFailure ? UInt64(minute) << Self.minuteShift : 0
+        var place = Int(truncatingIfNeeded: hash >> 15) & (places - 1)
         for _ in 0..<Self.probesMax {
             var word = words[place].load(ordering: .relaxed)
             if word == 0 {
                 let outcome = words[place].compareExchange(
-                    expected: 0, desired: tag | events.rawValue, ordering: .relaxed)
+                    expected: 0, desired: tag | stamp | events.rawValue, ordering: .relaxed)
                 if outcome.exchanged { return [] }
                 word = outcome.original
             }
-            if word & ~KeyEvents.all.rawValue == tag {
-                let known = KeyEvents(rawValue: word & KeyEvents.all.rawValue)
-                if known.isSuperset(of: events) { return events }
-                let before = words[place].bitwiseOr(events.rawValue, ordering: .relaxed).oldValue
-                return events.intersection(KeyEvents(rawValue: before))
+            while word & Self.tagMask == tag {
+                var known = events.intersection(KeyEvents(rawValue: word & KeyEvents.all.rawValue))
+                let isLate = isFailure && word & Self.minuteMask == stamp
+                if known.contains(.failure), isLate { known.insert(.failedLately) }
+                if known.isSuperset(of: events), isLate || !isFailure { return known }
+                let kept = isFailure ? word & ~Self.minuteMask | stamp : word
+                // Another core may have written meanwhile; then what it wrote is looked at.
+                let outcome = words[place].compareExchange(
+                    expected: word, desired: kept | events.rawValue, ordering: .relaxed)
+                if outcome.exchanged { return known }
+                word = outcome.original
             }
             place = (place + 1) & (places - 1)
         }

@@ -111,10 +111,11 @@ extension Core {
         var known: KeyEvents = []
         if key != 0 {
             let events = evidence.keyEvents(start: start, outcome: outcome, micros: micros)
-            if !events.isEmpty { known = seat.board.words.keys.note(key, events, model: Int(model)) }
+            if !events.isEmpty {
+                let minute = KeyTable.minute(Tick(monotonicNanos: now.nanos))
+                known = seat.board.words.keys.note(key, events, model: Int(model), minute: minute)
+            }
         }
-        evidence.settleCopied(
-            start: start, outcome: known.contains(.failure) ? .localRefusal : outcome, micros: micros,
-            known: known)
+        evidence.settleCopied(start: start, outcome: outcome, micros: micros, known: known)
     }
 }

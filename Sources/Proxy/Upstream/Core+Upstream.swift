@@ -161,6 +161,7 @@ extension Core {
             if exchange.pointee.firstByteAt == .never { exchange.pointee.firstByteAt = now }
             takeResponse(x, slot, bytes)
         case .responding:
+            if !exchange.pointee.isBegun { beginEvidence(exchange) }
             armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
             relayResponse(x, head: 0, bytes)
         case .tunnel:
