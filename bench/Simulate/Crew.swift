@@ -12,39 +12,43 @@ enum Crew {
     static var cpus: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
     /// What a row's threads have in common.
-    private final class Work: Sendable {
+    private final class Work<Result: Sendable>: Sendable {
         private let next = Atomic<Int>(0)
-        private let results: Mutex<[Int?]>
-        private let row: Row
-        private let requests: Int
+        private let results: Mutex<[Result?]>
+        private let one: @Sendable (Int) -> Result?
         private let count: Int
-        /// Runs taken at a time.
-        private static let share = 8
 
-        init(_ row: Row, runs: Int, requests: Int) {
-            self.row = row
-            self.requests = requests
+        init(_ runs: Int, _ one: @escaping @Sendable (Int) -> Result?) {
+            self.one = one
             count = runs
             results = Mutex(Array(repeating: nil, count: runs))
         }
 
         func run() {
             while true {
-                let first = next.add(Work.share, ordering: .relaxed).oldValue
+                // Few enough at a time that the threads end together.
+                let first = next.add(4, ordering: .relaxed).oldValue
                 guard first < count else { return }
-                for run in first..<min(first + Work.share, count) {
-                    let delay = row.requestsToTrip(run: run, requests)
-                    results.withLock { $0[run] = delay }
+                for run in first..<min(first + 4, count) {
+                    let result = one(run)
+                    results.withLock { $0[run] = result }
                 }
             }
         }
 
-        var all: [Int?] { results.withLock { $0 } }
+        var all: [Result?] { results.withLock { $0 } }
     }
 
     /// Every run of a row: candidate requests until its trip, nil without one.
     static func run(_ row: Row, runs: Int, requests: Int, threads: Int) -> [Int?] {
-        let work = Work(row, runs: runs, requests: requests)
+        run(runs, threads: threads) { row.requestsToTrip(run: $0, requests) }
+    }
+
+    /// The results of runs 0, 1, 2, ...
+    static func run<Result: Sendable>(
+        _ runs: Int, threads: Int, _ one: @escaping @Sendable (Int) -> Result?
+    ) -> [Result?] {
+        let work = Work(runs, one)
         let helpers = (1..<max(1, threads)).compactMap { i in
             try? Thread.spawn(name: "simulate \(i)") { work.run() }
         }
