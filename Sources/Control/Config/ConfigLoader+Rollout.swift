@@ -25,6 +25,9 @@ private struct StageDraft {
     var guardrails: [Marked<GuardrailDraft>]
 }
 
+/// Stable's share while a candidate bakes, unless the file says another, in parts per million.
+private let holdBackByDefaultPPM: UInt32 = 10_000
+
 extension Kind where Value == RolloutDraft {
     static var rollout: Kind {
         .section("a rollout: a mapping with stages") { section in
@@ -33,7 +36,9 @@ extension Kind where Value == RolloutDraft {
             let stages = section.required("stages", .list(of: .stage, count: 1...32))
             let longest = Interval.days(365)
             let bake = section.value("bake", .duration(.zero...longest), or: .zero)
-            let holdBack = section.value("hold_back", .percentage(0...500_000), or: 0)
+            // Without any of stable's traffic nothing tells the candidate's outage from everybody's.
+            let holdBack = section.value(
+                "hold_back", .percentage(0...500_000), or: bake.micros > 0 ? holdBackByDefaultPPM : 0)
             let deadline = section.optional("deadline", .duration(.seconds(1)...longest))
             let ends = section.optional("ends", .timestamp)
             let blackouts = section.value("blackout", .list(of: .blackout, count: 0...64), or: [])
