@@ -16,7 +16,9 @@ import Statistics
 
 /// A guardrail's common-cause guard: since when its evidence waits for word of stable.
 struct CommonCause: Sendable {
-    private var since: UInt64?
+    /// The tick since which it waits; `never` where it does not.
+    private var since = CommonCause.never
+    private static let never = UInt64.max
 
     /// What is known of stable at the moments that the evidence comes from.
     enum Word: Sendable, Hashable {
@@ -60,25 +62,24 @@ struct CommonCause: Sendable {
         isProven: Bool, now: UInt64, limit: Double, minEvents: Int, moment: (UInt64) -> Moment?
     ) -> Word {
         guard isProven else {
-            since = nil
+            since = CommonCause.never
             return .unasked
         }
         let (stable, events) = CommonCause.stable(now, limit, moment)
         let all = stable.bad + stable.good
         let share = all > 0 ? Double(stable.bad) / Double(all) : 0
         if all > 0, share >= limit {
-            since = nil
+            since = CommonCause.never
             return .common
         }
         if events >= minEvents, Double(all) * FixedTests.divergence(share, limit) >= CommonCause.nats {
-            since = nil
+            since = CommonCause.never
             return .fine
         }
-        let start = since ?? now
-        since = start
-        guard now - start >= CommonCause.waitTicks else { return .unknown }
+        since = min(since, now)
+        guard now - since >= CommonCause.waitTicks else { return .unknown }
         if CommonCause.isStillBad(now, limit, moment) { return .fine }
-        since = nil
+        since = CommonCause.never
         return .common
     }
 

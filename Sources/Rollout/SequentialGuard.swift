@@ -23,8 +23,8 @@ struct SequentialGuard: Sendable {
     private(set) var badInAll = 0
     private(set) var timer = Debounce()
     private var cause = CommonCause()
-    /// The tick of the last step.
-    private var stepped: UInt64?
+    /// The tick of the last step; 0 before the first.
+    private var stepped: UInt64 = 0
 
     init(_ spec: GuardrailSpec, from: Tick, countsCopies: Bool = true) {
         self.spec = spec
@@ -97,7 +97,8 @@ struct SequentialGuard: Sendable {
         guard spec.vetoWhenStableToo, !spec.rule.isRelative else {
             return (advance(ticks, at: now, lag: lag, slots: slots), .unasked)
         }
-        var at = max(min((stepped ?? now) + 1, now), now - min(now, SequentialGuard.lateTicksMax))
+        let first = stepped == 0 ? now : min(stepped + 1, now)
+        var at = max(first, now - min(now, SequentialGuard.lateTicksMax))
         stepped = now
         while true {
             let seen = advance(ticks, at: at, lag: lag, slots: slots)

@@ -38,6 +38,13 @@ struct EpochClock: Sendable, Hashable, Codable {
 }
 
 extension GuardrailSpec {
+    /// Ticks of a slot of the cap: a second, where moments are tolerated twice their length for latency (a
+    /// moment touches two slots at most) and once for errors.
+    fileprivate var capTicks: UInt64 {
+        guard toleratedTicks > 0 else { return 10 }
+        return UInt64(toleratedTicks) * (measure == .errorRate ? 1 : 2)
+    }
+
     /// Requests of the candidate after which an epoch ends: a thousand, or those after which a version without
     /// any bad request has lost a nat of the smallest alternative against a constant. Against a high limit a
     /// good thousand would leave nothing to bet with when the version fails in the middle of it.
@@ -133,32 +140,25 @@ struct SequentialProgress: Sendable {
     /// Failures are not capped unless the rule tolerates such moments: a version that fails for a second
     /// fails.
     private var cap: BurstCap
-    /// Ticks of a slot of the cap: a second, where moments are tolerated twice their length for latency (a
-    /// moment touches two slots at most) and once for errors.
-    private let capTicks: UInt64
     /// How much less latencies say than independent ones; nothing is learned of errors.
     private var design = DesignEffect()
     private static let blockTicks: UInt64 = 50
-    private static let momentTicks: UInt64 = 10
+    private static let momentTicks: UInt64 = 20
     private static let minuteTicks: UInt64 = 600
     /// The last tick with a decided request of the candidate, and how many there were in all.
-    private(set) var lastDecided: UInt64?
+    private var lastDecided = SequentialProgress.never
     private(set) var decided = 0
     /// Bad requests of the candidate over the whole rollout.
     private(set) var bad = 0
     /// Requests of the candidate that have started, and the tick of the first.
     private(set) var started = 0
-    private var firstStart: UInt64?
+    private var firstStart = SequentialProgress.never
+    private static let never = UInt64.max
 
     init(_ spec: GuardrailSpec) {
-        let tolerated = UInt64(max(0, spec.toleratedTicks))
-        if spec.measure == .errorRate {
-            cap = BurstCap(most: tolerated > 0 ? BurstCap.standard : .infinity, rests: tolerated > 0)
-            capTicks = tolerated > 0 ? tolerated : 10
-        } else {
-            cap = BurstCap(rests: tolerated > 0, arbitrary: tolerated > 0 ? BurstCap.tolerated : 0)
-            capTicks = tolerated > 0 ? 2 * tolerated : 10
-        }
+        let tolerates = spec.toleratedTicks > 0
+        cap = BurstCap(
+            spec.measure == .errorRate ? tolerates ? .resting : .free : tolerates ? .tolerant : .capped)
         switch (spec.rule, spec.measure) {
         case (.sequentialWorseThanStable(let rho, _, _), .errorRate) where spec.countsKeysOnce:
             bet = .keys(KeyedEvents(rho: rho))
@@ -192,19 +192,19 @@ struct SequentialProgress: Sendable {
     /// Whether the candidate was warm before the tick: a matter of counts and time, not of outcomes.
     private func isWarm(_ spec: GuardrailSpec, at number: UInt64) -> Bool {
         if started >= spec.warmUpRequests { return true }
-        return firstStart.map { number - $0 >= SequentialProgress.warmUpTicks } ?? false
+        return firstStart <= number && number - firstStart >= SequentialProgress.warmUpTicks
     }
 
     /// Starts the epoch that is due, then counts the tick.
     mutating func take(_ tick: TickView, _ spec: GuardrailSpec, at number: UInt64, isFinal: Bool) {
         let isWarm = isWarm(spec, at: number)
         started += tick.started
-        if tick.started > 0, firstStart == nil { firstStart = number }
+        if tick.started > 0 { firstStart = min(firstStart, number) }
         guard isWarm else { return }
         let mark = clock.before(tick.split, requests: spec.epochRequests)
         if mark != .none { newEpoch(startsStage: mark == .stage) }
         bet.enter(minute: number / SequentialProgress.minuteTicks, isNewSplit: mark == .stage)
-        cap.enter(slot: number / capTicks)
+        cap.enter(slot: number / spec.capTicks)
         if spec.isLatencyBet { temper(tick, at: number) }
         bet.apply(tick, cap: &cap, isFinal: isFinal)
         materiality.enter(moment: number / SequentialProgress.momentTicks)
@@ -250,7 +250,7 @@ struct SequentialProgress: Sendable {
 
     /// Whether there is traffic to judge: enough in all, and some within the last window.
     func hasData(_ spec: GuardrailSpec, now: Tick) -> Bool {
-        guard let lastDecided, decided >= max(1, spec.minRequests) else { return false }
+        guard lastDecided <= now.number, decided >= max(1, spec.minRequests) else { return false }
         return now.number - lastDecided <= UInt64(max(spec.windowTicks, 1)) + TickView.deadlineTicks
     }
 }

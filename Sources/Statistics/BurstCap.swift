@@ -21,44 +21,51 @@ public struct BurstCap: Sendable {
     /// The share of slots that may be arbitrary where moments are tolerated.
     public static let tolerated = 0.05
 
-    private let most: Double
-    /// Whether the slot after a capped one is left out.
-    private let rests: Bool
-    /// What every slot that is bet on pays.
-    private let toll: Double
-    private var gains = Lanes(repeating: 0)
-    private var slot: UInt64?
-    private var isResting = false
-    private var hasPaid = false
+    /// How strict a cap is.
+    public enum Mode: Sendable {
+        /// No cap.
+        case free
+        /// A slot gains at most `standard`.
+        case capped
+        /// And the slot after a capped one is left out.
+        case resting
+        /// And every slot that is bet on pays for the `tolerated` share of arbitrary ones.
+        case tolerant
+    }
+
+    /// ln(1 + eps (e^cap - 1)).
+    private static let toll = log1p(tolerated * expm1(standard))
+
     /// What log factors are multiplied by, 0...1; chosen before the tick they belong to.
     public var temper = 1.0
+    private var gains = Lanes(repeating: 0)
+    /// The lower half of the slot's number; not one before there is a slot.
+    private var slot = UInt32.max
+    private let mode: Mode
+    private var isResting = false
+    private var hasPaid = false
 
-    /// - Parameters:
-    ///   - rests: leaves out the slot after a capped one.
-    ///   - arbitrary: the share of slots that may be arbitrary, 0..<1.
-    public init(most: Double = BurstCap.standard, rests: Bool = false, arbitrary: Double = 0) {
-        precondition(most > 0 && arbitrary >= 0 && arbitrary < 1)
-        self.most = most
-        self.rests = rests
-        toll = arbitrary > 0 ? log1p(arbitrary * expm1(most)) : 0
-    }
+    public init(_ mode: Mode = .capped) { self.mode = mode }
 
     /// Says which slot the next tick belongs to; the schedule of slots is a matter of time alone.
     public mutating func enter(slot: UInt64) {
-        guard slot != self.slot else { return }
-        let isNext = self.slot.map { slot == $0 + 1 } ?? false
-        isResting = rests && isNext && gains.indices.contains { gains[$0] >= most }
-        self.slot = slot
+        let low = UInt32(truncatingIfNeeded: slot)
+        guard low != self.slot else { return }
+        let rests = mode == .resting || mode == .tolerant
+        isResting =
+            rests && low == self.slot &+ 1 && gains.indices.contains { gains[$0] >= BurstCap.standard }
+        self.slot = low
         gains = Lanes(repeating: 0)
         hasPaid = false
     }
 
     /// What of a tick's log factors counts, by alternative.
     mutating func limit(_ increments: Lanes) -> Lanes {
-        guard most < .infinity else { return increments }
+        guard mode != .free else { return increments }
         guard !isResting else { return Lanes(repeating: 0) }
         var counted = increments
-        let due = hasPaid ? 0 : toll
+        let most = BurstCap.standard
+        let due = mode == .tolerant && !hasPaid ? BurstCap.toll : 0
         hasPaid = true
         for k in increments.indices {
             let before = min(gains[k], most)

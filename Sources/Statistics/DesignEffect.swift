@@ -18,24 +18,30 @@ public struct DesignEffect: Sendable {
     /// Slow requests and all, by version: of the block under way, and of those before it.
     private var block = Counts()
     private var past = Counts()
-    private var number: UInt64?
+    /// The lower half of the block's number; not one before there is a block.
+    private var number = UInt32.max
     /// The standardised difference of the last block; not a number before there is one.
-    private var last = Double.nan
+    private var last = Float.nan
     /// Halved squares of successive differences, and how many.
-    private var sum = 0.0
-    private var count = 0.0
+    private var sum: Float = 0
+    private var count: Float = 0
 
+    /// In half the space: a count that came to the end of 32 bits would stay there.
     private struct Counts: Sendable {
-        var candidateSlow = 0.0
-        var candidate = 0.0
-        var stableSlow = 0.0
-        var stable = 0.0
+        var candidateSlow: UInt32 = 0
+        var candidate: UInt32 = 0
+        var stableSlow: UInt32 = 0
+        var stable: UInt32 = 0
 
         static func += (a: inout Counts, b: Counts) {
-            a.candidateSlow += b.candidateSlow
-            a.candidate += b.candidate
-            a.stableSlow += b.stableSlow
-            a.stable += b.stable
+            a.add(Int(b.candidateSlow), Int(b.candidate), Int(b.stableSlow), Int(b.stable))
+        }
+
+        mutating func add(_ candidateSlow: Int, _ candidate: Int, _ stableSlow: Int, _ stable: Int) {
+            self.candidateSlow = UInt32(clamping: Int(self.candidateSlow) + candidateSlow)
+            self.candidate = UInt32(clamping: Int(self.candidate) + candidate)
+            self.stableSlow = UInt32(clamping: Int(self.stableSlow) + stableSlow)
+            self.stable = UInt32(clamping: Int(self.stable) + stable)
         }
     }
 
@@ -43,16 +49,17 @@ public struct DesignEffect: Sendable {
 
     /// What the bets of the block under way are divided by.
     public var effect: Double {
-        let known = DesignEffect.prior * DesignEffect.priorBlocks + sum
-        return max(1, known / (DesignEffect.priorBlocks + count))
+        let known = DesignEffect.prior * DesignEffect.priorBlocks + Double(sum)
+        return max(1, known / (DesignEffect.priorBlocks + Double(count)))
     }
 
     /// Says which block the next tick belongs to; the schedule of blocks is a matter of time alone.
     /// - Returns: whether another block has begun.
     @discardableResult
     public mutating func enter(block number: UInt64) -> Bool {
-        guard number != self.number else { return false }
-        self.number = number
+        let low = UInt32(truncatingIfNeeded: number)
+        guard low != self.number else { return false }
+        self.number = low
         close()
         return true
     }
@@ -61,10 +68,7 @@ public struct DesignEffect: Sendable {
     public mutating func add(
         candidateSlow: Int, candidateFast: Int, stableSlow: Int, stableFast: Int
     ) {
-        block.candidateSlow += Double(candidateSlow)
-        block.candidate += Double(candidateSlow + candidateFast)
-        block.stableSlow += Double(stableSlow)
-        block.stable += Double(stableSlow + stableFast)
+        block.add(candidateSlow, candidateSlow + candidateFast, stableSlow, stableSlow + stableFast)
     }
 
     private mutating func close() {
@@ -75,15 +79,15 @@ public struct DesignEffect: Sendable {
         }
         guard past.candidate > 0, past.stable > 0 else { return }
         // Half a request of either kind, so that a share that was never seen has a variance.
-        func variance(_ slow: Double, _ all: Double) -> Double {
-            let share = (slow + 0.5) / (all + 1)
+        func variance(_ slow: UInt32, _ all: UInt32) -> Double {
+            let share = (Double(slow) + 0.5) / (Double(all) + 1)
             return share * (1 - share)
         }
+        let (n, m) = (Double(block.candidate), Double(block.stable))
         let scale =
-            variance(past.candidateSlow, past.candidate) / block.candidate
-            + variance(past.stableSlow, past.stable) / block.stable
-        let difference = block.candidateSlow / block.candidate - block.stableSlow / block.stable
-        let z = difference / scale.squareRoot()
+            variance(past.candidateSlow, past.candidate) / n + variance(past.stableSlow, past.stable) / m
+        let difference = Double(block.candidateSlow) / n - Double(block.stableSlow) / m
+        let z = Float(difference / scale.squareRoot())
         if !last.isNaN {
             sum += (z - last) * (z - last) / 2
             count += 1

@@ -18,9 +18,15 @@ public struct KeyedEvents: Sendable {
     private var first = OddsTable()
     private var again = OddsTable()
     /// Failing key-minutes by version: those before this minute, decayed, and this minute's.
-    private var past = (candidate: 0.0, stable: 0.0)
-    private var now = (candidate: 0.0, stable: 0.0)
-    private var minute: UInt64?
+    private var past = Counts()
+    private var now = Counts()
+    /// The lower half of the minute's number; not one before there is a minute.
+    private var minute = UInt32.max
+
+    private struct Counts: Sendable {
+        var candidate: Float = 0
+        var stable: Float = 0
+    }
 
     /// Of the counts of a minute what is left a minute later.
     private static let decay = 0.97
@@ -39,19 +45,19 @@ public struct KeyedEvents: Sendable {
 
     /// Says which minute the next tick belongs to.
     public mutating func enter(minute number: UInt64) {
-        guard number != minute else { return }
-        let passed = Double(number - min(minute ?? number, number))
-        let left = pow(KeyedEvents.decay, passed)
+        let low = UInt32(truncatingIfNeeded: number)
+        guard low != minute else { return }
+        let left = minute == .max ? 1 : Float(pow(KeyedEvents.decay, Double(low &- minute)))
         past.candidate = left * (past.candidate + now.candidate)
         past.stable = left * (past.stable + now.stable)
-        now = (0, 0)
-        minute = number
+        now = Counts()
+        minute = low
     }
 
     /// Forgets the minutes before: the split has changed, and with it the proportion of events.
     public mutating func forget() {
-        past = (0, 0)
-        now = (0, 0)
+        past = Counts()
+        now = Counts()
     }
 
     /// Takes in a tick, without looking at the evidence, the gains of the current slot capped.
@@ -70,16 +76,17 @@ public struct KeyedEvents: Sendable {
         let ofFirst = first.factors(hits: events.candidate, of: events.candidate + events.stable)
         let ofAll = again.factors(hits: all.0, of: all.0 + all.1)
         wealth.apply(cap.limit(Lanes { $0 < KeyedEvents.firstLanes ? ofFirst[$0] : ofAll[$0] }))
-        now.candidate += Double(all.0)
-        now.stable += Double(all.1)
+        now.candidate += Float(all.0)
+        now.stable += Float(all.1)
     }
 
     /// The odds, by the minutes before, that a key which fails in this one is the candidate's: as they were,
     /// with a standard error more.
     private func odds(_ share: Double) -> Double {
-        let error = (1 / (past.candidate + 1) + 1 / (past.stable + 1)).squareRoot()
-        let odds = (past.candidate + share) / (past.stable + 1 - share) * exp(error)
-        let isKnown = past.candidate + past.stable >= KeyedEvents.enough
+        let (ours, theirs) = (Double(past.candidate), Double(past.stable))
+        let error = (1 / (ours + 1) + 1 / (theirs + 1)).squareRoot()
+        let odds = (ours + share) / (theirs + 1 - share) * exp(error)
+        let isKnown = ours + theirs >= KeyedEvents.enough
         return rho * (isKnown ? odds : max(odds, share / (1 - share)))
     }
 }

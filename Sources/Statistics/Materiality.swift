@@ -122,22 +122,22 @@ public struct Materiality: Sendable, Hashable, Codable {
     private var recent = RecentEpochs<32, PackedCounts>(PackedCounts())
     /// The closed epochs of this stage.
     private var closed = StratifiedCounts()
-    /// The moment under way and the one before it, so that a sudden total failure is as large as it is
-    /// whatever came before. Not saved, and empty where nobody enters moments.
+    /// The moment under way, so that a sudden total failure is as large as it is whatever came before. Not
+    /// saved, and empty where nobody enters moments.
     private var moment = PackedCounts()
-    private var lastMoment = PackedCounts()
-    private var momentNumber: UInt64?
+    /// The lower half of its number; not one where nobody enters moments.
+    private var momentNumber = UInt32.max
 
     private enum CodingKeys: String, CodingKey { case recent, closed }
 
     public init() {}
 
-    /// Says which moment, about a second, the next counts belong to.
+    /// Says which moment, of a few seconds, the next counts belong to.
     public mutating func enter(moment number: UInt64) {
-        guard number != momentNumber else { return }
-        lastMoment = momentNumber.map { number == $0 + 1 } == true ? moment : PackedCounts()
+        let low = UInt32(truncatingIfNeeded: number)
+        guard low != momentNumber else { return }
         moment = PackedCounts()
-        momentNumber = number
+        momentNumber = low
     }
 
     /// Closes the current epoch; `startsStage` when weights or configuration changed.
@@ -149,7 +149,7 @@ public struct Materiality: Sendable, Hashable, Codable {
     /// Adds to the current epoch.
     public mutating func add(_ counts: EpochCounts) {
         recent.current.add(counts)
-        if momentNumber != nil { moment.add(counts) }
+        if momentNumber != .max { moment.add(counts) }
     }
 
     /// The current stage.
@@ -193,7 +193,7 @@ public struct Materiality: Sendable, Hashable, Codable {
             counts.pooled.candidateEvents >= minEvents && test(counts, errors)
         }
         return holds(stage, 0)
-            || holds(StratifiedCounts([lastMoment.counts, moment.counts]), Materiality.errors)
+            || holds(StratifiedCounts([moment.counts]), Materiality.errors)
             || Materiality.windows.contains {
                 holds(StratifiedCounts(recent.last($0).lazy.map(\.counts)), Materiality.errors)
             }

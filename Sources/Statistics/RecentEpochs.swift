@@ -7,10 +7,19 @@
 struct RecentEpochs<let most: Int, Record: Sendable>: Sendable {
     private var records: InlineArray<most, Record>
     /// Where the oldest stands, and how many there are.
-    private var first = 0
-    private(set) var count = 1
+    private var oldest: UInt8 = 0
+    private var number: UInt8 = 1
 
-    init(_ empty: Record) { records = InlineArray(repeating: empty) }
+    private var first: Int { Int(oldest) }
+    private(set) var count: Int {
+        get { Int(number) }
+        set { number = UInt8(newValue) }
+    }
+
+    init(_ empty: Record) {
+        precondition(most < 256)
+        records = InlineArray(repeating: empty)
+    }
 
     private func place(_ i: Int) -> Int { (first + i) % most }
 
@@ -21,7 +30,7 @@ struct RecentEpochs<let most: Int, Record: Sendable>: Sendable {
 
     /// Starts an epoch; the oldest is forgotten.
     mutating func open(_ empty: Record) {
-        if count == most { first = place(1) } else { count += 1 }
+        if count == most { oldest = UInt8(place(1)) } else { count += 1 }
         current = empty
     }
 

@@ -14,7 +14,6 @@ import Glibc
 public struct Wealth: Sendable {
     /// Natural log of the wealth staked on each alternative; nothing on those that there are not.
     private var lanes = Lanes(repeating: -.infinity)
-    private let count: Int
     /// Epochs opened so far, at least 1.
     public private(set) var epochs: Int
     /// The largest `logE` seen after an `add` or `observe`; latched.
@@ -22,11 +21,14 @@ public struct Wealth: Sendable {
     /// The evidence, if it has been asked for since the stakes changed; else not a number.
     private var known = Double.nan
     private let restarts: Bool
+    private let alternatives: UInt8
+
+    private var count: Int { Int(alternatives) }
 
     /// At most ten alternatives. `restarts` is off only to show what it is for.
     public init(alternatives: Int, restarts: Bool = true) {
         precondition((1...10).contains(alternatives))
-        count = alternatives
+        self.alternatives = UInt8(alternatives)
         epochs = 0
         maxLogE = 0
         self.restarts = restarts
@@ -140,7 +142,7 @@ extension Wealth: Hashable, Codable {
                 debugDescription: "a test has one to ten alternatives, not \(staked.count)")
         }
         lanes = Lanes(staked, rest: -.infinity)
-        count = staked.count
+        alternatives = UInt8(staked.count)
         epochs = try saved.decode(Int.self, forKey: .epochs)
         maxLogE = try saved.decode(Double.self, forKey: .maxLogE)
         restarts = try saved.decode(Bool.self, forKey: .restarts)

@@ -7,9 +7,13 @@ import Testing
 @Suite struct FootprintTests {
     @Test("a guardrail keeps at most a kilobyte, drift four, its rule and its tables of logarithms left out")
     func footprint() throws {
-        for spec in GuardrailSpec.defaults(alpha: 0.01) {
-            let watch = CandidateWatch(specs: [spec], from: Tick(number: 0))
-            #expect(try Self.bytes(watch) <= 1024, "\(spec.name)")
+        for isSticky in [false, true] {
+            for var spec in GuardrailSpec.defaults(alpha: 0.01) {
+                spec.countsKeysOnce = isSticky && spec.isRequestBet
+                let watch = CandidateWatch(specs: [spec], from: Tick(number: 0))
+                let bytes = try Self.bytes(watch)
+                #expect(bytes <= 1024, "\(spec.name): \(bytes)")
+            }
         }
         let clicks = OutcomeMetric(metric: "clicks", windowMillis: 1000)
         let reference = DriftReference(

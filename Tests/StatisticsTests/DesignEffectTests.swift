@@ -64,7 +64,7 @@ private struct Coins {
         let mean = (0.95 * 1 + 0.05 * exp(3)) / (1 + 0.05 * (exp(3) - 1))
         #expect(abs(mean - 1) < 1e-12)
         var test = RelativeQuantile(quantile: 0.5)
-        var cap = BurstCap(rests: true, arbitrary: BurstCap.tolerated)
+        var cap = BurstCap(.tolerant)
         var last = 0.0
         var gains: [Double] = []
         for slot in 0..<8 as Range<UInt64> {

@@ -8,7 +8,7 @@ import Testing
     /// The largest log evidence of so many minutes, of `events` candidate's and stable's in a minute.
     private func evidence(_ minutes: UInt64, _ events: (UInt64) -> (Int, Int)) -> Double {
         var test = KeyedEvents()
-        var cap = BurstCap(most: .infinity)
+        var cap = BurstCap(.free)
         for minute in 0..<minutes {
             if minute % 10 == 0 { test.wealth.newEpoch() }
             test.enter(minute: minute)
@@ -35,7 +35,7 @@ import Testing
     @Test("a new split forgets the proportion of the old one")
     func split() {
         var test = KeyedEvents()
-        var cap = BurstCap(most: .infinity)
+        var cap = BurstCap(.free)
         for minute in 0..<60 as Range<UInt64> {
             if minute == 30 {
                 test.forget()
