@@ -123,7 +123,10 @@ struct Gate: Sendable {
     /// Counts a tick of requests.
     private mutating func take(_ view: TickView) {
         if case .none = state.clock.before(view.split) {} else { newEpoch() }
-        let (ours, theirs) = (view.candidate, view.stable)
+        var (ours, theirs) = (view.candidate, view.stable)
+        // What must not be worse is all that users get, a key's repeated failures as well.
+        ours.bad += view.candidateKnown
+        theirs.bad += view.stableKnown
         if rate != nil {
             rate?.add(bad: ours.bad, good: ours.good)
         } else if quantile != nil, let share = view.share {

@@ -46,6 +46,9 @@ struct TickView: Sendable {
     /// Failures of sticky keys that had failed before, once per key and minute: news of a change.
     var candidateAgain = 0
     var stableAgain = 0
+    /// All of a sticky key's failures but its first in the rollout.
+    var candidateKnown = 0
+    var stableKnown = 0
     /// What the size of the effect is estimated from.
     var size = EpochCounts()
     /// The candidate's requests, which make epochs.
@@ -81,6 +84,7 @@ extension TickView {
             view.stable.good += Int(stable.pending - stable.silent)
         }
         (view.candidateAgain, view.stableAgain) = (Int(candidate.renewed), Int(stable.renewed))
+        (view.candidateKnown, view.stableKnown) = (Int(candidate.known), Int(stable.known))
         view.size = EpochCounts(
             Arm(bad: view.candidate.bad + view.candidateAgain, good: view.candidate.good),
             Arm(bad: view.stable.bad + view.stableAgain, good: view.stable.good))

@@ -78,6 +78,32 @@ private struct Stage {
 }
 
 @Suite struct GateWatchTests {
+    @Test("a sticky key's repeated failures count for the gate on errors")
+    func repeatedFailures() {
+        for known in [0, 40] as [UInt32] {
+            var gates = GateWatch(
+                specs: [GateSpec(name: "g", metric: .errorRate, margin: 0.005)], from: Tick(number: 0),
+                stableErrorRate: 0.001)
+            var passes = false
+            for number in 1...400 as ClosedRange<UInt64> {
+                let readings = gates.step(
+                    now: Tick(number: number), reference: LatencyReference(specs: []), readings: [],
+                    guardrails: []
+                ) { tick in
+                    var pair = PairTick(
+                        tick: tick, split: PairSplit(candidatePPM: 500_000, stablePPM: 500_000),
+                        candidate: ArmTick(), stable: ArmTick())
+                    (pair.candidate.randomised.started, pair.candidate.randomised.completed) = (200, 200)
+                    pair.stable.randomised = pair.candidate.randomised
+                    (pair.candidate.randomised.excluded, pair.candidate.randomised.known) = (known, known)
+                    return pair
+                }
+                passes = passes || readings[0].verdict == .pass
+            }
+            #expect(passes == (known == 0), "\(known) of 200 fail again")
+        }
+    }
+
     @Test("an equal candidate is proven not worse, and the gate says by what")
     func equalPasses() {
         var stage = Stage(seed: 1, [errors, tail, below, missing, clicks])
