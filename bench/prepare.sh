@@ -17,8 +17,9 @@ build_bench() {
         build_release bench-load
     fi
     mkdir -p "$folder"
-    for name in origin relay; do
+    for name in origin relay crowd; do
         cc -O2 -Wall -o "$folder/$name" "$root/bench/native/$name.c"
     done
     export LOAD_BINARY="$binaries/bench-load" ORIGIN_BINARY="$folder/origin" RELAY_BINARY="$folder/relay"
+    export CROWD_BINARY="$folder/crowd"
 }

@@ -46,6 +46,10 @@ final class CoreLink: Sendable {
     let obeyedEpoch = Atomic<UInt64>(0)
     /// Set once the core has stopped accepting and holds no client connection.
     let isDrained = Atomic<Bool>(false)
+    /// Set once the core has cut what was open at the drain's deadline; `cuts` is complete then.
+    let isCutOff = Atomic<Bool>(false)
+    /// How many exchanges were cut, and the first `Limits.cutRecordsMax` of them. Once in a process's life.
+    let cuts = Mutex<CutExchanges>(CutExchanges())
 
     init() throws(SystemFailure) {
         commands = try Mailbox(capacity: CoreCommand.kinds)
@@ -54,6 +58,14 @@ final class CoreLink: Sendable {
     func meter(_ version: VersionSlot) -> VersionMeter {
         precondition(version < Limits.versionsMax)
         return VersionMeter(at: meterPages.base + version * VersionMeter.byteCount)
+    }
+
+    /// Remembers an exchange that is about to be cut.
+    func noteCut(_ record: AccessRecord) {
+        cuts.withLock { cuts in
+            cuts.count += 1
+            if cuts.records.count < Limits.cutRecordsMax { cuts.records.append(record) }
+        }
     }
 
     var coreMeter: CoreMeter { CoreMeter(at: corePages.base) }
@@ -66,22 +78,31 @@ final class CoreLink: Sendable {
     }
 }
 
+/// Exchanges that were cut at a drain's deadline.
+public struct CutExchanges: Sendable {
+    public var count = 0
+    /// As they were when they were cut; at most `Limits.cutRecordsMax` of each core.
+    public var records: [AccessRecord] = []
+}
+
 /// What control tells a core.
 enum CoreCommand: Sendable {
     case obey(Plan, AssignImage)
     /// Stop accepting; end connections as they fall idle.
     case drain
+    /// The drain's deadline: cut what is still open.
+    case cutOff
     /// Leave the loop now.
     case stop
 
     /// How many there are.
-    static let kinds = 3
+    static let kinds = 4
 
     /// Whether an earlier command need not be obeyed any more once this one is there.
     func replaces(_ earlier: CoreCommand) -> Bool {
         switch (self, earlier) {
-        case (.obey, .obey), (.drain, .drain), (.stop, .stop): true
-        case (.obey, _), (.drain, _), (.stop, _): false
+        case (.obey, .obey), (.drain, .drain), (.cutOff, .cutOff), (.stop, .stop): true
+        case (.obey, _), (.drain, _), (.cutOff, _), (.stop, _): false
         }
     }
 }

@@ -79,6 +79,11 @@ final class Core {
     var resumed: ResumeLine
     /// Connections that wait for buffers, by token.
     var starved: ResumeLine
+    /// Connections with unfinished input, oldest first: those with little of it and those with much; and the
+    /// blocks that they hold together.
+    var littleHolders = HolderLine()
+    var muchHolders = HolderLine()
+    var unfinishedBlocks = 0
     var random: Random64
     var now: Instant
     /// `now` was read at the end of what was just done: the next event starts now.
@@ -178,6 +183,7 @@ final class Core {
             dispatch(event.token, event.readiness)
         }
         resumeAll()
+        relieveInput()
         timers.advance(to: now)
         while let id = timers.popExpired() { expire(id) }
         meter.count(.turns)

@@ -165,6 +165,27 @@ public final class DataPlane: Sendable {
         links.allSatisfy { $0.isDrained.load(ordering: .acquiring) }
     }
 
+    /// The drain's deadline: ends what is still open, streams with a reset.
+    public func cutOff() {
+        for link in links { link.send(.cutOff) }
+    }
+
+    /// Whether every core has cut what it held.
+    public var isCutOff: Bool {
+        links.allSatisfy { $0.isCutOff.load(ordering: .acquiring) }
+    }
+
+    /// What `cutOff` has cut so far.
+    public var cuts: CutExchanges {
+        var all = CutExchanges()
+        for link in links {
+            let own = link.cuts.withLock { $0 }
+            all.count += own.count
+            all.records += own.records
+        }
+        return all
+    }
+
     /// Ends the cores, whatever they still hold, and waits for their threads.
     public func stop() {
         for link in links { link.send(.stop) }

@@ -16,9 +16,11 @@ public struct Limits: Sendable, Hashable {
     /// Shadow copies in progress. Full: the copy is dropped, `weir_shadow_dropped_total{reason="in_flight"}`.
     public var shadowsMax = 1_024
     /// Blocks of `blockBytes` for bytes that one read or write could not finish: 64 MiB. Who gives way, by
-    /// what is free: below 1/2 shadows are dropped, below 3/8 requests are no longer kept for a retry nor in
-    /// a waiting line, below 1/4 reads shrink, below 1/16 they stop; empty: the exchange that needs a block
-    /// ends with 503 or a cut.
+    /// what is free: below 1/2 shadows are dropped and reads shrink, below 3/8 requests are no longer kept
+    /// for a retry nor in a waiting line, below 1/4 who has taken none of its bytes for `stallMax` is cut,
+    /// below 1/8 after `stallShort`, below 1/16 reads stop; empty: the exchange that needs a block ends
+    /// with 503 or a cut. Unfinished input (half heads, half trailers, requests sent ahead) holds at most 1/4
+    /// altogether, and 1/16 while less than 1/8 is free; more: the oldest goes, first of those who hold much.
     public var blocksMax = 4_096
     /// Bytes of request kept so that it can be sent again. More: the request cannot be retried or shielded.
     public var replayBytesMax = 256 << 10
@@ -64,14 +66,17 @@ public struct Limits: Sendable, Hashable {
     public var tunnelIdle = Interval.seconds(3_600)
     /// From our last reply on a connection we close to giving up on the client's own close.
     public var lingerDeadline = Interval.seconds(2)
-    /// From SIGTERM to closing what is still open.
-    public var drainDeadline = Interval.seconds(25)
 
     public init() {}
 
-    /// While reads have stopped for want of buffers, whoever holds some and has moved no byte for this long
-    /// is cut.
+    /// While buffers are short, whoever holds some and has moved no byte for this long is cut.
     public static let stallMax = Interval.seconds(1)
+    /// The same while less than 1/8 of the blocks is free.
+    public static let stallShort = Interval.millis(250)
+    /// How often those are looked for, while buffers are short.
+    public static let reliefPeriod = Interval.millis(100)
+    /// Unfinished input of a client up to this size is little: an ordinary head.
+    public static let smallInputBytes = 4 << 10
     /// Size of one pool block.
     public static let blockBytes = 16 << 10
     /// Bytes read from a socket at once.
@@ -84,6 +89,8 @@ public struct Limits: Sendable, Hashable {
     public static let pipesMax = 64
     /// Room of a pipe: 16 MiB for all of a core, where an unprivileged user may have 64 (pipe(7)).
     public static let pipeBytes = 256 << 10
+    /// Exchanges cut at a drain's deadline of which a core keeps the record. More: they are counted only.
+    public static let cutRecordsMax = 100
     /// Events taken from the poller per turn.
     public static let eventsMax = 256
     /// Connections accepted per listener and turn.

@@ -9,8 +9,9 @@ struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run the proxy.",
         discussion: """
-            SIGTERM and SIGINT drain, then exit 0; a second one exits at once. SIGHUP validates and reloads \
-            the config. SIGUSR1 reopens the logs.
+            SIGTERM and SIGINT drain: exit code 0, or 1 when requests were cut at the deadline of `drain:` \
+            in the config; a second signal exits at once. SIGHUP validates and reloads the config. SIGUSR1 \
+            reopens the logs.
             """)
 
     @OptionGroup var config: ConfigOption

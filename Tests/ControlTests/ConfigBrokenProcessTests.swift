@@ -219,6 +219,12 @@ private let brokenFiles: [Broken] = [
             "did you mean '5%'?",
         ]),
     Broken(
+        .top("drain: { delay: 30s }"),
+        [
+            "1:8: drain: delay 30s leaves no time before the deadline: '25s'",
+            "expected a deadline longer than the delay; both count from the signal",
+        ]),
+    Broken(
         .top("state_dir: /a\nstate_dir: /b"),
         ["2:1: duplicate key 'state_dir'", "expected it once; it stands first in line 1"]),
     Broken(

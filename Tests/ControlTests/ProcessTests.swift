@@ -7,7 +7,7 @@ import Testing
 @testable import Control
 
 /// The executable beside the test bundle; nil where only a part of the package was built.
-private let binary: String? = {
+let builtWeir: String? = {
     let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
     let path = folder.appendingPathComponent("weir").path
     return FileManager.default.isExecutableFile(atPath: path) ? path : nil
@@ -17,7 +17,7 @@ private let good = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\
 private let bad = "HTTP/1.1 500 Oh\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno"
 
 /// A Weir process with two upstreams, a config and a state directory of its own.
-private final class Running {
+final class Running {
     let scratch: Scratch
     let stable: ScriptedServer
     let candidate: ScriptedServer
@@ -65,7 +65,7 @@ private final class Running {
     /// Starts the process without waiting for it.
     func launch() throws {
         process = Process()
-        process.executableURL = URL(fileURLWithPath: try #require(binary))
+        process.executableURL = URL(fileURLWithPath: try #require(builtWeir))
         process.arguments = ["run", "--config", configPath]
         process.standardOutput = FileHandle.nullDevice
         _ = FileManager.default.createFile(atPath: logPath, contents: nil)
@@ -115,7 +115,7 @@ private final class Running {
     }
 }
 
-@Suite(.enabled(if: binary != nil, "the weir executable was not built"), .serialized)
+@Suite(.enabled(if: builtWeir != nil, "the weir executable was not built"), .serialized)
 struct ProcessTests {
     @Test("Killed with -9 right after a cut and started again, the quarantined version gets no traffic")
     func killAfterCut() throws {

@@ -11,6 +11,8 @@ final class RawClient {
     private let descriptor: Descriptor
     private var poller: Poller
     private let deadline: Instant
+    /// The peer ended with a reset.
+    private(set) var wasReset = false
 
     init(_ address: SocketAddress, seconds: UInt64 = 20) throws {
         let raw = try #require(RawAddress(address))
@@ -64,6 +66,7 @@ final class RawClient {
             case .wouldBlock: if !wait() { return String(decoding: all, as: UTF8.self) + "(timeout)" }
             case .closed: return String(decoding: all, as: UTF8.self)
             case .failed(let errno):
+                wasReset = errno == .connectionReset
                 guard errno.code == 107, wait() else { return String(decoding: all, as: UTF8.self) }
             }
             let text = String(decoding: all, as: UTF8.self)
@@ -78,6 +81,8 @@ final class ScriptedServer: Sendable {
         case bytes(String)
         /// Accepts and says nothing until `release`.
         case silence
+        /// Answers and keeps the connection: more may come.
+        case opening(String)
     }
 
     let address: SocketAddress
@@ -142,13 +147,20 @@ final class ScriptedServer: Sendable {
             switch server.answer.withLock({ $0 }) {
             case .silence: silent.append(client.release())
             case .bytes(let text):
-                guard var poller = try? Poller(eventsMax: 1) else { return }
-                _ = poller.add(client, token: Token(bits: 0), interest: .readable)
-                _ = poller.wait(timeoutMillis: 1_000)
-                var piece = [UInt8](repeating: 0, count: 4_096)
-                _ = piece.withUnsafeMutableBytes { client.receive(into: $0) }
-                _ = Array(text.utf8).withUnsafeBytes { client.send($0) }
+                answer(client, text)
+            case .opening(let text):
+                answer(client, text)
+                silent.append(client.release())
             }
+        }
+
+        private func answer(_ client: borrowing Descriptor, _ text: String) {
+            guard var poller = try? Poller(eventsMax: 1) else { return }
+            _ = poller.add(client, token: Token(bits: 0), interest: .readable)
+            _ = poller.wait(timeoutMillis: 1_000)
+            var piece = [UInt8](repeating: 0, count: 4_096)
+            _ = piece.withUnsafeMutableBytes { client.receive(into: $0) }
+            _ = Array(text.utf8).withUnsafeBytes { client.send($0) }
         }
     }
 }

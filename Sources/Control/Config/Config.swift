@@ -27,6 +27,7 @@ public struct Config: Sendable, Equatable {
     /// Sinks that are told of decisions, names unique, in file order.
     public var actions: [ActionConfig]
     public var outcomes = OutcomesConfig()
+    public var drain = DrainConfig()
     /// 1...`Limits.modelsMax`, in file order, names unique.
     public var models: [ModelConfig]
     /// No model is in two of them.

@@ -28,6 +28,7 @@ public struct ConfigDiff: Sendable, Equatable {
                 "trusted_proxies: \(list(old.trusted.map(\.text))) -> \(list(new.trusted.map(\.text)))")
         }
         compare("access_log", old.accessLog.text, new.accessLog.text)
+        compare("drain", "\(old.drain)", "\(new.drain)")
         compareActions(old.actions, new.actions)
         if old.groups != new.groups { changes.append("groups change") }
         for model in new.models {

@@ -21,6 +21,7 @@ extension Kind where Value == Config {
             let actions = section.value(
                 "actions", .list(of: .action, count: 0...ActionChecks.actionsMax), or: [])
             let outcomes = section.value("outcomes", .outcomes, or: OutcomesConfig())
+            let drain = section.value("drain", .drain, or: DrainConfig())
             let models = section.required(
                 "models", .marked(.list(of: .model, count: 1...Limits.modelsMax)))
             let groups = section.value("groups", .list(of: .group, count: 0...1_024), or: [])
@@ -33,7 +34,7 @@ extension Kind where Value == Config {
             return Config(
                 admin: admin, stateDir: stateDir, listeners: addresses, cores: cores, limits: limits,
                 trusted: trusted, accessLog: accessLog, journal: journal, actions: told, outcomes: outcomes,
-                models: checked, groups: whole, digest: digest)
+                drain: drain, models: checked, groups: whole, digest: digest)
         }
     }
 }

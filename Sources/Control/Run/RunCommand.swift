@@ -1,4 +1,4 @@
-// `weir run`: a sidecar under signals. SIGTERM and SIGINT drain, then exit 0; a second one exits at once.
+// `weir run`: a sidecar under signals. SIGTERM and SIGINT drain (`Leaving`); a second one exits at once.
 // SIGHUP reloads. SIGUSR1 reopens the logs. Signals are blocked before the first thread exists and read from
 // a descriptor, so no handler runs in the middle of anything.
 
@@ -13,7 +13,7 @@ public enum RunCommand {
 
     /// Loads, starts, runs until told to stop.
     /// - Parameter logLevel: one of `WeirLog.levels`.
-    /// - Returns: the exit code: 0 after a drain; 78 for a config that is wrong; 128 + n after a second
+    /// - Returns: the exit code: 0 after a drain, 1 if it cut what was open at its deadline; 78 for a config that is wrong; 128 + n after a second
     ///   signal n; else `SidecarProblem.exitCode`.
     public static func run(configPath: String, logLevel: String) -> Int32 {
         let log = WeirLog.standardError(level: Logger.Level(rawValue: logLevel) ?? .info)
@@ -34,7 +34,7 @@ public enum RunCommand {
             try sidecar.start()
             announce(sidecar, config, configPath, log)
             Pages.dropStartupCode()
-            return try serve(sidecar, config, received, log)
+            return try serve(sidecar, received, log)
         } catch let problem as SidecarProblem {
             log.critical("not started: \(problem)")
             return problem.exitCode
@@ -56,35 +56,28 @@ public enum RunCommand {
     }
 
     private static func serve(
-        _ sidecar: Sidecar, _ config: Config, _ received: borrowing Descriptor, _ log: Logger
+        _ sidecar: Sidecar, _ received: borrowing Descriptor, _ log: Logger
     ) throws(SystemFailure) -> Int32 {
         var poller = try Poller(eventsMax: 1)
         if let errno = poller.add(received, token: Token(bits: 0), interest: .readable) {
             throw SystemFailure(operation: "watch signals", errno: errno)
         }
-        var drainEnd: Instant?
+        var leaving: Leaving?
         while true {
-            _ = poller.wait(timeoutMillis: drainEnd == nil ? -1 : lookEveryMillis)
+            _ = poller.wait(timeoutMillis: leaving == nil ? -1 : lookEveryMillis)
             while let number = Signals.next(received) {
                 switch number {
                 case SIGHUP: sidecar.reload(actor: "signal", reason: "SIGHUP")
                 case SIGUSR1: sidecar.reopenLogs()
                 default:
-                    if drainEnd != nil {
+                    if leaving != nil {
                         log.warning("second signal: exiting at once")
                         return 128 + number
                     }
-                    log.notice("draining for up to \(Notation.text(config.limits.drainDeadline))")
-                    drainEnd = Clock.now() + config.limits.drainDeadline
-                    sidecar.drain()
+                    leaving = Leaving(sidecar, log, now: Clock.now())
                 }
             }
-            if let end = drainEnd, sidecar.isDrained || Clock.now() >= end {
-                let isWhole = sidecar.isDrained
-                sidecar.stop()
-                log.notice(isWhole ? "drained, stopped" : "drain deadline reached, stopped")
-                return 0
-            }
+            if let code = leaving?.step(now: Clock.now()) { return code }
         }
     }
 }

@@ -23,6 +23,8 @@ public final class Sidecar: Sendable {
     let cores: Int
     let startedAtMicros = Clock.wallMicros()
     let isDraining = Atomic<Bool>(false)
+    /// Of the config in force.
+    private let drainConfig: DrainInForce
     let signals = SignalCounters()
     private let slots: SlotTable
     private let saved: SavedState
@@ -62,6 +64,7 @@ public final class Sidecar: Sendable {
         sources = SourceDesk(directory: directory.path, log: log) { controller.post(.source($0)) }
         let config = config.resolved(by: sources.saved)
         self.config = config
+        drainConfig = DrainInForce(config.drain)
         var slots = SlotTable()
         do throws(PlanProblem) {
             plan = try ControlLoop.firstPlan(config, saved: saved, slots: &slots)
@@ -158,7 +161,7 @@ public final class Sidecar: Sendable {
     private func startController() throws(SystemFailure) {
         let (config, plan, slots, saved, log) = (config, plan, slots, saved, log)
         let (plane, ledger, health) = (plane, ledger, health)
-        let (accessLog, taps, signals) = (accessLog, taps, signals)
+        let (accessLog, taps, signals, drainConfig) = (accessLog, taps, signals, drainConfig)
         let (actions, outcomes, preflight, sources) = (actions, outcomes, preflight, sources)
         let logged = try startOutcomes()
         try controller.start(ledger, started, eachTurn: { accessLog.discard() }) {
@@ -166,6 +169,7 @@ public final class Sidecar: Sendable {
                 config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
                 log: log, now: Clock.now(), wallMicros: Clock.wallMicros(), boot: Boot.id
             ) { config, plan in
+                drainConfig.times.withLock { $0 = config.drain }
                 accessLog.adopt(config.accessLog, plan)
                 taps.adopt(config, plan)
                 actions.adopt(config.actions)
@@ -204,14 +208,38 @@ public final class Sidecar: Sendable {
         log.notice("logs reopened")
     }
 
+    /// How this process takes leave of its clients, by the config in force.
+    public var drainTimes: DrainConfig { drainConfig.times.withLock { $0 } }
+
+    /// Has readiness say that this process is about to end; requests are served as before.
+    public func announceDrain() { isDraining.store(true, ordering: .releasing) }
+
     /// Stops accepting; exchanges go on to their end. Readiness says so at once.
     public func drain() {
-        guard !isDraining.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        announceDrain()
         plane.drain()
     }
 
     /// Whether no client connection is left.
     public var isDrained: Bool { plane.isDrained }
+
+    /// Cuts what is still open, streams with a reset.
+    public func cutOff() { plane.cutOff() }
+
+    /// Whether `cutOff` has reached every core.
+    public var isCutOff: Bool { plane.isCutOff }
+
+    /// How many exchanges `cutOff` has cut, and the access log's lines for some of them.
+    public var cuts: (count: Int, lines: [String]) {
+        let cuts = plane.cuts
+        var writer = AccessLine(names: AccessNames(plan))
+        let lines = cuts.records.prefix(Limits.cutRecordsMax).map { record in
+            var line: [UInt8] = []
+            writer.append(record, to: &line)
+            return String(decoding: line.dropLast(), as: UTF8.self)
+        }
+        return (cuts.count, lines)
+    }
 
     /// Ends everything. What was decided is durable when this returns, unless the disk refuses it.
     public func stop() {

@@ -44,6 +44,7 @@ extension Core {
         if held > 0, d.pointee.phase == .idle {
             _ = d.pointee.input.copyOut(to: inbox, pool)
             d.pointee.input.clear(&pool)
+            dropHolding(slot)
             let generation = downstreams.generation(slot)
             takeHead(slot, held: 0, count: held)
             guard downstreams.isLive(slot, generation: generation) else { return }
@@ -96,6 +97,7 @@ extension Core {
                 // Part of a trailer section, which is parsed whole.
                 _ = d.pointee.input.copyOut(to: inbox, pool)
                 d.pointee.input.clear(&pool)
+                dropHolding(slot)
             }
             let bytes = UnsafeRawBufferPointer(rebasing: inbox[..<count])
             let x = d.pointee.exchange
@@ -283,6 +285,7 @@ extension Core {
         d.pointee.descriptor.shutdownWrite()
         d.pointee.phase = .lingering
         d.pointee.input.clear(&pool)
+        dropHolding(slot)
         armDownstream(slot, now + limits.lingerDeadline)
         resume(downstreamToken(slot))
     }
@@ -293,6 +296,7 @@ extension Core {
         precondition(d.pointee.exchange == noSlot, "a connection closes after its exchange")
         d.pointee.input.clear(&pool)
         d.pointee.output.clear(&pool)
+        dropHolding(slot)
         timers.cancel(slot)
         downstreams.remove(slot)
         meter.set(.downstreams, downstreams.count)

@@ -34,6 +34,7 @@ extension Core {
             refuse(slot, refusal)
         case .complete(let head):
             d.pointee.input.clear(&pool)
+            dropHolding(slot)
             d.pointee.scanned = 0
             begin(slot, head, bytes)
         }
@@ -50,6 +51,7 @@ extension Core {
             refuse(slot, .buffersExhausted)
             return
         }
+        holdInput(slot)
     }
 
     private func contains(_ bytes: UnsafeRawBufferPointer, _ byte: UInt8) -> Bool {

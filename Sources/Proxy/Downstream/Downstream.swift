@@ -51,6 +51,11 @@ struct Downstream: ~Copyable {
     /// Reading stopped for backpressure inside the current body-rate window.
     var wasPaused = false
     var phase: DownstreamPhase = .idle
+    /// Neighbours in a line of those who hold unfinished input, and the blocks it counts there.
+    var nextHolder: UInt32 = noSlot
+    var previousHolder: UInt32 = noSlot
+    var heldBlocks: UInt16 = 0
+    var holding: Holding = .nothing
 
     init(descriptor: consuming Descriptor, peer: IPAddress) {
         self.descriptor = descriptor

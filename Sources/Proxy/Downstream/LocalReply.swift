@@ -27,6 +27,8 @@ enum LocalReply: UInt8 {
     case upstreamReset
     case upstreamProtocolError
     case responseHeadTooLarge
+    /// The drain's deadline has come before the answer.
+    case draining
 
     var status: UInt16 {
         switch self {
@@ -36,7 +38,7 @@ enum LocalReply: UInt8 {
         case .headTooLarge: 431
         case .connectFailed, .upstreamReset, .upstreamProtocolError, .responseHeadTooLarge: 502
         case .noVersion, .noEndpoint, .overloaded, .queueTimeout, .exchangesExhausted, .upstreamsExhausted,
-            .buffersExhausted:
+            .buffersExhausted, .draining:
             503
         case .connectTimeout, .firstByteTimeout, .idleTimeout: 504
         }
@@ -63,6 +65,7 @@ enum LocalReply: UInt8 {
         case .upstreamReset: "upstream_reset"
         case .upstreamProtocolError: "upstream_protocol_error"
         case .responseHeadTooLarge: "response_head_too_large"
+        case .draining: "draining"
         }
     }
 
@@ -78,6 +81,7 @@ enum LocalReply: UInt8 {
         case .exchangesExhausted: .exchangesExhausted
         case .upstreamsExhausted: .upstreamsExhausted
         case .buffersExhausted: .buffersExhausted
+        case .draining: .draining
         case .connectFailed, .upstreamReset, .upstreamProtocolError, .responseHeadTooLarge: .badUpstream
         case .connectTimeout, .firstByteTimeout, .idleTimeout: .upstreamTimeout
         }

@@ -161,8 +161,12 @@ extension Core {
     /// Bytes that belong to the next request wait as input.
     private func keepRest(_ x: UInt32, _ rest: UnsafeRawBufferPointer) {
         guard rest.count > 0 else { return }
-        let d = downstreams.pointer(exchanges.pointer(x).pointee.downstream)
-        if !d.pointee.input.append(rest, &pool) { exchanges.pointer(x).pointee.keepsAlive = false }
+        let slot = exchanges.pointer(x).pointee.downstream
+        if downstreams.pointer(slot).pointee.input.append(rest, &pool) {
+            holdInput(slot)
+        } else {
+            exchanges.pointer(x).pointee.keepsAlive = false
+        }
     }
 
     /// The whole request has been read; once the upstream has it all, its time runs.

@@ -45,6 +45,7 @@ extension Core {
             sendUpstream(upstream, front)
             d.pointee.input.consume(front.count, &pool)
         }
+        dropHolding(slot)
     }
 
     func relayToUpstream(_ x: UInt32, _ bytes: UnsafeRawBufferPointer) {

@@ -133,6 +133,14 @@ extension Core {
             exchange.pointee.outcome.isFailure || exchange.pointee.isShielded
             || exchange.pointee.reason == .fallback
         if !isNotable, ppm < 1_000_000, random.below(1_000_000) >= UInt64(ppm) { return }
+        meter.count(
+            link.accessLog.offer(accessRecord(exchange, texts)) ? .accessRecords : .accessRecordsDropped)
+    }
+
+    /// What the access log knows of an exchange now.
+    func accessRecord(
+        _ exchange: UnsafeMutablePointer<Exchange>, _ texts: UnsafeMutablePointer<ExchangeTexts>
+    ) -> AccessRecord {
         var record = AccessRecord()
         record.wallMicros = Clock.wallMicros()
         record.totalMicros = Self.micros((now - exchange.pointee.startedAt).nanos)
@@ -159,7 +167,7 @@ extension Core {
         record.pathCount = exchange.pointee.pathCount
         record.isPathCut = exchange.pointee.isPathCut
         record.path = texts.pointee.path
-        meter.count(link.accessLog.offer(record) ? .accessRecords : .accessRecordsDropped)
+        return record
     }
 
     static func micros(_ nanos: UInt64) -> UInt32 {

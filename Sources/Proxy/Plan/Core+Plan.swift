@@ -14,6 +14,7 @@ extension Core {
             switch command {
             case .obey(let next, let image): obey(next, image)
             case .drain: startDraining()
+            case .cutOff: cutOff()
             case .stop: isStopped = true
             }
         }
@@ -216,25 +217,6 @@ extension Core {
                 closeIdle(endpoints[slot].pointee.shadowPool.newest)
             }
         }
-    }
-
-    /// Takes what already waits at the listeners, closes them, and lets connections end as they fall idle.
-    private func startDraining() {
-        guard !isDraining else { return }
-        for index in 0..<listeners.count { acceptAll(index) }
-        isDraining = true
-        listeners.close()
-        meter.set(.draining, 1)
-        var slot = downstreams.nextLive(from: 0)
-        while let current = slot {
-            slot = downstreams.nextLive(from: current + 1)
-            if downstreams.pointer(current).pointee.phase == .idle,
-                downstreams.pointer(current).pointee.output.isEmpty
-            {
-                closeDownstream(current)
-            }
-        }
-        if downstreams.count == 0 { link.isDrained.store(true, ordering: .releasing) }
     }
 
     /// Leaves everything behind; descriptors close with their slots.

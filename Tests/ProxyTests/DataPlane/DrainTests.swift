@@ -75,6 +75,83 @@ import Testing
         try eventually("the end") { plane.data.isDrained }
     }
 
+    /// Answers by path: a stream of a kind that does not end, or nothing.
+    private static func endless() throws -> Origin {
+        try Origin { peer, _ in
+            guard let request = try peer.request() else { return }
+            switch request.target {
+            case "/close": try peer.send("HTTP/1.1 200 OK\r\n\r\npart")
+            case "/chunks":
+                try peer.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n")
+            case "/length": try peer.send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart")
+            case "/tunnel":
+                try peer.send(
+                    "HTTP/1.1 101 Go\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\npart")
+            default: break
+            }
+            peer.hold()
+        }
+    }
+
+    @Test("At the deadline streams of every kind end with a reset, and each is on record", arguments: [1, 2])
+    func cutStreams(_ cores: Int) throws {
+        let origin = try Self.endless()
+        let model = ModelPlan.trial([.version(0, "stable", 1_000_000, [origin.address])])
+        let plane = try Plane([model], cores: cores)
+        let paths = ["/close", "/chunks", "/length", "/tunnel"]
+        let clients = try paths.map { path in
+            let client = try plane.connect()
+            try client.send(get(path, "connection: upgrade", "upgrade: websocket"))
+            _ = try client.take(through: "part")
+            return client
+        }
+        plane.data.drain()
+        plane.data.cutOff()
+        for (client, path) in zip(clients, paths) { #expect(try client.end() == .reset, "\(path)") }
+        try eventually("the cut") { plane.data.isCutOff && plane.data.isDrained }
+        let cuts = plane.data.cuts
+        #expect(cuts.count == 4)
+        let found = cuts.records.map { record in
+            String(decoding: (0..<Int(record.pathCount)).map { record.path[$0] }, as: UTF8.self)
+        }
+        #expect(found.sorted() == paths.sorted())
+        #expect(cuts.records.allSatisfy { $0.bytesOut == 4 })
+        // Our own deadline is no failure of the version.
+        #expect(plane.counts(0).failed == 0)
+        try plane.waitForRest(blocks: cores * Limits().blocksMax)
+    }
+
+    @Test("At the deadline requests without an answer get 503, also queued and half sent; idle ones close")
+    func cutRequests() throws {
+        let origin = try Self.endless()
+        var version = VersionPlan.version(0, "stable", 1_000_000, [origin.address])
+        version.inFlightMax = 2
+        let plane = try Plane([.trial([version])])
+        let requests = [
+            get("/none"), request("POST", "/half", ["content-length: 9"]) + "part", get("/queued"),
+        ]
+        var clients: [Peer] = []
+        for (i, text) in requests.enumerated() {
+            clients.append(try plane.connect())
+            try clients[i].send(text)
+            try eventually("request \(i)") { plane.counts(0).started == i + 1 }
+        }
+        let head = try plane.connect()
+        try head.send("GET /unfinished HTTP/1.1\r\n")
+        try eventually("all connections") { plane.core[.accepted] == 4 }
+        plane.data.cutOff()
+        for client in clients {
+            let reply = try client.response()
+            #expect(reply.status == 503 && reply.reason == "draining" && reply["connection"] == "close")
+        }
+        _ = try head.end()
+        #expect(plane.data.cuts.count == 3)
+        #expect(plane.counts(0)[.localRefusal] == 3)
+        for client in clients { client.close() }
+        try eventually("the end") { plane.data.isDrained }
+        #expect(throws: PeerFailure.self) { try plane.ask() }
+    }
+
     @Test("stop() ends the cores whatever they hold, and closes every descriptor")
     func stop() throws {
         let origin = try Origin { peer, _ in peer.hold() }
