@@ -29,12 +29,12 @@ extension Core {
         switch token.kind {
         case TokenKind.downstream:
             let d = downstreams.pointer(token.slot)
-            guard !d.pointee.isResumed else { return }
-            d.pointee.isResumed = true
+            guard !d.pointee.isStarved else { return }
+            d.pointee.isStarved = true
         default:
             let u = upstreams.pointer(token.slot)
-            guard !u.pointee.isResumed else { return }
-            u.pointee.isResumed = true
+            guard !u.pointee.isStarved else { return }
+            u.pointee.isStarved = true
         }
         meter.count(.buffersExhausted)
         append(token, to: &starved)
@@ -87,6 +87,20 @@ extension Core {
         case .lingering:
             d.pointee.input.clear(&pool)
             dropHolding(slot)
+        }
+    }
+
+    /// Lets those who wait for buffers go on, where there are some.
+    func feedStarved() {
+        guard canFeedStarved else { return }
+        for _ in 0..<starved.count {
+            guard let token = starved.popFirst() else { return }
+            guard isLive(token) else { continue }
+            switch token.kind {
+            case TokenKind.downstream: downstreams.pointer(token.slot).pointee.isStarved = false
+            default: upstreams.pointer(token.slot).pointee.isStarved = false
+            }
+            resume(token)
         }
     }
 

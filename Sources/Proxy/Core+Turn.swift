@@ -155,7 +155,7 @@ extension Core {
         timers.schedule(upstreamTimers + slot, at: deadline)
     }
 
-    /// Puts a token into the line that is worked off at the end of the turn's events, once.
+    /// Puts a token into the line that is worked off after the turn's events, once.
     func resume(_ token: Token) {
         switch token.kind {
         case TokenKind.downstream:
@@ -166,6 +166,9 @@ extension Core {
             let u = upstreams.pointer(token.slot)
             guard !u.pointee.isResumed else { return }
             u.pointee.isResumed = true
+        case TokenKind.listener:
+            guard !listeners.isResumed(Int(token.slot)) else { return }
+            listeners.setResumed(Int(token.slot), true)
         default:
             break
         }
@@ -188,7 +191,7 @@ extension Core {
         line.append(token)
     }
 
-    private func isLive(_ token: Token) -> Bool {
+    func isLive(_ token: Token) -> Bool {
         switch token.kind {
         case TokenKind.downstream: downstreams.isLive(token.slot, generation: token.generation)
         case TokenKind.upstream: upstreams.isLive(token.slot, generation: token.generation)
@@ -197,31 +200,49 @@ extension Core {
         }
     }
 
-    /// Works off what stood in line when it was called; what joins meanwhile waits for the next turn.
-    func resumeAll() {
-        if canFeedStarved {
-            for _ in 0..<starved.count {
-                if let token = starved.popFirst() { append(token, to: &resumed) }
-            }
-        }
-        for _ in 0..<resumed.count {
-            guard let token = resumed.popFirst() else { return }
+    /// Works off the line, slice by slice, until it is empty or has had its time: as long as the events of
+    /// this turn took, and `Limits.lineMin` at least. Then the poller is asked again, so that a request that
+    /// came meanwhile is served before the flows in line have their next slices.
+    ///
+    /// - Parameter woken: when the poller returned.
+    func resumeAll(since woken: Instant) {
+        feedStarved()
+        guard !resumed.isEmpty else { return }
+        readClockForEvent()
+        let end = now + max(Limits.lineMin, now - woken)
+        while let token = resumed.popFirst() {
             readClockForEvent()
-            switch token.kind {
-            case TokenKind.downstream:
-                guard downstreams.isLive(token.slot, generation: token.generation) else { continue }
-                downstreams.pointer(token.slot).pointee.isResumed = false
-                resumeDownstream(token.slot)
-            case TokenKind.upstream:
-                guard upstreams.isLive(token.slot, generation: token.generation) else { continue }
-                upstreams.pointer(token.slot).pointee.isResumed = false
-                readUpstream(token.slot)
-            case TokenKind.exchange:
-                guard exchanges.isLive(token.slot, generation: token.generation) else { continue }
-                redispatch(token.slot)
-            default:
-                acceptAll(Int(token.slot))
-            }
+            resumeNow(token)
+            readClock()
+            if now >= end { return }
+        }
+    }
+
+    private func resumeNow(_ token: Token) {
+        switch token.kind {
+        case TokenKind.downstream:
+            guard downstreams.isLive(token.slot, generation: token.generation) else { return }
+            downstreams.pointer(token.slot).pointee.isResumed = false
+            resumeDownstream(token.slot)
+        case TokenKind.upstream:
+            guard upstreams.isLive(token.slot, generation: token.generation) else { return }
+            upstreams.pointer(token.slot).pointee.isResumed = false
+            resumeUpstream(token.slot)
+        case TokenKind.exchange:
+            guard exchanges.isLive(token.slot, generation: token.generation) else { return }
+            redispatch(token.slot)
+        default:
+            listeners.setResumed(Int(token.slot), false)
+            acceptAll(Int(token.slot))
+        }
+    }
+
+    /// Obeys the timers that are due, as many as a turn allows.
+    func expireDue() {
+        timers.advance(to: now)
+        for _ in 0..<Limits.expiriesPerTurnMax {
+            guard let id = timers.popExpired() else { return }
+            expire(id)
         }
     }
 }

@@ -12,8 +12,9 @@
 //   Finish/      settle the outcome: evidence, histograms, access log
 //   Plan/        what control publishes, and the tables a core makes of it
 //
-// A turn: wait → each event → what the events resumed → expired timers. Handlers that end while the read
-// buffer is in use never start another read: they put the connection into the `resumed` line instead.
+// A turn: wait → each event → the `resumed` line for a while → expired timers. Every handler does one slice
+// (Limits, `readBytes`) and then stands in the line again. Handlers that end while the read buffer is in use
+// never start another read: they put the connection into the line instead.
 
 import Metrics
 import Platform
@@ -75,7 +76,7 @@ final class Core {
     var modelSlots: UnsafeMutablePointer<UInt32>?
     var plan: Plan
 
-    /// Connections to be resumed at the end of the turn's events, by token; first in, first out.
+    /// Connections to be resumed after the turn's events, by token; first in, first out.
     var resumed: ResumeLine
     /// Connections that wait for buffers, by token.
     var starved: ResumeLine
@@ -178,14 +179,14 @@ final class Core {
         let timeout = isBusy ? 0 : timers.timeoutMillis(now: now)
         let count = poller.wait(timeoutMillis: timeout)
         readClock()
+        let woken = now
         for i in 0..<count {
             let event = poller[i]
             dispatch(event.token, event.readiness)
         }
-        resumeAll()
+        resumeAll(since: woken)
         relieveInput()
-        timers.advance(to: now)
-        while let id = timers.popExpired() { expire(id) }
+        expireDue()
         meter.count(.turns)
         meter.set(.buffersFree, pool.free)
         meter.set(.exchanges, exchanges.count)

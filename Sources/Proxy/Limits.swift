@@ -79,10 +79,31 @@ public struct Limits: Sendable, Hashable {
     public static let smallInputBytes = 4 << 10
     /// Size of one pool block.
     public static let blockBytes = 16 << 10
-    /// Bytes read from a socket at once.
-    public static let readBytes = 256 << 10
-    /// Read at first from a server that is to answer: of a long body the rest need not be copied.
-    public static let firstReadBytes = 128 << 10
+    // What one connection may do before the others have their turn, and how long the core may go without asking
+    // the poller who they are. A slice is one read and the write of what it brought, or one filling of a pipe:
+    // 20 to 50 us on a slow CPU either way. A connection that has more goes to the back of the resumed line.
+
+    /// Bytes read from a socket at once. 64 KiB are the largest segment that loopback and offload hand over;
+    /// twice as much is no cheaper per byte and leaves the inner caches.
+    public static let readBytes = 64 << 10
+    /// Bytes read at once of a body whose chunks are smaller than `chunkBytesMin` on average: 4 KiB of the
+    /// smallest chunks are 680, which cost as much as 64 KiB in one piece.
+    public static let fineReadBytes = 4 << 10
+    public static let chunkBytesMin = 128
+    /// Bytes held for a peer that are sent in one slice; what is left waits in the resumed line.
+    public static let flushBytes = 128 << 10
+    /// A slice that moved this much, or filled its read, makes the connection a heavy one: its next event
+    /// waits in the resumed line, behind the events of those who say little.
+    public static let heavyBytes = 16 << 10
+    /// How long the resumed line is worked off before the poller is asked again: as long as the events took,
+    /// and at least this. Two or three slices, so that asking (about 1 us) costs a hundredth.
+    public static let lineMin = Interval.micros(100)
+    /// Timers that are obeyed in one turn. Each may close a connection or write a reply: 64 are below 1 ms,
+    /// and those that are left come with the next turn, which waits for nothing.
+    public static let expiriesPerTurnMax = 64
+    /// Interim heads (1xx) of one response. More: 502 `upstream_protocol_error`, the version's failure.
+    public static let interimHeadsMax: UInt8 = 32
+
     /// Of a body of which at least this much is still to come, the bytes go through a pipe (splice).
     public static let spliceBytesMin: UInt64 = 64 << 10
     /// Pipes for long bodies. All in use: bodies are read and sent, which costs twice as much.
@@ -91,10 +112,12 @@ public struct Limits: Sendable, Hashable {
     public static let pipeBytes = 256 << 10
     /// Exchanges cut at a drain's deadline of which a core keeps the record. More: they are counted only.
     public static let cutRecordsMax = 100
-    /// Events taken from the poller per turn.
+    /// Events taken from the poller per turn: each is a small message (some 15 us) or a place in the line.
     public static let eventsMax = 256
-    /// Connections accepted per listener and turn.
-    public static let acceptsPerTurnMax = 64
+    /// Connections accepted per listener and turn, each with a first read: 16 are a quarter of a millisecond.
+    public static let acceptsPerTurnMax = 16
+    /// Connections accepted of each listener's backlog before it closes. More: reset by the kernel.
+    public static let acceptsAtDrainMax = 64
 
     /// Copies of exchanges for control that are being made or wait to be read. Full: the copy is dropped,
     /// `weir_taps_dropped_full_total`. What was not drawn leaves half of them alone,

@@ -23,8 +23,8 @@ import Glibc
 
     @inlinable public static var empty: ByteQueue { ByteQueue() }
 
-    /// Most pieces that one gathered send passes to the kernel.
-    @inlinable public static var piecesMax: Int { 32 }
+    /// Most pieces that one gathered send passes to the kernel: 128 KiB in blocks of 16 KiB.
+    @inlinable public static var piecesMax: Int { 8 }
 
     @inlinable public var count: Int { Int(length) }
     @inlinable public var isEmpty: Bool { length == 0 }

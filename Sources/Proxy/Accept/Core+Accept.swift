@@ -7,10 +7,10 @@ import Metrics
 import Platform
 
 extension Core {
-    /// Takes what waits at one listener.
-    func acceptAll(_ index: Int) {
+    /// Takes what waits at one listener, as far as its turn goes.
+    func acceptAll(_ index: Int, upTo most: Int = Limits.acceptsPerTurnMax) {
         guard index < listeners.count else { return }
-        for _ in 0..<Limits.acceptsPerTurnMax {
+        for _ in 0..<most {
             guard downstreams.count < downstreams.capacity else {
                 pauseAccepting()
                 return

@@ -7,6 +7,8 @@ import Platform
 /// The listening sockets of one core.
 struct Listeners: ~Copyable {
     private let row: UnsafeMutablePointer<Descriptor>
+    /// Whether each stands in the core's resumed line.
+    private let resumed: UnsafeMutablePointer<Bool>
     private let capacity: Int
     /// 0 once closed.
     private(set) var count: Int
@@ -14,6 +16,8 @@ struct Listeners: ~Copyable {
     init(adopting raws: [Int32]) {
         capacity = raws.count
         row = .allocate(capacity: max(1, capacity))
+        resumed = .allocate(capacity: max(1, capacity))
+        resumed.initialize(repeating: false, count: capacity)
         for (index, raw) in raws.enumerated() { (row + index).initialize(to: Descriptor(adopting: raw)) }
         count = capacity
     }
@@ -21,6 +25,18 @@ struct Listeners: ~Copyable {
     deinit {
         row.deinitialize(count: count)
         row.deallocate()
+        resumed.deallocate()
+    }
+
+    /// Whether the listener stands in the resumed line.
+    func isResumed(_ index: Int) -> Bool {
+        precondition(index < capacity)
+        return resumed[index]
+    }
+
+    func setResumed(_ index: Int, _ value: Bool) {
+        precondition(index < capacity)
+        resumed[index] = value
     }
 
     func accept(_ index: Int) -> Accepted {

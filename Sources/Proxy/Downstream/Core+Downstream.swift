@@ -22,24 +22,43 @@ extension Core {
             d.pointee.isReadable = true
         }
         if readiness.contains(.readable) { d.pointee.isReadable = true }
-        if readiness.contains(.writable), isOwed(d) {
+        let owed = readiness.contains(.writable) ? bytesOwed(d) : 0
+        if d.pointee.isHeavy || owed > Limits.heavyBytes {
+            // Much to move: after the small ones.
+            if owed > 0 { d.pointee.isFlushable = true }
+            if owed > 0 || d.pointee.isReadable { resume(downstreamToken(slot)) }
+            return
+        }
+        if owed > 0 {
             guard flushDownstream(slot) else { return }
         }
         if d.pointee.isReadable { readDownstream(slot) }
     }
 
-    private func isOwed(_ d: UnsafeMutablePointer<Downstream>) -> Bool {
-        if d.pointee.phase == .exchange { return owesClient(exchanges.pointer(d.pointee.exchange)) }
-        return !d.pointee.output.isEmpty
+    /// What is held for the client.
+    private func bytesOwed(_ d: UnsafeMutablePointer<Downstream>) -> Int {
+        var count = d.pointee.output.count
+        if d.pointee.phase == .exchange {
+            let pipe = exchanges.pointer(d.pointee.exchange).pointee.responsePipe
+            if pipe != noSlot { count += pipes.pointer(pipe).pointee.held }
+        }
+        return count
     }
 
     private func isTunnel(_ d: UnsafeMutablePointer<Downstream>) -> Bool {
         d.pointee.phase == .exchange && exchanges.pointer(d.pointee.exchange).pointee.stage == .tunnel
     }
 
-    /// Continues a connection whose obstacle is gone: first what is held, then the socket.
+    /// Continues a connection whose obstacle is gone, or whose turn has come: first what is held, then the
+    /// socket.
     func resumeDownstream(_ slot: UInt32) {
         let d = downstreams.pointer(slot)
+        if d.pointee.isFlushable {
+            d.pointee.isFlushable = false
+            if bytesOwed(d) > 0 {
+                guard flushDownstream(slot) else { return }
+            }
+        }
         let held = d.pointee.input.count
         if held > 0, d.pointee.phase == .idle {
             _ = d.pointee.input.copyOut(to: inbox, pool)
@@ -52,39 +71,53 @@ extension Core {
         readDownstream(slot)
     }
 
-    /// Reads until the socket is empty or the bytes have nowhere to go.
+    /// Reads a slice, unless the bytes have nowhere to go. What is left waits until the others have had their
+    /// turn.
     func readDownstream(_ slot: UInt32) {
+        guard downstreams.isLive(slot) else { return }
+        let d = downstreams.pointer(slot)
+        guard d.pointee.isReadable, takesInput(d) else { return }
         let generation = downstreams.generation(slot)
-        while downstreams.isLive(slot, generation: generation) {
-            let d = downstreams.pointer(slot)
-            guard d.pointee.isReadable, takesInput(d) else { return }
-            if d.pointee.phase == .exchange {
-                let exchange = exchanges.pointer(d.pointee.exchange)
-                let isLong = exchange.pointee.request.remaining >= Limits.spliceBytesMin
-                if isLong, spliceRequest(d.pointee.exchange, slot) { continue }
-            }
-            let size = readSize()
-            guard size > 0 else {
-                starve(downstreamToken(slot))
-                return
-            }
-            let held = d.pointee.input.count
-            let room = UnsafeMutableRawBufferPointer(rebasing: inbox[held..<held + size])
-            switch d.pointee.descriptor.receive(into: room) {
-            case .moved(let count):
-                d.pointee.isReadable = count == size || d.pointee.isPeerDone
-                downstreamRead(slot, held: held, count: held + count)
-            case .wouldBlock:
-                d.pointee.isReadable = false
-                return
-            case .closed:
-                downstreamEnded(slot)
-                return
-            case .failed:
-                downstreamLost(slot)
-                return
-            }
+        guard let isHeavy = readClientSlice(slot), downstreams.isLive(slot, generation: generation) else {
+            return
         }
+        d.pointee.isHeavy = isHeavy
+        if d.pointee.isReadable { resume(downstreamToken(slot)) }
+    }
+
+    /// One read, or one filling of a pipe.
+    ///
+    /// - Returns: whether it was a large one; nil when nothing was moved.
+    private func readClientSlice(_ slot: UInt32) -> Bool? {
+        let d = downstreams.pointer(slot)
+        var size = readSize()
+        if d.pointee.phase == .exchange {
+            let exchange = exchanges.pointer(d.pointee.exchange)
+            let isLong = exchange.pointee.request.remaining >= Limits.spliceBytesMin
+            if isLong, let moved = spliceRequest(d.pointee.exchange, slot) {
+                return moved > 0 ? moved >= Limits.heavyBytes : nil
+            }
+            if exchange.pointee.request.isFine { size = min(size, Limits.fineReadBytes) }
+        }
+        guard size > 0 else {
+            starve(downstreamToken(slot))
+            return nil
+        }
+        let held = d.pointee.input.count
+        let room = UnsafeMutableRawBufferPointer(rebasing: inbox[held..<held + size])
+        switch d.pointee.descriptor.receive(into: room) {
+        case .moved(let count):
+            d.pointee.isReadable = count == size || d.pointee.isPeerDone
+            downstreamRead(slot, held: held, count: held + count)
+            return count == size || count >= Limits.heavyBytes
+        case .wouldBlock:
+            d.pointee.isReadable = false
+        case .closed:
+            downstreamEnded(slot)
+        case .failed:
+            downstreamLost(slot)
+        }
+        return nil
     }
 
     private func downstreamRead(_ slot: UInt32, held: Int, count: Int) {
@@ -218,14 +251,21 @@ extension Core {
         return models[exchanges.pointer(d.pointee.exchange).pointee.model].pointee.timeouts.idle
     }
 
-    /// Sends what is held. False when the connection ended over it.
+    /// Sends a slice of what is held. False when the connection ended over it.
     private func flushDownstream(_ slot: UInt32) -> Bool {
         let d = downstreams.pointer(slot)
+        var sent = 0
         while !d.pointee.output.isEmpty {
+            guard sent < Limits.flushBytes else {
+                d.pointee.isFlushable = true
+                resume(downstreamToken(slot))
+                return true
+            }
             let piece = d.pointee.output.front(pool)
             switch d.pointee.descriptor.send(piece) {
             case .moved(let count):
                 d.pointee.output.consume(count, &pool)
+                sent += count
                 armDownstream(slot, now + stallLimit(slot))
                 if count < piece.count { return true }
             case .wouldBlock:

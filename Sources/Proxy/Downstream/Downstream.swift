@@ -44,6 +44,12 @@ struct Downstream: ~Copyable {
     var isPeerDone = false
     /// Stands in the core's line of connections to be resumed.
     var isResumed = false
+    /// Stands in the line of those who wait for buffers.
+    var isStarved = false
+    /// The socket takes bytes again; those that are held go out when the connection's turn comes.
+    var isFlushable = false
+    /// Its last slice was a large one: its events wait behind those of others (Limits, `heavyBytes`).
+    var isHeavy = false
     /// Close once `output` is empty.
     var closesAfterFlush = false
     /// Lingers before closing, because unread input would turn our close into a reset.

@@ -52,6 +52,7 @@ extension Core {
         let exchange = exchanges.pointer(x)
         var out = HeadWriter(UnsafeMutableRawBufferPointer(rebasing: outbox[head...]))
         var position = 0
+        var chunks = 0
         var isOpen = true
         while isOpen {
             switch nextChunk(&exchange.pointee.request, bytes, from: position) {
@@ -60,21 +61,25 @@ extension Core {
                 writeChunk(&out, data)
                 if exchange.pointee.tap != noTap, !isReplay { tapRequest(x, data) }
                 position = start + count
+                chunks &+= 1
             case .needMore(let consumed):
                 position = consumed
                 isOpen = false
             case .trailers(let start):
                 position = start
                 isOpen = false
-                switch requestParser.trailers(bytes.bytes.extracting(start..<bytes.count), of: .request) {
+                switch requestParser.trailers(
+                    bytes.bytes.extracting(start..<bytes.count),
+                    scanned: Int(exchange.pointee.request.trailersScanned), of: .request)
+                {
                 case .complete(let fields, let count):
                     out.appendLastChunk()
                     let rewrite = versions[exchange.pointee.serving].pointee.rewrite
                     writeTrailers(&out, requestParser, fields, bytes, from: start, rewrite)
                     position = start + count
                     exchange.pointee.request.isComplete = true
-                case .needMore:
-                    break
+                case .needMore(let scanned):
+                    exchange.pointee.request.trailersScanned = UInt32(scanned)
                 case .refused(let refusal):
                     refuseBody(x, refusal)
                     return nil
@@ -84,6 +89,7 @@ extension Core {
                 return nil
             }
         }
+        exchange.pointee.request.weigh(chunks: chunks, in: bytes.count)
         let body = UnsafeRawBufferPointer(rebasing: outbox[head..<head + out.count])
         emit(x, head: head, body, isReplay: isReplay, isContiguous: true)
         return position

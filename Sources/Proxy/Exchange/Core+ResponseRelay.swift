@@ -29,6 +29,11 @@ extension Core {
             case .complete(let head):
                 u.pointee.scanned = 0
                 if head.isInterim {
+                    exchange.pointee.interimHeads &+= 1
+                    guard exchange.pointee.interimHeads <= Limits.interimHeadsMax else {
+                        attemptFailed(x, .protocolError)
+                        return
+                    }
                     guard relayInterim(x, head, rest) else { return }
                     offset += head.byteCount
                     if offset == bytes.count { return }
@@ -151,6 +156,7 @@ extension Core {
         let encodes = exchange.pointee.encodesChunked
         var out = HeadWriter(UnsafeMutableRawBufferPointer(rebasing: outbox[head...]))
         var position = 0
+        var chunks = 0
         var isOpen = true
         while isOpen {
             switch nextChunk(&exchange.pointee.response, bytes, from: position) {
@@ -160,6 +166,7 @@ extension Core {
                 if exchange.pointee.tap != noTap { tapResponse(x, data) }
                 exchange.pointee.bytesOut &+= UInt64(count)
                 position = start + count
+                chunks &+= 1
             case .needMore(let consumed):
                 position = consumed
                 isOpen = false
@@ -167,7 +174,8 @@ extension Core {
                 position = start
                 isOpen = false
                 let section = bytes.bytes.extracting(start..<bytes.count)
-                switch responseParser.trailers(section, of: .response) {
+                let scanned = Int(exchange.pointee.response.trailersScanned)
+                switch responseParser.trailers(section, scanned: scanned, of: .response) {
                 case .complete(let fields, let count):
                     if encodes {
                         out.appendLastChunk()
@@ -175,8 +183,8 @@ extension Core {
                     }
                     position = start + count
                     exchange.pointee.response.isComplete = true
-                case .needMore:
-                    break
+                case .needMore(let scanned):
+                    exchange.pointee.response.trailersScanned = UInt32(scanned)
                 case .refused(let refusal):
                     attemptFailed(x, refusal.outcome)
                     return nil
@@ -186,6 +194,7 @@ extension Core {
                 return nil
             }
         }
+        exchange.pointee.response.weigh(chunks: chunks, in: bytes.count)
         let isExcess = exchange.pointee.response.isComplete && position < bytes.count
         if !exchange.pointee.response.isComplete, position < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])

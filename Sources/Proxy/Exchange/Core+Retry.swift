@@ -57,6 +57,7 @@ extension Core {
         model.pointee.retryTokens -= 1_000_000
         exchange.pointee.stage = .queued
         exchange.pointee.firstByteAt = .never
+        exchange.pointee.interimHeads = 0
         exchange.pointee.sentAt = .never
         resume(exchangeToken(x))
     }

@@ -33,17 +33,17 @@ extension Core {
 
     // MARK: Responses
 
-    /// Moves what the server has sent of a long body (`Limits.spliceBytesMin`) to the client, who has had
-    /// everything before it.
+    /// Moves a pipe's worth of what the server has sent of a long body (`Limits.spliceBytesMin`) to the client,
+    /// who has had everything before it.
     ///
-    /// - Returns: false when the bytes are to be read instead.
-    func spliceResponse(_ x: UInt32, _ slot: UInt32) -> Bool {
+    /// - Returns: how many bytes; nil when they are to be read instead.
+    func spliceResponse(_ x: UInt32, _ slot: UInt32) -> Int? {
         let exchange = exchanges.pointer(x)
         let u = upstreams.pointer(slot)
         guard exchange.pointee.stage == .responding, exchange.pointee.tap == noTap,
             u.pointee.input.isEmpty,
             let (p, result) = fillPipe(from: u.pointee.descriptor, exchange.pointee.response.remaining)
-        else { return false }
+        else { return nil }
         switch result {
         case .moved(let count):
             exchange.pointee.responsePipe = p
@@ -52,9 +52,10 @@ extension Core {
             armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
             guard drainToClient(x) else {
                 cancel(x, .clientCancel)
-                return true
+                return count
             }
             if exchange.pointee.response.isComplete { responseComplete(x) }
+            return count
         case .wouldBlock:
             u.pointee.isReadable = false
         case .closed:
@@ -63,7 +64,7 @@ extension Core {
         case .failed:
             upstreamFailed(slot, .reset)
         }
-        return true
+        return 0
     }
 
     /// Sends what the pipe to the client holds. False: the client is gone.
@@ -83,21 +84,21 @@ extension Core {
 
     // MARK: Requests
 
-    /// Moves what the client has sent of a long body to the server, as above. Not while the bytes may have to
-    /// be sent again, or are copied to a shadow.
+    /// Moves a pipe's worth of what the client has sent of a long body to the server, as above. Not while the
+    /// bytes may have to be sent again, or are copied to a shadow.
     ///
-    /// - Returns: false when the bytes are to be read instead.
-    func spliceRequest(_ x: UInt32, _ slot: UInt32) -> Bool {
+    /// - Returns: how many bytes; nil when they are to be read instead.
+    func spliceRequest(_ x: UInt32, _ slot: UInt32) -> Int? {
         let exchange = exchanges.pointer(x)
         let d = downstreams.pointer(slot)
         guard exchange.pointee.stage == .forwarding || exchange.pointee.stage == .responding,
             !exchange.pointee.isReplayable, exchange.pointee.shadow == noSlot,
             exchange.pointee.tap == noTap, d.pointee.input.isEmpty
-        else { return false }
+        else { return nil }
         let u = upstreams.pointer(exchange.pointee.upstream)
         guard u.pointee.phase == .busy, !u.pointee.isWriteDead,
             let (p, result) = fillPipe(from: d.pointee.descriptor, exchange.pointee.request.remaining)
-        else { return false }
+        else { return nil }
         switch result {
         case .moved(let count):
             exchange.pointee.requestPipe = p
@@ -105,6 +106,7 @@ extension Core {
             exchange.pointee.bytesIn &+= UInt64(count)
             drainToServer(x)
             if exchange.pointee.request.isComplete { requestComplete(x) }
+            return count
         case .wouldBlock:
             d.pointee.isReadable = false
         case .closed:
@@ -112,7 +114,7 @@ extension Core {
         case .failed:
             downstreamLost(slot)
         }
-        return true
+        return 0
     }
 
     /// Sends what the pipe to the server holds. A failure is found again when the connection is read.

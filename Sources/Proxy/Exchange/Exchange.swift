@@ -46,6 +46,10 @@ struct BodyProgress {
     var remaining: UInt64
     /// The last chunk is read; the trailer section is not.
     var isInTrailers = false
+    /// Its last chunks were small ones: reads are small, too (Limits, `fineReadBytes`).
+    var isFine = false
+    /// Bytes of the trailer section that were looked at.
+    var trailersScanned: UInt32 = 0
     var isComplete: Bool
 
     init(_ framing: BodyFraming, of kind: MessageKind) {
@@ -62,6 +66,12 @@ struct BodyProgress {
             remaining = 0
             isComplete = false
         }
+    }
+
+    /// Looks at how small the chunks of a read were.
+    mutating func weigh(chunks: Int, in bytes: Int) {
+        // Bound: a chunk has a byte at least.
+        isFine = chunks &* Limits.chunkBytesMin > bytes
     }
 
     /// Notes that bytes of a body with a length have gone by.
@@ -102,6 +112,8 @@ struct Exchange {
     var method: Wire.Method
     var minorVersion: UInt8
     var attempts: UInt8 = 0
+    /// Interim heads of this attempt.
+    var interimHeads: UInt8 = 0
     var status: UInt16 = 0
     /// What the assigned version is charged with once that is known.
     var outcome: Outcome = .success

@@ -12,7 +12,7 @@ extension Core {
     /// Takes what already waits at the listeners, closes them, and lets connections end as they fall idle.
     func startDraining() {
         guard !isDraining else { return }
-        for index in 0..<listeners.count { acceptAll(index) }
+        for index in 0..<listeners.count { acceptAll(index, upTo: Limits.acceptsAtDrainMax) }
         isDraining = true
         listeners.close()
         meter.set(.draining, 1)

@@ -10,7 +10,9 @@ extension Core {
     /// Works off what control sent.
     func takeCommands() {
         link.commands.wakeup.drain()
-        while let command = link.commands.take() {
+        // What comes meanwhile signals anew.
+        for _ in 0..<CoreCommand.kinds {
+            guard let command = link.commands.take() else { return }
             switch command {
             case .obey(let next, let image): obey(next, image)
             case .drain: startDraining()

@@ -121,6 +121,11 @@ extension Core {
                 u.pointee.scanned = 0
                 offset += head.byteCount
                 if head.isInterim {
+                    copy.pointee.interimHeads &+= 1
+                    guard copy.pointee.interimHeads <= Limits.interimHeadsMax else {
+                        shadowFailed(s, .protocolError)
+                        return
+                    }
                     if offset == bytes.count { return }
                     continue
                 }
@@ -162,19 +167,25 @@ extension Core {
     private func discardChunks(_ s: UInt32, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let copy = shadows.pointer(s)
         var position = 0
+        var chunks = 0
         while true {
             switch nextChunk(&copy.pointee.response, bytes, from: position) {
             case .data(let start, let count):
                 position = start + count
+                chunks &+= 1
             case .needMore(let consumed):
+                copy.pointee.response.weigh(chunks: chunks, in: bytes.count)
                 return keepShadowInput(s, bytes, from: consumed)
             case .trailers(let start):
-                switch responseParser.trailers(bytes.bytes.extracting(start..<bytes.count), of: .response) {
+                let section = bytes.bytes.extracting(start..<bytes.count)
+                let scanned = Int(copy.pointee.response.trailersScanned)
+                switch responseParser.trailers(section, scanned: scanned, of: .response) {
                 case .complete(_, let count):
                     copy.pointee.response.isComplete = true
                     if start + count < bytes.count { copy.pointee.keepsAlive = false }
                     return true
-                case .needMore:
+                case .needMore(let scanned):
+                    copy.pointee.response.trailersScanned = UInt32(scanned)
                     return keepShadowInput(s, bytes, from: start)
                 case .refused(let refusal):
                     shadowFailed(s, refusal.outcome)

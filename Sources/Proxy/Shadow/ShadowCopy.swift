@@ -23,6 +23,7 @@ struct ShadowCopy {
     var isRequestComplete = false
     /// The head of the final response has been read.
     var hasHead = false
+    var interimHeads: UInt8 = 0
     var keepsAlive = true
     var outcome: Outcome = .success
     /// Counts beside its primary, and has not yet.

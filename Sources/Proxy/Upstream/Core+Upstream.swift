@@ -20,17 +20,38 @@ extension Core {
             // A close, or bytes that nobody asked for: either way the connection is of no use.
             if readiness.contains(.readable) || u.pointee.isPeerDone { closeIdle(slot) }
         case .busy:
-            if readiness.contains(.writable), isOwed(u) { flushUpstream(slot) }
-            if readiness.contains(.readable) || u.pointee.isPeerDone {
-                u.pointee.isReadable = true
-                readUpstream(slot)
+            let owed = readiness.contains(.writable) ? bytesOwed(u) : 0
+            let isReadable = readiness.contains(.readable) || u.pointee.isPeerDone
+            if isReadable { u.pointee.isReadable = true }
+            if u.pointee.isHeavy || owed > Limits.heavyBytes {
+                // Much to move: after the small ones.
+                if owed > 0 { u.pointee.isFlushable = true }
+                if owed > 0 || isReadable { resume(upstreamToken(slot)) }
+                return
             }
+            if owed > 0 { flushUpstream(slot) }
+            if isReadable { readUpstream(slot) }
         }
     }
 
-    private func isOwed(_ u: UnsafeMutablePointer<Upstream>) -> Bool {
-        if u.pointee.exchange != noSlot { return owesServer(exchanges.pointer(u.pointee.exchange)) }
-        return !u.pointee.output.isEmpty
+    /// What is held for the server.
+    private func bytesOwed(_ u: UnsafeMutablePointer<Upstream>) -> Int {
+        var count = u.pointee.output.count
+        if u.pointee.exchange != noSlot {
+            let pipe = exchanges.pointer(u.pointee.exchange).pointee.requestPipe
+            if pipe != noSlot { count += pipes.pointer(pipe).pointee.held }
+        }
+        return count
+    }
+
+    /// The connection's turn has come: first what is held, then the socket.
+    func resumeUpstream(_ slot: UInt32) {
+        let u = upstreams.pointer(slot)
+        if u.pointee.isFlushable {
+            u.pointee.isFlushable = false
+            if u.pointee.phase == .busy, bytesOwed(u) > 0 { flushUpstream(slot) }
+        }
+        readUpstream(slot)
     }
 
     private func finishConnecting(_ slot: UInt32, _ readiness: Readiness) {
@@ -55,12 +76,20 @@ extension Core {
         }
     }
 
-    /// Sends what is held; when it is gone the client is read again, and a whole request's time runs.
+    /// Sends a slice of what is held; when it is gone the client is read again, and a whole request's time
+    /// runs.
     private func flushUpstream(_ slot: UInt32) {
         let u = upstreams.pointer(slot)
+        var sent = 0
         while !u.pointee.output.isEmpty {
+            guard sent < Limits.flushBytes else {
+                u.pointee.isFlushable = true
+                resume(upstreamToken(slot))
+                return
+            }
             switch u.pointee.output.send(to: u.pointee.descriptor, &pool) {
-            case .moved:
+            case .moved(let count):
+                sent += count
                 if u.pointee.exchange != noSlot {
                     let exchange = exchanges.pointer(u.pointee.exchange)
                     exchange.pointee.hasSent = true
@@ -100,48 +129,61 @@ extension Core {
             u.pointee.descriptor, token: upstreamToken(slot), interest: [.readable, .writable, .peerClosed])
     }
 
-    /// Reads until the socket is empty or the client takes no more.
+    /// Reads a slice, unless the client takes no more. What is left waits until the others have had their turn.
     func readUpstream(_ slot: UInt32) {
-        let generation = upstreams.generation(slot)
-        while upstreams.isLive(slot, generation: generation) {
-            let u = upstreams.pointer(slot)
-            if u.pointee.isOutOfBuffers {
-                giveUpForBuffers(slot)
-                return
-            }
-            guard u.pointee.isReadable, u.pointee.phase == .busy else { return }
-            var size = readSize()
-            if u.pointee.exchange != noSlot {
-                let exchange = exchanges.pointer(u.pointee.exchange)
-                guard !owesClient(exchange) else { return }
-                let isLong = exchange.pointee.response.remaining >= Limits.spliceBytesMin
-                if isLong, spliceResponse(u.pointee.exchange, slot) { continue }
-                // What follows the head of a long response need not be copied.
-                if exchange.pointee.stage == .forwarding { size = min(size, Limits.firstReadBytes) }
-            }
-            guard size > 0 else {
-                starve(upstreamToken(slot))
-                return
-            }
-            let held = u.pointee.input.copyOut(to: inbox, pool)
-            let room = UnsafeMutableRawBufferPointer(rebasing: inbox[held..<held + size])
-            switch u.pointee.descriptor.receive(into: room) {
-            case .moved(let count):
-                u.pointee.isReadable = count == size || u.pointee.isPeerDone
-                u.pointee.input.clear(&pool)
-                upstreamRead(slot, UnsafeRawBufferPointer(rebasing: inbox[..<(held + count)]))
-            case .wouldBlock:
-                u.pointee.isReadable = false
-                return
-            case .closed:
-                u.pointee.isPeerDone = true
-                upstreamEnded(slot)
-                return
-            case .failed:
-                upstreamFailed(slot, .reset)
-                return
-            }
+        guard upstreams.isLive(slot) else { return }
+        let u = upstreams.pointer(slot)
+        if u.pointee.isOutOfBuffers {
+            giveUpForBuffers(slot)
+            return
         }
+        guard u.pointee.isReadable, u.pointee.phase == .busy else { return }
+        let generation = upstreams.generation(slot)
+        guard let isHeavy = readServerSlice(slot), upstreams.isLive(slot, generation: generation) else {
+            return
+        }
+        u.pointee.isHeavy = isHeavy
+        if u.pointee.isReadable, u.pointee.phase == .busy { resume(upstreamToken(slot)) }
+    }
+
+    /// One read, or one filling of a pipe.
+    ///
+    /// - Returns: whether it was a large one; nil when nothing was moved.
+    private func readServerSlice(_ slot: UInt32) -> Bool? {
+        let u = upstreams.pointer(slot)
+        var size = readSize()
+        if u.pointee.exchange != noSlot {
+            let exchange = exchanges.pointer(u.pointee.exchange)
+            guard !owesClient(exchange) else { return nil }
+            let isLong = exchange.pointee.response.remaining >= Limits.spliceBytesMin
+            if isLong, let moved = spliceResponse(u.pointee.exchange, slot) {
+                return moved > 0 ? moved >= Limits.heavyBytes : nil
+            }
+            if exchange.pointee.response.isFine { size = min(size, Limits.fineReadBytes) }
+        } else if u.pointee.shadow != noSlot, shadows.pointer(u.pointee.shadow).pointee.response.isFine {
+            size = min(size, Limits.fineReadBytes)
+        }
+        guard size > 0 else {
+            starve(upstreamToken(slot))
+            return nil
+        }
+        let held = u.pointee.input.copyOut(to: inbox, pool)
+        let room = UnsafeMutableRawBufferPointer(rebasing: inbox[held..<held + size])
+        switch u.pointee.descriptor.receive(into: room) {
+        case .moved(let count):
+            u.pointee.isReadable = count == size || u.pointee.isPeerDone
+            u.pointee.input.clear(&pool)
+            upstreamRead(slot, UnsafeRawBufferPointer(rebasing: inbox[..<(held + count)]))
+            return count == size || count >= Limits.heavyBytes
+        case .wouldBlock:
+            u.pointee.isReadable = false
+        case .closed:
+            u.pointee.isPeerDone = true
+            upstreamEnded(slot)
+        case .failed:
+            upstreamFailed(slot, .reset)
+        }
+        return nil
     }
 
     private func upstreamRead(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {

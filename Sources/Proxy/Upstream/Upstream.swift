@@ -36,6 +36,12 @@ struct Upstream: ~Copyable {
     var watchesWrites: Bool
     var isPeerDone = false
     var isResumed = false
+    /// Stands in the line of those who wait for buffers.
+    var isStarved = false
+    /// The socket takes bytes again; those that are held go out when the connection's turn comes.
+    var isFlushable = false
+    /// Its last slice was a large one: its events wait behind those of others (Limits, `heavyBytes`).
+    var isHeavy = false
     /// Sending failed; what the server said before may still be in the socket.
     var isWriteDead = false
     /// Request bytes were lost for want of buffers.
