@@ -76,9 +76,10 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
 
 /// The times of an exchange, each its own histogram per version.
 public enum TimeKind: UInt8, CaseIterable, Sendable {
-    /// Request sent to last response byte.
+    /// Request sent to last response byte. A response that begins before the request is whole counts from
+    /// the last request byte sent before it.
     case upstream
-    /// Request sent to first response byte.
+    /// From the same instant to the first byte of the final response head; 1xx heads do not count.
     case firstByte
     /// First byte read from the client to last byte written, less `upstream`.
     case added

@@ -25,13 +25,36 @@ struct Board: ~Copyable, Sendable {
         switchPages.base.assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
-    /// One word per endpoint: 0 while its health checks pass or there are none.
+    /// One word per endpoint: what its active checks say of it, see `HealthWord`.
     var health: UnsafeMutablePointer<Atomic<UInt32>> {
         healthPages.base.assumingMemoryBound(to: Atomic<UInt32>.self)
     }
 
     /// The bit of a switch word that sends every split to stable.
     static let splitCut: UInt64 = 1 << 63
+}
+
+/// What active checks say of an endpoint, in one word: 0 while they have said nothing, else a mark, and above
+/// it the number of passed checks.
+struct HealthWord: BitwiseCopyable {
+    private(set) var bits: UInt32
+
+    init(bits: UInt32) { self.bits = bits }
+
+    private static let passing: UInt32 = 1
+    private static let failing: UInt32 = 2
+
+    /// No check has said anything yet.
+    var isUnknown: Bool { bits & 3 == 0 }
+    var isFailing: Bool { bits & 3 == Self.failing }
+    /// Counts up by one with every passed check, and around.
+    var passes: UInt32 { bits >> 2 }
+
+    /// The word after another check.
+    func after(isHealthy: Bool) -> HealthWord {
+        HealthWord(
+            bits: isHealthy ? (passes &+ 1) << 2 | Self.passing : passes << 2 | Self.failing)
+    }
 }
 
 /// What one core writes and control reads: meters, access records, copied exchanges, and how far the core has

@@ -132,10 +132,19 @@ public final class DataPlane: Sendable {
         board.words.keys.beginRollout(model)
     }
 
-    /// The verdict of active health checks; endpoints start healthy.
+    /// The verdict of active health checks, on one thread: said of every passed check, because each ends an
+    /// ejection, and when an endpoint turns unhealthy.
     public func setHealthy(_ endpoint: EndpointSlot, _ isHealthy: Bool) {
         precondition(endpoint < Limits.endpointsMax)
-        board.words.health[endpoint].store(isHealthy ? 0 : 1, ordering: .releasing)
+        let word = HealthWord(bits: board.words.health[endpoint].load(ordering: .relaxed))
+        board.words.health[endpoint].store(word.after(isHealthy: isHealthy).bits, ordering: .releasing)
+    }
+
+    /// Nothing is known of the endpoint any more, or yet: an endpoint that the plan has checked waits for its
+    /// first passed check, any other one serves.
+    public func forgetHealth(_ endpoint: EndpointSlot) {
+        precondition(endpoint < Limits.endpointsMax)
+        board.words.health[endpoint].store(0, ordering: .releasing)
     }
 
     /// One meter per core for the version; additive.

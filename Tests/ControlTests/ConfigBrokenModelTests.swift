@@ -284,6 +284,13 @@ private let brokenModels: [Broken] = [
         .model("shield: on"),
         ["9:13: models[0].shield: wrong value 'on'", "expected true or false", "did you mean 'true'?"]),
     Broken(
+        .model("client_half_close: ignored"),
+        [
+            "9:24: models[0].client_half_close: wrong value 'ignored'",
+            "expected one of cancel, ignore",
+            "did you mean 'ignore'?",
+        ]),
+    Broken(
         .model("response_headers: { versions: true }"),
         [
             "9:25: models[0].response_headers: unknown key 'versions'",

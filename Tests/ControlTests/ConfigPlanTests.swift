@@ -24,6 +24,7 @@ private func config(_ models: [(name: String, versions: [String])], top: String 
 private func planIsComplete() throws {
     let path = configTestRoot + "/deploy/weir.yaml"
     let text = String(decoding: try File.readAll(path, bytesMax: 1 << 20), as: UTF8.self)
+        .replacing("client_half_close: cancel", with: "client_half_close: ignore")
     let config = try ConfigSample.file(text).config()
     var slots = SlotTable()
     let plan = try PlanBuilder.plan(from: config, slots: &slots, epoch: 1)
@@ -42,6 +43,10 @@ private func planIsComplete() throws {
     #expect(model.salt == configured.salt)
     #expect(model.timeouts == configured.timeouts)
     #expect(model.retries == configured.retries)
+    #expect(model.clientHalfClose == .ignore && plan.models[1].clientHalfClose == .cancel)
+    for (version, configured) in zip(model.versions, configured.versions) {
+        #expect(version.endpoints.allSatisfy { $0.isChecked == (configured.healthCheck != nil) })
+    }
     #expect(model.versions[1].rewrite == configured.versions[1].rewrite)
     #expect(model.versions[0].queueTimeout == .millis(500))
     #expect(model.versions[0].endpoints.map(\.slot) == [0, 1])
@@ -212,6 +217,7 @@ private func diffSaysChanges() throws {
     let new = old.replacing("9002", with: "9003").replacing("5%", with: "10%").replacing("2%", with: "3%")
         .replacing("path: /a", with: "path: /b").replacing("name: gone", with: "name: fresh")
         .replacing("stable: v1", with: "stable: v1\n    shield: false\n    shadow: { version: v2 }")
+        .replacing("shield: false", with: "shield: false\n    client_half_close: ignore")
     let diff = ConfigDiff(
         from: try ConfigSample.file(old).config(), to: try ConfigSample.file(new).config())
     #expect(diff.refusals == [])
@@ -223,6 +229,7 @@ private func diffSaysChanges() throws {
             "model m: shadow: none -> v2, 100%",
             "model m: guardrail error_rate_above changes and starts with new evidence",
             "model m: shield: true -> false",
+            "model m: client_half_close: cancel -> ignore",
             "model fresh is new, with v1",
             "model gone is gone",
         ])

@@ -50,7 +50,7 @@ struct DrainProcessTests {
     @Test("At the deadline streams end with a reset, waiting requests with 503; a line for each, exit 1")
     func deadline() throws {
         let (running, address) = try start("{ deadline: 1s }")
-        running.stable.set(.opening(half))
+        running.stable.set(.kept(half))
         let stream = try client(address, "/stream")
         _ = stream.receive { $0.contains("half") }
         running.stable.set(.silence)

@@ -26,6 +26,7 @@ final class FakePlane: Plane {
         var published: [Plan] = []
         var switches: [ModelSlot: UInt32] = [:]
         var health: [EndpointSlot: Bool] = [:]
+        var passes: [EndpointSlot: Int] = [:]
         var requests: UInt64 = 0
         var obeyed: UInt64 = 1
         var obeysAtOnce = true
@@ -73,12 +74,20 @@ final class FakePlane: Plane {
     }
 
     func setHealthy(_ endpoint: EndpointSlot, _ isHealthy: Bool) {
-        state.withLock { $0.health[endpoint] = isHealthy }
+        state.withLock {
+            $0.health[endpoint] = isHealthy
+            if isHealthy { $0.passes[endpoint, default: 0] += 1 }
+        }
+    }
+
+    func forgetHealth(_ endpoint: EndpointSlot) {
+        state.withLock { $0.health[endpoint] = nil }
     }
 
     var last: Plan? { state.withLock { $0.published.last } }
     var barred: [ModelSlot: UInt32] { state.withLock { $0.switches } }
     func health(_ endpoint: EndpointSlot) -> Bool? { state.withLock { $0.health[endpoint] } }
+    func passes(_ endpoint: EndpointSlot) -> Int { state.withLock { $0.passes[endpoint] ?? 0 } }
     func setObeysAtOnce(_ value: Bool) {
         state.withLock {
             $0.obeysAtOnce = value

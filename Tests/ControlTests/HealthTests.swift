@@ -22,15 +22,20 @@ private func target(_ slot: Int, _ address: SocketAddress) -> HealthTarget {
     @Test(
         "An endpoint changes sides after as many probes in a row as its threshold says",
         arguments: [
-            ("GGGG", "GGGG"), ("BB", "GG"), ("BBB", "GGB"), ("BBGBB", "GGGGG"), ("BBBG", "GGBB"),
-            ("BBBGG", "GGBBG"), ("BBBGBG", "GGBBBB"), ("BBBGGB", "GGBBGG"),
+            ("GGGG", "GGGG"), ("GBB", "GGG"), ("GBBB", "GGGB"), ("GBBGBB", "GGGGGG"), ("GBBBG", "GGGBB"),
+            ("GBBBGG", "GGGBBG"), ("GBBBGBG", "GGGBBBB"), ("GBBBGGB", "GGGBBGG"),
+            ("BB", "uu"), ("BBB", "uuB"), ("BBG", "uuG"), ("BBBGG", "uuBBG"), ("BG", "uG"),
         ])
     func table(probes: String, states: String) {
         var streak = HealthStreak()
         var seen = ""
         for probe in probes {
             _ = streak.take(isGood: probe == "G", check())
-            seen += streak.isHealthy ? "G" : "B"
+            switch streak.state {
+            case .unchecked: seen += "u"
+            case .healthy: seen += "G"
+            case .unhealthy: seen += "B"
+            }
         }
         #expect(seen == states)
     }
@@ -124,7 +129,75 @@ private func target(_ slot: Int, _ address: SocketAddress) -> HealthTarget {
         #expect(eventually { transitions.all.first?.reason == "status 500" })
     }
 
-    @Test("Endpoints that leave are forgotten as healthy; those that stay keep what they are")
+    static let bodies = [
+        "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx: y\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nnever whole", "HTTP/1.1 200 OK\r\n\r\nuntil close",
+    ]
+
+    @Test(
+        "A server that keeps the check's connection is asked as often as one that closes it",
+        arguments: bodies)
+    func kept(_ answer: String) throws {
+        let keeping = try ScriptedServer(.kept(answer))
+        let closing = try ScriptedServer(.bytes(answer))
+        let plane = FakePlane(Trace())
+        let checker = try checker(plane)
+        defer {
+            checker.stop()
+            keeping.stop()
+            closing.stop()
+        }
+        #expect(checker.check([target(1, keeping.address), target(2, closing.address)]))
+        #expect(eventually { closing.count >= 60 })
+        // Waiting for a close would have taken a second each time: one for fifty of the others.
+        #expect(keeping.count > 15, "\(keeping.count) beside \(closing.count)")
+        #expect(eventually { plane.health(1) == true && plane.health(2) == true })
+        #expect(transitions.all.isEmpty)
+    }
+
+    @Test("A new endpoint is unknown until its first good check, and one is enough")
+    func firstCheck() throws {
+        let server = try ScriptedServer(.bytes("HTTP/1.1 503 Loading\r\n\r\n"))
+        let silent = try ScriptedServer(.silence)
+        let plane = FakePlane(Trace())
+        // What its slot was to another endpoint is forgotten.
+        for slot in 1...2 { plane.setHealthy(slot, true) }
+        let checker = try checker(plane)
+        defer {
+            checker.stop()
+            server.stop()
+            silent.stop()
+        }
+        var patient = target(1, server.address)
+        patient.check.unhealthyThreshold = 100
+        patient.check.healthyThreshold = 100
+        var slow = target(2, silent.address)
+        slow.check.interval = .seconds(600)
+        slow.check.timeout = .seconds(600)
+        #expect(checker.check([patient, slow]))
+        // The slow one is asked at once too, not somewhere in its interval.
+        #expect(eventually { server.count >= 5 && silent.count == 1 })
+        #expect(plane.health(1) == nil && plane.health(2) == nil)
+        server.set(.bytes("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"))
+        #expect(eventually { plane.health(1) == true })
+        #expect(transitions.all.isEmpty && plane.health(2) == nil)
+    }
+
+    @Test("Every passed check is passed on, because it may end an ejection")
+    func passes() throws {
+        let server = try ScriptedServer(.bytes("HTTP/1.1 204 No Content\r\n\r\n"))
+        let plane = FakePlane(Trace())
+        let checker = try checker(plane)
+        defer {
+            checker.stop()
+            server.stop()
+        }
+        #expect(checker.check([target(1, server.address)]))
+        #expect(eventually { plane.passes(1) >= 5 })
+    }
+
+    @Test("Endpoints that leave are forgotten; those that stay keep what they are")
     func replaced() throws {
         let bad = try ScriptedServer(.bytes("HTTP/1.1 500 Oh\r\n\r\n"))
         let plane = FakePlane(Trace())
@@ -136,7 +209,7 @@ private func target(_ slot: Int, _ address: SocketAddress) -> HealthTarget {
         #expect(checker.check([target(1, bad.address), target(2, bad.address)]))
         #expect(eventually { plane.health(1) == false && plane.health(2) == false })
         #expect(checker.check([target(1, bad.address)]))
-        #expect(eventually { plane.health(2) == true })
+        #expect(eventually { plane.health(2) == nil })
         let seen = bad.count
         #expect(eventually { bad.count > seen + 3 })
         #expect(plane.health(1) == false)

@@ -79,10 +79,10 @@ final class RawClient {
 final class ScriptedServer: Sendable {
     enum Answer: Sendable {
         case bytes(String)
+        /// As above, and keeps the connection open.
+        case kept(String)
         /// Accepts and says nothing until `release`.
         case silence
-        /// Answers and keeps the connection: more may come.
-        case opening(String)
     }
 
     let address: SocketAddress
@@ -148,7 +148,7 @@ final class ScriptedServer: Sendable {
             case .silence: silent.append(client.release())
             case .bytes(let text):
                 answer(client, text)
-            case .opening(let text):
+            case .kept(let text):
                 answer(client, text)
                 silent.append(client.release())
             }

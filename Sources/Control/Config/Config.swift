@@ -83,6 +83,8 @@ public struct ModelConfig: Sendable, Equatable {
     public var retries: RetryPlan
     /// Whether a candidate's failure before the first response byte is retried on stable.
     public var shield: Bool
+    /// What it means that a client closes its side while its answer is due.
+    public var clientHalfClose: ClientHalfClose
     /// Whether responses carry `x-weir-version`, and `x-weir-id`.
     public var sendsVersion: Bool
     public var sendsID: Bool

@@ -29,6 +29,7 @@ struct ModelDraft {
     var timeouts: Timeouts
     var retries: RetryPlan
     var shield: Bool
+    var clientHalfClose: ClientHalfClose
     var response: ResponseHeadersDraft
     var guardrails: [Marked<GuardrailDraft>]
     var alpha: Double
@@ -88,6 +89,7 @@ extension Kind where Value == ModelDraft {
             let timeouts = section.value("timeouts", .timeouts, or: Timeouts())
             let retries = section.value("retries", .retries, or: RetryPlan())
             let shield = section.value("shield", .flag, or: true)
+            let halfClose = section.optional("client_half_close", .word(["cancel", "ignore"]))
             let response = section.value("response_headers", .responseHeaders, or: ResponseHeadersDraft())
             let guardrails = section.value(
                 "guardrails", .list(of: .marked(.guardrail), count: 1...64), or: [])
@@ -104,6 +106,7 @@ extension Kind where Value == ModelDraft {
                 isCandidateUnreadable: section.has("candidate") && candidates.isEmpty && source == nil,
                 weights: weights, sticky: sticky, cohorts: cohorts, shadow: shadow, timeouts: timeouts,
                 retries: retries, shield: shield,
+                clientHalfClose: halfClose.flatMap(ClientHalfClose.init) ?? .cancel,
                 response: response, guardrails: guardrails, alpha: Double(alpha) / 1_000_000,
                 coolDown: coolDown, values: values, captures: section.optional("captures", .captures),
                 rollout: rollout, preflight: preflight, runbookURL: runbookURL)

@@ -140,6 +140,7 @@ public enum PlanBuilder {
             stickyKeys: model.stickyKeys, salt: climb?.salt(model.salt) ?? model.salt,
             shadow: shadow(of: model, climb?.shadow), tap: model.tap,
             timeouts: model.timeouts, retries: model.retries, shield: model.shield,
+            clientHalfClose: model.clientHalfClose,
             sendsVersion: model.sendsVersion, sendsID: model.sendsID,
             epochHeader: model.sendsEpoch ? climb?.epoch ?? 1 : nil, keyRound: climb?.keyRound ?? 0)
     }
@@ -172,7 +173,7 @@ public enum PlanBuilder {
         let endpoints = version.endpoints.map { address in
             EndpointPlan(
                 slot: known(slots.slot(model: model.name, version: version.name, endpoint: address)),
-                address: address)
+                address: address, isChecked: version.healthCheck != nil)
         }
         return VersionPlan(
             slot: known(slots.slot(model: model.name, version: version.name)), name: version.name,

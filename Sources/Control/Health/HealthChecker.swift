@@ -1,9 +1,10 @@
 // Active health checks: one thread asks every endpoint that has a check, at its interval with jitter, and
 // tells the data plane and the controller when one changes sides.
 //
-// Theory: an endpoint starts healthy, because a restart of Weir must not empty a fleet; it turns unhealthy
-// after `unhealthyThreshold` bad probes in a row and back after `healthyThreshold` good ones. The first
-// probes are spread over one interval, so that a thousand endpoints are not asked at once.
+// Theory: an endpoint starts unchecked, is asked at once, and serves from its first good probe on. It turns
+// unhealthy after `unhealthyThreshold` bad probes in a row and back after `healthyThreshold` good ones. A
+// restart of Weir does not empty a fleet all the same: stable's last resort takes what is unchecked or fails.
+// Every good probe of a healthy endpoint is passed on, because it ends an ejection.
 
 import Platform
 import Proxy
@@ -58,6 +59,8 @@ final class Probe {
     var stage: Stage
     var sent = 0
     var scanned = 0
+    /// What has yet to come of the answer's body, once its head has decided.
+    var rest = BodyRest.none
     /// Where the answer's bytes end in the probe's buffer.
     var count = 0
 

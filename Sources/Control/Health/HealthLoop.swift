@@ -1,6 +1,8 @@
-// The health checks' loop: timers start probes, the poller moves them on, timers end them. Owner: its thread.
-// Invariant: a target has at most one probe; a probe holds one of `probesMax` buffers, which are reserved
-// once.
+// The health checks' loop: timers start probes, the poller moves them on, timers end them. An answer's head
+// decides; its body is read to its end, so that the server's log stays quiet, and no longer than until the
+// next probe is due: probes begin an interval apart, whatever a server does with its connections.
+// Owner: its thread. Invariant: a target has at most one probe; a probe holds one of `probesMax` buffers,
+// which are reserved once.
 
 import Platform
 import Wire
@@ -14,8 +16,10 @@ final class HealthLoop {
         var target: HealthTarget
         var request: [UInt8]
         var streak = HealthStreak()
+        /// It has yet to be asked for the first time.
+        var isNew = true
         var probe: Int?
-        /// When the next probe starts, or when the one under way has failed.
+        /// When the next probe starts.
         var due: Instant
     }
 
@@ -80,19 +84,21 @@ final class HealthLoop {
         watched = []
         let now = Clock.now()
         for target in next.prefix(1 << 20) {
-            var entry = Watched(target: target, request: target.request, due: now + spread(target))
+            // A new endpoint serves from its first passed check on: it is asked at once.
+            var entry = Watched(target: target, request: target.request, due: now)
             if let old = before[target.slot], old.target.address == target.address {
                 entry.streak = old.streak
-                entry.due = old.probe == nil ? min(old.due, entry.due) : now
+                entry.isNew = false
+                if old.probe == nil { entry.due = min(old.due, now + spread(target)) }
             } else {
                 // A slot may have been another endpoint's.
-                checker.plane.setHealthy(target.slot, true)
+                checker.plane.forgetHealth(target.slot)
             }
             watched.append(entry)
             timers.schedule(UInt32(watched.count - 1), at: entry.due)
         }
         let kept = Set(next.map(\.slot))
-        for slot in before.keys where !kept.contains(slot) { checker.plane.setHealthy(slot, true) }
+        for slot in before.keys where !kept.contains(slot) { checker.plane.forgetHealth(slot) }
     }
 
     /// Somewhere inside the first interval.
@@ -121,7 +127,11 @@ final class HealthLoop {
             return
         }
         let now = Clock.now()
-        guard let address = RawAddress(watched[i].target.address) else {
+        let target = watched[i].target
+        // Endpoints that came together are first asked together and then spread.
+        watched[i].due = now + (watched[i].isNew ? spread(target) : jittered(target.check.interval))
+        watched[i].isNew = false
+        guard let address = RawAddress(target.address) else {
             return settle(i, isGood: false, "its address is too long")
         }
         generation &+= 1
@@ -213,20 +223,21 @@ final class HealthLoop {
                 from += head.byteCount
             case .complete(let head):
                 let isGood = watched[probe.target].target.check.statuses.contains(head.status)
-                conclude(p, isGood: isGood, "status \(head.status)")
+                let body = UnsafeRawBufferPointer(rebasing: answer[head.byteCount...])
+                conclude(p, isGood: isGood, "status \(head.status)", rest: BodyRest(head.framing, body))
                 return true
             }
         }
     }
 
-    /// Decides a probe. An answered one lingers until the server closes, so that its log stays quiet.
-    private func conclude(_ p: Int, isGood: Bool, _ reason: String) {
+    /// Decides a probe and ends it, unless it is a good answer of whose body `rest` bytes have yet to come.
+    private func conclude(_ p: Int, isGood: Bool, _ reason: String, rest: BodyRest = .none) {
         guard let probe = probes[p] else { return }
-        let wasReading = probe.stage == .reading
         note(probe.target, isGood: isGood, reason)
-        guard wasReading, isGood else { return end(probe, at: p) }
+        guard isGood, !rest.isComplete else { return end(probe, at: p) }
         probe.stage = .closing
-        timers.schedule(UInt32(probe.target), at: Clock.now() + .seconds(1))
+        probe.rest = rest
+        timers.schedule(UInt32(probe.target), at: watched[probe.target].due)
         drop(probe, p)
     }
 
@@ -236,7 +247,10 @@ final class HealthLoop {
         // A body longer than this is not worth waiting for.
         for _ in 0..<8 {
             switch probe.descriptor.receive(into: buffer) {
-            case .moved: continue
+            case .moved(let count):
+                // In bounds: as many bytes as were just read.
+                probe.rest.advance(over: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                if probe.rest.isComplete { return end(probe, at: p) }
             case .wouldBlock: return
             case .closed, .failed: return end(probe, at: p)
             }
@@ -257,14 +271,21 @@ final class HealthLoop {
     }
 
     private func schedule(_ i: Int) {
-        watched[i].due = Clock.now() + jittered(watched[i].target.check.interval)
         timers.schedule(UInt32(i), at: watched[i].due)
     }
 
     private func note(_ i: Int, isGood: Bool, _ reason: String) {
         let target = watched[i].target
-        guard watched[i].streak.take(isGood: isGood, target.check) else { return }
-        checker.plane.setHealthy(target.slot, isGood)
-        checker.report(HealthTransition(target: target, isHealthy: isGood, reason: reason))
+        let change = watched[i].streak.take(isGood: isGood, target.check)
+        switch watched[i].streak.state {
+        case .healthy where isGood: checker.plane.setHealthy(target.slot, true)
+        case .unhealthy where change == .failed: checker.plane.setHealthy(target.slot, false)
+        case .unchecked, .healthy, .unhealthy: break
+        }
+        switch change {
+        case .none, .admitted: break
+        case .recovered, .failed:
+            checker.report(HealthTransition(target: target, isHealthy: isGood, reason: reason))
+        }
     }
 }

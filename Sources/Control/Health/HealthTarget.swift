@@ -61,19 +61,43 @@ struct HealthTransition: Sendable, Equatable {
 
 /// One endpoint's streak: how many probes in a row said the same, and what that makes it.
 struct HealthStreak: Equatable {
-    private(set) var isHealthy = true
+    /// What an endpoint is by its probes.
+    enum State: Equatable { case unchecked, healthy, unhealthy }
+
+    /// What a probe's result changes.
+    enum Change: Equatable {
+        case none
+        /// The first good probe of an endpoint.
+        case admitted
+        case recovered
+        case failed
+    }
+
+    private(set) var state = State.unchecked
     private var contrary = 0
 
-    /// Takes a probe's result; true when the endpoint changes sides.
-    mutating func take(isGood: Bool, _ check: HealthCheckConfig) -> Bool {
-        guard isGood != isHealthy else {
+    /// Takes a probe's result.
+    mutating func take(isGood: Bool, _ check: HealthCheckConfig) -> Change {
+        switch (state, isGood) {
+        case (.healthy, true), (.unhealthy, false):
             contrary = 0
-            return false
+            return .none
+        case (.unchecked, true):
+            state = .healthy
+            contrary = 0
+            return .admitted
+        case (.unchecked, false), (.healthy, false):
+            contrary += 1
+            guard contrary >= check.unhealthyThreshold else { return .none }
+            state = .unhealthy
+            contrary = 0
+            return .failed
+        case (.unhealthy, true):
+            contrary += 1
+            guard contrary >= check.healthyThreshold else { return .none }
+            state = .healthy
+            contrary = 0
+            return .recovered
         }
-        contrary += 1
-        guard contrary >= (isGood ? check.healthyThreshold : check.unhealthyThreshold) else { return false }
-        isHealthy = isGood
-        contrary = 0
-        return true
     }
 }

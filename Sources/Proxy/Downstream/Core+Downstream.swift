@@ -20,6 +20,10 @@ extension Core {
         if readiness.contains(.peerClosed) || isHungUp {
             d.pointee.isPeerDone = true
             d.pointee.isReadable = true
+            if hasLeft(d) {
+                cancel(d.pointee.exchange, .clientCancel)
+                return
+            }
         }
         if readiness.contains(.readable) { d.pointee.isReadable = true }
         let owed = readiness.contains(.writable) ? bytesOwed(d) : 0
@@ -47,6 +51,19 @@ extension Core {
 
     private func isTunnel(_ d: UnsafeMutablePointer<Downstream>) -> Bool {
         d.pointee.phase == .exchange && exchanges.pointer(d.pointee.exchange).pointee.stage == .tunnel
+    }
+
+    /// Whether the client, whose FIN is here, has left before its answer was complete. What it sent before
+    /// the FIN may still be unread; that changes nothing. In a tunnel each direction ends by itself.
+    private func hasLeft(_ d: UnsafeMutablePointer<Downstream>) -> Bool {
+        guard d.pointee.phase == .exchange else { return false }
+        let exchange = exchanges.pointer(d.pointee.exchange)
+        switch exchange.pointee.stage {
+        case .queued, .forwarding, .responding:
+            return !models[exchange.pointee.model].pointee.ignoresHalfClose
+        // The model server has done its work, and whoever still reads gets the rest of it.
+        case .flushing, .tunnel: return false
+        }
     }
 
     /// Continues a connection whose obstacle is gone, or whose turn has come: first what is held, then the
@@ -190,7 +207,8 @@ extension Core {
                 // The body will never be complete: the upstream must not take it for a whole one.
                 cancel(x, .clientCancel)
             }
-        // A half-close after a whole request is no cancel: the reply is due.
+        // Behind a whole request nothing is read before the reply is out: only where `client_half_close`
+        // is `ignore` does an exchange outlive its client's FIN.
         }
     }
 

@@ -107,6 +107,8 @@ extension Core {
         d.pointee.exchange = x
         startEvidence(x)
         refillRetries(model)
+        // The FIN came with the request, or before one of several in a row was taken up.
+        if d.pointee.isPeerDone, !model.pointee.ignoresHalfClose { return cancel(x, .clientCancel) }
         if !head.request(isComplete: bytes.count) { openRateWindow(slot, x) }
         dispatch(x, head, bytes, isReplay: false)
     }

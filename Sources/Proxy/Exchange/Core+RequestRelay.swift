@@ -223,7 +223,7 @@ extension Core {
         }
         switch u.pointee.descriptor.send(bytes) {
         case .moved(let count):
-            if u.pointee.exchange != noSlot { exchanges.pointer(u.pointee.exchange).pointee.hasSent = true }
+            if u.pointee.exchange != noSlot { bytesSent(exchanges.pointer(u.pointee.exchange)) }
             guard count < bytes.count else { return }
             holdUpstream(slot, UnsafeRawBufferPointer(rebasing: bytes[count...]))
         case .wouldBlock:
@@ -245,7 +245,7 @@ extension Core {
         }
         switch u.pointee.descriptor.send(head, then: body) {
         case .moved(let count):
-            if u.pointee.exchange != noSlot { exchanges.pointer(u.pointee.exchange).pointee.hasSent = true }
+            if u.pointee.exchange != noSlot { bytesSent(exchanges.pointer(u.pointee.exchange)) }
             if count < head.count { holdUpstream(slot, UnsafeRawBufferPointer(rebasing: head[count...])) }
             let taken = max(0, count - head.count)
             guard taken < body.count else { return }
@@ -256,6 +256,13 @@ extension Core {
         case .closed, .failed:
             writeFailed(slot)
         }
+    }
+
+    /// The kernel has taken bytes of the request. The times of the upstream count from the last ones before
+    /// the response began: usually those that made the request whole (`requestSent`).
+    func bytesSent(_ exchange: UnsafeMutablePointer<Exchange>) {
+        exchange.pointee.hasSent = true
+        if exchange.pointee.stage == .forwarding { exchange.pointee.sentAt = now }
     }
 
     private func holdUpstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {

@@ -36,7 +36,10 @@ extension Core {
                     }
                     guard relayInterim(x, head, rest) else { return }
                     offset += head.byteCount
-                    if offset == bytes.count { return }
+                    // The first byte that counts is one of the final head.
+                    let isEmpty = offset == bytes.count
+                    exchange.pointee.firstByteAt = isEmpty ? .never : now
+                    if isEmpty { return }
                     continue
                 }
                 if head.status == 101 {
@@ -66,7 +69,7 @@ extension Core {
     private func beginResponse(_ x: UInt32, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
         let isFailure = head.status >= 500
-        judge(exchange.pointee.endpoint, isFailure: isFailure)
+        judge(x, isFailure: isFailure)
         if isFailure, canShield(x) {
             if exchange.pointee.isTapped { tapShielded(x, head, bytes) }
             attemptFailed(x, .upstreamError)
@@ -82,7 +85,8 @@ extension Core {
         if exchange.pointee.isTapped { tapResponseHead(x, head, bytes, isFailure: isFailure) }
         if !keepsForTap(exchange) { exchange.pointee.replay.clear(&pool) }
         exchange.pointee.response = BodyProgress(head.framing, of: .response)
-        exchange.pointee.responseKeepsUpstream = head.keepsAlive
+        // Some servers close after an error without saying so, and the next request would meet the close.
+        exchange.pointee.responseKeepsUpstream = head.keepsAlive && !isFailure
         decideFraming(exchange, head)
         let body = UnsafeRawBufferPointer(rebasing: bytes[head.byteCount...])
         // A response that is whole gives its connection back below, under the pool's own limit.
@@ -241,7 +245,8 @@ extension Core {
         responseComplete(x)
     }
 
-    /// The upstream has said everything; the exchange ends when the client has it all.
+    /// The upstream has said everything; the exchange ends when the client has it all. Its time counts from
+    /// the last request byte that was sent before the response began.
     func responseComplete(_ x: UInt32) {
         let exchange = exchanges.pointer(x)
         let isReusable = exchange.pointee.responseKeepsUpstream && exchange.pointee.request.isComplete

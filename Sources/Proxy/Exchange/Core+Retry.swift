@@ -1,8 +1,9 @@
 // Failed attempts. Before the client has a byte of the response there is still a choice: a candidate's
 // failure is shielded (sent again to stable, counted against the candidate all the same), a safe request
-// is tried again on another endpoint, and the rest gets a local reply. After that byte there is none: the
-// client's stream is aborted, so that nobody takes half a response for a whole one. Safe: nothing was
-// sent, the method is idempotent, the request says so (idempotency-key) or the model's config does.
+// is tried again on another endpoint of its version, and the rest gets a local reply. After that byte there
+// is none: the client's stream is aborted, so that nobody takes half a response for a whole one. Safe:
+// nothing was sent, the method is idempotent, the request says so (idempotency-key) or the model's config
+// does.
 // Source: RFC 9110 section 9.2.2.
 
 import Metrics
@@ -13,8 +14,8 @@ extension Core {
     /// The current attempt failed.
     func attemptFailed(_ x: UInt32, _ outcome: Outcome) {
         let exchange = exchanges.pointer(x)
-        let endpoint = exchange.pointee.endpoint
-        if outcome != .upstreamError, outcome != .localRefusal { judge(endpoint, isFailure: true) }
+        exchange.pointee.hasConnectFailed = outcome == .connectFailure || outcome == .timeoutConnect
+        if outcome != .upstreamError, outcome != .localRefusal { judge(x, isFailure: true) }
         if exchange.pointee.stage == .responding {
             abort(x, midStream(outcome))
             return
@@ -23,6 +24,8 @@ extension Core {
             abort(x, .cutMidStream)
             return
         }
+        // What came of a response that did not begin was no first byte.
+        exchange.pointee.firstByteAt = .never
         let shields = canShield(x)
         let retries = !shields && canRetry(x, outcome)
         releaseUpstream(x, isReusable: false)
@@ -54,9 +57,8 @@ extension Core {
     private func sendAgain(_ x: UInt32) {
         let exchange = exchanges.pointer(x)
         let model = models[exchange.pointee.model]
-        model.pointee.retryTokens -= 1_000_000
+        if exchange.pointee.hasSent { model.pointee.retryTokens -= 1_000_000 }
         exchange.pointee.stage = .queued
-        exchange.pointee.firstByteAt = .never
         exchange.pointee.interimHeads = 0
         exchange.pointee.sentAt = .never
         resume(exchangeToken(x))
@@ -68,7 +70,15 @@ extension Core {
         let model = models[exchange.pointee.model]
         return model.pointee.shields && model.pointee.stable != noSlot
             && exchange.pointee.serving != model.pointee.stable && exchange.pointee.stage == .forwarding
-            && isRepeatable(exchange) && model.pointee.retryTokens >= 1_000_000
+            && isRepeatable(exchange) && isAffordable(exchange, model)
+    }
+
+    /// Whether the model's budget has room for a repeat. One of which nothing was sent adds no load anywhere
+    /// and needs none.
+    private func isAffordable(
+        _ exchange: UnsafeMutablePointer<Exchange>, _ model: UnsafeMutablePointer<ModelState>
+    ) -> Bool {
+        !exchange.pointee.hasSent || model.pointee.retryTokens >= 1_000_000
     }
 
     /// Whether a failure of the attempt under way could ask for the request's bytes, as far as is known now.
@@ -78,7 +88,7 @@ extension Core {
         // A failure of a tapped exchange is copied from here.
         if exchange.pointee.isTapped, exchange.pointee.tap == noTap { return true }
         let model = models[exchange.pointee.model]
-        if exchange.pointee.serving != model.pointee.stable { return model.pointee.shields }
+        if exchange.pointee.serving != model.pointee.stable, model.pointee.shields { return true }
         return isSafe(exchange, model)
             && Int(exchange.pointee.attempts) <= model.pointee.retries.attemptsMax
     }
@@ -97,9 +107,10 @@ extension Core {
         case .connectFailure, .reset, .timeoutConnect: break
         default: return false
         }
-        return isSafe(exchange, model) && exchange.pointee.serving == model.pointee.stable
+        // A candidate that stable does not shield is tried again as stable is.
+        return isSafe(exchange, model)
             && Int(exchange.pointee.attempts) <= model.pointee.retries.attemptsMax
-            && isRepeatable(exchange) && model.pointee.retryTokens >= 1_000_000
+            && isRepeatable(exchange) && isAffordable(exchange, model)
     }
 
     /// Whether all that has been read of the request is still at hand: in `replay`, or unread as input.

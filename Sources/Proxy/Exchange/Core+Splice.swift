@@ -124,7 +124,7 @@ extension Core {
         switch drain(exchange.pointee.requestPipe, upstreams.pointer(slot).pointee.descriptor) {
         case .moved:
             exchange.pointee.requestPipe = noSlot
-            exchange.pointee.hasSent = true
+            bytesSent(exchange)
         case .wouldBlock:
             watchWrites(slot)
             armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)

@@ -14,7 +14,7 @@ extension Core {
             attemptFailed(x, .protocolError)
             return
         }
-        judge(exchange.pointee.endpoint, isFailure: false)
+        judge(x, isFailure: false)
         exchange.pointee.status = 101
         exchange.pointee.stage = .tunnel
         exchange.pointee.keepsAlive = false

@@ -119,6 +119,8 @@ struct Exchange {
     var outcome: Outcome = .success
     /// A request body or head byte of this attempt was accepted by the kernel.
     var hasSent = false
+    /// The last attempt found nobody at its endpoint.
+    var hasConnectFailed = false
     var isSettled = false
     /// The evidence knows that its response is on its way.
     var isBegun = false
@@ -163,7 +165,9 @@ struct Exchange {
     // Times.
     var startedAt: Instant
     var assignedAt: Instant
+    /// When the last request byte was sent; with an early answer, the last one before it.
     var sentAt: Instant = .never
+    /// When the first byte of the final response head came.
     var firstByteAt: Instant = .never
     var upstreamNanos: UInt64 = .max
     /// When request and copy began as a pair.

@@ -114,12 +114,13 @@ extension Core {
         let total = (now - exchange.pointee.startedAt).nanos
         version.record(.total, nanos: total)
         let upstream = exchange.pointee.upstreamNanos
-        guard upstream != .max else { return }
-        version.record(.added, nanos: total > upstream ? total &- upstream : 0)
+        let isWhole = upstream != .max
+        if isWhole { version.record(.added, nanos: total > upstream ? total &- upstream : 0) }
         // What stable did in a candidate's place is no time of the candidate's.
         guard exchange.pointee.serving == exchange.pointee.assigned else { return }
-        version.record(.upstream, nanos: upstream)
-        if exchange.pointee.firstByteAt != .never {
+        if isWhole { version.record(.upstream, nanos: upstream) }
+        // A response that broke off had its first byte all the same.
+        if exchange.pointee.firstByteAt != .never, exchange.pointee.sentAt != .never {
             version.record(.firstByte, nanos: (exchange.pointee.firstByteAt - exchange.pointee.sentAt).nanos)
         }
     }

@@ -78,6 +78,7 @@ extension Core {
         state.pointee.timeouts = model.timeouts
         state.pointee.retries = model.retries
         state.pointee.shields = model.shield
+        state.pointee.ignoresHalfClose = model.clientHalfClose == .ignore
         state.pointee.sendsVersion = model.sendsVersion
         state.pointee.sendsID = model.sendsID
         state.pointee.sendsEpoch = model.epochHeader != nil
@@ -145,6 +146,7 @@ extension Core {
         let state = endpoints[UInt32(endpoint.slot)]
         state.pointee.isPlanned = true
         state.pointee.version = UInt32(version.slot)
+        state.pointee.isChecked = endpoint.isChecked
         state.pointee.address = RawAddress(endpoint.address)
         if case .unix = endpoint.address { state.pointee.isUnix = true } else { state.pointee.isUnix = false }
     }

@@ -69,6 +69,8 @@ public struct ModelPlan: Sendable, Equatable {
     public var retries: RetryPlan
     /// Whether a candidate's failure before the first response byte is retried on stable.
     public var shield: Bool
+    /// What it means that a client closes its side while its answer is due.
+    public var clientHalfClose: ClientHalfClose
     /// Whether responses carry `x-weir-version`, and `x-weir-id`.
     public var sendsVersion: Bool
     public var sendsID: Bool
@@ -82,7 +84,8 @@ public struct ModelPlan: Sendable, Equatable {
         cohorts: [CohortPlan] = [], stickyKeys: [StickyKey] = [], salt: UInt64 = 0,
         shadow: ShadowPlan? = nil, tap: TapPlan? = nil, timeouts: Timeouts = Timeouts(),
         retries: RetryPlan = RetryPlan(),
-        shield: Bool = true, sendsVersion: Bool = true, sendsID: Bool = false,
+        shield: Bool = true, clientHalfClose: ClientHalfClose = .cancel, sendsVersion: Bool = true,
+        sendsID: Bool = false,
         epochHeader: UInt32? = nil, keyRound: UInt64 = 0
     ) {
         self.slot = slot
@@ -98,6 +101,7 @@ public struct ModelPlan: Sendable, Equatable {
         self.timeouts = timeouts
         self.retries = retries
         self.shield = shield
+        self.clientHalfClose = clientHalfClose
         self.sendsVersion = sendsVersion
         self.sendsID = sendsID
         self.epochHeader = epochHeader
@@ -169,10 +173,13 @@ public struct VersionPlan: Sendable, Equatable {
 public struct EndpointPlan: Sendable, Hashable {
     public var slot: EndpointSlot
     public var address: SocketAddress
+    /// Whether active checks ask it. Then it serves from its first passed check on.
+    public var isChecked: Bool
 
-    public init(slot: EndpointSlot, address: SocketAddress) {
+    public init(slot: EndpointSlot, address: SocketAddress, isChecked: Bool = false) {
         self.slot = slot
         self.address = address
+        self.isChecked = isChecked
     }
 }
 
@@ -310,6 +317,16 @@ public struct TapPlan: Sendable, Hashable {
         self.bodyBytesMax = bodyBytesMax
         self.recentEvery = recentEvery
     }
+}
+
+/// What Weir does when a client closes its side (FIN) before it has its answer. The FIN alone does not say
+/// whether the client still reads.
+public enum ClientHalfClose: String, Sendable, Hashable, CaseIterable {
+    /// The client has left: the exchange ends, and its upstream connection closes, so that the model server
+    /// can stop working on it.
+    case cancel
+    /// The client may still read: it gets its answer.
+    case ignore
 }
 
 /// The time limits of an exchange; each has its own outcome and reply.

@@ -55,6 +55,7 @@ struct ModelState {
     var timeouts = Timeouts()
     var retries = RetryPlan()
     var shields = true
+    var ignoresHalfClose = false
     var sendsVersion = false
     var sendsID = false
     var sendsEpoch = false
@@ -117,12 +118,16 @@ struct VersionState {
 struct EndpointState {
     var isPlanned = false
     var isUnix = false
+    var isChecked = false
     var version: UInt32 = noSlot
     var address: RawAddress?
     var inFlight: Int32 = 0
     var failuresInRow: Int32 = 0
     var ejections: Int32 = 0
     var ejectedUntil = Instant(nanos: 0)
+    /// When the ejection began, and how many checks the endpoint had passed by then.
+    var ejectedAt = Instant(nanos: 0)
+    var passesAtEjection: UInt32 = 0
     /// When it last became usable again; slow start counts from here.
     var returnedAt = Instant(nanos: 0)
     var wasHealthy = true

@@ -70,7 +70,7 @@ extension Core {
 
     private func openShadow(_ s: UInt32) -> Bool {
         let copy = shadows.pointer(s)
-        let endpoint = pickEndpoint(versions[copy.pointee.version], avoiding: noSlot, insists: false)
+        let endpoint = pickEndpoint(versions[copy.pointee.version], after: nil, insists: false)
         guard endpoint != noSlot else {
             dropShadow(s, .noEndpoint)
             return false
@@ -135,7 +135,7 @@ extension Core {
                 }
                 copy.pointee.hasHead = true
                 copy.pointee.firstByteAt = now
-                copy.pointee.keepsAlive = head.keepsAlive
+                copy.pointee.keepsAlive = head.keepsAlive && head.status < 500
                 copy.pointee.outcome =
                     head.status >= 500 ? .upstreamError : head.status >= 400 ? .clientError : .success
                 copy.pointee.response = BodyProgress(head.framing, of: .response)

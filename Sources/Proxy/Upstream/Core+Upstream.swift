@@ -92,7 +92,7 @@ extension Core {
                 sent += count
                 if u.pointee.exchange != noSlot {
                     let exchange = exchanges.pointer(u.pointee.exchange)
-                    exchange.pointee.hasSent = true
+                    bytesSent(exchange)
                     armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
                 }
             case .wouldBlock:

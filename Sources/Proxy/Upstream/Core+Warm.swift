@@ -24,7 +24,9 @@ extension Core {
     /// Connects the endpoint if it is to stay warm and has no idle connection.
     func warm(_ slot: UInt32) {
         let endpoint = endpoints[slot]
-        guard endpoint.pointee.staysWarm, endpoint.pointee.pool.count == 0, !isDraining, isUsable(slot),
+        // A connection is no request: it does not wait for the first check.
+        guard endpoint.pointee.staysWarm, endpoint.pointee.pool.count == 0, !isDraining,
+            standing(slot) != .failing, endpoint.pointee.ejectedUntil <= now,
             endpoint.pointee.warming == noSlot
         else { return }
         guard case .open(let connection) = open(slot, isShadow: false) else { return }

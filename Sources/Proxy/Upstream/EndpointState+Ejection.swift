@@ -9,7 +9,9 @@ import Platform
 extension EndpointState {
     /// Ejects the endpoint at `now`, for `time` doubled by the ejections that are not forgiven yet, at most
     /// `timeMax`.
-    mutating func eject(_ plan: EjectionPlan, at now: Instant) {
+    ///
+    /// - Parameter passes: how many checks it has passed; the next one ends the ejection.
+    mutating func eject(_ plan: EjectionPlan, at now: Instant, passes: UInt32 = 0) {
         if now > ejectedUntil, ejections > 0 {
             let served = (now - ejectedUntil).nanos / max(1, plan.time.nanos)
             ejections -= Int32(min(UInt64(ejections), served))
@@ -17,8 +19,17 @@ extension EndpointState {
         let wanted = plan.time.nanos.multipliedReportingOverflow(by: 1 << UInt64(min(ejections, 16)))
         let nanos = wanted.overflow ? plan.timeMax.nanos : min(wanted.partialValue, plan.timeMax.nanos)
         ejectedUntil = now + Interval(nanos: nanos)
+        ejectedAt = now
+        passesAtEjection = passes
         returnedAt = ejectedUntil
         ejections = min(ejections + 1, 16)
+        failuresInRow = 0
+    }
+
+    /// Ends the ejection before its time, because the endpoint has shown that it serves.
+    mutating func readmit(at now: Instant) {
+        ejectedUntil = now
+        returnedAt = now
         failuresInRow = 0
     }
 

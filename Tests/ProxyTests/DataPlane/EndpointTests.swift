@@ -75,12 +75,25 @@ import Testing
         #expect(plane.core[.ejections] == 1)
     }
 
-    @Test("Where every endpoint is ejected, stable's are used all the same")
-    func allEjected() throws {
-        let bad = try Origin.answering { _ in reply(503, "bad") }
-        let plane = try plane([bad.address]) { $0.ejection.consecutiveFailures = 1 }
-        #expect(try tally(plane, 5) == ["bad": 5])
-        #expect(plane.core[.ejections] >= 1)
+    @Test(
+        "Ejection never takes the last usable endpoint, be the version stable or a candidate",
+        arguments: [0, 1])
+    func lastUsable(_ asked: Int) throws {
+        let servers = try (0..<2).map { i in try Origin.answering { _ in reply(503, "bad \(i)") } }
+        let other = try Origin.named("other")
+        var model = ModelPlan.trial([
+            .version(0, "stable", asked == 0 ? 1_000_000 : 0, [other.address]),
+            .version(1, "candidate", asked == 0 ? 0 : 1_000_000, [other.address]),
+        ])
+        model.shield = false
+        model.versions[asked] = .version(
+            asked, asked == 0 ? "stable" : "candidate", 1_000_000, servers.map(\.address))
+        model.versions[asked].ejection = EjectionPlan(consecutiveFailures: 2, time: .seconds(60))
+        let plane = try Plane([model])
+        let tally = try tally(plane, 40)
+        #expect(tally.values.reduce(0, +) == 40 && tally["other"] == nil, "\(tally)")
+        #expect(plane.core[.ejections] == 1)
+        #expect(plane.counts(asked)[.upstreamError] == 40)
     }
 
     @Test("A version that gets weight again begins with its endpoints forgiven")
@@ -88,14 +101,15 @@ import Testing
         let isBad = try Notes<Bool>()
         let candidate = try Origin.answering { _ in isBad.count == 0 ? reply(503, "bad") : ok("candidate") }
         let stable = try Origin.named("stable")
+        let other = try Origin.named("other")
         var versions = [
             VersionPlan.version(0, "stable", 0, [stable.address]),
-            VersionPlan.version(1, "candidate", 1_000_000, [candidate.address]),
+            VersionPlan.version(1, "candidate", 1_000_000, [candidate.address, other.address]),
         ]
-        versions[1].ejection.consecutiveFailures = 1
+        versions[1].ejection = EjectionPlan(consecutiveFailures: 1, time: .seconds(60))
         let plane = try Plane([.trial(versions)])
-        #expect(try tally(plane, 5) == ["stable": 5])
-        #expect(plane.core[.ejections] == 1)
+        while plane.core[.ejections] == 0 { _ = try tally(plane, 1) }
+        #expect(try tally(plane, 20) == ["other": 20])
         isBad.add(false)
         func give(_ ppm: UInt32) throws {
             try plane.publish {
@@ -105,7 +119,7 @@ import Testing
         }
         try give(0)
         try give(1_000_000)
-        #expect(try tally(plane, 5) == ["candidate": 5])
+        #expect(try tally(plane, 40).count == 2)
     }
 
     @Test("An endpoint that its health check fails gets nothing until it passes again")

@@ -9,25 +9,27 @@ import Testing
 @testable import Proxy
 
 @Suite struct WarmTests {
-    private func plane(stable: Origin, candidate: Origin) throws -> Plane {
+    private func plane(stable: Origin, candidate: Origin, isChecked: Bool = false) throws -> Plane {
         // No connection ages, and is renewed, however long a busy machine takes over the test.
         var limits = Limits()
         limits.poolIdle = .seconds(3_600)
-        return try Plane(
-            [
-                .trial([
-                    .version(0, "stable", 1_000_000, [stable.address]),
-                    .version(1, "candidate", 0, [candidate.address]),
-                ])
-            ], limits: limits)
+        var model = ModelPlan.trial([
+            .version(0, "stable", 1_000_000, [stable.address]),
+            .version(1, "candidate", 0, [candidate.address]),
+        ])
+        model.versions[1].endpoints[0].isChecked = isChecked
+        return try Plane([model], limits: limits)
     }
 
-    @Test("A version at weight 0 is connected before its first request, which needs no new connection")
-    func connected() throws {
+    @Test(
+        "A version at weight 0 is connected before its first request, which needs no new connection",
+        arguments: [false, true])
+    func connected(_ isChecked: Bool) throws {
         let stable = try Origin.named("stable")
         let candidate = try Origin.named("candidate")
-        let plane = try plane(stable: stable, candidate: candidate)
+        let plane = try plane(stable: stable, candidate: candidate, isChecked: isChecked)
         try candidate.connections.wait(for: 1)
+        if isChecked { plane.data.setHealthy(16, true) }
         try plane.settle()
         try plane.publish { plan in
             plan.models[0].versions[0].weightPPM = 0
