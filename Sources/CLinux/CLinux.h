@@ -322,6 +322,37 @@ static inline int weir_stat_path(const char *path, struct stat *result) {
     return lstat(path, result) < 0 ? -errno : 0;
 }
 
+// The same relative to an open directory; no symbolic link is followed unless the flags of `weir_open_at` say so.
+
+static inline int weir_open_at(int directory, const char *name, int flags, mode_t mode) {
+    WEIR_RETRY(int, openat(directory, name, flags | O_CLOEXEC, mode));
+}
+
+static inline int weir_stat_at(int directory, const char *name, struct stat *result) {
+    return fstatat(directory, name, result, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+static inline int weir_rename_at(int directory, const char *from, const char *to) {
+    return renameat(directory, from, directory, to) < 0 ? -errno : 0;
+}
+
+static inline int weir_unlink_at(int directory, const char *name) {
+    return unlinkat(directory, name, 0) < 0 ? -errno : 0;
+}
+
+static inline int weir_make_directory_at(int directory, const char *name, mode_t mode) {
+    return mkdirat(directory, name, mode) < 0 ? -errno : 0;
+}
+
+static inline int weir_give(int descriptor, uid_t owner, gid_t group) {
+    return fchown(descriptor, owner, group) < 0 ? -errno : 0;
+}
+
+/// Before a Unix socket is bound: the rights of the file that bind makes, less the umask.
+static inline int weir_set_mode(int descriptor, mode_t mode) {
+    return fchmod(descriptor, mode) < 0 ? -errno : 0;
+}
+
 static inline int weir_rename(const char *from, const char *to) { return rename(from, to) < 0 ? -errno : 0; }
 static inline int weir_unlink(const char *path) { return unlink(path) < 0 ? -errno : 0; }
 static inline int weir_make_directory(const char *path, mode_t mode) {
@@ -363,6 +394,12 @@ static inline uint64_t weir_cpu_micros(void) {
 static inline uint64_t weir_descriptors_max(void) {
     struct rlimit limit;
     return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 0 : limit.rlim_cur;
+}
+
+/// How far the soft limit can be raised.
+static inline uint64_t weir_descriptors_hard_max(void) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 0 : limit.rlim_max;
 }
 
 /// Raises the soft limit of open descriptors to the hard one.

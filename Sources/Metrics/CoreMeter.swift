@@ -34,6 +34,9 @@ public enum CoreCounter: UInt8, CaseIterable, Sendable {
     case tapsDroppedReserved
     /// Body bytes that went from socket to socket inside the kernel.
     case splicedBytes
+    /// Idle connections closed to make room for others.
+    case downstreamsEvicted
+    case upstreamsEvicted
 
     /// The counter's word in metric names, without prefix and `_total`.
     public var label: String {
@@ -57,6 +60,8 @@ public enum CoreCounter: UInt8, CaseIterable, Sendable {
         case .tapsDroppedFull: "taps_dropped_full"
         case .tapsDroppedReserved: "taps_dropped_reserved"
         case .splicedBytes: "spliced_bytes"
+        case .downstreamsEvicted: "downstreams_evicted"
+        case .upstreamsEvicted: "upstreams_evicted"
         }
     }
 }

@@ -91,6 +91,9 @@ final class Core {
     var isNowFresh = true
     var isDraining = false
     var isStopped = false
+    /// Where the search for an idle connection goes on (Accept/Core+Evict.swift).
+    var downstreamHand: UInt32 = 0
+    var upstreamHand: UInt32 = 0
     /// Accepting stopped for want of a descriptor or a slot.
     var isAcceptPaused = false
 
@@ -121,7 +124,7 @@ final class Core {
         upstreams = Slab(capacity: seat.limits.upstreamsMax)
         exchanges = Slab(capacity: seat.limits.exchangesMax)
         shadows = Slab(capacity: seat.limits.shadowsMax)
-        pipes = Slab(capacity: Limits.pipesMax)
+        pipes = Slab(capacity: seat.limits.pipesMax)
         texts = Pages.allocate(bytes: seat.limits.exchangesMax * MemoryLayout<ExchangeTexts>.stride)
             .bindMemory(to: ExchangeTexts.self, capacity: seat.limits.exchangesMax)
         resumed = ResumeLine(capacity: 2 * (connections + seat.limits.exchangesMax))

@@ -7,9 +7,11 @@ import Wire
 
 /// The bounds of the data plane. Defaults suit a sidecar; `limits:` in the config changes the first group.
 public struct Limits: Sendable, Hashable {
-    /// Client connections. Full: accepting pauses until one closes (the kernel's backlog holds the rest).
+    /// Client connections. Full: the idlest closes for a new one; where all are in use, accepting pauses (the
+    /// kernel's backlog holds the rest). Lowered at the start to what RLIMIT_NOFILE leaves, as the next.
     public var downstreamsMax = 16_384
-    /// Upstream connections, shadow ones included. Full: 503 `upstream_connections_exhausted`.
+    /// Upstream connections, shadow ones included. Full: the idlest pooled one closes; where all are in use, 503
+    /// `upstream_connections_exhausted`.
     public var upstreamsMax = 8_192
     /// Exchanges in progress. Full: 503 `exchanges_exhausted`.
     public var exchangesMax = 16_384
@@ -22,6 +24,8 @@ public struct Limits: Sendable, Hashable {
     /// with 503 or a cut. Unfinished input (half heads, half trailers, requests sent ahead) holds at most 1/4
     /// altogether, and 1/16 while less than 1/8 is free; more: the oldest goes, first of those who hold much.
     public var blocksMax = 4_096
+    /// Pipes for long bodies. All in use: bodies are read and sent, which costs twice as much.
+    public var pipesMax = 64
     /// Bytes of request kept so that it can be sent again. More: the request cannot be retried or shielded.
     public var replayBytesMax = 256 << 10
     /// Idle pooled connections per endpoint. More: the oldest closes.
@@ -106,14 +110,18 @@ public struct Limits: Sendable, Hashable {
 
     /// Of a body of which at least this much is still to come, the bytes go through a pipe (splice).
     public static let spliceBytesMin: UInt64 = 64 << 10
-    /// Pipes for long bodies. All in use: bodies are read and sent, which costs twice as much.
-    public static let pipesMax = 64
     /// Room of a pipe: 16 MiB for all of a core, where an unprivileged user may have 64 (pipe(7)).
     public static let pipeBytes = 256 << 10
     /// Exchanges cut at a drain's deadline of which a core keeps the record. More: they are counted only.
     public static let cutRecordsMax = 100
     /// Events taken from the poller per turn: each is a small message (some 15 us) or a place in the line.
     public static let eventsMax = 256
+    /// Slots looked at to find a connection that can close for another, and candidates among which the idlest
+    /// is chosen: at most 50 us, and only while the slots are full.
+    public static let evictionLooksMax = 1_024
+    public static let evictionChoicesMax = 64
+    /// A client's connection idle for less is left alone: its request may be on its way.
+    public static let evictionIdleMin = Interval.millis(100)
     /// Connections accepted per listener and turn, each with a first read: 16 are a quarter of a millisecond.
     public static let acceptsPerTurnMax = 16
     /// Connections accepted of each listener's backlog before it closes. More: reset by the kernel.

@@ -14,6 +14,9 @@ enum StatusText {
         if let trouble = status["journal"]?["trouble"]?.line {
             out += "THE JOURNAL CANNOT BE WRITTEN: \(trouble)\n"
         }
+        if let sentence = status["limits"]?["sentence"]?.line { out += "limits: \(sentence)\n" }
+        for lowered in status["limits"]?["lowered"]?.elements ?? [] { out += "  \(lowered.line ?? "")\n" }
+        for warning in status["state_dir"]?["warnings"]?.elements ?? [] { out += "\(warning.line ?? "")\n" }
         if let trouble = status["plan_trouble"]?.line { out += "NO NEW PLAN: \(trouble)\n" }
         for group in status["groups"]?.elements ?? [] {
             for uncut in group["uncut"]?.elements ?? [] {

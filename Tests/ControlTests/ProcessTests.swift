@@ -63,10 +63,18 @@ final class Running {
     }
 
     /// Starts the process without waiting for it.
-    func launch() throws {
+    /// - Parameter descriptors: its hard limit of open files.
+    func launch(descriptors: Int? = nil) throws {
         process = Process()
-        process.executableURL = URL(fileURLWithPath: try #require(builtWeir))
+        let binary = try #require(builtWeir)
+        process.executableURL = URL(fileURLWithPath: binary)
         process.arguments = ["run", "--config", configPath]
+        if let descriptors {
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            process.arguments = [
+                "-c", "ulimit -n \(descriptors) && exec \"$0\" run --config \"$1\"", binary, configPath,
+            ]
+        }
         process.standardOutput = FileHandle.nullDevice
         _ = FileManager.default.createFile(atPath: logPath, contents: nil)
         process.standardError = FileHandle(forWritingAtPath: logPath)
@@ -74,8 +82,8 @@ final class Running {
     }
 
     /// Starts the process and waits until it is ready.
-    func start() throws {
-        try launch()
+    func start(descriptors: Int? = nil) throws {
+        try launch(descriptors: descriptors)
         let isReady = eventually { (try? AdminClient(admin).get("/readyz").status) == 200 }
         try #require(isReady, "\(log)")
     }
@@ -86,10 +94,13 @@ final class Running {
     func model() throws -> JSON { try #require(try status()["models"]?[0]) }
     func phase() -> String? { (try? model())?["phase"]?.string }
 
+    func listener() throws -> SocketAddress {
+        try #require(SocketAddress(try #require(try status()["listeners"]?[0]?.string)))
+    }
+
     /// One request through the proxy; the status line.
     func request() throws -> String {
-        let listener = try #require(try status()["listeners"]?[0]?.string)
-        let client = try RawClient(try #require(SocketAddress(listener)))
+        let client = try RawClient(try listener())
         client.send("GET /x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
         return String(client.receive().prefix { $0 != "\r\n" })
     }

@@ -53,6 +53,13 @@ final class RawClient {
     @discardableResult
     func send(_ text: String) -> Bool { send(Array(text.utf8)) }
 
+    /// Sends what the socket takes at once, and forgets the rest.
+    func sendNow(_ text: String) {
+        let bytes = Array(text.utf8)
+        guard !bytes.isEmpty else { return }
+        _ = bytes.withUnsafeBytes { descriptor.send($0) }
+    }
+
     /// Says that nothing more comes.
     func finish() { descriptor.shutdownWrite() }
 

@@ -93,6 +93,94 @@ final class Scratch {
         _ = try StateDirectory(path: scratch.path)
     }
 
+    @Test("Removing the lock file does not let a second Weir in")
+    func lockFileRemoved() throws {
+        let scratch = try Scratch()
+        let first = try StateDirectory(path: scratch.path)
+        try File.remove(scratch.path + "/lock")
+        let problem = #expect(throws: StateProblem.self) { try StateDirectory(path: scratch.path) }
+        guard case .locked = problem else {
+            Issue.record("\(String(describing: problem))")
+            return
+        }
+        _ = first
+    }
+
+    @Test("A directory whose lock file an earlier release holds is in use")
+    func lockFileHeld() throws {
+        let scratch = try Scratch()
+        let file = try File.openAppend(scratch.path + "/lock")
+        #expect(try File.lock(file, path: "lock"))
+        let problem = #expect(throws: StateProblem.self) { try StateDirectory(path: scratch.path) }
+        guard case .locked = problem else {
+            Issue.record("\(String(describing: problem))")
+            return
+        }
+        _ = consume file
+    }
+
+    static let durableFiles = ["lock", "rollouts.json", "journal.jsonl", "journal.head", "sources.json"]
+
+    @Test(
+        "A link in the place of a durable file is never followed, for reading or writing",
+        arguments: durableFiles)
+    func links(name: String) throws {
+        let (scratch, elsewhere) = (try Scratch(), try Scratch())
+        let target = elsewhere.path + "/target"
+        let original = name == "rollouts.json" ? sample.encoded() : Array("original".utf8)
+        try File.replace(target, with: original)
+        #expect(symlink(target, scratch.path + "/" + name) == 0)
+        defer { unlink(scratch.path + "/" + name) }
+        #expect(throws: (any Error).self) {
+            let directory = try StateDirectory(path: scratch.path)
+            if try directory.load() != SavedState() { Issue.record("the state was read through a link") }
+            _ = try SourceFile.load(scratch.path).get()
+            var journal = try Journal(opening: FileStorage(directory.files), wallMicros: 0)
+            try journal.append([JournalEvent(at: 1, .started, reason: "")])
+        }
+        #expect(try File.readAll(target, bytesMax: 1 << 20) == original)
+    }
+
+    @Test("Links in the place of captures/ and outcomes/ are not followed")
+    func linkedFolders() throws {
+        let (scratch, elsewhere) = (try Scratch(), try Scratch())
+        for name in ["captures", "outcomes"] {
+            #expect(symlink(elsewhere.path, scratch.path + "/" + name) == 0)
+        }
+        defer { for name in ["captures", "outcomes"] { unlink(scratch.path + "/" + name) } }
+        let disk = FolderDisk(folder: scratch.path + "/captures")
+        #expect(throws: SystemFailure.self) { try disk.append([1], to: "m.20261129.1.jsonl") }
+        #expect(throws: SystemFailure.self) {
+            var files = OutcomeFiles(directory: scratch.path + "/outcomes")
+            try files.append([1], head: [], expiresAt: 1)
+        }
+        #expect(try File.list(elsewhere.path).isEmpty)
+    }
+
+    @Test("A directory is used by its owner, by root, and where root owns it; nobody else's is trusted")
+    func owners() {
+        #expect(StateDirectory.distrust(owner: 7, user: 7) == nil)
+        #expect(StateDirectory.distrust(owner: 0, user: 7) == nil)
+        #expect(StateDirectory.distrust(owner: 7, user: 0) == nil)
+        let problem = StateProblem.untrusted(
+            directory: "/s", what: StateDirectory.distrust(owner: 8, user: 7) ?? "")
+        #expect("\(problem)".contains("uid 8") && "\(problem)".contains("uid 7"))
+        #expect(SidecarProblem.state(problem).exitCode == 73)
+    }
+
+    static let modes: [(UInt32, UInt32, [String])] = [
+        (7, 0o700, []), (7, 0o755, []), (0, 0o700, []), (7, 0o770, ["its group"]), (0, 0o2775, ["its group"]),
+        (7, 0o777, ["everybody"]), (7, 0o1777, ["everybody"]),
+    ]
+
+    @Test("A directory that others can write is warned about, by whom", arguments: modes)
+    func doubts(owner: UInt32, mode: UInt32, who: [String]) {
+        let doubts = StateDirectory.doubts(owner: owner, mode: mode, user: 7, path: "/s")
+        #expect(doubts.count == who.count)
+        for (doubt, who) in zip(doubts, who) { #expect(doubt.contains(who) && doubt.contains("chmod 700")) }
+        #expect(StateDirectory.doubts(owner: 7, mode: 0o700, user: 0, path: "/s").count == 1)
+    }
+
     @Test("A path that cannot be a directory is refused")
     func unusable() throws {
         let scratch = try Scratch()

@@ -37,21 +37,23 @@ enum OwedNotices {
     /// What the journal files of a state directory leave open: the last of them, as far back as the bound.
     static func find(in directory: String) -> [OwedNotice] {
         var bytes: [UInt8] = []
-        for path in paths(in: directory) where bytes.count < tailBytesMax {
-            bytes = tail(path, bytesMax: tailBytesMax - bytes.count) + bytes
+        guard let files = try? Directory(directory, links: .followed) else { return [] }
+        for name in names(in: files) where bytes.count < tailBytesMax {
+            bytes = tail(name, of: files, bytesMax: tailBytesMax - bytes.count) + bytes
         }
         return find(in: bytes.split(separator: UInt8(ascii: "\n")))
     }
 
     /// The journal's files, newest first.
-    private static func paths(in directory: String) -> [String] {
-        let rotated = (try? FileStorage(directory: directory).rotated()) ?? []
-        return [FileStorage.journalPath(in: directory)] + rotated.reversed().map { "\(directory)/\($0)" }
+    private static func names(in files: Directory) -> [String] {
+        let rotated = JournalFiles.inOrder((try? files.list())?.map(\.name) ?? [])
+        return [JournalFiles.active] + rotated.reversed()
     }
 
     /// The last bytes of a file, from the beginning of a line on; empty when it cannot be read.
-    private static func tail(_ path: String, bytesMax: Int) -> [UInt8] {
-        guard let file = try? File.openRead(path), let size = try? File.size(file, path: path) else {
+    private static func tail(_ name: String, of files: Directory, bytesMax: Int) -> [UInt8] {
+        let path = files.path(of: name)
+        guard let file = try? files.openRead(name), let size = try? File.size(file, path: path) else {
             return []
         }
         let from = max(0, size - bytesMax)

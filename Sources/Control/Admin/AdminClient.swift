@@ -20,15 +20,20 @@ public struct AdminAnswer: Sendable {
     public var isSuccess: Bool { (200..<300).contains(status) }
 }
 
-/// Why there is no answer; the description says what to do.
+/// Why there is no answer; the description says what happened and what to do.
 public struct AdminUnreachable: Error, Sendable, CustomStringConvertible {
     public var address: SocketAddress
     public var reason: String
+    /// What the caller may do about it.
+    public var advice: String
 
-    public var description: String {
-        "no answer from the admin API at \(address): \(reason). Is weir running? "
-            + "Name its address with --admin, or its config with --config."
-    }
+    public var description: String { "no answer from the admin API at \(address): \(reason). \(advice)" }
+
+    static let isItRunning =
+        "Is weir running? Name its address with --admin, or its config with --config."
+    /// Where it may have been obeyed all the same.
+    static let tryAgain =
+        "Try again; `weir status` and `weir audit show` say whether the last try was obeyed."
 }
 
 /// Calls the admin API of a running Weir.
@@ -71,85 +76,144 @@ public struct AdminClient: Sendable {
     private func call(_ head: String, body: [UInt8]) throws(AdminUnreachable) -> AdminAnswer {
         let exchange: AdminExchange
         do throws(SystemFailure) {
-            exchange = AdminExchange(Array(head.utf8) + body, try Poller(eventsMax: 4), Clock.now() + timeout)
+            exchange = AdminExchange(Array(head.utf8) + body, try Poller(eventsMax: 4), timeout)
         } catch {
-            throw AdminUnreachable(address: address, reason: "\(error)")
+            let failure = AdminFailure(error.errno, "cannot be called: \(error)")
+            throw AdminUnreachable(address: address, reason: failure.reason, advice: failure.advice)
         }
         guard let raw = RawAddress(address) else {
-            throw AdminUnreachable(address: address, reason: "the path is too long for a socket")
+            throw AdminUnreachable(
+                address: address, reason: "the path is too long for a socket", advice: "Use a shorter one.")
         }
         switch exchange.run(raw) {
         case .success(let answer): return answer
-        case .failure(let failure): throw AdminUnreachable(address: address, reason: failure.reason)
+        case .failure(let failure):
+            throw AdminUnreachable(address: address, reason: failure.reason, advice: failure.advice)
+        }
+    }
+}
+
+/// Why an exchange came to nothing.
+private struct AdminFailure: Error {
+    var reason: String
+    var advice: String
+
+    init(_ reason: String, _ advice: String) {
+        self.reason = reason
+        self.advice = advice
+    }
+
+    /// - Parameter what: what failed, as "it does not take the connection".
+    init(_ errno: Errno, _ what: String) {
+        reason = what
+        switch errno.code {
+        case EMFILE, ENFILE:
+            advice =
+                "This command has no file descriptor left (ulimit -n is \(ProcessUsage.descriptorsMax)): "
+                + "raise it or close what holds them."
+        case EACCES, EPERM:
+            advice = "The socket is its owner's alone: run this command as the user that weir runs as."
+        case ENOENT: advice = "There is no socket at that path. " + AdminUnreachable.isItRunning
+        case ECONNREFUSED: advice = "Nobody listens there. " + AdminUnreachable.isItRunning
+        case ECONNRESET, EPIPE: advice = AdminUnreachable.tryAgain
+        default: advice = AdminUnreachable.isItRunning
         }
     }
 }
 
 /// One exchange under way.
 private final class AdminExchange {
-    struct Failure: Error { var reason: String }
+    private typealias Outcome = Result<AdminAnswer, AdminFailure>
 
     private let request: [UInt8]
     private var poller: Poller
+    private let timeout: Interval
     private let deadline: Instant
     private var answer: [UInt8] = []
 
-    init(_ request: [UInt8], _ poller: consuming Poller, _ deadline: Instant) {
+    init(_ request: [UInt8], _ poller: consuming Poller, _ timeout: Interval) {
         self.request = request
         self.poller = poller
-        self.deadline = deadline
+        self.timeout = timeout
+        deadline = Clock.now() + timeout
     }
 
-    func run(_ address: RawAddress) -> Result<AdminAnswer, Failure> {
-        switch Socket.connect(address) {
-        case .failed(let errno): return .failure(Failure(reason: "\(errno.name) (\(errno))"))
-        case .connected(let descriptor): return talk(descriptor)
-        case .inProgress(let descriptor): return talk(descriptor)
+    func run(_ address: RawAddress) -> Result<AdminAnswer, AdminFailure> {
+        while true {
+            switch Socket.connect(address) {
+            case .connected(let descriptor): return talk(descriptor)
+            case .inProgress(let descriptor): return talk(descriptor)
+            // A Unix socket whose backlog is full says so instead of letting us wait.
+            case .failed(let errno) where errno == .wouldBlock:
+                guard wait(millisMax: 10) else {
+                    return .failure(
+                        AdminFailure(
+                            "it has not taken the connection in \(Notation.text(timeout))",
+                            "More clients wait there than weir gets to. Try again."))
+                }
+            case .failed(let errno): return .failure(AdminFailure(errno, "\(errno.name) (\(errno))"))
+            }
         }
     }
 
-    private func talk(_ descriptor: borrowing Descriptor) -> Result<AdminAnswer, Failure> {
+    private func talk(_ descriptor: borrowing Descriptor) -> Outcome {
         if let errno = poller.add(descriptor, token: Token(bits: 0), interest: [.readable, .writable]) {
-            return .failure(Failure(reason: errno.name))
+            return .failure(AdminFailure(errno, errno.name))
         }
         var sent = 0
         while sent < request.count {
             switch request[sent...].withUnsafeBytes({ descriptor.send($0) }) {
             case .moved(let count): sent += count
-            case .wouldBlock: guard wait() else { return late }
-            case .closed: return .failure(Failure(reason: "it closed the connection"))
-            case .failed(let errno) where errno.code == ENOTCONN: guard wait() else { return late }
-            case .failed(let errno): return .failure(Failure(reason: "\(errno.name) (\(errno))"))
+            case .wouldBlock: guard wait() else { return late(sent) }
+            // It may have said why before it closed.
+            case .closed: return receive(descriptor)
+            case .failed(let errno) where errno.code == ENOTCONN: guard wait() else { return late(sent) }
+            case .failed(let errno) where errno.code == EPIPE || errno.code == ECONNRESET:
+                return receive(descriptor)
+            case .failed(let errno): return .failure(AdminFailure(errno, "\(errno.name) (\(errno))"))
             }
             if sent == 0, let errno = Socket.pendingError(of: descriptor) {
-                return .failure(Failure(reason: "\(errno.name) (\(errno))"))
+                return .failure(AdminFailure(errno, "\(errno.name) (\(errno))"))
             }
         }
         return receive(descriptor)
     }
 
-    private var late: Result<AdminAnswer, Failure> { .failure(Failure(reason: "it does not answer in time")) }
+    private func late(_ sent: Int) -> Outcome {
+        let did = sent == 0 ? "taken the connection" : answer.isEmpty ? "answered" : "finished its answer"
+        return .failure(
+            AdminFailure("it has not \(did) in \(Notation.text(timeout))", AdminUnreachable.tryAgain))
+    }
 
-    private func receive(_ descriptor: borrowing Descriptor) -> Result<AdminAnswer, Failure> {
+    private func receive(_ descriptor: borrowing Descriptor) -> Outcome {
         var piece = [UInt8](repeating: 0, count: 64 << 10)
         while answer.count < AdminClient.answerBytesMax {
             switch piece.withUnsafeMutableBytes({ descriptor.receive(into: $0) }) {
             case .moved(let count): answer += piece[..<count]
-            case .wouldBlock: guard wait() else { return late }
+            case .wouldBlock: guard wait() else { return late(request.count) }
             case .closed: return parse()
-            case .failed(let errno): return .failure(Failure(reason: "\(errno.name) (\(errno))"))
+            // A whole answer may stand before the reset.
+            case .failed(let errno):
+                let parsed = parse()
+                if case .success = parsed { return parsed }
+                return .failure(AdminFailure(errno, "it broke the connection, \(errno.name) (\(errno))"))
             }
         }
-        return .failure(Failure(reason: "its answer is longer than 256 MiB"))
+        return .failure(AdminFailure("its answer is longer than 256 MiB", "Ask for one model at a time."))
     }
 
-    private func wait() -> Bool {
+    private func wait(millisMax: Int32 = .max) -> Bool {
         let now = Clock.now()
         guard now < deadline else { return false }
-        return poller.wait(timeoutMillis: Int32(clamping: (deadline - now).millis + 1)) >= 0
+        let millis = min(millisMax, Int32(clamping: (deadline - now).millis + 1))
+        return poller.wait(timeoutMillis: millis) >= 0
     }
 
-    private func parse() -> Result<AdminAnswer, Failure> {
+    private func parse() -> Outcome {
+        guard !answer.isEmpty else {
+            return .failure(
+                AdminFailure("it closed the connection without an answer", AdminUnreachable.tryAgain))
+        }
         var parser = HeadParser(limits: AdminReader.limits)
         var rest = answer[...]
         while true {
@@ -159,11 +223,28 @@ private final class AdminExchange {
             case .complete(let head):
                 let body = Array(bytes[head.byteCount...])
                 if case .length(let count) = head.framing, body.count != Int(count) {
-                    return .failure(Failure(reason: "its answer was cut"))
+                    return .failure(
+                        AdminFailure(
+                            "its answer ended after \(body.count) of \(count) bytes",
+                            AdminUnreachable.tryAgain))
                 }
                 return .success(AdminAnswer(status: Int(head.status), body: body))
-            case .needMore, .refused: return .failure(Failure(reason: "its answer is not HTTP"))
+            case .needMore:
+                return .failure(
+                    AdminFailure("its answer ended in the middle of its head", AdminUnreachable.tryAgain))
+            case .refused:
+                return .failure(
+                    AdminFailure(
+                        "what answers there is not HTTP/1.1: it says '\(Self.shown(answer))'",
+                        "Another program listens at that address. " + AdminUnreachable.isItRunning))
             }
         }
+    }
+
+    /// The beginning of foreign bytes, safe for a terminal.
+    private static func shown(_ bytes: [UInt8]) -> String {
+        String(
+            decoding: bytes.prefix(40).map { (0x20...0x7E).contains($0) ? $0 : UInt8(ascii: "?") },
+            as: UTF8.self)
     }
 }

@@ -1,55 +1,48 @@
 // The admin thread's loop: accept, read, route, write, time out. Owner: the admin thread.
+//
+// Theory: the verbs are the emergency brake, so no stranger may hold them up. A full house makes room for a
+// newcomer (AdminLoop+Room.swift), and a turn does a bounded amount of work for each connection and renders one
+// page at most, so that a verb waits for one page and not for all that were asked for.
 // Invariant: a connection handles one request at a time; its next one waits in the reader until the answer is
 // written, so a client that pipelines without reading fills only the kernel's buffers.
 
 import Platform
 import Wire
 
-/// One client of the admin API.
-final class AdminConnection {
-    enum State {
-        /// Between requests, or inside one.
-        case reading
-        /// The controller owes the answer.
-        case waiting(isHead: Bool, keepsAlive: Bool)
-        /// `output` from `written` on is due to the client.
-        case writing(keepsAlive: Bool)
-        /// The last answer is written; what still comes is dropped.
-        case lingering
-    }
-
-    let descriptor: Descriptor
-    let token: Token
-    let peer: AdminPeer
-    var reader = AdminReader()
-    var state = State.reading
-    var output: [UInt8] = []
-    var written = 0
-    var deadline: Instant
-    /// No more bytes will come.
-    var isEnded = false
-
-    init(_ descriptor: consuming Descriptor, _ token: Token, _ peer: AdminPeer, deadline: Instant) {
-        self.descriptor = descriptor
-        self.token = token
-        self.peer = peer
-        self.deadline = deadline
-    }
-}
-
 /// What runs on the admin thread.
 final class AdminLoop {
     private enum Kind: UInt8 { case listener, mailbox, connection }
 
-    private let server: AdminServer
+    /// Requests, or reads, of one connection before the others get a turn.
+    private static let stepsPerTurnMax = 16
+    /// Bytes of an answer written to one connection before the others get a turn.
+    private static let bytesPerTurnMax = 1 << 20
+    /// Connections accepted before those that are there get a turn.
+    private static let acceptsPerTurnMax = 16
+    /// Answers owed by the controller at a time, verbs aside: more would stand in its mailbox before a verb.
+    private static let errandsMax = 8
+
+    let server: AdminServer
     private let listener: Descriptor
     private let handlers: AdminHandlers
     private var poller: Poller
     private var parser = HeadParser(limits: AdminReader.limits)
-    private var connections: [AdminConnection?]
+    var connections: [AdminConnection?]
     private var generation: UInt32 = 0
     private var scratch = [UInt8](repeating: 0, count: 16 << 10)
     private let localHost: String?
+    /// Somebody may wait at the listener, whose edge has been seen.
+    private var isAcceptDue = false
+    /// Not before: a failure or a full house put accepting off.
+    private var acceptAgainAt = Instant.never
+    /// Accepted, and without a place so far.
+    private var newcomer: Newcomer?
+    /// Requests that are not verbs and have not been handed on, oldest first.
+    private var errands: [(connection: Token, errand: AdminErrand)] = []
+    /// Connections whose errand is with the controller.
+    private var errandsUnderWay: Set<Token> = []
+    /// Pages to be rendered, oldest first.
+    private var pages: [AdminReply] = []
 
     init(
         _ server: AdminServer, _ listener: consuming Descriptor, _ handlers: AdminHandlers,
@@ -77,13 +70,16 @@ final class AdminLoop {
             for i in 0..<count {
                 let (token, _) = poller[i]
                 switch Kind(rawValue: token.kind) {
-                case .listener: accept()
+                case .listener: isAcceptDue = true
                 case .mailbox: server.replies.wakeup.drain()
                 case .connection: if let connection = find(token) { advance(connection) }
                 case .none: break
                 }
             }
-            while let reply = server.replies.take() { take(reply) }
+            takeReplies()
+            runErrand()
+            renderPage()
+            accept(Clock.now())
             expire(Clock.now())
         }
     }
@@ -96,20 +92,38 @@ final class AdminLoop {
         return connection
     }
 
-    private func accept() {
-        while true {
-            switch Socket.accept(listener) {
-            case .connection(let descriptor, let address): admit(descriptor, address)
-            case .wouldBlock: return
-            // Out of descriptors: the clients wait in the backlog until the next one connects.
-            case .failed: return
+    // MARK: Accepting
+
+    private func accept(_ now: Instant) {
+        if acceptAgainAt <= now {
+            acceptAgainAt = .never
+            isAcceptDue = true
+        }
+        guard isAcceptDue, acceptAgainAt == .never else { return }
+        for _ in 0..<Self.acceptsPerTurnMax {
+            if newcomer == nil {
+                switch Socket.accept(listener) {
+                case .connection(let descriptor, let address): newcomer = Newcomer(descriptor, address)
+                case .wouldBlock:
+                    isAcceptDue = false
+                    return
+                case .failed:
+                    // Out of descriptors, say: the clients wait in the backlog.
+                    acceptAgainAt = now + .millis(100)
+                    return
+                }
+            }
+            switch makeRoom(now) {
+            case .place(let slot): seat(in: slot, now)
+            case .noneBefore(let later):
+                acceptAgainAt = later
+                return
             }
         }
     }
 
-    /// A full house closes the newcomer at once.
-    private func admit(_ descriptor: consuming Descriptor, _ address: IPAddress) {
-        guard let slot = connections.firstIndex(where: { $0 == nil }) else { return }
+    private func seat(in slot: Int, _ now: Instant) {
+        guard let arrived = newcomer.take(), let descriptor = arrived.descriptor.take() else { return }
         generation &+= 1
         let token = Token(kind: Kind.connection.rawValue, generation: generation, slot: UInt32(slot))
         let peer: AdminPeer
@@ -117,10 +131,11 @@ final class AdminLoop {
             let who = Socket.peerCredentials(of: descriptor).map { "uid \($0.uid) pid \($0.pid)" }
             peer = AdminPeer(description: who ?? "unix socket", isUnixSocket: true, localHost: nil)
         } else {
-            peer = AdminPeer(description: "\(address)", isUnixSocket: false, localHost: local(descriptor))
+            let host = local(descriptor)
+            peer = AdminPeer(description: "\(arrived.address)", isUnixSocket: false, localHost: host)
         }
         let connection = AdminConnection(
-            descriptor, token, peer, deadline: Clock.now() + server.times.request)
+            descriptor, token, peer, now: now, deadline: now + server.times.request)
         guard poller.add(connection.descriptor, token: token, interest: [.readable, .writable]) == nil else {
             return
         }
@@ -133,9 +148,11 @@ final class AdminLoop {
         return "\(address)"
     }
 
-    private func close(_ connection: AdminConnection) {
+    func close(_ connection: AdminConnection) {
         connections[Int(connection.token.slot)] = nil
     }
+
+    // MARK: One connection
 
     /// Does what can be done now: writes what is due, reads what is there, answers what is complete.
     private func advance(_ connection: AdminConnection) {
@@ -152,7 +169,8 @@ final class AdminLoop {
                     continue
                 }
                 connection.state = .reading
-                connection.deadline = Clock.now() + server.times.idle
+                connection.idleSince = Clock.now()
+                connection.deadline = connection.idleSince + server.times.idle
             case .reading:
                 guard step(connection) else { return }
             case .lingering:
@@ -160,9 +178,6 @@ final class AdminLoop {
             }
         }
     }
-
-    /// Steps of one connection before the others get a turn.
-    private static let stepsPerTurnMax = 256
 
     /// Comes back in the next turn: arming again reports what is ready already.
     private func yield(_ connection: AdminConnection) {
@@ -213,39 +228,31 @@ final class AdminLoop {
 
     private func dispatch(_ connection: AdminConnection, _ request: AdminRequest, keepsAlive: Bool) {
         let isHead = request.method == "HEAD"
-        let token = connection.token
-        let reply: AdminReturn = { [replies = server.replies] rendering in
-            // Full only when the admin thread has ended.
-            _ = replies.post(AdminReply(connection: token, rendering: rendering))
-        }
-        switch AdminRoutes.errand(request) {
+        let errand = AdminRoutes.errand(request)
+        switch errand {
         case .answer(let response): answer(connection, response, isHead: isHead, keepsAlive: keepsAlive)
         case .liveness: answer(connection, .text(200, "alive"), isHead: isHead, keepsAlive: keepsAlive)
         case .readiness: answer(connection, handlers.readiness(), isHead: isHead, keepsAlive: keepsAlive)
-        case .metrics(let accept):
-            wait(connection, isHead: isHead, keepsAlive: keepsAlive)
-            handlers.metrics(accept, reply)
-        case .status:
-            wait(connection, isHead: isHead, keepsAlive: keepsAlive)
-            handlers.status(reply)
-        case .reports:
-            wait(connection, isHead: isHead, keepsAlive: keepsAlive)
-            handlers.reports(reply)
-        case .ledger:
-            wait(connection, isHead: isHead, keepsAlive: keepsAlive)
-            handlers.ledger(reply)
+        case .metrics, .status, .reports, .ledger, .outcomes:
+            wait(connection, .waiting(isHead: isHead, keepsAlive: keepsAlive, isVerb: false))
+            errands.append((connection.token, errand))
         case .verb(let verb):
-            wait(connection, isHead: isHead, keepsAlive: keepsAlive)
-            handlers.verb(verb, connection.peer.description, reply)
-        case .outcomes(let body, let isLines):
-            wait(connection, isHead: isHead, keepsAlive: keepsAlive)
-            handlers.outcomes(body, isLines, reply)
+            wait(connection, .waiting(isHead: isHead, keepsAlive: keepsAlive, isVerb: true))
+            handlers.verb(verb, connection.peer.description, replying(to: connection.token, isVerb: true))
         }
     }
 
-    private func wait(_ connection: AdminConnection, isHead: Bool, keepsAlive: Bool) {
-        connection.state = .waiting(isHead: isHead, keepsAlive: keepsAlive)
-        connection.deadline = Clock.now() + server.times.reply
+    private func replying(to token: Token, isVerb: Bool) -> AdminReturn {
+        { [replies = server.replies] rendering in
+            // Full only when the admin thread has ended.
+            _ = replies.post(AdminReply(connection: token, isVerb: isVerb, rendering: rendering))
+        }
+    }
+
+    private func wait(_ connection: AdminConnection, _ state: AdminConnection.State) {
+        connection.state = state
+        connection.busySince = Clock.now()
+        connection.deadline = connection.busySince + server.times.reply
     }
 
     private func answer(
@@ -253,25 +260,80 @@ final class AdminLoop {
     ) {
         connection.output += response.bytes(toHead: isHead, keepsAlive: keepsAlive)
         connection.state = .writing(keepsAlive: keepsAlive)
-        connection.deadline = Clock.now() + server.times.write
+        connection.busySince = Clock.now()
+        connection.deadline = connection.busySince + server.times.write
+    }
+
+    // MARK: What the controller owes
+
+    /// Hands on the oldest errand that somebody still waits for.
+    private func runErrand() {
+        while errandsUnderWay.count < Self.errandsMax, !errands.isEmpty {
+            let (token, errand) = errands.removeFirst()
+            guard let connection = find(token), case .waiting = connection.state else { continue }
+            errandsUnderWay.insert(token)
+            let reply = replying(to: token, isVerb: false)
+            switch errand {
+            case .metrics(let accept): handlers.metrics(accept, reply)
+            case .status: handlers.status(reply)
+            case .reports: handlers.reports(reply)
+            case .ledger: handlers.ledger(reply)
+            case .outcomes(let body, let isLines): handlers.outcomes(body, isLines, reply)
+            case .answer, .liveness, .readiness, .verb: preconditionFailure("answered where it came in")
+            }
+            return
+        }
+    }
+
+    private func takeReplies() {
+        for _ in 0..<AdminServer.connectionsMax {
+            guard let reply = server.replies.take() else { return }
+            if reply.isVerb {
+                take(reply)
+            } else {
+                errandsUnderWay.remove(reply.connection)
+                pages.append(reply)
+            }
+        }
+        // More may wait, and their signal is gone.
+        server.replies.wakeup.signal()
+    }
+
+    /// Renders the oldest page that somebody still waits for.
+    private func renderPage() {
+        while !pages.isEmpty {
+            let reply = pages.removeFirst()
+            guard find(reply.connection) != nil else { continue }
+            return take(reply)
+        }
     }
 
     private func take(_ reply: AdminReply) {
         guard let connection = find(reply.connection),
-            case .waiting(let isHead, let keepsAlive) = connection.state
+            case .waiting(let isHead, let keepsAlive, _) = connection.state
         else { return }
         answer(connection, reply.rendering(), isHead: isHead, keepsAlive: keepsAlive)
         advance(connection)
     }
 
+    // MARK: Writing and ending
+
     /// Writes what is due; true when nothing is left.
-    private func flush(_ connection: AdminConnection) -> Bool {
+    func flush(_ connection: AdminConnection) -> Bool {
+        var left = Self.bytesPerTurnMax
         while connection.written < connection.output.count {
-            let transfer = connection.output[connection.written...].withUnsafeBytes {
+            guard left > 0 else {
+                yield(connection)
+                return false
+            }
+            let transfer = connection.output[connection.written...].prefix(left).withUnsafeBytes {
                 connection.descriptor.send($0)
             }
             switch transfer {
-            case .moved(let count): connection.written += count
+            case .moved(let count):
+                connection.written += count
+                connection.busySince = Clock.now()
+                left -= count
             case .wouldBlock: return false
             case .closed, .failed:
                 close(connection)
@@ -305,7 +367,8 @@ final class AdminLoop {
     private func expire(_ now: Instant) {
         for case .some(let connection) in connections where connection.deadline <= now {
             switch connection.state {
-            case .waiting(let isHead, _):
+            case .waiting(let isHead, _, _):
+                errandsUnderWay.remove(connection.token)
                 let late = AdminResponse.refusal(
                     504, "the controller did not answer in \(Notation.text(server.times.reply))")
                 answer(connection, late, isHead: isHead, keepsAlive: false)
@@ -323,8 +386,11 @@ final class AdminLoop {
     }
 
     private func timeoutMillis(_ now: Instant) -> Int32 {
-        var nearest = Instant.never
+        let isErrandDue = !errands.isEmpty && errandsUnderWay.count < Self.errandsMax
+        if isErrandDue || !pages.isEmpty || isAcceptDue && acceptAgainAt == .never { return 0 }
+        var nearest = acceptAgainAt
         for case .some(let connection) in connections { nearest = min(nearest, connection.deadline) }
-        return nearest == .never ? -1 : Int32(clamping: (nearest - now).millis + 1)
+        guard nearest != .never else { return -1 }
+        return nearest <= now ? 0 : Int32(clamping: (nearest - now).millis + 1)
     }
 }

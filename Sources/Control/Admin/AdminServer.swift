@@ -29,6 +29,8 @@ struct AdminHandlers: Sendable {
 /// An answer that came later.
 struct AdminReply: Sendable {
     var connection: Token
+    /// Whether a person's verb was asked for; everything else may wait for it.
+    var isVerb: Bool
     var rendering: AdminRendering
 }
 
@@ -44,11 +46,15 @@ struct AdminTimes: Sendable {
     var linger = Interval.seconds(1)
     /// For the controller to answer.
     var reply = Interval.seconds(30)
+    /// For a new connection to send its request before it can be made to leave for another one.
+    var grace = Interval.millis(50)
 }
 
 /// The admin API behind one listener.
 final class AdminServer: Sendable {
     static let connectionsMax = 64
+    /// Clients that the kernel holds while the loop is busy.
+    static let backlog: Int32 = 1_024
     /// The bound address, port resolved.
     let address: SocketAddress
     let times: AdminTimes
@@ -57,19 +63,15 @@ final class AdminServer: Sendable {
     private let thread = Mutex<Thread?>(nil)
     private let listener: Mutex<Descriptor?>
 
-    /// Binds. A Unix socket is for the owner only (mode 600).
+    /// Binds. A Unix socket is for the owner only (mode 600); its folder is made when it is missing, so that
+    /// others may see the socket and nobody else may change it (mode 755).
     init(_ address: SocketAddress, times: AdminTimes = AdminTimes()) throws(SystemFailure) {
         self.times = times
         replies = try Mailbox(capacity: 4 * Self.connectionsMax)
-        let bound: Descriptor
         if case .unix(let path) = address {
-            let mask = umask(0o177)
-            defer { umask(mask) }
             try File.makeDirectory(File.directory(of: path), mode: 0o755)
-            bound = try Socket.listen(address, backlog: 64, reusePort: false)
-        } else {
-            bound = try Socket.listen(address, backlog: 64, reusePort: false)
         }
+        let bound = try Socket.listen(address, backlog: Self.backlog, reusePort: false, mode: 0o600)
         self.address = Socket.localAddress(of: bound) ?? address
         listener = Mutex(consume bound)
     }

@@ -19,6 +19,9 @@ struct StatusPage {
         var cores: Int
         var actions: [ActionStatus] = []
         var sources: [SourceStatus] = []
+        var resources: ResourceLimits?
+        /// What is doubtful about the state directory.
+        var stateWarnings: [String] = []
     }
 
     let snapshot: StatusSnapshot
@@ -40,6 +43,10 @@ struct StatusPage {
                 "writable": .bool(snapshot.journalTrouble == nil),
                 "trouble": .optional(snapshot.journalTrouble),
                 "failures": .count(snapshot.counts.journalFailures),
+            ],
+            "limits": process.resources?.json ?? .null,
+            "state_dir": [
+                "path": .string(process.stateDir), "warnings": .array(process.stateWarnings.map(JSON.string)),
             ],
             "actions": .array(process.actions.map(\.json)),
             "plan_trouble": .optional(snapshot.planTrouble),

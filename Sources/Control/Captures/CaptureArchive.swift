@@ -115,10 +115,12 @@ public struct CaptureArchive {
         _ selection: CaptureSelection, _ body: (JSON, ArraySlice<UInt8>) -> Void
     ) throws(SystemFailure) {
         let names = try FolderDisk(folder: folder).list().compactMap { CaptureFileName($0.name) }
+        guard !names.isEmpty else { return }
+        let files = try Directory(folder, links: .refused)
         let model = selection.model.map(CaptureFileName.escaped)
         for name in names.sorted() where model == nil || name.model == model {
             do throws(SystemFailure) {
-                let reader = try File.openRead("\(folder)/\(name.text)")
+                let reader = try files.openRead(name.text)
                 try read(reader, name.text, selection, body)
             } catch {
                 guard error.errno == .noSuchFile else { throw error }

@@ -17,9 +17,10 @@ protocol CaptureDisk: AnyObject {
 /// `captures/` in a state directory. Owner: the thread of the taps' reader.
 final class FolderDisk: CaptureDisk {
     /// Files kept open; more models than that open theirs anew.
-    private static let openMax = 32
+    static let openMax = 32
 
     private let folder: String
+    private var files: Directory?
     private var open: [String: OpenFile] = [:]
 
     /// A file that lines are appended to.
@@ -34,7 +35,7 @@ final class FolderDisk: CaptureDisk {
 
     func list() throws(SystemFailure) -> [File.Entry] {
         do throws(SystemFailure) {
-            return try File.list(folder)
+            return try Directory(folder, links: .refused).list()
         } catch {
             if error.errno == .noSuchFile { return [] }
             throw error
@@ -43,7 +44,14 @@ final class FolderDisk: CaptureDisk {
 
     func append(_ lines: [UInt8], to name: String) throws(SystemFailure) {
         let path = "\(folder)/\(name)"
-        let file = try opened(name, path)
+        let file: OpenFile
+        do throws(SystemFailure) {
+            file = try opened(name, path)
+        } catch {
+            // The folder may have been removed; the next try makes it anew.
+            files = nil
+            throw error
+        }
         do throws(SystemFailure) {
             try File.write(lines, to: file.descriptor, path: path)
         } catch {
@@ -55,8 +63,12 @@ final class FolderDisk: CaptureDisk {
 
     private func opened(_ name: String, _ path: String) throws(SystemFailure) -> OpenFile {
         if let file = open[name] { return file }
-        try File.makeDirectory(folder, mode: 0o700)
-        let file = OpenFile(try File.openAppend(path, mode: 0o600))
+        if files == nil {
+            try File.makeDirectory(folder, mode: 0o700)
+            files = try Directory(folder, links: .refused)
+        }
+        guard let made = try files?.openAppend(name, mode: 0o600) else { preconditionFailure("opened above") }
+        let file = OpenFile(made)
         // Whatever its end is, the next line begins anew; readers skip empty lines.
         if try File.size(file.descriptor, path: path) > 0 {
             try File.write([0x0A], to: file.descriptor, path: path)

@@ -19,6 +19,8 @@ public struct Config: Sendable, Equatable {
     public var cores: Int?
     /// Bounds of the data plane.
     public var limits: Limits
+    /// Which of them the file writes: these are kept, or the start is refused (`ResourceLimits`).
+    public var limitsWritten: LimitsWritten = []
     /// Peers whose forced versions and x-forwarded-for are believed.
     public var trusted: [AddressRange]
     public var accessLog: AccessLogConfig
@@ -37,6 +39,18 @@ public struct Config: Sendable, Equatable {
 
     /// The model of that name.
     public func model(_ name: String) -> ModelConfig? { models.first { $0.name == name } }
+}
+
+/// The bounds of `limits` that a file writes itself, as far as that matters.
+public struct LimitsWritten: OptionSet, Sendable, Hashable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    public static let downstreams = LimitsWritten(rawValue: 1)
+    public static let upstreams = LimitsWritten(rawValue: 2)
+    public static let exchanges = LimitsWritten(rawValue: 4)
+    public static let shadows = LimitsWritten(rawValue: 8)
+    public static let blocks = LimitsWritten(rawValue: 16)
 }
 
 /// Where access records go and how many of them.

@@ -3,6 +3,7 @@
 // no port is bound, no state is read; only names are resolved, because a name without address is a problem.
 
 import Payload
+import Platform
 import Proxy
 import Rollout
 
@@ -18,7 +19,23 @@ public struct ConfigCheck: Sendable, Equatable {
 
     /// Checks the file at `path`, names included.
     public static func run(path: String) -> ConfigCheck {
-        of(ConfigLoader.load(path: path), file: path)
+        let result = ConfigLoader.load(path: path)
+        var check = of(result, file: path)
+        if case .success(let config) = result {
+            check.text += limits(config, .afterRaising).map { $0 + "\n" }.joined()
+        }
+        return check
+    }
+
+    /// How the bounds would come out on this machine, for this user. Not a problem of the file: it may run
+    /// elsewhere.
+    static func limits(_ config: Config, _ allowance: Allowance) -> [String] {
+        do throws(LimitsProblem) {
+            let resources = try ResourceLimits(config, cores: config.cores ?? CPU.usable, allowance)
+            return ["here: \(resources.sentence)"] + resources.lowered.map { "here: \($0)" }
+        } catch {
+            return ["here weir would not start: \(error)"]
+        }
     }
 
     /// Puts the result of reading a config into words.

@@ -20,7 +20,7 @@ public struct ConfigDiff: Sendable, Equatable {
         refuse("cores", cores(old.cores), cores(new.cores))
         refuse("journal", old.journal.text, new.journal.text)
         refuse("outcomes", old.outcomes, new.outcomes)
-        if old.limits != new.limits {
+        if old.limits != new.limits || old.limitsWritten != new.limitsWritten {
             refusals.append("limits changed; a running Weir keeps the memory it started with: restart it")
         }
         if old.trusted != new.trusted {

@@ -14,7 +14,7 @@ extension Kind where Value == Config {
             let stateDir = section.value("state_dir", .text("the path of a folder"), or: "/var/lib/weir")
             let listeners = section.required("listeners", .list(of: .listener, count: 1...64))
             let cores = section.optional("cores", .count(1...256))
-            let limits = section.value("limits", .limits, or: Limits())
+            let bounds = section.value("limits", .limits, or: WrittenLimits())
             let trusted = section.value("trusted_proxies", .list(of: .addressRange, count: 0...256), or: [])
             let accessLog = section.value("access_log", .accessLog, or: AccessLogConfig())
             let journal = section.value("journal", .journal, or: JournalConfig())
@@ -31,10 +31,12 @@ extension Kind where Value == Config {
             let told = ActionChecks.checked(actions, models: checked, section.reading)
             guard let addresses, let checked else { return nil }
             let whole = GroupChecks.checked(groups, models: checked, section.reading)
-            return Config(
-                admin: admin, stateDir: stateDir, listeners: addresses, cores: cores, limits: limits,
+            var config = Config(
+                admin: admin, stateDir: stateDir, listeners: addresses, cores: cores, limits: bounds.limits,
                 trusted: trusted, accessLog: accessLog, journal: journal, actions: told, outcomes: outcomes,
                 drain: drain, models: checked, groups: whole, digest: digest)
+            config.limitsWritten = bounds.written
+            return config
         }
     }
 }
@@ -60,7 +62,13 @@ extension Kind where Value == Marked<SocketAddress> {
     }
 }
 
-extension Kind where Value == Limits {
+/// `limits`, and which of them stand in the file.
+private struct WrittenLimits {
+    var limits = Limits()
+    var written: LimitsWritten = []
+}
+
+extension Kind where Value == WrittenLimits {
     /// The first group of `Limits`; per core.
     fileprivate static var limits: Kind {
         .section("a mapping of bounds") { section in
@@ -82,7 +90,12 @@ extension Kind where Value == Limits {
                     "replay_bytes_max is larger than the \(limits.blocksMax) blocks of blocks_max",
                     expected: "at most \(Notation.text(bytes: pool))")
             }
-            return limits
+            let keys: [(String, LimitsWritten)] = [
+                ("downstreams_max", .downstreams), ("upstreams_max", .upstreams),
+                ("exchanges_max", .exchanges), ("shadows_max", .shadows), ("blocks_max", .blocks),
+            ]
+            let written = keys.filter { section.has($0.0) }.map(\.1)
+            return WrittenLimits(limits: limits, written: LimitsWritten(written))
         }
     }
 }

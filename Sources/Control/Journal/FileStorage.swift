@@ -7,9 +7,24 @@ import Platform
 /// Journal files in a state directory. Owner: the ledger's thread.
 final class FileStorage: JournalStorage {
     private let directory: String
+    private var opened: Directory?
     private var file: Descriptor?
 
+    /// In a directory that is locked already.
+    init(_ directory: Directory) {
+        self.directory = directory.path
+        opened = directory
+    }
+
+    /// For readers; the directory is opened by the first call.
     init(directory: String) { self.directory = directory }
+
+    private func files() throws(SystemFailure) -> Directory {
+        if let opened { return opened }
+        let made = try Directory(directory, links: .followed)
+        opened = made
+        return made
+    }
 
     static func journalPath(in directory: String) -> String { directory + "/" + JournalFiles.active }
     static func headPath(in directory: String) -> String { directory + "/" + JournalFiles.head }
@@ -17,18 +32,17 @@ final class FileStorage: JournalStorage {
     private var path: String { Self.journalPath(in: directory) }
 
     func size(of name: String) throws(SystemFailure) -> Int? {
-        guard let reader = try Self.openIfThere(directory + "/" + name) else { return nil }
+        guard let reader = try openIfThere(name) else { return nil }
         return try File.size(reader, path: directory + "/" + name)
     }
 
     func read(_ name: String, from offset: Int, count: Int) throws(SystemFailure) -> [UInt8] {
-        let path = directory + "/" + name
-        guard let reader = try Self.openIfThere(path) else { return [] }
-        return try File.read(reader, from: offset, count: count, path: path)
+        guard let reader = try openIfThere(name) else { return [] }
+        return try File.read(reader, from: offset, count: count, path: directory + "/" + name)
     }
 
     func rotated() throws(SystemFailure) -> [String] {
-        JournalFiles.inOrder(try File.list(directory).map(\.name))
+        JournalFiles.inOrder(try files().list().map(\.name))
     }
 
     /// The open descriptor goes on to mean the old file, so it is let go once the name has changed.
@@ -37,7 +51,7 @@ final class FileStorage: JournalStorage {
             throw SystemFailure(operation: "rename \(path) to \(name)", errno: .exists)
         }
         do throws(SystemFailure) {
-            try File.rename(path, to: directory + "/" + name)
+            try files().rename(JournalFiles.active, to: name)
         } catch {
             // Renamed, but the directory's fsync failed: the one that makes the new file durable follows.
             guard (try? size(of: JournalFiles.active)) == .some(nil) else { throw error }
@@ -46,13 +60,13 @@ final class FileStorage: JournalStorage {
     }
 
     func remove(_ name: String) throws(SystemFailure) {
-        try File.remove(directory + "/" + name)
-        try File.syncDirectory(of: path)
+        try files().remove(name)
+        try files().sync()
     }
 
-    private static func openIfThere(_ path: String) throws(SystemFailure) -> Descriptor? {
+    private func openIfThere(_ name: String) throws(SystemFailure) -> Descriptor? {
         do throws(SystemFailure) {
-            return try File.openRead(path)
+            return try files().openRead(name)
         } catch {
             if error.errno == .noSuchFile { return nil }
             throw error
@@ -81,7 +95,7 @@ final class FileStorage: JournalStorage {
     private func withFile(
         _ body: (borrowing Descriptor) throws(SystemFailure) -> Void
     ) throws(SystemFailure) {
-        if file == nil { file = try File.openAppend(path) }
+        if file == nil { file = try files().openAppend(JournalFiles.active) }
         guard let open = file.take() else { return }
         do throws(SystemFailure) {
             try body(open)
@@ -93,13 +107,13 @@ final class FileStorage: JournalStorage {
     }
 
     func setAside(_ bytes: [UInt8], name: String) throws(SystemFailure) -> String {
-        try File.replace(directory + "/" + name, with: bytes)
+        try files().replace(name, with: bytes)
         return name
     }
 
     func readHead() throws(SystemFailure) -> [UInt8]? {
         do throws(SystemFailure) {
-            return try File.readAll(Self.headPath(in: directory), bytesMax: 4 << 10)
+            return try files().readAll(JournalFiles.head, bytesMax: 4 << 10)
         } catch {
             if error.errno == .noSuchFile { return nil }
             throw error
@@ -107,6 +121,6 @@ final class FileStorage: JournalStorage {
     }
 
     func writeHead(_ bytes: [UInt8]) throws(SystemFailure) {
-        try File.replace(Self.headPath(in: directory), with: bytes)
+        try files().replace(JournalFiles.head, with: bytes)
     }
 }

@@ -37,7 +37,7 @@ final class LedgerThread: Ledger {
         _ directory: StateDirectory, _ rules: JournalConfig = JournalConfig()
     ) throws(SystemFailure) {
         let journal = try Journal(
-            opening: FileStorage(directory: directory.path), rules: rules, wallMicros: Clock.wallMicros())
+            opening: FileStorage(directory.files), rules: rules, wallMicros: Clock.wallMicros())
         let writer = LedgerWriter(journal: journal) { state throws(SystemFailure) in
             try directory.save(state)
         }

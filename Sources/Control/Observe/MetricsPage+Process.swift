@@ -17,6 +17,7 @@ extension MetricsPage {
         writer.sample(core[.buffersFree])
         writer.begin("weir_draining", .gauge, help: "Whether the process accepts no more connections.")
         writer.sample(core[.draining] > 0 ? 1 : 0)
+        writeLimits(to: &writer)
         writer.begin("weir_cores", .gauge, help: "Event loops.")
         writer.sample(cores)
         for counter in CoreCounter.allCases {
@@ -27,6 +28,23 @@ extension MetricsPage {
         for cause in RefusalCause.allCases { writer.sample(core[cause], ["cause": cause.label]) }
         writer.begin("weir_timeouts", .counter, help: "Time limits that ran out, by limit.")
         for limit in TimeLimit.allCases { writer.sample(core[limit], ["limit": limit.label]) }
+    }
+
+    /// The bounds in force, over all cores.
+    private func writeLimits(to writer: inout ExpositionWriter) {
+        guard let resources else { return }
+        let (limits, cores) = (resources.limits, resources.cores)
+        writer.begin("weir_connections_max", .gauge, help: "Most open connections, by side.")
+        writer.sample(cores * limits.downstreamsMax, ["side": "downstream"])
+        writer.sample(cores * limits.upstreamsMax, ["side": "upstream"])
+        writer.begin("weir_exchanges_max", .gauge, help: "Most exchanges in progress.")
+        writer.sample(cores * limits.exchangesMax)
+        writer.begin("weir_buffers_max", .gauge, help: "Buffer blocks in all.")
+        writer.sample(cores * limits.blocksMax)
+        writer.begin(
+            "weir_descriptors_reserved", .gauge,
+            help: "File descriptors kept for everything but connections of the data plane.")
+        writer.sample(resources.reserved)
     }
 
     func writeProcess(to writer: inout ExpositionWriter) {
@@ -125,7 +143,8 @@ extension MetricsPage {
         case .ejections: "weir_endpoint_ejections"
         case .upstreamReused, .upstreamConnects, .acceptsPaused,
             .upstreamConnectFailures, .unrouted, .accessRecords, .accessRecordsDropped, .buffersExhausted,
-            .tunnels, .plansAdopted, .taps, .tapsDroppedFull, .tapsDroppedReserved, .splicedBytes:
+            .tunnels, .plansAdopted, .taps, .tapsDroppedFull, .tapsDroppedReserved, .splicedBytes,
+            .downstreamsEvicted, .upstreamsEvicted:
             "weir_" + counter.label
         }
     }
@@ -151,6 +170,8 @@ extension MetricsPage {
         case .tapsDroppedFull: "Drawn copies lost because control did not keep up."
         case .tapsDroppedReserved: "Other copies lost because half of the slots are kept for drawn ones."
         case .splicedBytes: "Body bytes that went from socket to socket inside the kernel."
+        case .downstreamsEvicted: "Idle client connections closed to make room for new ones."
+        case .upstreamsEvicted: "Pooled connections closed to make room for connections to other endpoints."
         }
     }
 }

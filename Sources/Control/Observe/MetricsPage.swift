@@ -144,6 +144,7 @@ public struct MetricsPage: Sendable {
     var outcomes: [OutcomeCount] = []
     /// Of models whose candidate a registry names.
     var sources: [SourceStatus] = []
+    var resources: ResourceLimits?
     var outcomeMeans: [OutcomeMean] = []
     var groups: [GroupStatus] = []
 

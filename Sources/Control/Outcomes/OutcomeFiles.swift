@@ -9,15 +9,16 @@ struct OutcomeFiles: ~Copyable {
     static let fileBytesMax = 8 << 20
 
     private struct Closed {
-        var path: String
+        var name: String
         var expiresAt: UInt64
     }
 
     private let directory: String
+    private var files: Directory?
     private var next = 1
     private var closed: [Closed] = []
     private var open: Descriptor?
-    private var openPath = ""
+    private var openName = ""
     private var openBytes = 0
     private var openExpiresAt: UInt64 = 0
     private(set) var isDirty = false
@@ -30,13 +31,13 @@ struct OutcomeFiles: ~Copyable {
     mutating func load(keepUntil: UInt64, _ take: (OutcomeRecord) -> Void) throws(SystemFailure) -> Int {
         try File.makeDirectory(directory)
         var torn = 0
-        for entry in try File.list(directory) {
+        let files = try folder()
+        for entry in try files.list() {
             guard entry.name.hasSuffix(".log"), let number = Int(entry.name.dropLast(4)) else { continue }
             next = max(next, number + 1)
-            let path = directory + "/" + entry.name
-            let bytes = try File.readAll(path, bytesMax: 4 * Self.fileBytesMax)
+            let bytes = try files.readAll(entry.name, bytesMax: 4 * Self.fileBytesMax)
             torn += bytes.count - OutcomeRecord.read(bytes, take)
-            closed.append(Closed(path: path, expiresAt: keepUntil))
+            closed.append(Closed(name: entry.name, expiresAt: keepUntil))
         }
         return torn
     }
@@ -49,10 +50,9 @@ struct OutcomeFiles: ~Copyable {
         if openBytes >= Self.fileBytesMax { close() }
         if open == nil {
             let digits = String(next)
-            openPath = directory + "/" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
-            openPath += ".log"
+            openName = String(repeating: "0", count: max(0, 8 - digits.count)) + digits + ".log"
             next += 1
-            open = try File.openAppend(openPath)
+            open = try folder().openAppend(openName)
             openBytes = 0
             openExpiresAt = 0
             try write(head)
@@ -61,13 +61,20 @@ struct OutcomeFiles: ~Copyable {
         openExpiresAt = max(openExpiresAt, expiresAt)
     }
 
+    private mutating func folder() throws(SystemFailure) -> Directory {
+        if let files { return files }
+        let made = try Directory(directory, links: .refused)
+        files = made
+        return made
+    }
+
     private mutating func write(_ bytes: [UInt8]) throws(SystemFailure) {
         guard let file = open.take() else { return }
         do throws(SystemFailure) {
-            try File.write(bytes, to: file, path: openPath)
+            try File.write(bytes, to: file, path: directory + "/" + openName)
         } catch {
             // Half a block may stand at its end; what follows goes into another file.
-            closed.append(Closed(path: openPath, expiresAt: openExpiresAt))
+            closed.append(Closed(name: openName, expiresAt: openExpiresAt))
             throw error
         }
         open = consume file
@@ -78,7 +85,7 @@ struct OutcomeFiles: ~Copyable {
     private mutating func close() {
         guard open != nil else { return }
         open = nil
-        closed.append(Closed(path: openPath, expiresAt: openExpiresAt))
+        closed.append(Closed(name: openName, expiresAt: openExpiresAt))
     }
 
     /// Makes what was written survive a crash of the machine.
@@ -87,7 +94,7 @@ struct OutcomeFiles: ~Copyable {
         guard let file = open.take() else { return }
         let synced: Result<Void, SystemFailure>
         do throws(SystemFailure) {
-            try File.sync(file, path: openPath)
+            try File.sync(file, path: directory + "/" + openName)
             synced = .success(())
         } catch {
             synced = .failure(error)
@@ -98,7 +105,7 @@ struct OutcomeFiles: ~Copyable {
 
     /// Removes files whose time is over.
     mutating func prune(now: UInt64) {
-        for file in closed where file.expiresAt < now { _ = try? File.remove(file.path) }
+        for file in closed where file.expiresAt < now { _ = try? files?.remove(file.name) }
         closed.removeAll { $0.expiresAt < now }
     }
 }

@@ -8,13 +8,13 @@ import Platform
 enum IDKey {
     /// The kept key; a fresh one when there is none or it cannot be read.
     static func load(_ directory: String) -> (UInt64, UInt64) {
-        let path = directory + "/id.key"
-        if let bytes = try? File.readAll(path, bytesMax: 64), bytes.count == 16 {
+        let files = try? Directory(directory, links: .followed)
+        if let bytes = try? files?.readAll("id.key", bytesMax: 64), bytes.count == 16 {
             return (word(bytes[..<8]), word(bytes[8...]))
         }
         let key = (Entropy.word(), Entropy.word())
         // A disk that does not take it costs only that ids do not outlive this process.
-        try? File.replace(path, with: bytes(key.0) + bytes(key.1))
+        try? files?.replace("id.key", with: bytes(key.0) + bytes(key.1))
         return key
     }
 

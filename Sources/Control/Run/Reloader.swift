@@ -19,11 +19,15 @@ final class Reloader: Sendable {
     private let thread = Mutex<Thread?>(nil)
     private let path: String
     private let controller: Controller
+    private let resources: ResourceLimits
 
-    init(path: String, controller: Controller) throws(SystemFailure) {
+    init(
+        _ path: String, _ controller: Controller, _ resources: ResourceLimits
+    ) throws(SystemFailure) {
         requests = try Mailbox(capacity: 16)
         self.path = path
         self.controller = controller
+        self.resources = resources
     }
 
     func start() throws(SystemFailure) {
@@ -53,13 +57,19 @@ final class Reloader: Sendable {
         }
     }
 
+    private func configure(_ config: Config, _ request: ReloadRequest) -> ControlCommand {
+        if let refusal = resources.refusal(of: config) {
+            return .configRefused([refusal], actor: request.actor, reply: request.reply)
+        }
+        return .configure(
+            Reconfiguration(
+                config: config, actor: request.actor, reason: request.reason, reply: request.reply))
+    }
+
     private func load(_ request: ReloadRequest) {
         let command: ControlCommand =
             switch ConfigLoader.load(path: path) {
-            case .success(let config):
-                .configure(
-                    Reconfiguration(
-                        config: config, actor: request.actor, reason: request.reason, reply: request.reply))
+            case .success(let config): configure(config, request)
             case .failure(let problems):
                 .configRefused(
                     problems.all.map(\.description), actor: request.actor, reply: request.reply)

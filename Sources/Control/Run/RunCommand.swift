@@ -53,6 +53,7 @@ public enum RunCommand {
                 "models": "\(config.models.count)",
                 "cores": "\(sidecar.cores)", "state_dir": "\(config.stateDir)",
             ])
+        log.notice("limits: \(sidecar.resources.sentence)")
     }
 
     private static func serve(

@@ -84,7 +84,7 @@ extension Sidecar {
                 state: isDraining.load(ordering: .acquiring) ? "draining" : "running",
                 startedAtMicros: startedAtMicros, now: Clock.wallMicros(), pid: getpid(),
                 stateDir: directory.path, listeners: addresses, cores: cores, actions: actions.status,
-                sources: sources.status)
+                sources: sources.status, resources: resources, stateWarnings: directory.warnings)
         ) { [plane] slot in
             var counts = VersionCounts()
             for meter in plane.meters(slot) { meter.read(into: &counts) }
@@ -105,6 +105,7 @@ extension Sidecar {
         }
         page.signals = signals.all.sorted { $0.key < $1.key }.map { .init(model: $0.key, counts: $0.value) }
         page.sources = sources
+        page.resources = resources
         return page
     }
 }

@@ -21,6 +21,8 @@ public final class Sidecar: Sendable {
     let plan: Plan
     let controller: Controller
     let cores: Int
+    /// The bounds in force.
+    let resources: ResourceLimits
     let startedAtMicros = Clock.wallMicros()
     let isDraining = Atomic<Bool>(false)
     /// Of the config in force.
@@ -46,11 +48,21 @@ public final class Sidecar: Sendable {
     /// - Parameters:
     ///   - configPath: the file that a reload reads; nil: reloads are refused.
     ///   - log: the process's own log.
-    public init(config: Config, configPath: String? = nil, log: Logger) throws(SidecarProblem) {
+    ///   - allowance: what the system allows this process.
+    public init(
+        config: Config, configPath: String? = nil, log: Logger, allowance: Allowance = .current
+    ) throws(SidecarProblem) {
         self.log = log
         cores = config.cores ?? CPU.usable
+        do throws(LimitsProblem) {
+            resources = try ResourceLimits(config, cores: cores, allowance)
+        } catch {
+            throw .limits(error)
+        }
+        for sentence in resources.lowered { log.warning("\(sentence)") }
         do throws(StateProblem) {
             directory = try StateDirectory(path: config.stateDir)
+            for warning in directory.warnings { log.warning("\(warning)") }
             saved = try directory.load()
         } catch {
             throw .state(error)
@@ -81,7 +93,7 @@ public final class Sidecar: Sendable {
             try Self.checkFree(config.listeners)
             plane = try DataPlane(
                 DataPlaneSettings(
-                    listeners: config.listeners, cores: cores, limits: config.limits,
+                    listeners: config.listeners, cores: cores, limits: resources.limits,
                     idKey: idKey))
             accessLog = AccessLogSeat(plane, log: log)
             taps = try TapReader()
@@ -94,7 +106,7 @@ public final class Sidecar: Sendable {
             }
             preflight = try PreflightRunner { _ = controller.post(.preflight($0)) }
             var reloader: Reloader?
-            if let configPath { reloader = try Reloader(path: configPath, controller: controller) }
+            if let configPath { reloader = try Reloader(configPath, controller, resources) }
             self.reloader = reloader
         } catch {
             throw .system(error)

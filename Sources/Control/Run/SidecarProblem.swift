@@ -8,25 +8,27 @@ import Platform
 public enum SidecarProblem: Error, Sendable, CustomStringConvertible {
     case state(StateProblem)
     case plan(PlanProblem)
+    case limits(LimitsProblem)
     case system(SystemFailure)
 
     public var description: String {
         switch self {
         case .state(let problem): problem.description
         case .plan(let problem): problem.description
+        case .limits(let problem): problem.description
         case .system(let failure): failure.description
         }
     }
 
-    /// 65 damaged state, 71 the system refuses, 73 the state directory cannot be made, 75 it is in use, 78
+    /// 65 damaged state, 71 the system refuses, 73 the state directory cannot be made or is not trusted, 75 it is in use, 78
     /// the config contradicts the state.
     public var exitCode: Int32 {
         switch self {
         case .state(.corrupt): 65
-        case .state(.unusable): 73
+        case .state(.unusable), .state(.untrusted): 73
         case .state(.locked): 75
         case .plan: 78
-        case .system: 71
+        case .system, .limits: 71
         }
     }
 }

@@ -13,14 +13,16 @@ enum SourceFile {
     /// Larger files are none of ours: an answer has at most a few hundred bytes.
     static let bytesMax = 1 << 20
 
-    static func path(in directory: String) -> String { directory + "/sources.json" }
+    static let name = "sources.json"
+
+    static func path(in directory: String) -> String { directory + "/" + name }
 
     /// The answers by model name; none where there is no file yet.
     static func load(_ directory: String) -> Result<[String: SourceAnswer], SourceFileProblem> {
         let path = path(in: directory)
         let bytes: [UInt8]
         do throws(SystemFailure) {
-            bytes = try File.readAll(path, bytesMax: bytesMax)
+            bytes = try Directory(directory, links: .followed).readAll(name, bytesMax: bytesMax)
         } catch {
             if error.errno == .noSuchFile { return .success([:]) }
             return .failure(SourceFileProblem(reason: "cannot be read: \(error)"))
@@ -33,7 +35,7 @@ enum SourceFile {
 
     /// Replaces the file durably.
     static func save(_ answers: [String: SourceAnswer], in directory: String) throws(SystemFailure) {
-        try File.replace(path(in: directory), with: encoded(answers))
+        try Directory(directory, links: .followed).replace(name, with: encoded(answers))
     }
 
     static func encoded(_ answers: [String: SourceAnswer]) -> [UInt8] {

@@ -73,7 +73,7 @@ public enum OfflineUnquarantine {
             // Whether a file is old is the running Weir's business.
             (rules.rotateBytes, rules.rotateAge) = (.max, .seconds(.max / 1_000_000_000))
             var journal = try Journal(
-                opening: FileStorage(directory: stateDir), rules: rules, wallMicros: now)
+                opening: FileStorage(directory.files), rules: rules, wallMicros: now)
             try journal.appendNoting(events, at: now)
             saved.models[model]?.rollout = state
             try directory.save(saved)

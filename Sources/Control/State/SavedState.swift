@@ -143,6 +143,8 @@ public enum StateProblem: Error, Sendable, Equatable, CustomStringConvertible {
     case corrupt(path: String, what: String)
     case locked(directory: String, by: String)
     case unusable(directory: String, what: String)
+    /// Somebody else can change what is in it.
+    case untrusted(directory: String, what: String)
 
     public var description: String {
         switch self {
@@ -153,6 +155,7 @@ public enum StateProblem: Error, Sendable, Equatable, CustomStringConvertible {
         case .locked(let directory, let owner):
             "state_dir \(directory) is in use by \(owner). Two processes must not share one: stop the other "
                 + "one, or give this one its own state_dir."
+        case .untrusted(let directory, let what): "state_dir \(directory) is not used: \(what)."
         case .unusable(let directory, let what):
             "state_dir \(directory) cannot be used: \(what). Create it, writable for the user of weir, "
                 + "or name another one under state_dir."

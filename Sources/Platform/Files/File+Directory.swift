@@ -50,24 +50,10 @@ extension File {
     /// The regular files of a directory in order of name; symbolic links and what vanishes meanwhile are
     /// left out.
     public static func list(_ path: String) throws(SystemFailure) -> [Entry] {
-        guard let stream = opendir(path) else {
-            throw SystemFailure(operation: "list \(path)", errno: Errno(code: errno))
+        do throws(SystemFailure) {
+            return try Directory(path, links: .followed).list()
+        } catch {
+            throw SystemFailure(operation: "list \(path)", errno: error.errno)
         }
-        defer { closedir(stream) }
-        var entries: [Entry] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            var status = stat()
-            guard weir_stat_path("\(path)/\(name)", &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-                continue
-            }
-            entries.append(
-                Entry(
-                    name: name, bytes: Int(status.st_size),
-                    modifiedSeconds: Int(status.st_mtim.tv_sec)))
-        }
-        return entries.sorted { $0.name < $1.name }
     }
 }

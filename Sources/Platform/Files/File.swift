@@ -89,7 +89,13 @@ public enum File {
     /// The whole file, or pseudo-file, from its start.
     /// - Parameter bytesMax: a larger file fails with EFBIG instead of filling the memory.
     public static func readAll(_ path: String, bytesMax: Int) throws(SystemFailure) -> [UInt8] {
-        let file = try openRead(path)
+        try readAll(try openRead(path), bytesMax: bytesMax, path: path)
+    }
+
+    /// What is left of an open file.
+    static func readAll(
+        _ file: borrowing Descriptor, bytesMax: Int, path: String
+    ) throws(SystemFailure) -> [UInt8] {
         var content: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: min(max(bytesMax, 1), 64 << 10))
         while true {

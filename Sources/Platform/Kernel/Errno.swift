@@ -22,6 +22,8 @@ import Glibc
     @inlinable public static var nameTooLong: Errno { Errno(code: ENAMETOOLONG) }
     @inlinable public static var noSuchFile: Errno { Errno(code: ENOENT) }
     @inlinable public static var exists: Errno { Errno(code: EEXIST) }
+    @inlinable public static var isLink: Errno { Errno(code: ELOOP) }
+    @inlinable public static var notPermitted: Errno { Errno(code: EPERM) }
     @inlinable public static var wouldBlock: Errno { Errno(code: EAGAIN) }
     @inlinable public static var fileTooLarge: Errno { Errno(code: EFBIG) }
 

@@ -29,6 +29,9 @@ public enum ProcessUsage {
     /// Most descriptors that may be open (the soft RLIMIT_NOFILE).
     public static var descriptorsMax: Int { Int(clamping: weir_descriptors_max()) }
 
+    /// What that limit can be raised to (the hard RLIMIT_NOFILE).
+    public static var descriptorsHardMax: Int { Int(clamping: weir_descriptors_hard_max()) }
+
     /// Raises the limit of open descriptors to what the system allows this process; returns the new limit.
     @discardableResult
     public static func raiseDescriptorsMax() -> Int {

@@ -31,8 +31,9 @@ public enum Socket {
     ///   - backlog: clients that the kernel holds until they are accepted; capped by net.core.somaxconn.
     ///   - reusePort: lets several cores bind the same port, each with its own queue. It also lets a second
     ///     process of the same user in, so a start-up that wants to know binds once without it first.
+    ///   - mode: rights of a Unix socket's file from its first instant, less the umask; nil: all rights.
     public static func listen(
-        _ address: SocketAddress, backlog: Int32 = 4096, reusePort: Bool = true
+        _ address: SocketAddress, backlog: Int32 = 4096, reusePort: Bool = true, mode: UInt32? = nil
     ) throws(SystemFailure) -> Descriptor {
         let operation = "bind \(address)"
         guard let raw = RawAddress(address) else {
@@ -49,6 +50,7 @@ public enum Socket {
             }
             socket.setNoDelay()
         }
+        if let mode, raw.family == AF_UNIX { _ = try check(weir_set_mode(socket.raw, mode), operation) }
         var storage = raw.storage
         var bound = weir_bind(socket.raw, &storage, raw.length)
         if bound == 0 &- EADDRINUSE, case .unix(let path) = address, isStale(path, raw) {

@@ -1,7 +1,7 @@
 // Accept: connections from the listeners into downstream slots. Each core has its own listening sockets
 // (SO_REUSEPORT), so the kernel spreads connections and no core ever wakes for another's.
-// Bound: `acceptsPerTurnMax` per listener and turn; without a slot or a descriptor accepting pauses, and the
-// kernel's backlog holds the rest.
+// Bound: `acceptsPerTurnMax` per listener and turn. Where every slot is taken the idlest connection closes;
+// where all are in use, and without a descriptor, accepting pauses, and the kernel's backlog holds the rest.
 
 import Metrics
 import Platform
@@ -11,7 +11,8 @@ extension Core {
     func acceptAll(_ index: Int, upTo most: Int = Limits.acceptsPerTurnMax) {
         guard index < listeners.count else { return }
         for _ in 0..<most {
-            guard downstreams.count < downstreams.capacity else {
+            // A place that nobody takes after all is free for the next client.
+            guard !downstreams.isFull || evictDownstream() else {
                 pauseAccepting()
                 return
             }

@@ -2,7 +2,7 @@
 // where its length is known, nobody but the receiver wants the bytes, and what was read before has gone out.
 // A pipe belongs to an exchange while it holds bytes of it; an empty one lies in the core's stock.
 // Invariant: bytes in a pipe and bytes in the same receiver's output queue are never there at once, so that
-// order is kept. Bound: `Limits.pipesMax`; without a pipe, or where the kernel knows no splice, bodies are
+// order is kept. Bound: `limits.pipesMax`; without a pipe, or where the kernel knows no splice, bodies are
 // read and sent as they would be without this file.
 
 import Metrics

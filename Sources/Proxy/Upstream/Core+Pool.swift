@@ -30,7 +30,7 @@ extension Core {
     func open(_ endpoint: UInt32, isShadow: Bool) -> Connection {
         let state = endpoints[endpoint]
         guard let address = state.pointee.address else { return .refused }
-        guard upstreams.count < upstreams.capacity else { return .exhausted }
+        guard !upstreams.isFull || evictUpstream() else { return .exhausted }
         let phase: UpstreamPhase
         let descriptor: Descriptor
         switch Socket.connect(address) {

@@ -139,31 +139,83 @@ import Testing
         #expect(try second.response().text == "/1")
     }
 
-    @Test("Without an exchange slot the answer is 503; without a client slot connections wait to be accepted")
-    func fullTables() throws {
-        let gates = try (0..<9).map { _ in try Gate() }
-        gates[1...].forEach { $0.open() }
+    @Test("Without an exchange slot the answer is 503")
+    func noExchange() throws {
+        let gates = try [Gate()]
         let origin = try Self.gated(gates)
         var limits = Limits()
         limits.exchangesMax = 1
-        limits.downstreamsMax = 2
         let plane = try Plane(to: origin, limits: limits)
         let first = try plane.connect()
         try first.send(get("/0"))
         try origin.seen.wait(for: 1)
         #expect(try plane.ask().reason == "exchanges_exhausted")
-        let second = try plane.connect()
-        try second.send("GET")
-        try eventually("both") { plane.core[.downstreams] == 2 }
-        let third = try plane.connect()
-        try third.send(get("/3"))
-        try eventually("a pause") { plane.core[.acceptsPaused] > 0 }
         gates[0].open()
         #expect(try first.response().text == "/0")
-        first.close()
-        #expect(try third.response().text == "/3")
-        try second.send(" /2 HTTP/1.1\r\nhost: m\r\n\r\n")
-        #expect(try second.response().text == "/2")
+    }
+
+    @Test("Where every client slot has a request, further connections wait to be accepted")
+    func fullTable() throws {
+        let gates = try (0..<3).map { _ in try Gate() }
+        gates[2].open()
+        let origin = try Self.gated(gates)
+        var limits = Limits()
+        limits.downstreamsMax = 2
+        let plane = try Plane(to: origin, limits: limits)
+        let busy = try (0..<2).map { _ in try plane.connect() }
+        for (i, client) in busy.enumerated() {
+            try client.send(get("/\(i)"))
+            try origin.seen.wait(for: i + 1)
+        }
+        let third = try plane.connect()
+        try third.send(get("/2"))
+        try eventually("a pause") { plane.core[.acceptsPaused] > 0 }
+        #expect(plane.core[.downstreamsEvicted] == 0)
+        gates[0].open()
+        #expect(try busy[0].response().text == "/0")
+        #expect(try third.response().text == "/2")
+        gates[1].open()
+        #expect(try busy[1].response().text == "/1")
+    }
+
+    /// An origin that answers every request on every connection.
+    private static func answering() throws -> Origin {
+        try Origin { peer, _ in
+            while let request = try peer.request() { try peer.send(ok(request.target)) }
+        }
+    }
+
+    @Test("A crowd of idle connections and stalled heads in every slot makes room for clients that ask")
+    func crowd() throws {
+        let origin = try Self.answering()
+        var limits = Limits()
+        limits.downstreamsMax = 8
+        limits.headerDeadline = .seconds(600)
+        let plane = try Plane(to: origin, limits: limits)
+        let crowd = try (0..<40).map { _ in try plane.connect() }
+        for i in stride(from: 0, to: 40, by: 2) { try crowd[i].send("GET /") }
+        for _ in 0..<20 { #expect(try plane.ask().status == 200) }
+        #expect(plane.core[.downstreamsEvicted] > 30)
+        #expect(plane.core[.downstreams] <= 8)
+    }
+
+    @Test("A pool of idle connections to one endpoint makes room for a connection to another")
+    func evictsPooled() throws {
+        let origins = try (0..<2).map { _ in try Self.answering() }
+        var limits = Limits()
+        limits.upstreamsMax = 1
+        limits.poolIdle = .seconds(600)
+        let models = origins.enumerated().map { i, origin in
+            ModelPlan(
+                slot: i, name: "m\(i)", matches: [RouteMatch(host: nil, path: .prefix("/\(i)"))],
+                versions: [.version(i, "stable", 1_000_000, [origin.address])], stable: 0)
+        }
+        let plane = try Plane(models, limits: limits)
+        for round in 0..<10 {
+            let answer = try plane.ask(get("/\(round % 2)"))
+            #expect(answer.status == 200)
+        }
+        #expect(plane.core[.upstreamsEvicted] == 9)
     }
 
     @Test("Without a connection slot the answer is 503, and no endpoint is blamed")

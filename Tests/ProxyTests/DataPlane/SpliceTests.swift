@@ -113,7 +113,7 @@ import Testing
         let plane = try Plane(to: origin)
         for _ in 0..<2 {
             var clients: [Peer] = []
-            for _ in 0..<Limits.pipesMax + 16 {
+            for _ in 0..<Limits().pipesMax + 16 {
                 let client = try plane.connect(receiveBytes: 64 << 10)
                 try client.send(get())
                 clients.append(client)
@@ -123,7 +123,7 @@ import Testing
             for client in clients { #expect(try client.take(body.count) == body) }
         }
         try plane.waitForRest()
-        #expect(plane.counts(0)[.success] == UInt64(2 * (Limits.pipesMax + 16)))
+        #expect(plane.counts(0)[.success] == UInt64(2 * (Limits().pipesMax + 16)))
         #expect(plane.core[.splicedBytes] > 0)
     }
 
@@ -136,14 +136,14 @@ import Testing
             try peer.send(part)
         }
         let plane = try Plane(to: origin)
-        for _ in 0..<Limits.pipesMax + 4 {
+        for _ in 0..<Limits().pipesMax + 4 {
             let client = try plane.connect()
             try client.send(get())
             _ = try client.responseHead()
             #expect(try client.end() == .reset)
         }
         try plane.waitForRest()
-        #expect(plane.counts(0).failed == UInt64(Limits.pipesMax + 4))
+        #expect(plane.counts(0).failed == UInt64(Limits().pipesMax + 4))
         #expect(plane.core[.splicedBytes] > 0)
     }
 
@@ -156,7 +156,7 @@ import Testing
             try peer.send(body)
         }
         let plane = try Plane(to: origin)
-        for _ in 0..<Limits.pipesMax + 4 {
+        for _ in 0..<Limits().pipesMax + 4 {
             let client = try plane.connect(receiveBytes: 64 << 10)
             try client.send(get())
             _ = try client.responseHead()
