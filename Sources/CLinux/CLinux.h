@@ -310,6 +310,14 @@ static inline int weir_truncate(int descriptor, off_t bytes) {
     WEIR_RETRY(int, ftruncate(descriptor, bytes));
 }
 
+// Declared by glibc only under _GNU_SOURCE.
+extern int fallocate(int descriptor, int mode, off_t from, off_t bytes);
+
+/// Gives a file blocks for that range without changing its size; writes into them need no free space.
+static inline int weir_reserve(int descriptor, off_t from, off_t bytes) {
+    WEIR_RETRY(int, fallocate(descriptor, 1 /* FALLOC_FL_KEEP_SIZE */, from, bytes));
+}
+
 /// Takes the advisory lock of a file without waiting; -EWOULDBLOCK when another process holds it.
 static inline int weir_lock(int descriptor) { WEIR_RETRY(int, flock(descriptor, LOCK_EX | LOCK_NB)); }
 

@@ -1,7 +1,7 @@
 // `weir audit`: checking the journal's chain and showing its lines. Both read files only, so they work with
 // and without a running Weir.
 // Place: a few calls into Control; the rules are `AuditVerify` and `AuditFilter`.
-// Invariant: exit code 1 when the journal is not as it was written.
+// Invariant: exit code 0 means that nothing is missing; the others say what is.
 
 import ArgumentParser
 import Control
@@ -38,7 +38,12 @@ struct AuditVerifyCommand: ParsableCommand {
         abstract: "Check the journal's hash chain through all its files.",
         discussion: """
             Any edit, deletion, reordering or truncation is named with its file and line, a removed file \
-            too. Files given by name are checked by themselves: what came before them is not judged.
+            too. rollouts.json is compared with the journal: whether it is older, newer, missing, or says \
+            something else. Files given by name are checked by themselves: what came before them is not \
+            judged, and no state is compared.
+            Exit code: 0 everything is there; 1 the journal is not as it was written; 3 the next start \
+            applies lines that rollouts.json does not include; 4 rollouts.json or lines that it includes are \
+            missing, or the two do not belong together.
             """)
 
     @Argument(help: "Journal files (default: all of the state directory).") var files: [String] = []
@@ -68,8 +73,13 @@ struct AuditVerifyCommand: ParsableCommand {
             let pruned = report.pruned == 0 ? "" : ", \(report.pruned) earlier ones pruned on record"
             let lines = "\(report.lines) lines in \(report.files) files\(pruned)"
             Output.text("\(lines), \(verdict); last hash \(report.hash)\n")
+            if report.state.isWhole {
+                Output.text("\(report.state.sentence)\n")
+            } else {
+                Output.error("\(report.state.sentence)")
+            }
         }
-        if !report.isIntact { throw ExitCode(1) }
+        if report.exitCode != 0 { throw ExitCode(report.exitCode) }
     }
 }
 

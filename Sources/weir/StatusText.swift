@@ -14,6 +14,15 @@ enum StatusText {
         if let trouble = status["journal"]?["trouble"]?.line {
             out += "THE JOURNAL CANNOT BE WRITTEN: \(trouble)\n"
         }
+        if let loss = status["journal"]?["loss"]?.line { out += "AT THE START: \(loss)\n" }
+        if let gain = status["journal"]?["recovered"]?.line { out += "at the start: \(gain)\n" }
+        if let trouble = status["journal"]?["state_trouble"]?.line {
+            out += "ROLLOUTS.JSON CANNOT BE WRITTEN: \(trouble); the journal has what is decided\n"
+        }
+        if let reserve = status["journal"]?["reserve"], reserve["in_use"]?.bool == true {
+            out += "THE DISK IS FULL: \(reserve["trouble"]?.line ?? ""); "
+            out += "\(reserve["bytes"]?.integer ?? 0) bytes are left for cuts\n"
+        }
         if let sentence = status["limits"]?["sentence"]?.line { out += "limits: \(sentence)\n" }
         for lowered in status["limits"]?["lowered"]?.elements ?? [] { out += "  \(lowered.line ?? "")\n" }
         for warning in status["state_dir"]?["warnings"]?.elements ?? [] { out += "\(warning.line ?? "")\n" }

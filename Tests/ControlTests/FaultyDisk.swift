@@ -84,6 +84,9 @@ final class FaultyDisk: JournalStorage {
         files[name] = files.removeValue(forKey: JournalFiles.active)
     }
 
+    func reserve(from size: Int, bytes: Int) throws(SystemFailure) {}
+    func release(_ name: String) throws(SystemFailure) {}
+
     func remove(_ name: String) throws(SystemFailure) {
         try check("unlink")
         files[name] = nil

@@ -173,6 +173,8 @@ private func audit(_ disk: FaultyDisk) -> AuditReport {
             func truncate(to size: Int) throws(SystemFailure) { try disk.truncate(to: size) }
             func rotated() throws(SystemFailure) -> [String] { try disk.rotated() }
             func rotate(to name: String) throws(SystemFailure) { try disk.rotate(to: name) }
+            func reserve(from size: Int, bytes: Int) throws(SystemFailure) {}
+            func release(_ name: String) throws(SystemFailure) {}
             func remove(_ name: String) throws(SystemFailure) { try disk.remove(name) }
             func setAside(_ b: [UInt8], name: String) throws(SystemFailure) -> String { name }
             func readHead() throws(SystemFailure) -> [UInt8]? { disk.head }

@@ -131,7 +131,8 @@ extension Notice.Kind {
         case .started, .stopped, .configLoaded, .configRefused, .source, .configured, .verb, .weights,
             .overruled,
             .experimentEnded, .preflight, .group, .health, .actionDone, .actionFailed, .journalRecovered,
-            .journalGap, .journalRestored, .journalRotated, .journalPruned, .report:
+            .journalGap, .journalRestored, .stateRecovered, .checkpoint, .journalReserve, .journalRotated,
+            .journalPruned, .report:
             return nil
         }
     }
@@ -144,7 +145,7 @@ extension JournalEvent {
             let at = line["at"]?.string.flatMap(Timestamp.wallMicros), let actor = line["actor"]?.string,
             let reason = line["reason"]?.string
         else { return nil }
-        let own: Set = ["seq", "at", "kind", "model", "actor", "reason", "prev"]
+        let own: Set = ["seq", "at", "kind", "model", "actor", "reason", "state", "prev"]
         self.init(
             at: at, kind, model: line["model"]?.string, actor: actor, reason: reason,
             details: line.members.filter { !own.contains($0.name) })

@@ -43,6 +43,10 @@ struct StatusPage {
                 "writable": .bool(snapshot.journalTrouble == nil),
                 "trouble": .optional(snapshot.journalTrouble),
                 "failures": .count(snapshot.counts.journalFailures),
+                "loss": .optional(snapshot.durability.loss),
+                "recovered": .optional(snapshot.durability.gain),
+                "state_trouble": .optional(snapshot.durability.stateOwed),
+                "reserve": reserve,
             ],
             "limits": process.resources?.json ?? .null,
             "state_dir": [
@@ -52,6 +56,18 @@ struct StatusPage {
             "plan_trouble": .optional(snapshot.planTrouble),
             "groups": .array(snapshot.groups.map(\.json)),
             "models": .array(snapshot.models.map(model)),
+        ]
+    }
+
+    private var reserve: JSON {
+        let reason: String? =
+            switch snapshot.durability.reserve {
+            case .filled: nil
+            case .inUse(_, let reason), .none(let reason): reason
+            }
+        return [
+            "bytes": .integer(Int64(snapshot.durability.reserve.bytesLeft)),
+            "in_use": .bool(snapshot.durability.reserve.isInUse), "trouble": .optional(reason),
         ]
     }
 

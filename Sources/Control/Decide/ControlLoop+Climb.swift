@@ -21,8 +21,8 @@ extension ControlLoop {
     /// What stands between a candidate and its first percent, with a sentence.
     func preflight(_ i: Int, candidate: String) -> (reading: PreflightReading, reason: String) {
         let model = models[i].config
-        if let trouble = isLedgerDegraded {
-            return (.unknown, "the journal cannot be written (\(trouble)), and a step must be durable first")
+        if let trouble = whyNoRaise {
+            return (.unknown, "\(trouble), and a step must be durable first")
         }
         if model.preflight != nil {
             guard let report = preflights[PreflightKey(model: model.name, candidate: candidate)] else {

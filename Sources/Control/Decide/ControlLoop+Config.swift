@@ -21,7 +21,12 @@ extension ControlLoop {
     /// Starts watching: every model in its saved state, or in its first.
     /// - Parameter started: the journal line of the start.
     func begin(_ started: JournalEvent) {
-        note([started])
+        if let recovery, recovery.isToBeSaved {
+            // The state first of all: what was applied is in the file before anything follows.
+            record(recovery.events(at: wallMicros) + [started])
+        } else {
+            note([started])
+        }
         take(config, plan)
         replayOutcomes()
         onConfig(config, plan)

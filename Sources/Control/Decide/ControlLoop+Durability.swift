@@ -43,8 +43,21 @@ extension ControlLoop {
         nextEntryID += 1
         pending[id] = steps
         let isRaising = steps.contains(where: \.isRaising)
-        let entry = LedgerEntry(id: id, events: events, state: saved, isKeptOnFailure: !isRaising)
+        let told = carrying(events, steps)
+        let entry = LedgerEntry(id: id, events: told, state: saved, isKeptOnFailure: !isRaising)
         if !give(entry) { finish(id, failure: Self.diskTooSlow) }
+    }
+
+    /// The lines of some steps, the first with what they changed: all of it in one line, because a crash may
+    /// leave the first lines of an entry and not the last.
+    private func carrying(_ events: [JournalEvent], _ steps: [PendingStep]) -> [JournalEvent] {
+        guard !events.isEmpty else { return [] }
+        let ids = Set(steps.compactMap { $0.verb?.verb.requestID })
+        var events = events
+        events[0].change = StateChange(
+            models: Dictionary(steps.map { ($0.model, $0.after) }) { $1 },
+            answered: saved.answered.filter { ids.contains($0.requestID) }, groups: saved.groupTrips)
+        return events
     }
 
     static let diskTooSlow = "the disk is too slow: \(LedgerThread.waitingMax) steps wait for it"
@@ -73,6 +86,13 @@ extension ControlLoop {
         unposted.removeFirst(posted)
     }
 
+    /// Journal lines of a change that is no step of a model, with the state after it.
+    func record(_ events: [JournalEvent]) {
+        let id = nextEntryID
+        nextEntryID += 1
+        _ = give(LedgerEntry(id: id, events: events, state: saved, isKeptOnFailure: true))
+    }
+
     /// Journal lines that belong to no model's state.
     func note(_ events: [JournalEvent]) {
         let id = nextEntryID
@@ -93,6 +113,16 @@ extension ControlLoop {
             case .restored:
                 isLedgerDegraded = nil
                 log.notice("the journal can be written again")
+            case .reserve(let reserve): take(reserve)
+            case .stateOwed(let reason):
+                stateOwed = reason
+                let sentence =
+                    "rollouts.json cannot be written: \(reason); what is decided is in the journal, and a "
+                    + "start reads it there; verbs that give a version traffic are refused"
+                log.critical("\(sentence)")
+            case .stateSaved:
+                stateOwed = nil
+                log.notice("rollouts.json is written again")
             case .rotated:
                 journalRotations += 1
                 rotationTrouble = nil
@@ -102,6 +132,29 @@ extension ControlLoop {
                 log.error("the journal is not rotated: \(reason); lines go on into the same file")
             }
         }
+    }
+
+    private func take(_ reserve: JournalReserve) {
+        switch reserve {
+        case .filled: log.notice("there is space again: the reserve for decisions is whole")
+        case .inUse(let bytes, let reason):
+            if !journalReserve.isInUse {
+                let sentence =
+                    "the disk is full: \(reason); cuts go on and are durable in a reserve of \(bytes) bytes, "
+                    + "other lines wait, verbs that give a version traffic are refused"
+                log.critical("\(sentence)")
+            }
+        case .none(let reason):
+            log.warning("no space is kept in reserve for decisions on a full disk: \(reason)")
+        }
+        journalReserve = reserve
+    }
+
+    /// Why nothing that gives a version traffic is obeyed; nil when it is.
+    var whyNoRaise: String? {
+        if let reason = isLedgerDegraded { return "the journal cannot be written (\(reason))" }
+        if case .inUse(_, let reason) = journalReserve { return "the disk is full (\(reason))" }
+        return stateOwed.map { "rollouts.json cannot be written (\($0))" }
     }
 
     /// Step 3: a durable state may be shown; one that the disk refused is shown unless it raised exposure.
@@ -148,7 +201,12 @@ extension ControlLoop {
         models[i].alignWatches(now: lastTick)
         models[i].alignStage(now: lastTick)
         saved.models[step.model] = models[i].saved(at: clocks)
-        saveState()
+        // With a line, because one that came in between may have said otherwise.
+        var event = JournalEvent(
+            at: wallMicros, .overruled, model: step.model,
+            reason: "\(step.verb?.verb.word.rawValue ?? "the step") could not be made durable: taken back")
+        event.change = StateChange(models: [step.model: models[i].decided], groups: saved.groupTrips)
+        record([event])
     }
 
     /// Hands the state over without any line; kept when the disk refuses.
@@ -240,7 +298,7 @@ extension ControlLoop {
     /// Keeps the evidence of running rollouts, so that a restart does not spend a second alpha, and how
     /// much of a cool-down is over.
     func saveEvidence() {
-        guard now - lastSaved >= Self.saveEvery, isLedgerDegraded == nil, pending.isEmpty else { return }
+        guard now - lastSaved >= Self.saveEvery, whyNoRaise == nil, pending.isEmpty else { return }
         lastSaved = now
         var isChanged = false
         for i in models.indices {

@@ -11,7 +11,7 @@ import Logging
 import Rollout
 
 /// A cut that has to reach the rest of a group.
-struct GroupTrip: Codable, Equatable, Sendable {
+struct GroupTrip: Codable, Hashable, Sendable {
     var group: String
     /// Model and cut that began it.
     var model: String
@@ -113,18 +113,17 @@ extension ControlLoop {
             guard left != trip.rest, let t = saved.groupTrips.firstIndex(where: { $0.group == trip.group })
             else { continue }
             if left.isEmpty { saved.groupTrips.remove(at: t) } else { saved.groupTrips[t].rest = left }
-            note([
-                JournalEvent(
-                    at: wallMicros, .group, model: trip.model,
-                    reason: left.isEmpty
-                        ? "every model of group \(trip.group) is cut"
-                        : "group \(trip.group) is cut in part: " + left.joined(separator: ", ") + " left",
-                    details: [
-                        .init("group", .string(trip.group)), .init("cut", .string(trip.cutID)),
-                        .init("left", .array(left.map(JSON.string))),
-                    ])
-            ])
-            saveState()
+            var event = JournalEvent(
+                at: wallMicros, .group, model: trip.model,
+                reason: left.isEmpty
+                    ? "every model of group \(trip.group) is cut"
+                    : "group \(trip.group) is cut in part: " + left.joined(separator: ", ") + " left",
+                details: [
+                    .init("group", .string(trip.group)), .init("cut", .string(trip.cutID)),
+                    .init("left", .array(left.map(JSON.string))),
+                ])
+            event.change = StateChange(models: [:], groups: saved.groupTrips)
+            record([event])
         }
         for name in partialCuts where groupStatus(name)?.uncut.isEmpty ?? true {
             partialCuts.removeAll { $0 == name }

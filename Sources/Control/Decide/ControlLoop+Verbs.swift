@@ -23,12 +23,13 @@ extension ControlLoop {
             let known = models[i].config.versions.map(\.name).joined(separator: ", ")
             return reply(.refusal(422, "model \(verb.model) has no version \(unknown); it has \(known)"))
         }
-        if verb.word.raisesExposure, let reason = isLedgerDegraded {
+        if verb.word.raisesExposure, let reason = whyNoRaise {
             return reply(
                 .refusal(
                     503,
-                    "nothing was changed: the journal cannot be written (\(reason)), and "
-                        + "\(verb.word.rawValue) must be durable before it is visible"))
+                    "nothing was changed: \(reason), and \(verb.word.rawValue) must be durable before it "
+                        + "is visible"
+                ))
         }
         guard let asked = verb.rollout else {
             return reply(.refusal(422, "\(verb.word.rawValue) is no verb for a model"))

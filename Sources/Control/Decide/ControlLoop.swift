@@ -38,6 +38,12 @@ final class ControlLoop {
     var saved: SavedState
     var isLedgerDegraded: String?
     var ledgerFailures: UInt64 = 0
+    /// Why the state file cannot be written although the journal can.
+    var stateOwed: String?
+    /// What is left for decisions on a full disk.
+    var journalReserve = JournalReserve.filled
+    /// What the start found of state and journal.
+    var recovery: StateRecovery?
     /// Why the journal's file could not be closed, and how often it was and was not.
     var rotationTrouble: String?
     var journalRotations: UInt64 = 0

@@ -33,8 +33,8 @@ final class Controller: Sendable {
     static let tickMillis: UInt64 = 100
 
     let commands: Mailbox<ControlCommand>
-    /// What is wrong with the journal, as a sentence; for the readiness page.
-    let trouble = Mutex<String?>(nil)
+    /// What is wrong with journal and state, as sentences; for the readiness page.
+    let troubles = Mutex<[String]>([])
     fileprivate let stopping = Atomic<Bool>(false)
     private let thread = Mutex<Thread?>(nil)
 
@@ -98,7 +98,7 @@ private final class ControllerRun {
             ledger.reports.wakeup.drain()
             while let command = controller.commands.take() { obey(command, loop) }
             loop.turn(now: Clock.now(), wallMicros: Clock.wallMicros())
-            controller.trouble.withLock { $0 = loop.journalTrouble }
+            controller.troubles.withLock { $0 = loop.troubles }
             eachTurn()
         }
         while let command = controller.commands.take() { obey(command, loop) }

@@ -42,6 +42,8 @@ struct StatusSnapshot: Sendable {
     var obeyedEpoch: UInt64
     var digest: String
     var journalTrouble: String?
+    /// What the start found, what is owed, and what is left for decisions on a full disk.
+    var durability = Durability()
     var counts: MetricsPage.ControlCounts
     var reports: [RollbackReport]
     var tallies: [String: Tally]
@@ -55,6 +57,16 @@ struct StatusSnapshot: Sendable {
 
     /// The ledger over all rollouts, the sum first.
     var ledger: JSON { Tally.ledger(tallies) }
+
+    /// The state directory beside the journal's own trouble.
+    struct Durability: Sendable {
+        /// Journal lines or a state file that were lost at the start; and what was applied.
+        var loss: String?
+        var gain: String?
+        var linesReplayed: UInt64 = 0
+        var stateOwed: String?
+        var reserve = JournalReserve.filled
+    }
 
     /// Cuts of a model since the start, by guardrail.
     struct CutCount: Sendable, Hashable {
@@ -72,12 +84,33 @@ extension ControlLoop {
             ?? rotationTrouble.map { "the journal cannot be rotated: \($0)" }
     }
 
+    /// All that the readiness page says of the state directory.
+    var troubles: [String] {
+        var all = [journalTrouble, recovery?.loss].compactMap { $0 }
+        if case .inUse(let bytes, let reason) = journalReserve {
+            all.append("the disk is full: \(reason); \(bytes) bytes are left for cuts")
+        }
+        if let stateOwed { all.append("rollouts.json cannot be written: \(stateOwed)") }
+        return all
+    }
+
+    private var durability: StatusSnapshot.Durability {
+        StatusSnapshot.Durability(
+            loss: recovery?.loss, gain: recovery?.gain, linesReplayed: recovery?.linesReplayed ?? 0,
+            stateOwed: stateOwed, reserve: journalReserve)
+    }
+
     /// Everything that the status page and the metrics say of decisions.
     var snapshot: StatusSnapshot {
         var counts = MetricsPage.ControlCounts()
         counts.reloadsApplied = reloadsApplied
         counts.reloadsRefused = reloadsRefused
         counts.journalFailures = ledgerFailures
+        counts.stateIsDamaged = recovery?.loss != nil
+        counts.linesReplayed = recovery?.linesReplayed ?? 0
+        counts.stateIsOwed = stateOwed != nil
+        counts.reserveBytes = journalReserve.bytesLeft
+        counts.reserveIsInUse = journalReserve.isInUse
         counts.planFailures = planFailures
         counts.journalRotations = journalRotations
         counts.journalRotationFailures = journalRotationFailures
@@ -103,7 +136,7 @@ extension ControlLoop {
             health: health, cuts: cuts.map { $0.key.with($0.value) }.sorted { $0.model < $1.model },
             outcomes: outcomes.figures,
             epoch: plan.epoch, obeyedEpoch: counts.obeyedEpoch, digest: config.digest,
-            journalTrouble: isLedgerDegraded, counts: counts, reports: desk.reports,
+            journalTrouble: isLedgerDegraded, durability: durability, counts: counts, reports: desk.reports,
             tallies: desk.saved.tallies, groups: groupStatuses,
             planTrouble: planTrouble, clocks: clocks)
     }

@@ -38,8 +38,14 @@ public struct AuditReport: Sendable, Equatable {
     public var pruned: Int
     /// Hash of the last line: what a witness should keep.
     public var hash: String
+    /// How `rollouts.json` stands to it.
+    public var state = AuditState.notCompared
 
+    /// Whether the journal is as it was written.
     public var isIntact: Bool { findings.isEmpty }
+
+    /// 0 when all is there, 1 when the journal is not as it was written, else what the state says.
+    public var exitCode: Int32 { isIntact ? state.exitCode : 1 }
 
     /// The report for `--output json`.
     public var json: JSON {
@@ -53,6 +59,10 @@ public struct AuditReport: Sendable, Equatable {
                         "problem": .string($0.problem.rawValue), "sentence": .string($0.sentence),
                     ]
                 }),
+            "state": [
+                "verdict": .string(state.verdict.rawValue), "whole": .bool(state.isWhole),
+                "sentence": .string(state.sentence),
+            ],
         ]
     }
 }
@@ -92,13 +102,15 @@ public enum AuditVerify {
 
     /// Checks the journal of a state directory as it lies there; a running Weir may go on writing, rotating
     /// and pruning meanwhile.
-    /// - Throws: when the journal cannot be read; a missing one is an error too.
+    /// - Throws: when the journal cannot be read; a missing one is an error too, where there is no state.
     public static func check(directory: String) throws(SystemFailure) -> AuditReport {
         var attempts = 0
         while true {
             attempts += 1
             do throws(SystemFailure) {
                 // The head first: it is never ahead of a journal that is read after it.
+                let state = try DiskFiles(directory).readAll(
+                    StateDirectory.statePath(in: directory), bytesMax: 256 << 20)
                 let head = try? File.readAll(FileStorage.headPath(in: directory), bytesMax: 4 << 10)
                 let names = JournalFiles.inOrder(try File.list(directory).map(\.name))
                 let isRotating = { () throws(SystemFailure) in
@@ -109,11 +121,19 @@ public enum AuditVerify {
                 do throws(SystemFailure) {
                     files.append(try read(FileStorage.journalPath(in: directory)))
                 } catch {
-                    // Killed between closing a file and beginning the next: the closed ones are all.
-                    guard error.errno == .noSuchFile, !names.isEmpty else { throw error }
+                    // Killed between closing a file and beginning the next: the closed ones are all. Beside a
+                    // state a missing journal is a finding.
+                    guard error.errno == .noSuchFile, !names.isEmpty || state != nil else { throw error }
                 }
                 if try isRotating(), attempts < 5 { continue }
-                return check(files: files, head: head)
+                var report = check(files: files, head: head)
+                report.state = AuditState(state, files, FileStorage(directory: directory))
+                // A running Weir writes the state a moment after the line.
+                if !report.state.isWhole, attempts < 5 {
+                    if let poller = try? Poller(eventsMax: 1) { MailboxWait(poller).wait(timeoutMillis: 20) }
+                    continue
+                }
+                return report
             } catch {
                 // A file that was pruned or renamed between listing and reading.
                 guard error.errno == .noSuchFile, attempts < 5 else { throw error }

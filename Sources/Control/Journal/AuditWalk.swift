@@ -81,7 +81,7 @@ struct AuditWalk {
     mutating func finish(head bytes: [UInt8]?, isWhole: Bool) {
         let head = bytes.flatMap(JournalHead.init(bytes:))
         let base = judgeStart(isWhole: isWhole)
-        let end = base &+ Int64(lines.count)
+        let end = base &+ Int64(lines.count) &+ skipped(base)
         // The head stands in for the last line's successor.
         let vouched =
             head == nil || Int64(clamping: head?.lines ?? 0) != end || head?.hash == lines.last?.digest
@@ -110,6 +110,18 @@ struct AuditWalk {
         return sequence - 1
     }
 
+    /// Numbers that were not given again after their lines were lost, by what gap lines say.
+    private func skipped(_ base: Int64) -> Int64 {
+        lines.indices.reduce(0) { $0 &+ max(0, jump(at: $1, base)) }
+    }
+
+    /// By how much a gap line's number is ahead of what was due.
+    private func jump(at i: Int, _ base: Int64) -> Int64 {
+        guard lines[i].isGap, let sequence = lines[i].sequence else { return 0 }
+        let before = i == 0 ? base : lines[i - 1].sequence ?? base &+ Int64(i)
+        return sequence &- before &- 1
+    }
+
     /// Whether line `i` carries the hash of the one before. The first of a part has nobody to ask.
     private func isLinked(_ i: Int, base: Int64) -> Bool {
         if i > 0 { return lines[i].previous == lines[i - 1].digest.hex }
@@ -125,6 +137,8 @@ struct AuditWalk {
             report(line, .gap, "notes that lines written before it were missing or altered at a start")
         }
         let expected = i == 0 ? base &+ 1 : (lines[i - 1].sequence ?? base &+ Int64(i)) &+ 1
+        // The line says itself what is missing before it.
+        if line.isGap, sequence > expected { return }
         if sequence > expected {
             return report(
                 line, .removed,
@@ -151,7 +165,7 @@ struct AuditWalk {
                 last?.file ?? 0, (last?.number ?? 0) + 1, .removed,
                 "is missing: journal.head remembers \(remembered) lines, there are \(end)")
         }
-        let i = Int(remembered - base) - 1
+        let i = Int(remembered - base - skipped(base)) - 1
         guard lines.indices.contains(i), lines[i].digest != head.hash else { return }
         let line = lines[i]
         guard !findings.contains(where: { $0.file == names[line.file] && $0.line == line.number }) else {

@@ -7,43 +7,35 @@ import Platform
 /// Journal files in a state directory. Owner: the ledger's thread.
 final class FileStorage: JournalStorage {
     private let directory: String
-    private var opened: Directory?
-    private var file: Descriptor?
+    private let files: any FileLayer
+    private var file: (any LayerFile)?
+
+    init(directory: String, files: any FileLayer) {
+        self.directory = directory
+        self.files = files
+    }
 
     /// In a directory that is locked already.
-    init(_ directory: Directory) {
-        self.directory = directory.path
-        opened = directory
+    convenience init(_ directory: Directory) {
+        self.init(directory: directory.path, files: DiskFiles(directory))
     }
 
     /// For readers; the directory is opened by the first call.
-    init(directory: String) { self.directory = directory }
-
-    private func files() throws(SystemFailure) -> Directory {
-        if let opened { return opened }
-        let made = try Directory(directory, links: .followed)
-        opened = made
-        return made
-    }
+    convenience init(directory: String) { self.init(directory: directory, files: DiskFiles(directory)) }
 
     static func journalPath(in directory: String) -> String { directory + "/" + JournalFiles.active }
     static func headPath(in directory: String) -> String { directory + "/" + JournalFiles.head }
 
     private var path: String { Self.journalPath(in: directory) }
+    private func path(_ name: String) -> String { directory + "/" + name }
 
-    func size(of name: String) throws(SystemFailure) -> Int? {
-        guard let reader = try openIfThere(name) else { return nil }
-        return try File.size(reader, path: directory + "/" + name)
-    }
+    func size(of name: String) throws(SystemFailure) -> Int? { try files.size(path(name)) }
 
     func read(_ name: String, from offset: Int, count: Int) throws(SystemFailure) -> [UInt8] {
-        guard let reader = try openIfThere(name) else { return [] }
-        return try File.read(reader, from: offset, count: count, path: directory + "/" + name)
+        try files.read(path(name), from: offset, count: count)
     }
 
-    func rotated() throws(SystemFailure) -> [String] {
-        JournalFiles.inOrder(try files().list().map(\.name))
-    }
+    func rotated() throws(SystemFailure) -> [String] { JournalFiles.inOrder(try files.list(directory)) }
 
     /// The open descriptor goes on to mean the old file, so it is let go once the name has changed.
     func rotate(to name: String) throws(SystemFailure) {
@@ -51,7 +43,8 @@ final class FileStorage: JournalStorage {
             throw SystemFailure(operation: "rename \(path) to \(name)", errno: .exists)
         }
         do throws(SystemFailure) {
-            try files().rename(JournalFiles.active, to: name)
+            try files.rename(path, to: path(name))
+            try files.syncDirectory(of: path)
         } catch {
             // Renamed, but the directory's fsync failed: the one that makes the new file durable follows.
             guard (try? size(of: JournalFiles.active)) == .some(nil) else { throw error }
@@ -60,67 +53,51 @@ final class FileStorage: JournalStorage {
     }
 
     func remove(_ name: String) throws(SystemFailure) {
-        try files().remove(name)
-        try files().sync()
+        try files.remove(path(name))
+        try files.syncDirectory(of: path)
     }
 
-    private func openIfThere(_ name: String) throws(SystemFailure) -> Descriptor? {
-        do throws(SystemFailure) {
-            return try files().openRead(name)
-        } catch {
-            if error.errno == .noSuchFile { return nil }
-            throw error
-        }
-    }
-
-    func append(_ bytes: [UInt8]) throws(SystemFailure) {
-        try withFile { file throws(SystemFailure) in try File.write(bytes, to: file, path: path) }
-    }
+    func append(_ bytes: [UInt8]) throws(SystemFailure) { try opened().write(bytes) }
 
     /// After a failed fsync the kernel may count lost pages as clean, so the descriptor is let go: the
     /// journal truncates and writes again through a fresh one.
     func sync() throws(SystemFailure) {
         do throws(SystemFailure) {
-            try withFile { file throws(SystemFailure) in try File.sync(file, path: path) }
+            try opened().sync()
         } catch {
             file = nil
             throw error
         }
     }
 
-    func truncate(to size: Int) throws(SystemFailure) {
-        try withFile { file throws(SystemFailure) in try File.truncate(file, bytes: size, path: path) }
+    func truncate(to size: Int) throws(SystemFailure) { try opened().truncate(to: size) }
+
+    func reserve(from size: Int, bytes: Int) throws(SystemFailure) {
+        try opened().reserve(from: size, bytes: bytes)
     }
 
-    private func withFile(
-        _ body: (borrowing Descriptor) throws(SystemFailure) -> Void
-    ) throws(SystemFailure) {
-        if file == nil { file = try files().openAppend(JournalFiles.active) }
-        guard let open = file.take() else { return }
-        do throws(SystemFailure) {
-            try body(open)
-        } catch {
-            file = consume open
-            throw error
-        }
-        file = consume open
+    func release(_ name: String) throws(SystemFailure) {
+        guard let size = try size(of: name) else { return }
+        try files.openAppend(path(name)).truncate(to: size)
+    }
+
+    private func opened() throws(SystemFailure) -> any LayerFile {
+        if let file { return file }
+        let opened = try files.openAppend(path)
+        file = opened
+        return opened
     }
 
     func setAside(_ bytes: [UInt8], name: String) throws(SystemFailure) -> String {
-        try files().replace(name, with: bytes)
+        try files.replace(path(name), with: bytes)
         return name
     }
 
     func readHead() throws(SystemFailure) -> [UInt8]? {
-        do throws(SystemFailure) {
-            return try files().readAll(JournalFiles.head, bytesMax: 4 << 10)
-        } catch {
-            if error.errno == .noSuchFile { return nil }
-            throw error
-        }
+        try files.readAll(Self.headPath(in: directory), bytesMax: 4 << 10)
     }
 
     func writeHead(_ bytes: [UInt8]) throws(SystemFailure) {
-        try files().replace(JournalFiles.head, with: bytes)
+        try files.replace(Self.headPath(in: directory), with: bytes)
     }
 }

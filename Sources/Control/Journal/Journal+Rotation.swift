@@ -33,9 +33,13 @@ struct Rotation {
     /// Rotations so far.
     var count: UInt64 = 0
     fileprivate var retryAt: UInt64 = 0
+    /// No rotation before: a full disk has no blocks for another file.
+    fileprivate var putOffUntil: UInt64 = 0
     fileprivate var isPruneDue = false
 
     static let retryMicros: UInt64 = 60_000_000
+
+    mutating func putOff(until wallMicros: UInt64) { putOffUntil = wallMicros }
 
     /// What a file begins with: nothing, when it is the first one or has begun.
     func begin(at wallMicros: UInt64, lines: UInt64, hash: ChainHash) -> [JournalEvent] {
@@ -56,8 +60,9 @@ extension Journal {
     /// Closes the file when it is due. Never fails: the trouble is kept for the report.
     mutating func rotateIfDue(at wallMicros: UInt64) {
         let age = wallMicros > beganAt ? wallMicros - beganAt : 0
-        guard bytesDurable > 0, bytesDurable >= rules.rotateBytes || age >= rules.rotateAge.micros,
-            rotation.trouble == nil || wallMicros >= rotation.retryAt
+        guard bytesDurable > 0,
+            bytesDurable - bytesBegun >= rules.rotateBytes || age >= rules.rotateAge.micros,
+            rotation.trouble == nil || wallMicros >= rotation.retryAt, wallMicros >= rotation.putOffUntil
         else { return }
         let name = JournalFiles.rotated(first: linesBefore + 1, wallMicros: wallMicros)
         do throws(SystemFailure) {
@@ -82,6 +87,7 @@ extension Journal {
         guard rotation.isPruneDue else { return }
         do throws(SystemFailure) {
             let names = try storage.rotated()
+            if let closed = names.last { try storage.release(closed) }
             let victims = Array(names.dropLast(rules.keep))
             if !victims.isEmpty {
                 try append([try pruned(victims, at: wallMicros)])

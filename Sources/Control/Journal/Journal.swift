@@ -24,17 +24,23 @@ struct Journal {
     var linesBefore: UInt64 = 0
     var beganAt: UInt64
     var rotation = Rotation()
+    /// Bytes that the file began with, which say nothing new.
+    private(set) var bytesBegun = 0
 
     /// What was wrong with the journal when it was opened.
     enum Finding: Equatable {
-        case tornLine(bytes: Int, movedTo: String)
+        /// - Parameter movedTo: nil: a full disk had no room for it.
+        case tornLine(bytes: Int, movedTo: String?)
         case missing(lines: UInt64, remembered: UInt64)
         case altered(line: UInt64)
     }
 
-    /// Opens and repairs. Only ends of files are read; a torn last line goes to a file of its own.
+    /// Opens and repairs. Only ends of files are read; a torn last line goes to a file of its own. Numbers go
+    /// on after every line that is remembered, by `journal.head` or by the state (`mark`): one that was lost
+    /// is never given again.
     init(
-        opening storage: any JournalStorage, rules: JournalConfig = JournalConfig(), wallMicros: UInt64
+        opening storage: any JournalStorage, rules: JournalConfig = JournalConfig(),
+        after mark: JournalMark? = nil, wallMicros: UInt64
     ) throws(SystemFailure) {
         self.storage = storage
         self.rules = rules
@@ -63,12 +69,26 @@ struct Journal {
         }
         if let open = tail?.open, !open.isEmpty { try repair(open, wallMicros) }
         try compareHead()
+        if let mark, mark.line > lines { goOn(after: mark.line, ChainHash(hex: mark.hash)) }
+    }
+
+    private mutating func goOn(after line: UInt64, _ hash: ChainHash) {
+        (lines, self.hash) = (line, hash)
+        // A file that is empty begins with the next line.
+        if bytesDurable == 0 { linesBefore = line }
     }
 
     /// Moves the rest behind the last whole line aside.
     private mutating func repair(_ open: [UInt8], _ wallMicros: UInt64) throws(SystemFailure) {
         let name = "journal.torn-\(lines + 1)-\(wallMicros)"
-        let moved = try storage.setAside(open, name: name)
+        var moved: String? = name
+        do throws(SystemFailure) {
+            moved = try storage.setAside(open, name: name)
+        } catch {
+            // It was never acknowledged: a full disk must not keep Weir from starting for its sake.
+            guard error.errno.isOutOfSpace else { throw error }
+            moved = nil
+        }
         try storage.truncate(to: bytesDurable)
         try storage.sync()
         findings.append(.tornLine(bytes: open.count, movedTo: moved))
@@ -78,6 +98,7 @@ struct Journal {
         guard let bytes = try storage.readHead(), let head = JournalHead(bytes: bytes) else { return }
         if head.lines > lines {
             findings.append(.missing(lines: lines, remembered: head.lines))
+            goOn(after: head.lines, head.hash)
         } else if head.lines == lines, head.hash != hash {
             findings.append(.altered(line: lines))
         }
@@ -98,8 +119,14 @@ struct Journal {
             bytes.append(UInt8(ascii: "\n"))
         }
         mayHaveRest = true
-        try storage.append(bytes)
-        try storage.sync()
+        do throws(SystemFailure) {
+            try storage.append(bytes)
+            try storage.sync()
+        } catch {
+            // At once, so that a later start does not find what the caller is told was refused.
+            try? dropRest()
+            throw error
+        }
         mayHaveRest = false
         rotation.previous = nil
         lines += UInt64(all.count)
@@ -117,25 +144,47 @@ struct Journal {
     }
 
     /// Appends the events, and before them, once, what opening found. Rotates when it is time.
-    mutating func appendNoting(_ events: [JournalEvent], at wallMicros: UInt64) throws(SystemFailure) {
+    /// - Parameter checkpoint: what a file that goes on from another one says first of all.
+    mutating func appendNoting(
+        _ events: [JournalEvent], at wallMicros: UInt64, checkpoint: () -> [JournalEvent] = { [] }
+    ) throws(SystemFailure) {
         rotateIfDue(at: wallMicros)
         if bytesDurable == 0 { beganAt = wallMicros }
-        try append(findings.map { $0.event(at: wallMicros) } + events)
+        // A gap first: it is the line whose number jumps.
+        let found = findings.filter(\.isGap) + findings.filter { !$0.isGap }
+        let isNew = rotation.previous != nil
+        let first = isNew ? checkpoint() : []
+        if !first.isEmpty {
+            try append(first)
+            bytesBegun = bytesDurable
+        } else if isNew {
+            bytesBegun = 0
+        }
+        try append(found.map { $0.event(at: wallMicros) } + events)
         findings = []
         prune(at: wallMicros)
     }
 }
 
 extension Journal.Finding {
+    /// Whether lines are not what they were.
+    var isGap: Bool {
+        switch self {
+        case .tornLine: false
+        case .missing, .altered: true
+        }
+    }
+
     func event(at wallMicros: UInt64) -> JournalEvent {
         switch self {
         case .tornLine(let bytes, let name):
             JournalEvent(
                 at: wallMicros, .journalRecovered,
                 reason:
-                    "the last line was torn by a crash: \(bytes) bytes moved to \(name); it had never been "
-                    + "acknowledged",
-                details: [.init("bytes", .integer(Int64(bytes))), .init("moved_to", .string(name))])
+                    "the last line was torn by a crash: \(bytes) bytes "
+                    + (name.map { "moved to \($0)" } ?? "dropped, for the disk is full")
+                    + "; it had never been acknowledged",
+                details: [.init("bytes", .integer(Int64(bytes))), .init("moved_to", .optional(name))])
         case .missing(let lines, let remembered):
             JournalEvent(
                 at: wallMicros, .journalGap,

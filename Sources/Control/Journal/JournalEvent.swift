@@ -31,6 +31,12 @@ public struct JournalEvent: Sendable, Hashable {
         case journalRecovered = "journal_recovered"
         /// Lines that had been written are missing or altered.
         case journalGap = "journal_gap"
+        /// The start applied lines that `rollouts.json` did not include, or rebuilt it.
+        case stateRecovered = "state_recovered"
+        /// All that is decided, at the beginning of a file: with it no earlier file is needed to know it.
+        case checkpoint
+        /// The disk is full and decisions go into the reserve; and it is filled again.
+        case journalReserve = "journal_reserve"
         /// The journal can be written again after a failure.
         case journalRestored = "journal_restored"
         /// The first line of a file that goes on from a rotated one; and rotated files that were removed.
@@ -51,6 +57,8 @@ public struct JournalEvent: Sendable, Hashable {
     public var reason: String
     /// The evidence: further members of the line, in order.
     public var details: [JSON.Member]
+    /// What a restart must know of it; the member `state`.
+    var change: StateChange?
 
     public init(
         at wallMicros: UInt64, _ kind: Kind, model: String? = nil, actor: String = "weir", reason: String,
@@ -64,15 +72,16 @@ public struct JournalEvent: Sendable, Hashable {
         self.details = details
     }
 
-    /// A line's greatest length. Longer reasons are cut, longer details are left out and said to be.
+    /// A line's greatest length without its `state`. Longer reasons are cut, longer details are left out and
+    /// said to be.
     static let lineBytesMax = 256 << 10
 
     /// The line for this event, without its newline.
     func line(sequence: UInt64, previous: ChainHash) -> [UInt8] {
         let full = text(sequence: sequence, previous: previous, reason: reason, details: details)
-        guard full.count > Self.lineBytesMax else { return full }
+        guard full.count - (change?.bytes.count ?? 0) > Self.lineBytesMax else { return full }
         let short = String(decoding: reason.utf8.prefix(4_096), as: UTF8.self)
-        let note = JSON.Member("left_out", .string("details of \(full.count) bytes"))
+        let note = JSON.Member("left_out", .string("details of a line of \(full.count) bytes"))
         return text(sequence: sequence, previous: previous, reason: short, details: [note])
     }
 
@@ -87,9 +96,14 @@ public struct JournalEvent: Sendable, Hashable {
         if let model { members.append(.init("model", .string(model))) }
         members.append(.init("actor", .string(actor)))
         members.append(.init("reason", .string(reason)))
-        let taken: Set = ["seq", "at", "kind", "model", "actor", "reason", "prev"]
+        let taken: Set = ["seq", "at", "kind", "model", "actor", "reason", "state", "prev"]
         members.append(contentsOf: details.filter { !taken.contains($0.name) })
-        members.append(.init("prev", .string(previous.hex)))
-        return Array(JSON.object(members).text.utf8)
+        guard let change else {
+            members.append(.init("prev", .string(previous.hex)))
+            return Array(JSON.object(members).text.utf8)
+        }
+        let end = Array(",\"prev\":\"\(previous.hex)\"}".utf8)
+        return Array(JSON.object(members).text.utf8.dropLast()) + Array(",\"state\":".utf8) + change.bytes
+            + end
     }
 }

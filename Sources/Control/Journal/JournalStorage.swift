@@ -23,6 +23,11 @@ protocol JournalStorage: AnyObject {
     /// Gives the file that is written another name, so that the next append begins a new one. A failure
     /// leaves it as it was.
     func rotate(to name: String) throws(SystemFailure)
+    /// Blocks for `bytes` behind the first `size` ones of the file that is written, so that appends find them
+    /// also on a full disk.
+    func reserve(from size: Int, bytes: Int) throws(SystemFailure)
+    /// Gives back what a rotated file has reserved.
+    func release(_ name: String) throws(SystemFailure)
     /// Removes a rotated file.
     func remove(_ name: String) throws(SystemFailure)
     /// Keeps bytes that cannot stay in the journal; returns the file name they went to.

@@ -33,13 +33,19 @@ final class LedgerThread: Ledger {
 
     /// Opens the journal of `directory`, here, so that one that cannot be read stops the start; then writes
     /// on a thread of its own until `stop`.
+    /// - Parameter state: as the start found it.
     func start(
-        _ directory: StateDirectory, _ rules: JournalConfig = JournalConfig()
+        _ directory: StateDirectory, _ rules: JournalConfig = JournalConfig(),
+        state: SavedState = SavedState()
     ) throws(SystemFailure) {
         let journal = try Journal(
-            opening: FileStorage(directory.files), rules: rules, wallMicros: Clock.wallMicros())
-        let writer = LedgerWriter(journal: journal) { state throws(SystemFailure) in
-            try directory.save(state)
+            opening: FileStorage(directory.files), rules: rules, after: state.journal,
+            wallMicros: Clock.wallMicros())
+        let file = StateFile(directory.files)
+        file.makeSpare()
+        let writer = LedgerWriter(journal: journal, state: state, spareTrouble: { file.retrySpare() }) {
+            state throws(SystemFailure) in
+            try file.save(state)
         }
         let loop = LedgerLoop(self, writer, try Poller(eventsMax: 4))
         try loop.watch()
@@ -78,6 +84,7 @@ private final class LedgerLoop {
     }
 
     func run() {
+        send(writer.prepare(now: Clock.now(), wallMicros: Clock.wallMicros()))
         while true {
             _ = poller.wait(timeoutMillis: timeoutMillis(Clock.now()))
             ledger.entries.wakeup.drain()

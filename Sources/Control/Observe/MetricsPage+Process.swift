@@ -55,6 +55,7 @@ extension MetricsPage {
         writer.sample(control.reloadsRefused, ["result": "refused"])
         writer.begin("weir_journal_failures", .counter, help: "Decisions that could not be made durable.")
         writer.sample(control.journalFailures)
+        writeState(to: &writer)
         writer.begin("weir_plan_failures", .counter, help: "Plans that could not be built; the old stays.")
         writer.sample(control.planFailures)
         writer.begin(
@@ -85,6 +86,27 @@ extension MetricsPage {
         writer.sample(process.descriptorsMax)
         writer.begin("process_start_time_seconds", .gauge, help: "Start of the process, seconds since 1970.")
         writer.sample(process.startSeconds)
+    }
+
+    private func writeState(to writer: inout ExpositionWriter) {
+        writer.begin(
+            "weir_state_damaged", .gauge,
+            help: "Whether journal lines or rollouts.json were missing or altered at the start.")
+        writer.sample(control.stateIsDamaged ? 1 : 0)
+        writer.begin(
+            "weir_state_replayed_lines", .gauge,
+            help: "Journal lines that rollouts.json did not include at the start.")
+        writer.sample(control.linesReplayed)
+        writer.begin(
+            "weir_state_owed", .gauge, help: "Whether rollouts.json cannot be written; the journal holds it.")
+        writer.sample(control.stateIsOwed ? 1 : 0)
+        writer.begin(
+            "weir_journal_reserve_bytes", .gauge, help: "Space kept for decisions when the disk is full.")
+        writer.sample(control.reserveBytes)
+        writer.begin(
+            "weir_journal_reserve_in_use", .gauge,
+            help: "Whether the disk is full and only decisions are written.")
+        writer.sample(control.reserveIsInUse ? 1 : 0)
     }
 
     private func writeActions(to writer: inout ExpositionWriter) {

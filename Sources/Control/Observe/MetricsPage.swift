@@ -86,6 +86,14 @@ public struct MetricsPage: Sendable {
         public var reloadsRefused: UInt64 = 0
         /// Decisions that could not be made durable.
         public var journalFailures: UInt64 = 0
+        /// Whether the start found journal lines or the state file gone; and the lines that it applied.
+        public var stateIsDamaged = false
+        public var linesReplayed: UInt64 = 0
+        /// Whether the state file cannot be written while the journal can.
+        public var stateIsOwed = false
+        /// Space for decisions on a full disk, and whether it is being used up.
+        public var reserveBytes = 0
+        public var reserveIsInUse = false
         /// Plans of what was decided that could not be built.
         public var planFailures: UInt64 = 0
         /// Journal files closed, and attempts at it that failed.

@@ -71,7 +71,7 @@ extension Sidecar {
         if isDraining.load(ordering: .acquiring) { reasons.append("draining") }
         if plane.obeyedEpoch == 0 { reasons.append("no plan is obeyed yet") }
         if !reasons.isEmpty { return .text(503, "not ready: " + reasons.joined(separator: "; ")) }
-        let troubles = [controller.trouble.withLock { $0 }, sources.trouble].compactMap { $0 }
+        let troubles = controller.troubles.withLock { $0 } + [sources.trouble].compactMap { $0 }
         // What registries and disks said is in there.
         let sentence = ForeignText.line(troubles.joined(separator: "; "))
         return .text(200, troubles.isEmpty ? "ready" : "ready, but \(sentence)")

@@ -29,7 +29,7 @@ public final class Sidecar: Sendable {
     private let drainConfig: DrainInForce
     let signals = SignalCounters()
     private let slots: SlotTable
-    private let saved: SavedState
+    private let recovery: StateRecovery
     private let ledger: LedgerThread
     private let health: HealthChecker
     private let preflight: PreflightRunner
@@ -63,10 +63,12 @@ public final class Sidecar: Sendable {
         do throws(StateProblem) {
             directory = try StateDirectory(path: config.stateDir)
             for warning in directory.warnings { log.warning("\(warning)") }
-            saved = try directory.load()
+            recovery = try directory.recover()
         } catch {
             throw .state(error)
         }
+        if let loss = recovery.loss { log.critical("\(loss)") }
+        if let gain = recovery.gain { log.warning("\(gain)") }
         let controller: Controller
         do throws(SystemFailure) {
             controller = try Controller()
@@ -79,7 +81,7 @@ public final class Sidecar: Sendable {
         drainConfig = DrainInForce(config.drain)
         var slots = SlotTable()
         do throws(PlanProblem) {
-            plan = try ControlLoop.firstPlan(config, saved: saved, slots: &slots)
+            plan = try ControlLoop.firstPlan(config, saved: recovery.state, slots: &slots)
         } catch {
             throw .plan(error)
         }
@@ -132,7 +134,7 @@ public final class Sidecar: Sendable {
     /// Starts everything; when it returns, requests are served.
     public func start() throws(SidecarProblem) {
         do throws(SystemFailure) {
-            try ledger.start(directory, config.journal)
+            try ledger.start(directory, config.journal, state: recovery.state)
             try accessLog.start(config.accessLog, plan)
             try startTaps()
             try health.start()
@@ -171,14 +173,14 @@ public final class Sidecar: Sendable {
     }
 
     private func startController() throws(SystemFailure) {
-        let (config, plan, slots, saved, log) = (config, plan, slots, saved, log)
+        let (config, plan, slots, recovery, log) = (config, plan, slots, recovery, log)
         let (plane, ledger, health) = (plane, ledger, health)
         let (accessLog, taps, signals, drainConfig) = (accessLog, taps, signals, drainConfig)
         let (actions, outcomes, preflight, sources) = (actions, outcomes, preflight, sources)
         let logged = try startOutcomes()
         try controller.start(ledger, started, eachTurn: { accessLog.discard() }) {
             let loop = ControlLoop(
-                config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
+                config: config, plan: plan, slots: slots, saved: recovery.state, plane: plane, ledger: ledger,
                 log: log, now: Clock.now(), wallMicros: Clock.wallMicros(), boot: Boot.id
             ) { config, plan in
                 drainConfig.times.withLock { $0 = config.drain }
@@ -197,6 +199,7 @@ public final class Sidecar: Sendable {
                     log.error("the pre-flight checks do not keep up with reloads: the last one waits")
                 }
             }
+            loop.recovery = recovery
             loop.signals = signals
             loop.actions = actions
             loop.sources = sources.saved

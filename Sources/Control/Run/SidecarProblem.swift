@@ -20,11 +20,11 @@ public enum SidecarProblem: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// 65 damaged state, 71 the system refuses, 73 the state directory cannot be made or is not trusted, 75 it is in use, 78
-    /// the config contradicts the state.
+    /// 65 damaged or lost state, 71 the system refuses, 73 the state directory cannot be made or is not trusted,
+    /// 75 it is in use, 78 the config contradicts the state.
     public var exitCode: Int32 {
         switch self {
-        case .state(.corrupt): 65
+        case .state(.corrupt), .state(.lost): 65
         case .state(.unusable), .state(.untrusted): 73
         case .state(.locked): 75
         case .plan: 78

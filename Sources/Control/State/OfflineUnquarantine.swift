@@ -38,7 +38,8 @@ public enum OfflineUnquarantine {
     ) throws(OfflineProblem) -> String {
         do throws(SystemFailure) {
             // The lock would make a directory where a name was misspelt.
-            guard try File.list(stateDir).contains(where: { $0.name == "rollouts.json" }) else {
+            let known = try File.list(stateDir).map(\.name)
+            guard known.contains("rollouts.json") || known.contains(JournalFiles.active) else {
                 throw SystemFailure(
                     operation: "open \(StateDirectory.statePath(in: stateDir))", errno: .noSuchFile)
             }
@@ -46,13 +47,14 @@ public enum OfflineUnquarantine {
             throw .system(error)
         }
         let directory: StateDirectory
-        var saved: SavedState
+        let recovery: StateRecovery
         do throws(StateProblem) {
             directory = try StateDirectory(path: stateDir)
-            saved = try directory.load()
+            recovery = try directory.recover()
         } catch {
             throw .state(error)
         }
+        var saved = recovery.state
         guard let before = saved.models[model]?.rollout else {
             let known = saved.models.keys.sorted().joined(separator: ", ")
             throw .refused("\(stateDir) knows no model \(model); it knows \(known.isEmpty ? "none" : known)")
@@ -62,20 +64,22 @@ public enum OfflineUnquarantine {
         let (state, actions) = RolloutMachine.step(before, .verb(request), wallMicros: now)
         var events: [JournalEvent] = []
         var sentence = ""
+        saved.models[model]?.rollout = state
         for case .journal(let event) in actions {
             events.append(JournalEvent(event, model: model, at: now))
             guard case .verb(_, let answer) = event else { continue }
             guard answer.said.isAccepted else { throw .refused(answer.said.sentence) }
             sentence = answer.said.sentence
         }
+        events[0].change = StateChange(models: [model: state], groups: saved.groupTrips)
         do throws(SystemFailure) {
             var rules = JournalConfig()
             // Whether a file is old is the running Weir's business.
             (rules.rotateBytes, rules.rotateAge) = (.max, .seconds(.max / 1_000_000_000))
             var journal = try Journal(
-                opening: FileStorage(directory.files), rules: rules, wallMicros: now)
-            try journal.appendNoting(events, at: now)
-            saved.models[model]?.rollout = state
+                opening: FileStorage(directory.files), rules: rules, after: saved.journal, wallMicros: now)
+            try journal.appendNoting(recovery.events(at: now) + events, at: now)
+            saved.journal = JournalMark(line: journal.lines, hash: journal.hash.hex)
             try directory.save(saved)
         } catch {
             throw .system(error)

@@ -50,6 +50,8 @@ public struct SavedState: Codable, Equatable, Sendable {
     var reports: ReportDesk.Saved?
     /// Groups of which not every member is cut.
     var groupTrips: [GroupTrip] = []
+    /// The newest journal line that is included; nil in files of earlier releases.
+    var journal: JournalMark?
 
     public init(models: [String: Model] = [:], answered: [AnsweredVerb] = []) {
         self.models = models
@@ -63,6 +65,7 @@ public struct SavedState: Codable, Equatable, Sendable {
         answered = try values.decode([AnsweredVerb].self, forKey: .answered)
         groupTrips = try values.decodeIfPresent([GroupTrip].self, forKey: .groupTrips) ?? []
         reports = try values.decodeIfPresent(ReportDesk.Saved.self, forKey: .reports)
+        journal = try values.decodeIfPresent(JournalMark.self, forKey: .journal)
     }
 
     /// Request ids remembered.
@@ -70,7 +73,7 @@ public struct SavedState: Codable, Equatable, Sendable {
 }
 
 /// A verb that was answered, kept so that its repetition gets the same answer.
-public struct AnsweredVerb: Codable, Equatable, Sendable {
+public struct AnsweredVerb: Codable, Hashable, Sendable {
     public var requestID: String
     /// The verb and its arguments: the same id with another request is refused.
     public var request: String
@@ -145,6 +148,8 @@ public enum StateProblem: Error, Sendable, Equatable, CustomStringConvertible {
     case unusable(directory: String, what: String)
     /// Somebody else can change what is in it.
     case untrusted(directory: String, what: String)
+    /// There is no state, and the journal does not say all that it would.
+    case lost(directory: String, what: String)
 
     public var description: String {
         switch self {
@@ -156,6 +161,12 @@ public enum StateProblem: Error, Sendable, Equatable, CustomStringConvertible {
             "state_dir \(directory) is in use by \(owner). Two processes must not share one: stop the other "
                 + "one, or give this one its own state_dir."
         case .untrusted(let directory, let what): "state_dir \(directory) is not used: \(what)."
+        case .lost(let directory, let what):
+            "rollouts.json is missing in \(directory), and it cannot be rebuilt from the journal: \(what). "
+                + "Weir does not start, because a version that was cut could get traffic again. Restore "
+                + "rollouts.json or the journal files from a backup; or set the weight of the versions that "
+                + "must stay off to 0 in the config and move journal.jsonl, journal-*.jsonl and journal.head "
+                + "away, to begin anew."
         case .unusable(let directory, let what):
             "state_dir \(directory) cannot be used: \(what). Create it, writable for the user of weir, "
                 + "or name another one under state_dir."

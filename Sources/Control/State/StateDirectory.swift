@@ -118,25 +118,29 @@ final class StateDirectory: Sendable {
         return .unusable(directory: path, what: "\(failure)")
     }
 
+    /// Why a file in it cannot be read: somebody may have put something else there.
+    static func unreadable(_ failure: SystemFailure, _ file: String, in directory: String) -> StateProblem {
+        if case .untrusted(_, let what) = problem(failure, directory) {
+            return .untrusted(directory: directory, what: what)
+        }
+        return .corrupt(path: file, what: "\(failure)")
+    }
+
     static func statePath(in directory: String) -> String { directory + "/" + stateName }
 
     /// The saved state; an empty one when there is none yet.
     func load() throws(StateProblem) -> SavedState {
-        let bytes: [UInt8]
-        do throws(SystemFailure) {
-            bytes = try files.readAll(Self.stateName, bytesMax: 256 << 20)
-        } catch {
-            if error.errno == .noSuchFile { return SavedState() }
-            if case .untrusted(let directory, let what) = Self.problem(error, path) {
-                throw .untrusted(directory: directory, what: what)
-            }
-            throw .corrupt(path: files.path(of: Self.stateName), what: "\(error)")
-        }
-        return try SavedState.decoded(bytes, path: files.path(of: Self.stateName))
+        try StateFile(files).load() ?? SavedState()
+    }
+
+    /// The saved state with what the journal has beyond it.
+    func recover() throws(StateProblem) -> StateRecovery {
+        try StateRecovery(
+            try StateFile(files).load(), FileStorage(files), directory: path)
     }
 
     /// Replaces the saved state durably.
     func save(_ state: SavedState) throws(SystemFailure) {
-        try files.replace(Self.stateName, with: state.encoded())
+        try StateFile(files).save(state)
     }
 }

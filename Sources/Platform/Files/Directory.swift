@@ -88,6 +88,18 @@ public final class Directory: Sendable {
         return try open(name, O_RDWR | O_APPEND, 0, "open")
     }
 
+    /// Opens for writing from the start over what is there, so that the blocks it has are used again; creates
+    /// the file (with `mode`) where there is none. A link or another user's file that was laid there goes.
+    public func openOver(_ name: String, mode: UInt32 = 0o600) throws(SystemFailure) -> Descriptor {
+        do throws(SystemFailure) {
+            return try open(name, O_WRONLY | O_CREAT, mode, "create")
+        } catch {
+            guard error.errno == .isLink || error.errno == .notPermitted else { throw error }
+        }
+        _ = weir_unlink_at(descriptor.raw, name)
+        return try open(name, O_WRONLY | O_CREAT | O_EXCL, mode, "create")
+    }
+
     /// The whole file.
     /// - Parameter bytesMax: a larger file fails with EFBIG instead of filling the memory.
     public func readAll(_ name: String, bytesMax: Int) throws(SystemFailure) -> [UInt8] {
@@ -116,9 +128,14 @@ public final class Directory: Sendable {
 
     /// Renames, durably; replaces what is at `new`.
     public func rename(_ old: String, to new: String) throws(SystemFailure) {
+        try renameOnly(old, to: new)
+        try sync()
+    }
+
+    /// Renames; durable once `sync` has returned.
+    public func renameOnly(_ old: String, to new: String) throws(SystemFailure) {
         _ = try check(
             weir_rename_at(descriptor.raw, old, new), "rename \(path(of: old)) to \(path(of: new))")
-        try sync()
     }
 
     /// Removes a file; false when there was none.

@@ -26,6 +26,12 @@ public enum File {
         return try open(path, O_RDWR | O_APPEND, 0, "open \(path)")
     }
 
+    /// Opens for writing from the start over what is there, so that the blocks it has are used again; creates
+    /// the file (with `mode`) where there is none.
+    public static func openOver(_ path: String, mode: UInt32 = 0o600) throws(SystemFailure) -> Descriptor {
+        try open(path, O_WRONLY | O_CREAT, mode, "create \(path)")
+    }
+
     /// Writes all bytes, as many calls as it takes.
     public static func write(
         _ bytes: some Collection<UInt8>, to file: borrowing Descriptor, path: String
@@ -47,6 +53,16 @@ public enum File {
         _ file: borrowing Descriptor, bytes: Int, path: String
     ) throws(SystemFailure) {
         _ = try check(weir_truncate(file.raw, bytes), "truncate \(path)")
+    }
+
+    /// Gives the file blocks for `bytes` from `from` on, beyond its end too, without changing its size
+    /// (fallocate(2)): later writes there cannot fail for want of space.
+    /// - Throws: ENOSPC or EDQUOT when they are not to be had; EOPNOTSUPP where the file system has no such
+    ///   thing.
+    public static func reserve(
+        _ file: borrowing Descriptor, from: Int, bytes: Int, path: String
+    ) throws(SystemFailure) {
+        _ = try check(weir_reserve(file.raw, from, bytes), "reserve \(bytes) bytes of \(path)")
     }
 
     /// Size in bytes.
@@ -130,8 +146,13 @@ public enum File {
 
     /// Renames, durably; replaces what is at `new`.
     public static func rename(_ old: String, to new: String) throws(SystemFailure) {
-        _ = try check(weir_rename(old, new), "rename \(old) to \(new)")
+        try renameOnly(old, to: new)
         try syncDirectory(of: new)
+    }
+
+    /// Renames; durable once `syncDirectory` has returned.
+    public static func renameOnly(_ old: String, to new: String) throws(SystemFailure) {
+        _ = try check(weir_rename(old, new), "rename \(old) to \(new)")
     }
 
     /// Removes a file; false when there was none.

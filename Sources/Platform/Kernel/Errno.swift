@@ -32,6 +32,9 @@ import Glibc
         code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM
     }
 
+    /// Whether the disk, or the user's share of it, is full.
+    @inlinable public var isOutOfSpace: Bool { code == ENOSPC || code == EDQUOT }
+
     /// Whether the kernel, or what stands in its place, has no such call for such a descriptor.
     @inlinable public var isUnsupported: Bool {
         code == EINVAL || code == ENOSYS || code == EPERM || code == EOPNOTSUPP

@@ -1,0 +1,156 @@
+// `weir audit verify`'s comparison of `rollouts.json` with the journal: what the next start would do with the
+// two, and whether the state says what the journal's lines say.
+// Place: the second half of `AuditReport`; the rules are those of the start itself (`StateRecovery`).
+// Invariant: nothing is changed.
+
+import Platform
+import Rollout
+
+/// How state file and journal stand to each other.
+public struct AuditState: Sendable, Equatable {
+    /// What was found.
+    public enum Verdict: String, Sendable {
+        /// The files were given by name, or there is neither.
+        case notCompared = "not_compared"
+        /// The state includes every line that decides something.
+        case current
+        /// The state was saved by a release that named no line.
+        case unmarked
+        /// The next start applies newer lines.
+        case older
+        /// The journal lacks lines that the state includes.
+        case newer
+        /// The journal is another one, or lines after the state's are gone or altered.
+        case otherHistory = "other_history"
+        /// There is no state, and the next start rebuilds it from the journal.
+        case missing
+        /// There is no state, and the next start is refused.
+        case lost
+        /// The state's bytes are not what was written.
+        case damaged
+        /// The state says something else than the line that it includes.
+        case differs
+    }
+
+    public internal(set) var verdict: Verdict
+    /// What it means.
+    public internal(set) var sentence: String
+
+    /// Whether nothing has to be done, by a start or by a person.
+    public var isWhole: Bool {
+        switch verdict {
+        case .notCompared, .current, .unmarked: true
+        case .older, .newer, .otherHistory, .missing, .lost, .damaged, .differs: false
+        }
+    }
+
+    /// The command's exit code: 0 nothing to do, 3 the next start applies lines, 4 something is missing.
+    public var exitCode: Int32 { isWhole ? 0 : verdict == .older ? 3 : 4 }
+
+    static let notCompared = AuditState(verdict: .notCompared, sentence: "rollouts.json was not compared")
+
+    init(verdict: Verdict, sentence: String) {
+        self.verdict = verdict
+        self.sentence = sentence
+    }
+
+    /// - Parameters:
+    ///   - bytes: of `rollouts.json`, nil when there is none; read before the journal.
+    ///   - files: the journal's, in their order.
+    init(_ bytes: [UInt8]?, _ files: [AuditFile], _ storage: any JournalStorage) {
+        do throws(StateProblem) {
+            let saved = try bytes.map { bytes throws(StateProblem) in
+                try SavedState.decoded(bytes, path: "rollouts.json")
+            }
+            let recovery: StateRecovery
+            do throws(StateProblem) {
+                recovery = try StateRecovery(saved, storage, directory: "the state directory")
+            } catch {
+                self.init(verdict: saved == nil ? .lost : .otherHistory, sentence: Self.short(error))
+                return
+            }
+            self.init(recovery, saved)
+            if verdict == .current, let saved, let other = Self.difference(saved, files) {
+                self.init(verdict: .differs, sentence: other)
+            }
+        } catch {
+            self.init(verdict: .damaged, sentence: Self.short(error))
+        }
+    }
+
+    private init(_ recovery: StateRecovery, _ saved: SavedState?) {
+        let line = saved?.journal.map { "rollouts.json includes line \($0.line)" } ?? "there is no state yet"
+        guard let finding = recovery.findings.first(where: \.isLoss) ?? recovery.findings.first else {
+            self.init(
+                verdict: saved == nil ? .notCompared : .current,
+                sentence: saved == nil ? line : line + ", the journal's last")
+            return
+        }
+        let next = "; the next start "
+        switch finding {
+        case .replayed(_, _, let what) where what.isEmpty:
+            self.init(verdict: .current, sentence: line + ", and no later one decides anything")
+        case .replayed(_, let lines, let what):
+            let list = what.map { "\($0.what) (line \($0.line))" }.joined(separator: ", ")
+            self.init(
+                verdict: .older,
+                sentence: "\(line), the journal has \(lines) newer ones\(next)applies \(list)")
+        case .unmarked:
+            self.init(
+                verdict: .unmarked, sentence: "rollouts.json names no line: an earlier release saved it")
+        case .rebuilt(let lines, let models):
+            self.init(
+                verdict: .missing,
+                sentence: "rollouts.json is missing\(next)rebuilds it from \(lines) lines: \(models) models")
+        case .behind:
+            self.init(verdict: .newer, sentence: finding.sentence + next + "goes on with it")
+        case .gap, .forked:
+            self.init(verdict: .otherHistory, sentence: finding.sentence)
+        }
+    }
+
+    /// The first words of a problem: what to do about it is the start's to say.
+    private static func short(_ problem: StateProblem) -> String {
+        switch problem {
+        case .corrupt(let path, let what): "\(path) is damaged: \(what); the next start is refused"
+        case .lost(_, let what):
+            "rollouts.json is missing and cannot be rebuilt: \(what); the next start is refused"
+        case .locked, .unusable: "\(problem)"
+        }
+    }
+
+    // MARK: What it says
+
+    /// Where the state says something else than the last line about a model that it includes; nil: nowhere.
+    private static func difference(_ saved: SavedState, _ files: [AuditFile]) -> String? {
+        var last: [String: (line: UInt64, state: RolloutState)] = [:]
+        for file in files {
+            for bytes in file.bytes.split(separator: UInt8(ascii: "\n")) {
+                let line = JournalHistory.Line(bytes)
+                guard let number = line.number, number <= saved.journal?.line ?? 0,
+                    line.value?["state"] != nil, let change = try? StateChange.read(line.bytes)
+                else { continue }
+                for (name, state) in change.models { last[name] = (number, state) }
+            }
+        }
+        for (name, said) in last.sorted(by: { $0.key < $1.key }) {
+            let state = saved.models[name]?.rollout
+            guard
+                state?.weights != said.state.weights || state?.phase.word != said.state.phase.word
+                    || state.map({ Set($0.quarantined.keys) }) != Set(said.state.quarantined.keys)
+            else { continue }
+            return
+                "rollouts.json says of \(name): \(words(state)); line \(said.line), which it includes, says: "
+                + words(said.state)
+        }
+        return nil
+    }
+
+    private static func words(_ state: RolloutState?) -> String {
+        guard let state else { return "nothing" }
+        let barred = state.quarantined.keys.sorted().joined(separator: ", ")
+        let weights = state.weights.sorted { $0.key < $1.key }
+            .map { "\($0.key) \(Notation.text(ppm: $0.value))" }.joined(separator: ", ")
+        return "\(state.phase.word), \(weights), quarantined: \(barred.isEmpty ? "none" : barred)"
+    }
+}

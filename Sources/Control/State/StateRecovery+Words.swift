@@ -1,0 +1,115 @@
+// What a start found, in words: journal lines, a sentence for the log, and one for those who ask whether all
+// is well.
+// Place: read by `Sidecar` (log, readiness, status) and `OfflineUnquarantine` (journal).
+// Invariant: a gap is never called recovered.
+
+extension StateRecovery {
+    /// Whether the state differs from what the file says, or the file does not name the journal's last line;
+    /// a first start too, so that a state that is missing later was taken away.
+    var isToBeSaved: Bool { isFirst || !findings.isEmpty }
+
+    /// The journal lines of what was found. Where the journal did not say all that is decided, it does now.
+    func events(at wallMicros: UInt64) -> [JournalEvent] {
+        let events = findings.map { finding in
+            JournalEvent(
+                at: wallMicros, finding.isGap ? .journalGap : .stateRecovered, reason: finding.sentence,
+                details: finding.details)
+        }
+        let isWhole = findings.allSatisfy { if case .replayed = $0 { true } else { false } }
+        return isWhole ? events : events + state.checkpoint(at: wallMicros)
+    }
+
+    /// What was lost, for the readiness page and the status; nil: nothing.
+    var loss: String? {
+        let lost = findings.filter(\.isLoss).map(\.sentence)
+        return lost.isEmpty ? nil : lost.joined(separator: "; ")
+    }
+
+    /// What was applied, for the status; nil: nothing.
+    var gain: String? {
+        let gained = findings.filter { !$0.isLoss && $0.isNoteworthy }.map(\.sentence)
+        return gained.isEmpty ? nil : gained.joined(separator: "; ")
+    }
+
+    /// Journal lines that the state did not include.
+    var linesReplayed: UInt64 {
+        findings.reduce(0) { sum, finding in
+            if case .replayed(_, let lines, _) = finding { return sum + lines }
+            return sum
+        }
+    }
+}
+
+extension StateRecovery.Finding {
+    /// Whether something is gone, or is not what it was.
+    var isLoss: Bool {
+        switch self {
+        case .replayed, .unmarked: false
+        case .rebuilt, .behind, .gap, .forked: true
+        }
+    }
+
+    /// Whether journal lines are gone, or are not what they were.
+    var isGap: Bool {
+        switch self {
+        case .replayed, .unmarked, .rebuilt: false
+        case .behind, .gap, .forked: true
+        }
+    }
+
+    /// Whether a person should be told.
+    var isNoteworthy: Bool {
+        switch self {
+        case .replayed(_, _, let what): !what.isEmpty
+        case .unmarked(let what): !what.isEmpty
+        case .rebuilt, .behind, .gap, .forked: true
+        }
+    }
+
+    var sentence: String {
+        switch self {
+        case .replayed(let after, let lines, let what):
+            "rollouts.json included the journal up to line \(after); \(lines) newer lines were read"
+                + Self.list(what, "applied")
+        case .rebuilt(let lines, let models):
+            "rollouts.json was missing and is rebuilt from \(lines) journal lines: \(models) models; their "
+                + "evidence starts anew, and reports and the ledger over rollouts are gone"
+        case .unmarked(let what):
+            "rollouts.json is of a release that named no journal line" + Self.list(what, "applied")
+        case .behind(let last, let mark):
+            (last == 0 ? "the journal is missing or empty" : "the journal ends with line \(last)")
+                + ", but rollouts.json includes line \(mark): lines \(last + 1) to \(mark) are gone; what "
+                + "they decided is in rollouts.json"
+        case .gap(let from, let to):
+            "journal lines \(from) to \(to) are gone, and rollouts.json did not include them"
+        case .forked(let line, let what):
+            "the journal is not the one that rollouts.json was saved with, from line \(line) on: "
+                + "rollouts.json holds" + Self.list(what, "barred")
+        }
+    }
+
+    private static func list(_ what: [StateReplay.Applied], _ did: String) -> String {
+        what.isEmpty
+            ? ", and nothing in them had to be applied"
+            : "; \(did): " + what.prefix(20).map { "\($0.what) (line \($0.line))" }.joined(separator: ", ")
+                + (what.count > 20 ? " and \(what.count - 20) more" : "")
+    }
+
+    fileprivate var details: [JSON.Member] {
+        switch self {
+        case .replayed(let after, let lines, let what):
+            [.init("after", .count(after)), .init("lines", .count(lines)), .init("applied", Self.json(what))]
+        case .rebuilt(let lines, let models):
+            [.init("lines", .count(lines)), .init("models", .integer(Int64(models)))]
+        case .unmarked(let what): [.init("applied", Self.json(what))]
+        case .behind(let last, let mark): [.init("lines", .count(last)), .init("remembered", .count(mark))]
+        case .gap(let from, let to): [.init("from", .count(from)), .init("to", .count(to))]
+        case .forked(let line, let what):
+            [.init("line", .count(line)), .init("applied", Self.json(what))]
+        }
+    }
+
+    private static func json(_ what: [StateReplay.Applied]) -> JSON {
+        .array(what.prefix(100).map { ["line": .count($0.line), "what": .string($0.what)] })
+    }
+}
