@@ -205,7 +205,8 @@ private struct Stranger: Sendable, CustomTestStringConvertible {
             try AdminClient(address, timeout: .millis(60)).get("/livez")
         }
         #expect("\(try #require(full))".contains("not taken the connection in 60ms"))
-        _ = (consume listener, waiting.count)
+        _ = consume listener
+        _ = waiting.count
         let dead = #expect(throws: AdminUnreachable.self) { try AdminClient(address).get("/livez") }
         #expect("\(try #require(dead))".contains("Nobody listens there"))
     }

@@ -8,16 +8,16 @@ import Testing
 
 @testable import Control
 
-@Suite(.enabled(if: weirBinary != nil, "the weir executable was not built"), .serialized)
+@Suite(.enabled(if: builtWeir != nil, "the weir executable was not built"), .serialized)
 struct CrowdedProcessTests {
-    private func openDescriptors(_ running: Running) -> Int {
+    private func openDescriptors(_ running: WeirProcess) -> Int {
         let path = "/proc/\(running.process.processIdentifier)/fd"
         return ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).count
     }
 
     @Test("1,010 idle clients at a hard limit of 1,024 leave verbs, probes, journal and requests alone")
     func idleClients() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         try running.start(descriptors: 1_024)
         let limits = try #require(try running.status()["limits"])
         #expect(limits["descriptors"]?["allowed"]?.integer == 1_024)
@@ -51,7 +51,7 @@ struct CrowdedProcessTests {
 
     @Test("A start with too few descriptors, or with bounds that need more, is refused with a sentence")
     func refusals() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         try running.launch(descriptors: 100)
         #expect(try running.exitCode() == 71)
         #expect(running.log.contains("too few file descriptors: RLIMIT_NOFILE allows 100"))
@@ -63,7 +63,7 @@ struct CrowdedProcessTests {
 
     @Test("With its lock file removed a second Weir is refused all the same, and the first one goes on")
     func lockFileRemoved() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         try running.start()
         try File.remove(running.stateDir + "/lock")
         let first = running.process
@@ -79,7 +79,7 @@ struct CrowdedProcessTests {
         "A link in the place of lock, journal or state is refused by name, and nothing behind it is touched",
         arguments: [("lock", 73), ("rollouts.json", 73), ("journal.jsonl", 71)] as [(String, Int32)])
     func links(name: String, code: Int32) throws {
-        let running = try Running()
+        let running = try WeirProcess()
         let target = running.scratch.path + "/elsewhere"
         try File.replace(target, with: "kept".utf8)
         try File.makeDirectory(running.stateDir)
@@ -92,7 +92,7 @@ struct CrowdedProcessTests {
 
     @Test("A directory that everybody can write is used and warned about, in log and status")
     func writableByAll() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         try File.makeDirectory(running.stateDir)
         #expect(chmod(running.stateDir, 0o777) == 0)
         try running.start()
@@ -107,7 +107,7 @@ struct CrowdedProcessTests {
         "A directory of another user is refused unless root runs Weir",
         .enabled(if: geteuid() == 0, "only root can run Weir as somebody else"))
     func foreignDirectory() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         try File.makeDirectory(running.stateDir)
         #expect(chown(running.stateDir, 12_345, 12_345) == 0)
         try running.start()

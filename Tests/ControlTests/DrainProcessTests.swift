@@ -11,8 +11,8 @@ private let half = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhalf"
 
 @Suite(.enabled(if: builtWeir != nil, "the weir executable was not built"), .serialized)
 struct DrainProcessTests {
-    private func start(_ drain: String) throws -> (Running, SocketAddress) {
-        let running = try Running()
+    private func start(_ drain: String) throws -> (WeirProcess, SocketAddress) {
+        let running = try WeirProcess()
         try running.configure(weight: "0%", extra: "drain: \(drain)")
         try running.start()
         let text = try #require(try running.status()["listeners"]?[0]?.string)
@@ -25,7 +25,7 @@ struct DrainProcessTests {
         return client
     }
 
-    private func ready(_ running: Running) -> Int? { try? AdminClient(running.admin).get("/readyz").status }
+    private func ready(_ running: WeirProcess) -> Int? { try? AdminClient(running.admin).get("/readyz").status }
 
     @Test("Until the delay is over new clients are served though not ready, then the listeners close; exit 0")
     func delay() throws {

@@ -17,7 +17,7 @@ private let good = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\
 private let bad = "HTTP/1.1 500 Oh\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno"
 
 /// A Weir process with two upstreams, a config and a state directory of its own.
-final class Running {
+final class WeirProcess {
     let scratch: Scratch
     let stable: ScriptedServer
     let candidate: ScriptedServer
@@ -95,7 +95,8 @@ final class Running {
     func phase() -> String? { (try? model())?["phase"]?.string }
 
     func listener() throws -> SocketAddress {
-        try #require(SocketAddress(try #require(try status()["listeners"]?[0]?.string)))
+        let text = try #require(try status()["listeners"]?[0]?.string)
+        return try #require(SocketAddress(text))
     }
 
     /// One request through the proxy; the status line.
@@ -130,7 +131,7 @@ final class Running {
 struct ProcessTests {
     @Test("Killed with -9 right after a cut and started again, the quarantined version gets no traffic")
     func killAfterCut() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         try running.start()
         try running.provokeCut()
         running.signal(SIGKILL)
@@ -151,7 +152,7 @@ struct ProcessTests {
 
     @Test("An acknowledged verb survives kill -9 at once")
     func killAfterVerb() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         try running.start()
         let verb = AdminVerb(.weights, model: "m", reason: "test", requestID: "r1", weights: ["v2": 123_400])
         #expect(try AdminClient(running.admin).send(verb).isSuccess)
@@ -169,7 +170,7 @@ struct ProcessTests {
     func killAtAnyInstant() throws {
         let seed = Entropy.word()
         var random = Random64(seed: seed)
-        let running = try Running()
+        let running = try WeirProcess()
         try running.configure(weight: "0%")
         var next: UInt32 = 1
         var acknowledged: UInt32 = 0
@@ -203,7 +204,7 @@ struct ProcessTests {
 
     @Test("SIGHUP with a bad file changes nothing and says so in log and journal; a good one is taken over")
     func reload() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         try running.start()
         let digest = try running.status()["config_digest"]?.string
         try running.configure(weight: "10%", extra: "nonsense: 1")
@@ -219,7 +220,7 @@ struct ProcessTests {
 
     @Test("SIGTERM lets a request in flight finish, is not ready meanwhile, and exits 0")
     func drains() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         running.stable.set(.silence)
         running.candidate.set(.silence)
         try running.start()
@@ -239,7 +240,7 @@ struct ProcessTests {
 
     @Test("A reload moves the access log, and SIGUSR1 begins a new file after the old one was moved away")
     func accessLog() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         let (first, second) = (running.scratch.path + "/a.log", running.scratch.path + "/b.log")
         func lines(_ path: String) -> Int {
             ((try? String(contentsOfFile: path, encoding: .utf8)) ?? "").split(separator: "\n").count
@@ -267,7 +268,7 @@ struct ProcessTests {
 
     @Test("A second SIGTERM exits at once")
     func secondSignal() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         running.stable.set(.silence)
         running.candidate.set(.silence)
         try running.start()
@@ -284,7 +285,7 @@ struct ProcessTests {
     @Test(
         "A state directory in use, a damaged state and a wrong config are refused by exit code and sentence")
     func refusals() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         try running.start()
         let second = Process()
         second.executableURL = running.process.executableURL
@@ -320,7 +321,7 @@ struct ProcessTests {
     @Test(
         "With a disk that refuses, a cut still cuts, readiness and metrics say so, and it is journaled later")
     func blindCut() throws {
-        let running = try Running()
+        let running = try WeirProcess()
         try running.start()
         // The state file's replacement cannot be written while a directory has its name.
         try File.makeDirectory(running.stateDir + "/rollouts.json.new/x")
@@ -349,7 +350,7 @@ struct ProcessTests {
         let sink = try ActionSinkServer.shared.get()
         let path = "/killed-\(Entropy.word())"
         try sink.script(["POST \(path)": [["status": 500, "body": "not now"], ["status": 200]]])
-        let running = try Running()
+        let running = try WeirProcess()
         let actions = """
             actions:
               - name: pager

@@ -115,7 +115,7 @@ public struct AuditState: Sendable, Equatable {
         case .corrupt(let path, let what): "\(path) is damaged: \(what); the next start is refused"
         case .lost(_, let what):
             "rollouts.json is missing and cannot be rebuilt: \(what); the next start is refused"
-        case .locked, .unusable: "\(problem)"
+        case .locked, .unusable, .untrusted: "\(problem)"
         }
     }
 
