@@ -77,15 +77,15 @@ struct CrowdedProcessTests {
 
     @Test(
         "A link in the place of lock, journal or state is refused by name, and nothing behind it is touched",
-        arguments: [("lock", 73), ("rollouts.json", 73), ("journal.jsonl", 71)] as [(String, Int32)])
-    func links(name: String, code: Int32) throws {
+        arguments: ["lock", "rollouts.json", "journal.jsonl"])
+    func links(name: String) throws {
         let running = try WeirProcess()
         let target = running.scratch.path + "/elsewhere"
         try File.replace(target, with: "kept".utf8)
         try File.makeDirectory(running.stateDir)
         #expect(symlink(target, running.stateDir + "/" + name) == 0)
         try running.launch()
-        #expect(try running.exitCode() == code)
+        #expect(try running.exitCode() == 73)
         #expect(running.log.contains("\(running.stateDir)/\(name), a symbolic link"))
         #expect(try File.readAll(target, bytesMax: 100) == Array("kept".utf8))
     }

@@ -39,7 +39,8 @@ extension Core {
         case .lingering: return (0, Self.begin(of: limits.lingerDeadline, to: d.pointee.deadline))
         case .head: return (2, d.pointee.headSince)
         case .idle:
-            guard d.pointee.output.isEmpty, d.pointee.input.isEmpty, !d.pointee.isResumed else { return nil }
+            let isWaiting = d.pointee.isResumed || d.pointee.isStarved
+            guard d.pointee.output.isEmpty, d.pointee.input.isEmpty, !isWaiting else { return nil }
             let isNew = d.pointee.deadline == d.pointee.headSince + limits.headerDeadline
             let answered = Self.begin(of: limits.keepAliveIdle, to: d.pointee.deadline)
             return (1, isNew ? d.pointee.headSince : answered)
