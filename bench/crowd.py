@@ -1,10 +1,10 @@
-"""What good clients get beside a crowd that begins and does not go on. The same crowd for every proxy, in turn.
+"""What good clients get beside a crowd that begins and does not go on: the same for every proxy, in turn.
 
     bash bench/crowd                                        all kinds, 8 seconds each
     bash bench/crowd --kinds heads --only weir,haproxy --seconds 20 --clients 1500
 
-Each of four good clients asks fifteen times a second on a connection that it keeps; an answer counts when it is a
-whole 200 within two seconds. After anything else the client goes on with a new connection.
+Each of four good clients asks fifteen times a second on a connection that it keeps; an answer counts when
+it is a whole 200 within two seconds. After anything else the client goes on with a new connection.
 """
 
 import argparse
@@ -33,7 +33,9 @@ KINDS = {
     "uploads": b"PUT /u HTTP/1.1\r\nhost: bench\r\ncontent-length: 262144\r\n\r\n" + b"u" * 200_000,
     "trailers": b"POST /t HTTP/1.1\r\nhost: bench\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"
     + b"".join(map(field, range(60))),
-    "sent ahead": b"GET /a?bytes=4000000 HTTP/1.1\r\nhost: bench\r\n\r\n" + HEADS + b"".join(map(field, range(60))),
+    "sent ahead": b"GET /a?bytes=4000000 HTTP/1.1\r\nhost: bench\r\n\r\n"
+    + HEADS
+    + b"".join(map(field, range(60))),
     "readers": b"GET /r?bytes=4000000 HTTP/1.1\r\nhost: bench\r\n\r\n",
 }
 
@@ -98,8 +100,14 @@ def beside(port: int, kind: str, options) -> tuple:
     return sorted(times), failures, int(said.split()[1])
 
 
+def at(times: list, quantile: float) -> float:
+    """A quantile of sorted seconds, in milliseconds."""
+    return times[min(len(times) - 1, int(len(times) * quantile))] * 1000 if times else float("nan")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--only", default="weir,nginx,haproxy")
     parser.add_argument("--clients", type=int, default=1_500)
@@ -118,9 +126,9 @@ def main() -> None:
                     times, failures, cut = beside(proxy.port, kind, options)
                 finally:
                     proxy.stop()
-                at = lambda q: times[min(len(times) - 1, int(len(times) * q))] * 1000 if times else float("nan")
+                p50, p99 = at(times, 0.5), at(times, 0.99)
                 print(
-                    f"{kind:12} {name:8} {len(times):6} {len(failures):6} {at(0.5):8.1f} {at(0.99):8.1f} {cut:7}"
+                    f"{kind:12} {name:8} {len(times):6} {len(failures):6} {p50:8.1f} {p99:8.1f} {cut:7}"
                     + (f"   {max(set(failures), key=failures.count)}" if failures else ""),
                     flush=True,
                 )

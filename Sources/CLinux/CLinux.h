@@ -330,7 +330,8 @@ static inline int weir_stat_path(const char *path, struct stat *result) {
     return lstat(path, result) < 0 ? -errno : 0;
 }
 
-// The same relative to an open directory; no symbolic link is followed unless the flags of `weir_open_at` say so.
+// The same relative to an open directory; no symbolic link is followed unless the flags of `weir_open_at`
+// say so.
 
 static inline int weir_open_at(int directory, const char *name, int flags, mode_t mode) {
     WEIR_RETRY(int, openat(directory, name, flags | O_CLOEXEC, mode));

@@ -1,8 +1,8 @@
 // When buffers run short. What is not needed gives way first (Limits, `blocksMax`), then reads shrink and
 // stop: who would have to hold what it reads stands aside. Before that comes to pass, those who hold bytes
 // and do not go on are cut: unfinished input beyond its part of the pool, oldest first; then whoever has
-// moved none of its bytes for a while. So a crowd of half heads, of clients that never read, or a version that
-// hangs over its uploads cannot stop the others until its own time limits do.
+// moved none of its bytes for a while. So a crowd of half heads, of clients that never read, or a version
+// that hangs over its uploads cannot stop the others until its own time limits do.
 // Invariant: an own shortage is never a version's failure.
 
 import Metrics

@@ -22,7 +22,7 @@ extension Limits {
             + pipesMax * Limits.pipeBytes
     }
 
-    /// Descriptors of a core whose every bound is reached, listeners aside: connections, two for each pipe, its
-    /// poller and its wakeup.
+    /// Descriptors of a core whose every bound is reached, listeners aside: connections, two for each pipe,
+    /// its poller and its wakeup.
     public var descriptorsMax: Int { downstreamsMax + upstreamsMax + 2 * pipesMax + 2 }
 }

@@ -10,8 +10,8 @@ public struct Limits: Sendable, Hashable {
     /// Client connections. Full: the idlest closes for a new one; where all are in use, accepting pauses (the
     /// kernel's backlog holds the rest). Lowered at the start to what RLIMIT_NOFILE leaves, as the next.
     public var downstreamsMax = 16_384
-    /// Upstream connections, shadow ones included. Full: the idlest pooled one closes; where all are in use, 503
-    /// `upstream_connections_exhausted`.
+    /// Upstream connections, shadow ones included. Full: the idlest pooled one closes; where all are in
+    /// use, 503 `upstream_connections_exhausted`.
     public var upstreamsMax = 8_192
     /// Exchanges in progress. Full: 503 `exchanges_exhausted`.
     public var exchangesMax = 16_384
@@ -83,9 +83,10 @@ public struct Limits: Sendable, Hashable {
     public static let smallInputBytes = 4 << 10
     /// Size of one pool block.
     public static let blockBytes = 16 << 10
-    // What one connection may do before the others have their turn, and how long the core may go without asking
-    // the poller who they are. A slice is one read and the write of what it brought, or one filling of a pipe:
-    // 20 to 50 us on a slow CPU either way. A connection that has more goes to the back of the resumed line.
+    // What one connection may do before the others have their turn, and how long the core may go without
+    // asking the poller who they are. A slice is one read and the write of what it brought, or one filling
+    // of a pipe: 20 to 50 us on a slow CPU either way. A connection that has more goes to the back of the
+    // resumed line.
 
     /// Bytes read from a socket at once. 64 KiB are the largest segment that loopback and offload hand over;
     /// twice as much is no cheaper per byte and leaves the inner caches.

@@ -7,7 +7,8 @@
 //   p is below the limit and n kl(p, limit) >= 3                  stable was fine: the rule may trip
 //   else                                                          unknown: the evidence is kept and waits
 //
-// After ten seconds of waiting the rule may trip if the candidate is still bad; else the evidence is forfeited.
+// After ten seconds of waiting the rule may trip if the candidate is still bad; else the evidence is
+// forfeited.
 // Invariant: a guard only delays a trip or forfeits it, so it can only lower the chance of a false one.
 // Source: guardrails/dependence.md, section 2.
 

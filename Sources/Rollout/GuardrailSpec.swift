@@ -100,9 +100,9 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         set { dryRun = newValue ? true : nil }
     }
 
-    /// A sticky key's bad requests count once in a rollout, its first: the key was the coin, not the request.
-    /// For sequential rules on errors and latency against stable, of models that assign by sticky keys. Errors
-    /// bet besides on change: that more keys fail in a minute than their past makes likely.
+    /// A sticky key's bad requests count once in a rollout, its first: the key was the coin, not the
+    /// request. For sequential rules on errors and latency against stable, of models that assign by sticky
+    /// keys. Errors bet besides on change: that more keys fail in a minute than their past makes likely.
     public var countsKeysOnce: Bool {
         get { keysOnce ?? false }
         set { keysOnce = newValue ? true : nil }

@@ -45,9 +45,10 @@ extension GuardrailSpec {
         return UInt64(toleratedTicks) * (measure == .errorRate ? 1 : 2)
     }
 
-    /// Requests of the candidate after which an epoch ends: a thousand, or those after which a version without
-    /// any bad request has lost a nat of the smallest alternative against a constant. Against a high limit a
-    /// good thousand would leave nothing to bet with when the version fails in the middle of it.
+    /// Requests of the candidate after which an epoch ends: a thousand, or those after which a version
+    /// without any bad request has lost a nat of the smallest alternative against a constant. Against a
+    /// high limit a good thousand would leave nothing to bet with when the version fails in the middle of
+    /// it.
     var epochRequests: Int {
         guard case .sequentialAbove = rule else { return BetGrid.epochRequests }
         return min(BetGrid.epochRequests, Int((10 / rateLimit).rounded(.up)))

@@ -92,8 +92,8 @@ extension TickView {
         return view
     }
 
-    /// Errors against a constant; pinned requests and copies count as well, and of a sticky key's failures one
-    /// a minute.
+    /// Errors against a constant; pinned requests and copies count as well, and of a sticky key's failures
+    /// one a minute.
     static func errors(_ pair: PairTick, age: UInt64, for side: BetSide = .worse) -> TickView {
         let (candidate, stable) = (pair.candidate.answered(for: side), pair.stable.all)
         let isSettled = age >= deadlineTicks || (age >= graceTicks && candidate.pending == 0)

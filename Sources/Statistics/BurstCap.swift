@@ -1,6 +1,6 @@
-// What a slot of time may prove. A pause of one version's process (a collector, a noisy neighbour) makes all
-// of its requests of that moment slow at once: that is no news about the version, however many they are. So
-// the gain of a bet within a slot is capped, and several slots have to agree before a test can trip.
+// What a slot of time may prove. Theory: a pause of one version's process (a collector, a noisy neighbour)
+// makes all of its requests of that moment slow at once: that is no news about the version, however many they
+// are. So the gain of a bet within a slot is capped, and several slots have to agree before a test can trip.
 //
 // Where such moments are to be tolerated altogether, the slot after a capped one is not bet on, because a
 // moment may touch two, and every slot that is bet on pays a toll: the bet is then fair although any slot may

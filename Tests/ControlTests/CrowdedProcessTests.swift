@@ -1,5 +1,5 @@
-// The built binary where others take what it has: a crowd at every door under a hard limit of descriptors, and
-// whoever lays links into its state directory or takes its lock file away.
+// The built binary where others take what it has: a crowd at every door under a hard limit of descriptors,
+// and whoever lays links into its state directory or takes its lock file away.
 
 import Foundation
 import Glibc

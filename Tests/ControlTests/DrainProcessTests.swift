@@ -25,7 +25,9 @@ struct DrainProcessTests {
         return client
     }
 
-    private func ready(_ running: WeirProcess) -> Int? { try? AdminClient(running.admin).get("/readyz").status }
+    private func ready(_ running: WeirProcess) -> Int? {
+        try? AdminClient(running.admin).get("/readyz").status
+    }
 
     @Test("Until the delay is over new clients are served though not ready, then the listeners close; exit 0")
     func delay() throws {

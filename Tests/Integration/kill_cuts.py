@@ -1,7 +1,7 @@
 """kill -9 around automatic cuts: a cut whose line is in the journal is never forgotten by the next start.
 
-A candidate goes bad under load; Weir is killed before, at, or up to 50 ms after the moment when the cut's line
-appears in the journal, and started again. From then on the candidate may not get a single request.
+A candidate goes bad under load; Weir is killed before, at, or up to 50 ms after the moment when the cut's
+line appears in the journal, and started again. From then on the candidate may not get a single request.
 
 The suite runs a short round of it; a long one takes its time:
     WEIR_BINARY=… python Tests/Integration/kill_cuts.py [kills] [--full-disk]

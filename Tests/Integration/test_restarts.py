@@ -1,4 +1,4 @@
-"""Endpoints that restart, servers that close after an error, and clients that leave, with uvicorn behind Weir."""
+"""Endpoints that restart, servers that close after an error, clients that leave; uvicorn behind Weir."""
 
 import collections
 import pathlib
@@ -120,4 +120,5 @@ def test_a_client_that_leaves_frees_its_server(endpoints, weir, half):
     if half:
         assert client.recv(100) == b""
         client.close()
-    wait_until(lambda: 'outcome="client_cancel"' in requests.get(proxy.admin + "/metrics").text, "its outcome")
+    outcome = 'outcome="client_cancel"'
+    wait_until(lambda: outcome in requests.get(proxy.admin + "/metrics").text, "its outcome")

@@ -91,7 +91,7 @@ import Testing
     }
 
     @Test(
-        "A file of another user is refused unless that user owns the directory; what root makes is the owner's",
+        "A file of another user is refused unless the directory is theirs; what root makes is the owner's",
         .enabled(if: geteuid() == 0, "only root can give files away"))
     func owners() throws {
         let scratch = try TemporaryDirectory()

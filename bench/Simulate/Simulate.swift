@@ -2,7 +2,8 @@
 // method: false trips when nothing is wrong, and candidate requests until a trip when something is. Seeded:
 // equal arguments give equal figures, on any number of threads. Run it as a release build:
 //   swift run -c release bench-simulate [--runs 2000] [--requests 100000] [--threads 2] [--only words]
-//   swift run -c release bench-simulate --dependence [--runs 200]    traffic whose requests are not independent
+//   swift run -c release bench-simulate --dependence [--runs 200]    traffic whose requests are not
+//   independent
 //   swift run -c release bench-simulate --cost    time per tick and bytes of state of every kind
 
 import Glibc

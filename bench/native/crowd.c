@@ -57,7 +57,8 @@ int main(int argc, char **argv) {
         for (int e = 0; e < found; e++) {
             int i = (int)events[e].data.u32, is_over = events[e].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
             while (!is_over && clients[i].sent < count) {
-                ssize_t moved = send(clients[i].fd, bytes + clients[i].sent, count - clients[i].sent, MSG_NOSIGNAL);
+                ssize_t moved =
+                    send(clients[i].fd, bytes + clients[i].sent, count - clients[i].sent, MSG_NOSIGNAL);
                 if (moved > 0) clients[i].sent += (size_t)moved;
                 else if (errno == EAGAIN || errno == ENOTCONN) break;
                 else is_over = 1;

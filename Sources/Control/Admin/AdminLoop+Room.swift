@@ -1,11 +1,11 @@
 // Room for a newcomer where every place is taken: whoever does the least with theirs leaves.
 //
-// Theory: a connection is worth what was asked on it. One that has had its answer is worth nothing; one that
-// has sent no whole request, or nothing at all, is worth little, however many bytes it has dribbled; then come
-// those that do not read their answer, and those that wait for a page. One that waits for a verb keeps its
-// place. In each group the one that has been in it longest leaves first. Every newcomer has `AdminTimes.grace`
-// to send its request, so a crowd that comes again and again waits in the kernel's backlog instead of pushing
-// out an operator whose request is on its way.
+// Theory: a connection is worth what was asked on it. One that has had its answer is worth nothing; one
+// that has sent no whole request, or nothing at all, is worth little, however many bytes it has dribbled;
+// then come those that do not read their answer, and those that wait for a page. One that waits for a verb
+// keeps its place. In each group the one that has been in it longest leaves first. Every newcomer has
+// `AdminTimes.grace` to send its request, so a crowd that comes again and again waits in the kernel's
+// backlog instead of pushing out an operator whose request is on its way.
 // Invariant: a verb that has come in whole is answered, or its client has given up.
 
 import Platform

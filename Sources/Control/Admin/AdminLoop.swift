@@ -1,8 +1,8 @@
 // The admin thread's loop: accept, read, route, write, time out. Owner: the admin thread.
 //
 // Theory: the verbs are the emergency brake, so no stranger may hold them up. A full house makes room for a
-// newcomer (AdminLoop+Room.swift), and a turn does a bounded amount of work for each connection and renders one
-// page at most, so that a verb waits for one page and not for all that were asked for.
+// newcomer (AdminLoop+Room.swift), and a turn does a bounded amount of work for each connection and renders
+// one page at most, so that a verb waits for one page and not for all that were asked for.
 // Invariant: a connection handles one request at a time; its next one waits in the reader until the answer is
 // written, so a client that pipelines without reading fills only the kernel's buffers.
 

@@ -114,7 +114,8 @@ struct AdminReader {
     }
 
     private mutating func body(_ parser: inout HeadParser) -> Step {
-        // Taken out, so that the body grows in place: a copy would make every byte of a slow client cost it all.
+        // Taken out, so that the body grows in place: a copy would make every byte of a slow client cost it
+        // all.
         guard var current = open.take() else { return .needMore }
         switch current.framing {
         case .none, .untilClose: return finish(current)

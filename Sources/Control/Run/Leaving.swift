@@ -6,7 +6,7 @@
 // Announced: readiness says 503, and requests are served as before, so that load balancers look away first.
 // Draining: nothing new is taken, what is idle closes. Cutting: what is still open ends with a reset, or
 // with a 503 where nothing of an answer was sent.
-// Place: one step for each look of `RunCommand`. Both times count from the signal.
+// Theory: one step for each look of `RunCommand`; both times count from the signal.
 
 import Logging
 import Platform

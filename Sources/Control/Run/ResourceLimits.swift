@@ -1,10 +1,10 @@
 // The bounds in force: what the config asks for, fitted into the file descriptors and the memory that this
 // process may have, with a reserve that no client can take.
 //
-// Theory: a process without a free descriptor cannot take a rollback, write its journal or call a model server.
-// So the descriptors are shared out before the first client comes: first the reserve, which is everything
-// that is not a connection of the data plane, then each core's share. A bound that the config writes is kept
-// or the start is refused; one that it leaves out is made smaller until it fits.
+// Theory: a process without a free descriptor cannot take a rollback, write its journal or call a model
+// server. So the descriptors are shared out before the first client comes: first the reserve, which is
+// everything that is not a connection of the data plane, then each core's share. A bound that the config
+// writes is kept or the start is refused; one that it leaves out is made smaller until it fits.
 // Invariant: cores × (bounds of a core) + reserve ≤ descriptors, so accepting pauses before they run out.
 
 import Platform
@@ -73,8 +73,9 @@ public struct ResourceLimits: Sendable, Equatable {
         let checked = config.models.flatMap(\.versions).filter { $0.healthCheck != nil }
         let probes = min(HealthChecker.probesMax, checked.reduce(0) { $0 + $1.endpoints.count })
         let hasCaptures = config.models.contains { $0.captures != nil }
-        // Standard streams, signals, mailboxes and pollers of the threads, the state directory, journal, state,
-        // outcomes, access log, config and names being resolved, /proc: 56 at most, and some to spare.
+        // Standard streams, signals, mailboxes and pollers of the threads, the state directory, journal,
+        // state, outcomes, access log, config and names being resolved, /proc: 56 at most, and some to
+        // spare.
         return 72 + AdminServer.connectionsMax + 4 + probes + (hasCaptures ? FolderDisk.openMax + 2 : 0)
             // A lane each, a call in progress or a child's pipes.
             + 10 * config.actions.count + 6 * config.models.count { $0.source != nil }
@@ -139,11 +140,11 @@ public struct ResourceLimits: Sendable, Equatable {
     private func tooFew(_ needed: Int, _ what: String) -> LimitsProblem {
         LimitsProblem(
             description:
-                "too few file descriptors: RLIMIT_NOFILE allows \(allowance.descriptors), and \(what) \(needed) "
-                + "(\(reserved) for admin, journal, actions and health checks, the rest for connections of "
-                + "\(cores) core\(cores == 1 ? "" : "s")). Raise it (LimitNOFILE=\(max(needed, 65_536)) in the "
-                + "unit of systemd, ulimit -n in a shell, --ulimit nofile= of Docker), or write smaller bounds "
-                + "under limits, or fewer cores")
+                "too few file descriptors: RLIMIT_NOFILE allows \(allowance.descriptors), and \(what) "
+                + "\(needed) (\(reserved) for admin, journal, actions and health checks, the rest for "
+                + "connections of \(cores) core\(cores == 1 ? "" : "s")). Raise it "
+                + "(LimitNOFILE=\(max(needed, 65_536)) in the unit of systemd, ulimit -n in a shell, "
+                + "--ulimit nofile= of Docker), or write smaller bounds under limits, or fewer cores")
     }
 
     /// Bounds that only make sense below others.
@@ -197,8 +198,8 @@ public struct ResourceLimits: Sendable, Equatable {
     private func tooLittle(_ allowed: Int, _ what: String) -> LimitsProblem {
         LimitsProblem(
             description:
-                "too little memory: \(memoryReason(allowed)), and \(what) \(bytesMax >> 20) MiB at worst over "
-                + "\(cores) core\(cores == 1 ? "" : "s"). Allow more, or write smaller blocks_max and "
+                "too little memory: \(memoryReason(allowed)), and \(what) \(bytesMax >> 20) MiB at worst "
+                + "over \(cores) core\(cores == 1 ? "" : "s"). Allow more, or write smaller blocks_max and "
                 + "downstreams_max under limits, or fewer cores")
     }
 
@@ -223,8 +224,9 @@ extension ResourceLimits {
     /// One line for a person.
     public var sentence: String {
         "\(limits.downstreamsMax) client connections, \(limits.upstreamsMax) to model servers, "
-            + "\(limits.exchangesMax) requests and \(limits.blocksMax) buffers of \(Limits.blockBytes >> 10) KiB "
-            + "per core (\(cores)); \(cores * limits.descriptorsMax + reserved) of \(allowance.descriptors) "
+            + "\(limits.exchangesMax) requests and \(limits.blocksMax) buffers of "
+            + "\(Limits.blockBytes >> 10) KiB per core (\(cores)); "
+            + "\(cores * limits.descriptorsMax + reserved) of \(allowance.descriptors) "
             + "descriptors, \(reserved) of them in reserve; at most \(bytesMax >> 20) MiB"
     }
 

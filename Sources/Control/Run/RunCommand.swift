@@ -13,8 +13,8 @@ public enum RunCommand {
 
     /// Loads, starts, runs until told to stop.
     /// - Parameter logLevel: one of `WeirLog.levels`.
-    /// - Returns: the exit code: 0 after a drain, 1 if it cut what was open at its deadline; 78 for a config that is wrong; 128 + n after a second
-    ///   signal n; else `SidecarProblem.exitCode`.
+    /// - Returns: the exit code: 0 after a drain, 1 if it cut what was open at its deadline; 78 for a
+    ///   config that is wrong; 128 + n after a second signal n; else `SidecarProblem.exitCode`.
     public static func run(configPath: String, logLevel: String) -> Int32 {
         let log = WeirLog.standardError(level: Logger.Level(rawValue: logLevel) ?? .info)
         Signals.block(signals)

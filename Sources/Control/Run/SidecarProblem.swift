@@ -20,8 +20,8 @@ public enum SidecarProblem: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// 65 damaged or lost state, 71 the system refuses, 73 the state directory cannot be made or is not trusted,
-    /// 75 it is in use, 78 the config contradicts the state.
+    /// 65 damaged or lost state, 71 the system refuses, 73 the state directory cannot be made or is not
+    /// trusted, 75 it is in use, 78 the config contradicts the state.
     public var exitCode: Int32 {
         switch self {
         case .state(.corrupt), .state(.lost): 65

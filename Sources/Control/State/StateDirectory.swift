@@ -1,12 +1,12 @@
 // The state directory: one process at a time, one file for what a restart must know.
 //
-// Theory: the lock is held on the directory itself by flock(2) for as long as the process lives, so a kill -9
-// releases it, and removing files in it does not. The file `lock` names the holder, and is locked as well:
-// releases before this one lock nothing else, and some network file systems lock files only. `rollouts.json`
-// is replaced as a whole (temporary file, fsync, rename, fsync of the directory): a crash leaves the old state
-// or the new one. A state file that cannot be read exactly stops the start, because starting without it would
-// expose quarantined versions. Files are opened as `Directory` does it: whoever could put a link or a file of
-// theirs in the place of one would decide what Weir remembers.
+// Theory: the lock is held on the directory itself by flock(2) for as long as the process lives, so a kill
+// -9 releases it, and removing files in it does not. The file `lock` names the holder, and is locked as
+// well: releases before this one lock nothing else, and some network file systems lock files only.
+// `rollouts.json` is replaced as a whole (temporary file, fsync, rename, fsync of the directory): a crash
+// leaves the old state or the new one. A state file that cannot be read exactly stops the start, because
+// starting without it would expose quarantined versions. Files are opened as `Directory` does it: whoever
+// could put a link or a file of theirs in the place of one would decide what Weir remembers.
 
 import Glibc
 import Platform

@@ -2,9 +2,10 @@
 // for a token than a list can have. A name is taken as words, which punctuation and capitals separate, so
 // that `X-Goog-Api-Key`, `x_goog_api_key` and `xGoogApiKey` are one name.
 //
-// Theory: model servers count tokens. `max-tokens`, `x-ratelimit-remaining-tokens` and `time-per-output-token`
-// carry numbers, so the plural is no credential, and the singular is none beside a word of counting. Keys name
-// many things: only a key to something is a credential, not `idempotency-key`, `partition-key` or `cache-key`.
+// Theory: model servers count tokens. `max-tokens`, `x-ratelimit-remaining-tokens` and
+// `time-per-output-token` carry numbers, so the plural is no credential, and the singular is none beside a
+// word of counting. Keys name many things: only a key to something is a credential, not `idempotency-key`,
+// `partition-key` or `cache-key`.
 //
 // Invariant: pure, and generous where in doubt: a value masked in vain costs a look at the config.
 

@@ -1,6 +1,6 @@
-// How much memory this process may come to use: what its container allows, else what the machine has to spare.
-// Read on demand; nothing here is kept. Source: cgroup-v2 `memory.max`, cgroup-v1 `memory.limit_in_bytes`,
-// proc(5).
+// How much memory this process may come to use: what its container allows, else what the machine has to
+// spare. Read on demand; nothing here is kept. Source: cgroup-v2 `memory.max`, cgroup-v1
+// `memory.limit_in_bytes`, proc(5).
 
 /// A bound on the memory of this process.
 public enum MemoryLimit: Sendable, Hashable {

@@ -8,8 +8,9 @@ import Metrics
 import Platform
 
 extension Core {
-    /// Closes a client's connection to make room: one that only waits for its client's close, else an idle one,
-    /// else one whose head does not come to its end. False: all that were looked at are in use, or came just now.
+    /// Closes a client's connection to make room: one that only waits for its client's close, else an idle
+    /// one, else one whose head does not come to its end. False: all that were looked at are in use, or
+    /// came just now.
     func evictDownstream() -> Bool {
         var best: (slot: UInt32, group: Int, since: Instant)?
         var found = 0

@@ -1,7 +1,7 @@
-// Clients whose input is unfinished hold blocks for as long as they like: half a head, half a trailer section,
-// requests sent ahead. They stand in one of two lines, oldest first, so that the one that goes when blocks run
-// short is found at once. Those who hold little stand in a line of their own and go last: a slow client with
-// an ordinary head is not to pay for a crowd with large ones.
+// Clients whose input is unfinished hold blocks for as long as they like: half a head, half a trailer
+// section, requests sent ahead. They stand in one of two lines, oldest first, so that the one that goes
+// when blocks run short is found at once. Those who hold little stand in a line of their own and go last: a
+// slow client with an ordinary head is not to pay for a crowd with large ones.
 // Invariant: a connection stands in the line that its `holding` names, and in no line with `.nothing`.
 
 /// In which line of holders a connection stands.

@@ -33,8 +33,8 @@ extension Core {
 
     // MARK: Responses
 
-    /// Moves a pipe's worth of what the server has sent of a long body (`Limits.spliceBytesMin`) to the client,
-    /// who has had everything before it.
+    /// Moves a pipe's worth of what the server has sent of a long body (`Limits.spliceBytesMin`) to the
+    /// client, who has had everything before it.
     ///
     /// - Returns: how many bytes; nil when they are to be read instead.
     func spliceResponse(_ x: UInt32, _ slot: UInt32) -> Int? {

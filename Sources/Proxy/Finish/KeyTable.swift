@@ -1,9 +1,9 @@
 // What sticky keys have done in the current rollout, over all cores: failed, or been slow by one of the
 // latency thresholds. One heavy client whose every request is bad is one event for a comparison by weight,
-// not thousands: the coin was thrown once, for its key.
-// Only bad requests come here, and a line is written for a key's first event of a kind, and its first failure
-// in a minute, alone: so that the cores share the table costs the request path one load. Bound: `Limits.keysMax`; when a key finds no place,
-// its events count, as if each were its first.
+// not thousands: the coin was thrown once, for its key. Only bad requests come here, and a line is written
+// for a key's first event of a kind, and its first failure in a minute, alone: so that the cores share the
+// table costs the request path one load. Bound: `Limits.keysMax`; when a key finds no place, its events
+// count, as if each were its first.
 // Source: the data contract of sequential comparison under sticky routing; open addressing, one word per key.
 
 import Metrics

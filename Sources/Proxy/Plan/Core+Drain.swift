@@ -1,6 +1,6 @@
-// The end of a core: first nothing new is taken and what is idle closes; at the deadline what is still open is
-// cut, in a way that no client takes for the end of its answer: a reset, or, where nothing of an answer has
-// been sent, a 503. Control decides when; it reads afterwards how many were cut and which.
+// The end of a core: first nothing new is taken and what is idle closes; at the deadline what is still open
+// is cut, in a way that no client takes for the end of its answer: a reset, or, where nothing of an answer
+// has been sent, a 503. Control decides when; it reads afterwards how many were cut and which.
 // Invariant: after `cutOff` a core holds no exchange of a client.
 
 import Metrics

@@ -129,7 +129,8 @@ extension Core {
             u.pointee.descriptor, token: upstreamToken(slot), interest: [.readable, .writable, .peerClosed])
     }
 
-    /// Reads a slice, unless the client takes no more. What is left waits until the others have had their turn.
+    /// Reads a slice, unless the client takes no more. What is left waits until the others have had their
+    /// turn.
     func readUpstream(_ slot: UInt32) {
         guard upstreams.isLive(slot) else { return }
         let u = upstreams.pointer(slot)

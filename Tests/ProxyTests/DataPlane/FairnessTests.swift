@@ -1,7 +1,8 @@
 // No peer keeps the core: whoever floods gets slices, and the requests of others, timers and plans have their
 // turn meanwhile.
-// Place: DataPlane over real sockets, one core. Orderings and counts: neighbours are answered while the flood is
-// seen to go on. Nothing is timed but by the patience of clients, which a core that is kept never meets.
+// Place: DataPlane over real sockets, one core. Orderings and counts: neighbours are answered while the
+// flood is seen to go on. Nothing is timed but by the patience of clients, which a core that is kept never
+// meets.
 
 import Metrics
 import Platform
@@ -93,7 +94,8 @@ final class Flow: Sendable {
         return (try Plane(models), [wild, hung, calm])
     }
 
-    /// While more of the flood passes each time: neighbours are answered, a time limit comes, plans are obeyed.
+    /// While more of the flood passes each time: neighbours are answered, a time limit comes, plans are
+    /// obeyed.
     private static func expectOthersServed(_ plane: Plane, during flow: Flow) throws {
         let neighbour = try plane.connect()
         for _ in 0..<10 {
@@ -190,7 +192,7 @@ final class Flow: Sendable {
     }
 
     @Test(
-        "Beside clients that pipeline requests which Weir answers itself, all others are served, and so are they"
+        "Beside clients that pipeline requests which Weir answers itself, all are served, and so are they"
     )
     func pipelines() throws {
         let flow = try Flow()
