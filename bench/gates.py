@@ -6,6 +6,8 @@
                        instructions.json says: more must not happen, and less is to be written down
     idle_connection    resident bytes per idle keep-alive connection that has carried a request
     idle_rss           resident bytes of a sidecar that serves nobody
+    fairness           a neighbour's p99 beside downloads, uploads, floods and tunnels, to HAProxy's in the
+                       same rounds (fairness.py): a ratio, so that it holds on every machine with two CPUs
 
 Everything that Weir does by default is on: measuring, guardrails, journal. CPU time beside other proxies is
 bench/run's figure, because it has no threshold that holds on every machine.
@@ -23,6 +25,7 @@ import time
 
 import callgrind
 import contestants
+import fairness
 import symbols
 from contestants import HERE, Contestant, Origin
 from idle import REQUEST, open_clients
@@ -177,6 +180,9 @@ def measure(options) -> Gates:
         at_rest, per_connection = idle(origin, options.connections)
         gates.at_most("idle_rss", at_rest, BOUNDS["idle_rss"])
         gates.at_most("idle_connection", per_connection, BOUNDS["idle_connection"])
+        if not options.quick and len(contestants.ALLOWED) > 1:
+            for name, found, kept in fairness.gate(origin, options):
+                gates.add(f"fairness {name}", found, f"at most {fairness.RATIO_MAX} of haproxy", kept)
     finally:
         origin.stop()
     if options.record:
@@ -190,6 +196,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help=f"write the instructions into {RECORD.name}")
     parser.add_argument("--seconds", type=int, default=1, help="of a short run; a long one takes three times")
     parser.add_argument("--connections", type=int, default=4000, help="idle ones")
+    fairness.add_options(parser, rounds=5, seconds=1.5)
     parser.add_argument("--json", help="also write the verdicts to this file")
     options = parser.parse_args()
     raise_descriptor_limit()

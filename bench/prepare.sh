@@ -17,9 +17,9 @@ build_bench() {
         build_release bench-load
     fi
     mkdir -p "$folder"
-    for name in origin relay crowd; do
-        cc -O2 -Wall -o "$folder/$name" "$root/bench/native/$name.c"
+    for name in origin relay crowd flows; do
+        cc -O2 -Wall -pthread -o "$folder/$name" "$root/bench/native/$name.c"
     done
     export LOAD_BINARY="$binaries/bench-load" ORIGIN_BINARY="$folder/origin" RELAY_BINARY="$folder/relay"
-    export CROWD_BINARY="$folder/crowd"
+    export CROWD_BINARY="$folder/crowd" FLOWS_BINARY="$folder/flows"
 }

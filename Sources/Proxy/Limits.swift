@@ -85,14 +85,13 @@ public struct Limits: Sendable, Hashable {
     public static let blockBytes = 16 << 10
     // What one connection may do before the others have their turn, and how long the core may go without
     // asking the poller who they are. A slice is one read and the write of what it brought, or one filling
-    // of a pipe: 20 to 50 us on a slow CPU either way. A connection that has more goes to the back of the
-    // resumed line.
+    // of a pipe: some 80 us either way. A connection that has more goes to the back of the resumed line.
 
-    /// Bytes read from a socket at once. 64 KiB are the largest segment that loopback and offload hand over;
-    /// twice as much is no cheaper per byte and leaves the inner caches.
-    public static let readBytes = 64 << 10
+    /// Bytes read from a socket at once. Per byte half of it costs a sixth more, because either peer is woken
+    /// twice as often, and twice as much is no cheaper.
+    public static let readBytes = 128 << 10
     /// Bytes read at once of a body whose chunks are smaller than `chunkBytesMin` on average: 4 KiB of the
-    /// smallest chunks are 680, which cost as much as 64 KiB in one piece.
+    /// smallest chunks are 680, which cost as much as 128 KiB in one piece.
     public static let fineReadBytes = 4 << 10
     public static let chunkBytesMin = 128
     /// Bytes held for a peer that are sent in one slice; what is left waits in the resumed line.
@@ -101,8 +100,8 @@ public struct Limits: Sendable, Hashable {
     /// waits in the resumed line, behind the events of those who say little.
     public static let heavyBytes = 16 << 10
     /// How long the resumed line is worked off before the poller is asked again: as long as the events took,
-    /// and at least this. Two or three slices, so that asking (about 1 us) costs a hundredth.
-    public static let lineMin = Interval.micros(100)
+    /// and at least this. Some three slices: asking and what it brings cost each flow a few microseconds.
+    public static let lineMin = Interval.micros(250)
     /// Timers that are obeyed in one turn. Each may close a connection or write a reply: 64 are below 1 ms,
     /// and those that are left come with the next turn, which waits for nothing.
     public static let expiriesPerTurnMax = 64

@@ -56,10 +56,10 @@ extension Core {
         timers.schedule(acceptTimer, at: now + .millis(100))
     }
 
-    /// After a pause, or when a place has come free: looks at every listener again, because an edge may have
-    /// been missed. Where every slot is still taken, somebody may have been idle for long enough by now. Not
-    /// at once: who closed a connection may still use the read buffer, and hold the number of a slot that must
-    /// not become another's under its hands.
+    /// After a pause, or when a place has come free: looks at every listener again, because an edge may
+    /// have been missed. Where every slot is still taken, somebody may have been idle for long enough by
+    /// now. Not at once: who closed a connection may still use the read buffer, and hold the number of a
+    /// slot that must not become another's under its hands.
     func resumeAccepting() {
         guard isAcceptPaused else { return }
         isAcceptPaused = false

@@ -70,6 +70,7 @@ struct BodyProgress {
 
     /// Looks at how small the chunks of a read were.
     mutating func weigh(chunks: Int, in bytes: Int) {
+        guard bytes >= Limits.fineReadBytes else { return }
         // Bound: a chunk has a byte at least.
         isFine = chunks &* Limits.chunkBytesMin > bytes
     }
