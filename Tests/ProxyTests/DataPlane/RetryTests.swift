@@ -89,10 +89,11 @@ import Testing
 
     @Test("Attempts end at their bound, and retries at their budget")
     func bounds() throws {
-        let refusing = try RefusingAddress()
-        var model = ModelPlan.trial([.version(0, "stable", 1_000_000, [refusing.address])])
-        model.retries = RetryPlan(attemptsMax: 3, budgetPPM: 0)
-        let plane = try Plane([model])
+        let resetting = try Origin { peer, _ in
+            _ = try peer.request()
+            peer.reset()
+        }
+        let plane = try Plane(to: resetting) { $0.retries = RetryPlan(attemptsMax: 3, budgetPPM: 0) }
         let client = try plane.connect()
         var previous: UInt64 = 0
         var counts: [UInt64] = []
@@ -106,6 +107,20 @@ import Testing
         #expect(counts[0] == 3)
         // A hundred at once, and three for each second that this takes.
         #expect(previous >= 100 && previous < 160)
+    }
+
+    @Test("Repeats of failed connects end at the bound on attempts, and need no budget")
+    func connectBounds() throws {
+        let refusing = try RefusingAddress()
+        var model = ModelPlan.trial([.version(0, "stable", 1_000_000, [refusing.address])])
+        model.retries = RetryPlan(attemptsMax: 3, budgetPPM: 0)
+        let plane = try Plane([model])
+        let client = try plane.connect()
+        for i in 0..<60 {
+            try client.send(i % 2 == 0 ? get() : post("x"))
+            #expect(try client.response().reason == "upstream_connect_failed")
+        }
+        #expect(plane.counts(0).retries == 180)
     }
 
     @Test("A body that had no room to be kept is not repeated, and the client is told")

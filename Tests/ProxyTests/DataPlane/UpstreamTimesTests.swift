@@ -65,7 +65,7 @@ import Testing
             let end = Clock.now() + .seconds(9)
             while Clock.now() < end {
                 try peer.send("HTTP/1.1 103 Early Hints\r\n\r\n")
-                _ = try? peer.more("a close", until: Clock.now() + .millis(30))
+                _ = try? peer.more("a close", until: Clock.now() + .millis(100))
             }
         }
         let plane = try Plane(to: origin) { $0.timeouts.firstByte = .millis(150) }
