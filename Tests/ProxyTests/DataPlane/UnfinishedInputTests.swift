@@ -69,7 +69,8 @@ import Testing
             #expect(try good.response().text == "/\(i)", "\(kind), request \(i)")
         }
         try plane.settle()
-        #expect(plane.core[.buffersFree] >= Self.blocks / 2)
+        // Where a request is in progress it may be kept for a retry, up to five eighths of the pool.
+        #expect(plane.core[.buffersFree] >= Self.blocks / 8)
         #expect(plane.core[RefusalCause.buffersExhausted] >= 60)
         #expect(plane.counts(0).failed == 0)
         for client in crowd { client.reset() }
@@ -78,7 +79,8 @@ import Testing
 
     @Test("Whoever holds much goes before whoever holds little, the oldest first, with 503")
     func order() throws {
-        let plane = try Plane(to: try Self.origin(), limits: Self.limits)
+        let origin = try Self.origin()
+        let plane = try Plane(to: origin, limits: Self.limits)
         let honest = try plane.connect()
         try honest.send("GET /slow HTTP/1.1\r\nhost: m\r\n")
         try eventually("its first bytes") { plane.core[.buffersFree] == Self.blocks - 1 }
@@ -103,6 +105,7 @@ import Testing
         #expect(try honest.response().text == "/slow")
         try crowd[11].send("\r\n")
         #expect(try crowd[11].response().text == "/never")
+        #expect(origin.connections.count > 0)
     }
 
     @Test("A request whose successors were dropped is answered, and its connection closes")
