@@ -155,7 +155,7 @@ private let brokenVersions: [Broken] = [
             rewrite: { add_headers: { a: "b\\r\\nc: d" } }
             """),
         [
-            "9:38: models[0].versions.v2.rewrite.add_headers.a: wrong value 'b  c: d'",
+            "9:38: models[0].versions.v2.rewrite.add_headers.a: wrong value 'b\\r\\nc: d'",
             "expected a header value without control",
         ]),
     Broken(

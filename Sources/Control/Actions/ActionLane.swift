@@ -120,9 +120,7 @@ final class ActionLane: Sendable {
             // Only the wall clock knows the age of what an earlier process decided. Set back, it makes
             // decisions of the future: those are young.
             let wall = Clock.wallMicros()
-            if isOwed, wall > notice.wallMicros {
-                delivery.ageWhenTaken = .micros(wall - notice.wallMicros)
-            }
+            if wall > notice.wallMicros { delivery.ageWhenTaken = .micros(wall - notice.wallMicros) }
             state.waiting.append(delivery)
             return true
         }
