@@ -51,7 +51,8 @@ public struct AuditState: Sendable, Equatable {
 
     init(verdict: Verdict, sentence: String) {
         self.verdict = verdict
-        self.sentence = sentence
+        // Names and reasons in it are whatever the files say.
+        self.sentence = ForeignText.line(sentence)
     }
 
     /// - Parameters:
@@ -92,9 +93,9 @@ public struct AuditState: Sendable, Equatable {
             self.init(verdict: .current, sentence: line + ", and no later one decides anything")
         case .replayed(_, let lines, let what):
             let list = what.map { "\($0.what) (line \($0.line))" }.joined(separator: ", ")
-            self.init(
-                verdict: .older,
-                sentence: "\(line), the journal has \(lines) newer ones\(next)applies \(list)")
+            let last = (saved?.journal?.line ?? 0) + lines
+            let sentence = "\(line), the journal goes on to line \(last)\(next)applies \(list)"
+            self.init(verdict: .older, sentence: sentence)
         case .unmarked:
             self.init(
                 verdict: .unmarked, sentence: "rollouts.json names no line: an earlier release saved it")

@@ -155,8 +155,8 @@ public enum StateProblem: Error, Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .corrupt(let path, let what):
             "\(path) is damaged: \(what). Weir does not start without it, because it says which versions are "
-                + "quarantined. Restore it from a backup, or, when journal.jsonl tells you which versions "
-                + "must stay off, move it away and set those versions' weight to 0 in the config first."
+                + "quarantined. Restore it from a backup; or move it away, and the next start rebuilds it "
+                + "from the journal where that says all that was decided."
         case .locked(let directory, let owner):
             "state_dir \(directory) is in use by \(owner). Two processes must not share one: stop the other "
                 + "one, or give this one its own state_dir."

@@ -78,19 +78,23 @@ extension StateRecovery.Finding {
             "rollouts.json is of a release that named no journal line" + Self.list(what, "applied")
         case .behind(let last, let mark):
             (last == 0 ? "the journal is missing or empty" : "the journal ends with line \(last)")
-                + ", but rollouts.json includes line \(mark): lines \(last + 1) to \(mark) are gone; what "
-                + "they decided is in rollouts.json"
+                + ", and rollouts.json includes line \(mark): \(Self.range(last + 1, mark)) gone; what was "
+                + "decided is in rollouts.json"
         case .gap(let from, let to):
-            "journal lines \(from) to \(to) are gone, and rollouts.json did not include them"
+            "of the journal \(Self.range(from, to)) gone, and rollouts.json did not include that"
         case .forked(let line, let what):
-            "the journal is not the one that rollouts.json was saved with, from line \(line) on: "
-                + "rollouts.json holds" + Self.list(what, "barred")
+            "the journal is not the one that rollouts.json was saved with, from line \(line) on; what "
+                + "rollouts.json says is in force" + Self.list(what, "barred as well")
         }
+    }
+
+    private static func range(_ first: UInt64, _ last: UInt64) -> String {
+        first == last ? "line \(first) is" : "lines \(first) to \(last) are"
     }
 
     private static func list(_ what: [StateReplay.Applied], _ did: String) -> String {
         what.isEmpty
-            ? ", and nothing in them had to be applied"
+            ? ""
             : "; \(did): " + what.prefix(20).map { "\($0.what) (line \($0.line))" }.joined(separator: ", ")
                 + (what.count > 20 ? " and \(what.count - 20) more" : "")
     }

@@ -55,7 +55,7 @@ struct StateReplay {
     }
 
     private func word(_ value: JSON) -> String {
-        value["cut"]?.string ?? value["verb"]?.string ?? value["kind"]?.string ?? "a line"
+        value["cut"]?.line ?? value["verb"]?.line ?? value["kind"]?.line ?? "a line"
     }
 
     private mutating func apply(_ change: StateChange, _ number: UInt64, _ word: String) {
@@ -69,7 +69,7 @@ struct StateReplay {
             for version in rollout.quarantined.keys { model.watches[version] = nil }
             state.models[name] = model
             report(name, rollout, before?.rollout)
-            applied.append(Applied(line: number, what: "\(word) of \(name)"))
+            applied.append(Applied(line: number, what: ForeignText.line("\(word) of \(name)", bytesMax: 256)))
         }
         for verb in change.answered ?? [] where !state.answered.contains(verb) { state.answered.append(verb) }
         if state.answered.count > SavedState.answeredMax {
@@ -138,7 +138,7 @@ struct StateReplay {
         state.models[name]?.rollout = after
         state.models[name]?.watches[version] = nil
         report(name, after, before)
-        applied.append(Applied(line: number, what: "\(cut) of \(name)"))
+        applied.append(Applied(line: number, what: ForeignText.line("\(cut) of \(name)", bytesMax: 256)))
     }
 
     // MARK: Checkpoints
