@@ -174,6 +174,19 @@ private func writeOld(_ files: MemoryFiles) {
         }
     }
 
+    @Test("Lines after the state that decide nothing, as those of a clean stop, are no news")
+    func notes() throws {
+        let files = try cutOnce()
+        let count = lines(files).count
+        for i in 1...2 {
+            let world = try CrashWorld(files, rotateBytes: .max)
+            _ = world.post([JournalEvent(at: 0, .stopped, reason: "stopped")], state: nil)
+            #expect(lines(files).count == count + 2 * i)
+            #expect(!world.recovery.isToBeSaved && world.recovery.linesReplayed == 0)
+        }
+        #expect(try audit(files).state.verdict == .current)
+    }
+
     @Test("A cut after a gap is not forgotten, although the state was saved before the gap")
     func cutAfterGap() throws {
         let files = try cutOnce()

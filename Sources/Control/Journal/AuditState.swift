@@ -3,6 +3,7 @@
 // Place: the second half of `AuditReport`; the rules are those of the start itself (`StateRecovery`).
 // Invariant: nothing is changed.
 
+import Payload
 import Platform
 import Rollout
 

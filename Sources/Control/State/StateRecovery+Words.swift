@@ -6,11 +6,19 @@
 extension StateRecovery {
     /// Whether the state differs from what the file says, or the file does not name the journal's last line;
     /// a first start too, so that a state that is missing later was taken away.
-    var isToBeSaved: Bool { isFirst || !findings.isEmpty }
+    var isToBeSaved: Bool { isFirst || !told.isEmpty }
+
+    /// All but lines after a clean stop's state that decided nothing.
+    private var told: [Finding] {
+        findings.filter { finding in
+            if case .replayed(_, _, let what) = finding { return !what.isEmpty }
+            return true
+        }
+    }
 
     /// The journal lines of what was found. Where the journal did not say all that is decided, it does now.
     func events(at wallMicros: UInt64) -> [JournalEvent] {
-        let events = findings.map { finding in
+        let events = told.map { finding in
             JournalEvent(
                 at: wallMicros, finding.isGap ? .journalGap : .stateRecovered, reason: finding.sentence,
                 details: finding.details)
@@ -33,7 +41,7 @@ extension StateRecovery {
 
     /// Journal lines that the state did not include.
     var linesReplayed: UInt64 {
-        findings.reduce(0) { sum, finding in
+        told.reduce(0) { sum, finding in
             if case .replayed(_, let lines, _) = finding { return sum + lines }
             return sum
         }

@@ -4,6 +4,7 @@
 // Invariant: applying a line twice is applying it once; a version that any line bars never gets weight by a
 // line that is not trusted.
 
+import Payload
 import Rollout
 
 /// A state that catches up with its journal.
