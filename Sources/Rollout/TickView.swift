@@ -85,9 +85,11 @@ extension TickView {
         }
         (view.candidateAgain, view.stableAgain) = (Int(candidate.renewed), Int(stable.renewed))
         (view.candidateKnown, view.stableKnown) = (Int(candidate.known), Int(stable.known))
+        // The size is an estimate and no bound: what is in flight is in neither arm.
+        let inFlight = atDeadline ? 0 : Int(stable.pending)
         view.size = EpochCounts(
             Arm(bad: view.candidate.bad + view.candidateAgain, good: view.candidate.good),
-            Arm(bad: view.stable.bad + view.stableAgain, good: view.stable.good))
+            Arm(bad: view.stable.bad - inFlight + view.stableAgain, good: view.stable.good))
         view.started = Int(candidate.started)
         return view
     }
@@ -144,7 +146,7 @@ extension TickView {
         view.stable = Arm(ended: stable, slot: evidence, slow: Int(stable.pending))
         view.size = EpochCounts(
             Arm(ended: candidate, slot: size, slow: late),
-            Arm(ended: stable, slot: size, slow: Int(stable.pending)))
+            Arm(ended: stable, slot: size, slow: atDeadline ? Int(stable.pending) : 0))
         view.started = Int(candidate.started)
         return view
     }

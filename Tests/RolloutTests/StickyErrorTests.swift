@@ -89,15 +89,15 @@ private struct StickyErrors {
     @Test("equal versions are not cut: few keys, heavy keys, keys that always fail")
     func silent() {
         for (keys, broken) in [(10, 0.0), (100, 0.05), (300, 0.05)] {
-            let found = cuts(8) { ($0.keys, $0.broken) = (keys, broken) }
+            let found = cuts(4) { ($0.keys, $0.broken) = (keys, broken) }
             #expect(found.isEmpty, "\(keys) keys: \(found)")
         }
     }
 
     @Test("a candidate that fails everything after every key has failed before is cut within minutes")
     func lateOutage() {
-        let found = cuts(8) { ($0.changesAt, $0.candidateRate) = (6000, 1) }
-        #expect(found.count == 8 && found.allSatisfy { $0.0 >= 10 && $0.0 < 18 }, "\(found)")
+        let found = cuts(4) { ($0.changesAt, $0.candidateRate) = (6000, 1) }
+        #expect(found.count == 4 && found.allSatisfy { $0.0 >= 10 && $0.0 < 18 }, "\(found)")
     }
 
     @Test("with all weight as well, where there is nothing to compare with")

@@ -11,6 +11,7 @@ import Testing
 private struct StickyRollout {
     var random: Seeded
     var countsOnce = true
+    var ticks: UInt64 = 150
     /// Share of keys that are slow in every request.
     var slowKeys = 0.02
     /// How often a request of another key is slow, by version, from the second half of the last stage on.
@@ -43,7 +44,7 @@ private struct StickyRollout {
         }
         var watch = CandidateWatch(specs: [spec], from: Tick(number: 0))
         var pairs: [PairTick] = []
-        for number in 0..<150 as Range<UInt64> {
+        for number in 0..<ticks {
             let candidatePPM: UInt32 = number < 50 ? 10_000 : number < 100 ? 50_000 : 250_000
             let share = Double(candidatePPM) / 1e6
             var (mine, others) = (ArmCounts(), ArmCounts())
@@ -116,7 +117,7 @@ extension ArmCounts {
 
     @Test("A tail that grows for many keys still trips")
     func regression() {
-        let found = trips(20, seed: 3) { $0.slowChance = (0.08, 0.003) }
+        let found = trips(20, seed: 3) { ($0.slowChance, $0.ticks) = ((0.08, 0.003), 220) }
         #expect(found >= 16, "\(found) of 20")
     }
 
