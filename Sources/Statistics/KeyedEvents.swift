@@ -30,7 +30,7 @@ public struct KeyedEvents: Sendable {
 
     /// Of the counts of a minute what is left a minute later.
     private static let decay = 0.97
-    /// Events without which the past says nothing.
+    /// Events without which the past says nothing, and nothing is bet on it.
     private static let enough = 10.0
     /// How many alternatives are the first bet's; the others are the second's.
     private static let firstLanes = 5
@@ -74,7 +74,8 @@ public struct KeyedEvents: Sendable {
         again.prepare(odds: odds(share), multipliers: KeyedEvents.lanes)
         let all = (events.candidate + repeats.candidate, events.stable + repeats.stable)
         let ofFirst = first.factors(hits: events.candidate, of: events.candidate + events.stable)
-        let ofAll = again.factors(hits: all.0, of: all.0 + all.1)
+        let known = Double(past.candidate + past.stable) >= KeyedEvents.enough ? all : (0, 0)
+        let ofAll = again.factors(hits: known.0, of: known.0 + known.1)
         wealth.apply(cap.limit(Lanes { $0 < KeyedEvents.firstLanes ? ofFirst[$0] : ofAll[$0] }))
         now.candidate += Float(all.0)
         now.stable += Float(all.1)
@@ -85,8 +86,6 @@ public struct KeyedEvents: Sendable {
     private func odds(_ share: Double) -> Double {
         let (ours, theirs) = (Double(past.candidate), Double(past.stable))
         let error = (1 / (ours + 1) + 1 / (theirs + 1)).squareRoot()
-        let odds = (ours + share) / (theirs + 1 - share) * exp(error)
-        let isKnown = ours + theirs >= KeyedEvents.enough
-        return rho * (isKnown ? odds : max(odds, share / (1 - share)))
+        return rho * (ours + share) / (theirs + 1 - share) * exp(error)
     }
 }

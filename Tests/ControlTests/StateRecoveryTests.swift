@@ -199,6 +199,38 @@ private func writeOld(_ files: MemoryFiles) {
         #expect(barred(next) == ["v2", "v3"])
     }
 
+    @Test(
+        "Lines that the head remembers, and that neither journal nor state has, are said to be unknown",
+        arguments: [true, false])
+    func forgotten(hasJournal: Bool) throws {
+        let files = MemoryFiles()
+        let first = try CrashWorld(files, rotateBytes: .max)
+        let before = files.bytes(state)
+        let kept = files.bytes(journal)
+        try first.obey(.rollback(version: "v2"), id: "cut")
+        files.put(state, before)
+        files.put(journal, hasJournal ? kept : nil)
+        let found = try audit(files)
+        #expect(found.exitCode != 0, "\(found)")
+        let next = try CrashWorld(files)
+        #expect(next.recovery.loss?.contains("what was decided there is not known") == true)
+    }
+
+    @Test("A state of another life of the directory lifts nothing that the whole journal has quarantined")
+    func stateOfAnotherLife() throws {
+        for later in [0, 8] {
+            let other = MemoryFiles()
+            let world = try CrashWorld(other, rotateBytes: .max)
+            for i in 0..<later { try world.obey(.pause, id: "pause \(i)") }
+            let files = try cutOnce()
+            files.put(state, other.bytes(state))
+            #expect(try audit(files).state.verdict == .otherHistory)
+            let next = try CrashWorld(files)
+            #expect(barred(next) == ["v2"], "\(later)")
+            #expect(next.recovery.loss?.contains("not the one") == true)
+        }
+    }
+
     @Test("Of another journal only bars are believed: what it cut is barred, what it lifted is not")
     func forked() throws {
         let other = MemoryFiles()

@@ -106,7 +106,7 @@ public struct AuditState: Sendable, Equatable {
                 sentence: "rollouts.json is missing\(next)rebuilds it from \(lines) lines: \(models) models")
         case .behind:
             self.init(verdict: .newer, sentence: finding.sentence + next + "goes on with it")
-        case .gap, .forked:
+        case .gap, .forked, .forgotten:
             self.init(verdict: .otherHistory, sentence: finding.sentence)
         }
     }

@@ -53,7 +53,7 @@ extension StateRecovery.Finding {
     var isLoss: Bool {
         switch self {
         case .replayed, .unmarked: false
-        case .rebuilt, .behind, .gap, .forked: true
+        case .rebuilt, .behind, .gap, .forked, .forgotten: true
         }
     }
 
@@ -61,7 +61,7 @@ extension StateRecovery.Finding {
     var isGap: Bool {
         switch self {
         case .replayed, .unmarked, .rebuilt: false
-        case .behind, .gap, .forked: true
+        case .behind, .gap, .forked, .forgotten: true
         }
     }
 
@@ -70,7 +70,7 @@ extension StateRecovery.Finding {
         switch self {
         case .replayed(_, _, let what): !what.isEmpty
         case .unmarked(let what): !what.isEmpty
-        case .rebuilt, .behind, .gap, .forked: true
+        case .rebuilt, .behind, .gap, .forked, .forgotten: true
         }
     }
 
@@ -93,6 +93,10 @@ extension StateRecovery.Finding {
         case .forked(let line, let what):
             "the journal is not the one that rollouts.json was saved with, from line \(line) on; what "
                 + "rollouts.json says is in force" + Self.list(what, "barred as well")
+        case .forgotten(let from, let to):
+            "journal.head remembers \(to) lines, and \(Self.range(from, to)) neither in the journal nor in "
+                + "rollouts.json: what was decided there is not known. Restore the journal from a backup, or "
+                + "roll back by hand what must stay off"
         }
     }
 
@@ -116,6 +120,7 @@ extension StateRecovery.Finding {
         case .unmarked(let what): [.init("applied", Self.json(what))]
         case .behind(let last, let mark): [.init("lines", .count(last)), .init("remembered", .count(mark))]
         case .gap(let from, let to): [.init("from", .count(from)), .init("to", .count(to))]
+        case .forgotten(let from, let to): [.init("from", .count(from)), .init("to", .count(to))]
         case .forked(let line, let what):
             [.init("line", .count(line)), .init("applied", Self.json(what))]
         }

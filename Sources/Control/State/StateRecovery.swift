@@ -7,6 +7,8 @@
 //   names no line (earlier release)   any                       cuts that it has not counted count as bars
 //   names a line                      ends before it, missing   the state holds; gap
 //   names a line                      has another there         the state holds; the journal's bars as well
+//   names a line                      ends before it, whole     the same: the state is of another journal
+//   any                               lost lines after both     gap; what they decided is not known
 //   missing                           whole, or from a          rebuilt, without evidence
 //                                     checkpoint on
 //   missing                           anything else             no start
@@ -34,6 +36,8 @@ struct StateRecovery {
         case gap(from: UInt64, to: UInt64)
         /// The journal is not the one that the state was saved with; from that line on.
         case forked(line: UInt64, [StateReplay.Applied])
+        /// Lines that the journal's head remembers, and that neither the journal nor the state includes.
+        case forgotten(from: UInt64, to: UInt64)
     }
 
     private(set) var state = SavedState()
@@ -80,23 +84,50 @@ struct StateRecovery {
         }
         var walk = Walk(mark, saved)
         try history.each(from: max(1, mark.line)) { line throws(StateProblem) in try walk.take(line) }
+        let head = ((try? history.storage.readHead()) ?? nil).flatMap(JournalHead.init(bytes:))
         do throws(StateProblem) {
-            let head = try? history.storage.readHead()
-            try walk.finish((head ?? nil).flatMap(JournalHead.init(bytes:)))
+            try walk.finish(head)
         } catch {
             throw .visitor(error)
         }
-        state = walk.replay.state
+        let last = walk.last?.number ?? Self.lastLine(history)
         if walk.last == nil, mark.line > 0 {
-            let tail = try? JournalTail(history.storage, JournalFiles.active)
-            let before = try? history.storage.rotated().last.flatMap { try JournalTail(history.storage, $0) }
-            findings.append(.behind(last: (tail ?? nil)?.sequence ?? before?.sequence ?? 0, mark: mark.line))
+            if last > 0, head?.lines == last {
+                try adoptBars(of: history, &walk.replay)
+                findings.append(.forked(line: last, walk.replay.applied))
+            } else {
+                findings.append(.behind(last: last, mark: mark.line))
+            }
         } else if let line = walk.forkedAt {
+            if line == mark.line { try adoptBars(of: history, &walk.replay) }
             findings.append(.forked(line: line, walk.replay.applied))
         } else if walk.newer > 0 {
             if let gap = walk.gap { findings.append(.gap(from: gap.lowerBound, to: gap.upperBound)) }
             findings.append(.replayed(after: mark.line, lines: walk.newer, what: walk.replay.applied))
         }
+        state = walk.replay.state
+        let known = max(last, mark.line)
+        if let head, head.lines > known { findings.append(.forgotten(from: known + 1, to: head.lines)) }
+    }
+
+    /// The number of the journal's last line; 0: there is none.
+    private static func lastLine(_ history: JournalHistory) -> UInt64 {
+        let tail = try? JournalTail(history.storage, JournalFiles.active)
+        let before = try? history.storage.rotated().last.flatMap { try JournalTail(history.storage, $0) }
+        return (tail ?? nil)?.sequence ?? before?.sequence ?? 0
+    }
+
+    /// Of a journal that the state does not go on from: what is quarantined at its end stays so.
+    private func adoptBars(
+        of history: JournalHistory, _ replay: inout StateReplay
+    ) throws(HistoryFailure<StateProblem>) {
+        var whole = StateReplay(SavedState())
+        var end: UInt64 = 0
+        try history.each(from: 1) { line throws(StateProblem) in
+            end = line.number ?? end
+            try whole.take(line, .whole)
+        }
+        replay.bar(whole.state, line: end)
     }
 
     /// The lines from the state's on. Each is applied when the next one, or the head, has vouched for it.

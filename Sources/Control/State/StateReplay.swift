@@ -94,6 +94,11 @@ struct StateReplay {
 
     // MARK: Bars
 
+    /// Bars what another state has quarantined.
+    mutating func bar(_ other: SavedState, line: UInt64) {
+        bar(StateChange(models: other.models.mapValues(\.rollout), groups: other.groupTrips), line, false)
+    }
+
     private mutating func bar(_ change: StateChange, _ number: UInt64, _ newer: Bool) {
         for (name, rollout) in change.models.sorted(by: { $0.key < $1.key }) {
             for (version, record) in rollout.quarantined.sorted(by: { $0.key < $1.key }) {
