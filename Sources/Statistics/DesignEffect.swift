@@ -5,8 +5,7 @@
 //
 // Successive blocks are compared with each other, so a lasting difference, which is what is looked for, is
 // no noise. Invariant: the effect in force was learned from earlier blocks alone and is at least 1; so a
-// tempered bet stays fair: E[L^x] <= E[L]^x <= 1 for 0 < x <= 1. Source: guardrails/dependence.md, section
-// 3.
+// tempered bet stays fair: E[L^x] <= E[L]^x <= 1 for 0 < x <= 1. Source: guardrails/dependence.md, 3.
 
 import Glibc
 

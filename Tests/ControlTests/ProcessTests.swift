@@ -318,25 +318,26 @@ struct ProcessTests {
         _ = consume taken
     }
 
-    @Test(
-        "With a disk that refuses, a cut still cuts, readiness and metrics say so, and it is journaled later")
-    func blindCut() throws {
+    @Test("With a state file that refuses, a cut is in the journal, readiness says so, and the state follows")
+    func owedState() throws {
         let running = try WeirProcess()
         try running.start()
         // The state file's replacement cannot be written while a directory has its name.
-        try File.makeDirectory(running.stateDir + "/rollouts.json.new/x")
+        let spare = running.stateDir + "/rollouts.json.new"
+        _ = try File.remove(spare)
+        try File.makeDirectory(spare + "/x")
         try running.provokeCut()
-        #expect(eventually { running.log.contains("no journal") })
-        #expect(try AdminClient(running.admin).get("/readyz").text.contains("cannot be written"))
-        #expect(try running.status()["journal"]?["writable"] == false)
+        let readyz = { try AdminClient(running.admin).get("/readyz").text }
+        #expect(try eventually { try readyz().contains("rollouts.json cannot be written") })
+        #expect(try running.status()["journal"]?["state_trouble"]?.string != nil)
+        #expect(try running.journalKinds().contains("cut"))
         let verb = AdminVerb(.weights, model: "m", weights: ["v2": 500_000], force: true)
         #expect(try AdminClient(running.admin).send(verb).status == 503)
         let before = running.candidate.count
         for _ in 0..<30 { #expect(try running.request() == "HTTP/1.1 200 OK") }
         #expect(running.candidate.count == before)
-        try FileManager.default.removeItem(atPath: running.stateDir + "/rollouts.json.new")
-        #expect(try eventually { try running.status()["journal"]?["writable"] == true })
-        #expect(try running.journalKinds().contains("journal_restored"))
+        try FileManager.default.removeItem(atPath: spare)
+        #expect(try eventually { try readyz() == "ready" })
         running.signal(SIGKILL)
         _ = try running.exitCode()
         try running.start()
