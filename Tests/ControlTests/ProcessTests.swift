@@ -337,7 +337,7 @@ struct ProcessTests {
         for _ in 0..<30 { #expect(try running.request() == "HTTP/1.1 200 OK") }
         #expect(running.candidate.count == before)
         try FileManager.default.removeItem(atPath: spare)
-        #expect(try eventually { try readyz() == "ready" })
+        #expect(try eventually { try readyz() == "ready\n" })
         running.signal(SIGKILL)
         _ = try running.exitCode()
         try running.start()
