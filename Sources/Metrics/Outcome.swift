@@ -30,6 +30,9 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
     case timeoutClient
     /// Our own overload or refusal; never blamed on a version.
     case localRefusal
+    /// The answer was under way when Weir's own drain ended at its deadline; the client's stream was reset.
+    /// Never blamed on a version.
+    case drainCut
 
     /// Whether the assigned version is to blame: the numerator of its error rate.
     @inlinable public var isFailure: Bool {
@@ -37,7 +40,7 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
         case .upstreamError, .grpcError, .connectFailure, .reset, .timeoutConnect, .timeoutFirstByte,
             .timeoutIdle, .cutMidStream, .protocolError, .responseHeadTooLarge:
             true
-        case .success, .clientError, .clientCancel, .timeoutClient, .localRefusal:
+        case .success, .clientError, .clientCancel, .timeoutClient, .localRefusal, .drainCut:
             false
         }
     }
@@ -45,7 +48,7 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
     /// Whether the exchange says nothing about the version and leaves the denominator as well.
     @inlinable public var isExcluded: Bool {
         switch self {
-        case .clientCancel, .timeoutClient, .localRefusal: true
+        case .clientCancel, .timeoutClient, .localRefusal, .drainCut: true
         case .success, .clientError, .upstreamError, .grpcError, .connectFailure, .reset, .timeoutConnect,
             .timeoutFirstByte, .timeoutIdle, .cutMidStream, .protocolError, .responseHeadTooLarge:
             false
@@ -70,6 +73,7 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
         case .clientCancel: "client_cancel"
         case .timeoutClient: "timeout_client"
         case .localRefusal: "local_refusal"
+        case .drainCut: "drain_cut"
         }
     }
 }

@@ -64,9 +64,10 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
 ///
 ///     line 0     started, bytes in, bytes out, 2xx, 3xx, 4xx, 5xx, success
 ///     line 1     sum and maximum of each of the four times
-///     lines 2-3  the other outcomes, retries, shielded
+///     lines 2-3  the other outcomes, retries
 ///     line 4     thresholds, the slots that count keys once, fallbacks by reason, other statuses
-///     lines 8-11 shadow: outcomes and sent, drops by reason, its latency's totals
+///     line 5     shielded
+///     lines 8-11 shadow: outcomes, drops by reason, its latency's totals, sent
 ///     byte 2,048 the sketch of sticky keys
 ///     byte 4,096 the evidence ring, and after it the bins of the five histograms
 @frozen public struct VersionMeter: Sendable {
@@ -86,20 +87,20 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     @usableFromInline static let bytesOutWord = 2
     /// 2xx; 3xx, 4xx and 5xx follow.
     @usableFromInline static let statusWord = 3
-    /// Outcome 0, which is success; the rest follows over the next lines' words 16...29.
+    /// Outcome 0, which is success; the rest follows over the next lines' words 16...30.
     @usableFromInline static let successWord = 7
     @usableFromInline static let timesWord = 8
     @usableFromInline static let outcomeWord = 16
-    @usableFromInline static let retriesWord = 30
-    @usableFromInline static let shieldedWord = 31
+    @usableFromInline static let retriesWord = 31
     /// Six half words from here, and one for the mask of the slots that count keys once.
     @usableFromInline static let thresholdsWord = 32
     @usableFromInline static let fallbackWord = 36
     @usableFromInline static let otherStatusWord = 39
+    @usableFromInline static let shieldedWord = 40
     @usableFromInline static let shadowOutcomeWord = 64
-    @usableFromInline static let shadowSentWord = 79
     @usableFromInline static let shadowDropWord = 80
     @usableFromInline static let shadowTimesWord = 88
+    @usableFromInline static let shadowSentWord = 90
 
     /// - Parameter memory: `byteCount` zeroed bytes, 64-byte aligned, alive as long as any copy of this view.
     @inlinable public init(at memory: UnsafeMutableRawPointer) {

@@ -90,6 +90,8 @@ final class Core {
     /// `now` was read at the end of what was just done: the next event starts now.
     var isNowFresh = true
     var isDraining = false
+    /// The walk of the end that is under way (Plan/Core+Drain.swift).
+    var leaving = LeavingWalk.none
     var isStopped = false
     /// Where the search for an idle connection goes on (Accept/Core+Evict.swift).
     var downstreamHand: UInt32 = 0
@@ -178,7 +180,7 @@ final class Core {
 
     /// Wait, handle what came, resume what became possible, expire what is due.
     func turn() {
-        let isBusy = !resumed.isEmpty || canFeedStarved
+        let isBusy = !resumed.isEmpty || canFeedStarved || leaving != .none
         let timeout = isBusy ? 0 : timers.timeoutMillis(now: now)
         let count = poller.wait(timeoutMillis: timeout)
         readClock()
@@ -190,6 +192,7 @@ final class Core {
         resumeAll(since: woken)
         relieveInput()
         expireDue()
+        if leaving != .none { leave() }
         meter.count(.turns)
         meter.set(.buffersFree, pool.free)
         meter.set(.exchanges, exchanges.count)

@@ -105,6 +105,8 @@ public struct Limits: Sendable, Hashable {
     /// Timers that are obeyed in one turn. Each may close a connection or write a reply: 64 are below 1 ms,
     /// and those that are left come with the next turn, which waits for nothing.
     public static let expiriesPerTurnMax = 64
+    /// Connections looked at, and closed or cut, in one turn of a core that takes leave: 64 are below 1 ms.
+    public static let leavingPerTurnMax = 64
     /// Interim heads (1xx) of one response. More: 502 `upstream_protocol_error`, the version's failure.
     public static let interimHeadsMax: UInt8 = 32
 

@@ -65,9 +65,10 @@ struct DrainProcessTests {
         #expect(try running.exitCode() == 1)
         let log = running.log
         #expect(log.contains("drain deadline (1s) reached, 2 requests were cut; stopped"), "\(log)")
-        for path in ["/stream", "/waiting"] {
+        for (path, outcome) in [("/stream", "drain_cut"), ("/waiting", "local_refusal")] {
             let line = log.split(separator: "\n").first { $0.contains("\"path\":\"\(path)\"") }
             #expect(line?.contains("cut at the drain deadline: ") == true, "\(log)")
+            #expect(line?.contains("\"outcome\":\"\(outcome)\"") == true, "\(log)")
         }
     }
 

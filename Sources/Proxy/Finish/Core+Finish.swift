@@ -125,14 +125,14 @@ extension Core {
         }
     }
 
-    /// Failures always enter the access log, the rest by its sampling.
+    /// Failures and what we cut ourselves always enter the access log, the rest by its sampling.
     private func log(
         _ exchange: UnsafeMutablePointer<Exchange>, _ texts: UnsafeMutablePointer<ExchangeTexts>
     ) {
         guard let ppm = plan.accessLogPPM else { return }
         let isNotable =
-            exchange.pointee.outcome.isFailure || exchange.pointee.isShielded
-            || exchange.pointee.reason == .fallback
+            exchange.pointee.outcome.isFailure || exchange.pointee.outcome == .drainCut
+            || exchange.pointee.isShielded || exchange.pointee.reason == .fallback
         if !isNotable, ppm < 1_000_000, random.below(1_000_000) >= UInt64(ppm) { return }
         meter.count(
             link.accessLog.offer(accessRecord(exchange, texts)) ? .accessRecords : .accessRecordsDropped)

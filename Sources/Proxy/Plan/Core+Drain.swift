@@ -1,12 +1,23 @@
 // The end of a core: first nothing new is taken and what is idle closes; at the deadline what is still open
 // is cut, in a way that no client takes for the end of its answer: a reset, or, where nothing of an answer
 // has been sent, a 503. Control decides when; it reads afterwards how many were cut and which.
-// Invariant: after `cutOff` a core holds no exchange of a client.
+// Both walk the connections a few at a turn, so that requests in progress go on meanwhile: whoever falls idle
+// behind the walk closes by itself, and whoever is ahead of it is met later.
+// Invariant: after `isCutOff` a core holds no exchange of a client but those whose 503 is on its way.
 
 import Metrics
 import Platform
 import Synchronization
 import Wire
+
+/// A walk over the client connections of a core that takes leave, by the slot that is next.
+enum LeavingWalk: Equatable {
+    case none
+    /// Closes what is idle.
+    case closing(next: UInt32)
+    /// Cuts whatever is open.
+    case cutting(next: UInt32)
+}
 
 extension Core {
     /// Takes what already waits at the listeners, closes them, and lets connections end as they fall idle.
@@ -16,39 +27,59 @@ extension Core {
         isDraining = true
         listeners.close()
         meter.set(.draining, 1)
-        var slot = downstreams.nextLive(from: 0)
-        while let current = slot {
-            slot = downstreams.nextLive(from: current + 1)
-            if downstreams.pointer(current).pointee.phase == .idle,
-                downstreams.pointer(current).pointee.output.isEmpty
-            {
-                closeDownstream(current)
-            }
-        }
+        leaving = .closing(next: 0)
         if downstreams.count == 0 { link.isDrained.store(true, ordering: .releasing) }
     }
 
     /// Ends every exchange that is still open, and every connection that has no reply to bring.
     func cutOff() {
         startDraining()
-        var slot = downstreams.nextLive(from: 0)
-        while let current = slot {
-            slot = downstreams.nextLive(from: current + 1)
-            let d = downstreams.pointer(current)
-            if d.pointee.phase == .exchange {
-                cutOffExchange(d.pointee.exchange)
-            } else if d.pointee.phase != .lingering {
-                if !d.pointee.output.isEmpty { d.pointee.descriptor.resetOnClose() }
-                closeDownstream(current)
+        leaving = .cutting(next: 0)
+    }
+
+    /// A turn's part of the walk.
+    func leave() {
+        for _ in 0..<Limits.leavingPerTurnMax {
+            switch leaving {
+            case .none: return
+            case .closing(let next):
+                guard let slot = downstreams.nextLive(from: next) else {
+                    leaving = .none
+                    return
+                }
+                leaving = .closing(next: slot + 1)
+                closeIfIdle(slot)
+            case .cutting(let next):
+                guard let slot = downstreams.nextLive(from: next) else {
+                    leaving = .none
+                    link.isCutOff.store(true, ordering: .releasing)
+                    return
+                }
+                leaving = .cutting(next: slot + 1)
+                cut(slot)
             }
         }
-        link.isCutOff.store(true, ordering: .releasing)
+    }
+
+    private func closeIfIdle(_ slot: UInt32) {
+        let d = downstreams.pointer(slot)
+        if d.pointee.phase == .idle, d.pointee.output.isEmpty { closeDownstream(slot) }
+    }
+
+    private func cut(_ slot: UInt32) {
+        let d = downstreams.pointer(slot)
+        switch d.pointee.phase {
+        case .exchange: cutOffExchange(d.pointee.exchange)
+        case .lingering: break
+        case .idle, .head:
+            if !d.pointee.output.isEmpty { d.pointee.descriptor.resetOnClose() }
+            closeDownstream(slot)
+        }
     }
 
     private func cutOffExchange(_ x: UInt32) {
         let exchange = exchanges.pointer(x)
         let d = downstreams.pointer(exchange.pointee.downstream)
-        link.noteCut(accessRecord(exchange, texts + Int(x)))
         switch exchange.pointee.stage {
         case .queued, .forwarding:
             // Part of an interim response may be on its way: nothing can be said behind half a head.
@@ -57,12 +88,24 @@ extension Core {
             giveUpCall(x)
             exchange.pointee.keepsAlive = false
             releaseUpstream(x, isReusable: false)
+            noteCut(x, .localRefusal, status: LocalReply.draining.status)
             replyLocally(x, .draining, outcome: .localRefusal)
             return
         case .responding, .flushing, .tunnel:
             break
         }
         d.pointee.descriptor.resetOnClose()
-        cancel(x, .localRefusal)
+        // A failure seen before stays. A version whose answer was whole has been credited with it: what
+        // became of the client's copy is the log's alone.
+        if !exchange.pointee.outcome.isFailure { exchange.pointee.outcome = .drainCut }
+        noteCut(x, exchange.pointee.outcome, status: exchange.pointee.status)
+        cancel(x, .drainCut)
+    }
+
+    private func noteCut(_ x: UInt32, _ outcome: Outcome, status: UInt16) {
+        var record = accessRecord(exchanges.pointer(x), texts + Int(x))
+        record.outcome = outcome
+        record.status = status
+        link.noteCut(record)
     }
 }

@@ -116,8 +116,12 @@ import Testing
         }
         #expect(found.sorted() == paths.sorted())
         #expect(cuts.records.allSatisfy { $0.bytesOut == 4 })
-        // Our own deadline is no failure of the version.
-        #expect(plane.counts(0).failed == 0)
+        #expect(cuts.records.allSatisfy { $0.outcome == .drainCut })
+        #expect(try plane.records(4).allSatisfy { $0.outcome == .drainCut })
+        // Our own deadline is no failure of the version, nor a success; a tunnel began as one.
+        let counts = plane.counts(0)
+        #expect(counts[.drainCut] == 3 && counts[.success] == 1 && counts.failed == 0)
+        #expect(counts.excluded == 3)
         try plane.waitForRest(blocks: cores * Limits().blocksMax)
     }
 
@@ -145,11 +149,62 @@ import Testing
             #expect(reply.status == 503 && reply.reason == "draining" && reply["connection"] == "close")
         }
         _ = try head.end()
-        #expect(plane.data.cuts.count == 3)
+        try eventually("the cut") { plane.data.isCutOff }
+        let cuts = plane.data.cuts
+        #expect(cuts.count == 3)
+        #expect(cuts.records.allSatisfy { $0.outcome == .localRefusal && $0.status == 503 })
+        #expect(try plane.records(3).allSatisfy { $0.outcome == .localRefusal && $0.status == 503 })
         #expect(plane.counts(0)[.localRefusal] == 3)
         for client in clients { client.close() }
         try eventually("the end") { plane.data.isDrained }
         #expect(throws: PeerFailure.self) { try plane.ask() }
+    }
+
+    @Test("A failed answer that the deadline cuts stays the version's failure")
+    func cutFailure() throws {
+        let origin = try Origin { peer, _ in
+            _ = try peer.request()
+            try peer.send("HTTP/1.1 500 No\r\ncontent-length: 9\r\n\r\npart")
+            peer.hold()
+        }
+        let plane = try Plane(to: origin)
+        let failed = try plane.connect()
+        try failed.send(get())
+        _ = try failed.take(through: "part")
+        plane.data.cutOff()
+        #expect(try failed.end() == .reset)
+        #expect(try plane.records(1)[0].outcome == .upstreamError)
+        #expect(plane.counts(0)[.upstreamError] == 1 && plane.counts(0).failed == 1)
+    }
+
+    @Test(
+        "Connections close a part at a turn, and requests in progress go on between",
+        arguments: [false, true])
+    func slices(_ isCut: Bool) throws {
+        let gate = try Gate()
+        let origin = try Origin.answering { request in
+            if request.target == "/slow" { try? gate.pass() }
+            return ok("done")
+        }
+        let plane = try Plane(to: origin)
+        let count = 6 * Limits.leavingPerTurnMax
+        let clients = try (0..<count).map { _ in try plane.connect() }
+        try eventually("all connections") { plane.core[.accepted] == count }
+        let busy = try plane.connect()
+        try busy.send(get("/slow"))
+        try eventually("the request") { plane.counts(0).started == 1 }
+        let before = plane.core[.turns]
+        if isCut { plane.data.cutOff() } else { plane.data.drain() }
+        for client in clients { #expect(try client.takeAll().isEmpty) }
+        // The turn that closed the last one may not be over.
+        #expect(plane.core[.turns] - before >= 5)
+        if isCut { try eventually("the cut") { plane.data.isCutOff } }
+        gate.open()
+        let response = try busy.response()
+        #expect(response.status == (isCut ? 503 : 200) && response["connection"] == "close")
+        for client in clients + [busy] { client.close() }
+        try eventually("the end") { plane.data.isDrained && plane.data.isCutOff == isCut }
+        #expect(plane.data.cuts.count == (isCut ? 1 : 0))
     }
 
     @Test("stop() ends the cores whatever they hold, and closes every descriptor")
