@@ -103,6 +103,14 @@ class Flows:
         self.child.wait(10)
 
 
+def neighbour(proxy: Contestant, options) -> dict:
+    """The neighbour's latencies; without a rate there is none, and the flows are by themselves."""
+    if options.rate > 0:
+        return open_loop(proxy.port, Load(), options.flow_seconds, options.rate, 16)
+    time.sleep(options.flow_seconds)
+    return {"p50": 0, "p99": 0, "p999": 0, "bad": 0, "timed_out": 0}
+
+
 def one(proxy: Contestant, server: Flows, kinds: dict, options) -> dict:
     """The neighbour's latencies beside the flows, and megabytes a second that went through."""
     clients = [Flows("ask", str(proxy.port), kind, str(count)) for kind, count in kinds.items()]
@@ -110,7 +118,7 @@ def one(proxy: Contestant, server: Flows, kinds: dict, options) -> dict:
         time.sleep(0.3)
         everybody = [server, *clients]
         before, begin, spent = sum(f.read_bytes() for f in everybody), time.monotonic(), cpu_nanos(proxy.pid)
-        result = open_loop(proxy.port, Load(), options.flow_seconds, options.rate, 16)
+        result = neighbour(proxy, options)
         moved = max(1, sum(f.read_bytes() for f in everybody) - before) / 1e6
         result["megabytes"] = moved / (time.monotonic() - begin)
         result["cpu"] = (cpu_nanos(proxy.pid) - spent) / 1000 / moved
@@ -183,7 +191,7 @@ def show(name: str, cells: dict) -> None:
 def add_options(parser: argparse.ArgumentParser, rounds: int, seconds: float) -> None:
     parser.add_argument("--rounds", type=int, default=rounds, help="of the flows")
     parser.add_argument("--flow-seconds", type=float, default=seconds, help="of one measurement beside flows")
-    parser.add_argument("--rate", type=int, default=500, help="the neighbour's requests a second")
+    parser.add_argument("--rate", type=int, default=500, help="the neighbour's requests a second; 0: nobody")
 
 
 def main() -> None:
