@@ -10,8 +10,11 @@ import Platform
 
 extension Core {
     /// How much may be read at once: less when buffers run low, nothing when what is read could not be held.
-    func readSize() -> Int {
+    ///
+    /// - Parameter isHeavy: the connection's last slice was a large one.
+    func readSize(isHeavy: Bool = false) -> Int {
         let free = pool.free
+        if isHeavy, free > limits.blocksMax / 8 * 7 { return Limits.readBytesMax }
         if free > limits.blocksMax / 2 { return Limits.readBytes }
         if free > limits.blocksMax / 16 { return Limits.blockBytes }
         return 0

@@ -13,8 +13,8 @@
 //   Plan/        what control publishes, and the tables a core makes of it
 //
 // A turn: wait → each event → the `resumed` line for a while → expired timers. Every handler does one slice
-// (Limits, `readBytes`) and then stands in the line again. Handlers that end while the read buffer is in use
-// never start another read: they put the connection into the line instead.
+// (Limits, `readBytesMax`) and then stands in the line again. Handlers that end while the read buffer is in
+// use never start another read: they put the connection into the line instead.
 
 import Metrics
 import Platform
@@ -133,9 +133,9 @@ final class Core {
         starved = ResumeLine(capacity: 2 * connections)
         requestParser = HeadParser(limits: seat.limits.requestHeads)
         responseParser = HeadParser(limits: seat.limits.responseHeads)
-        let readMax = max(Limits.readBytes, seat.limits.replayBytesMax)
+        let readMax = max(Limits.readBytesMax, seat.limits.replayBytesMax)
         // What is held is an incomplete head or trailer section.
-        inbox = Self.scratch(seat.limits.anyHeadBytesMax + Limits.readBytes + readMax)
+        inbox = Self.scratch(seat.limits.anyHeadBytesMax + Limits.readBytesMax + readMax)
         // A head, and a read of the smallest chunks (each byte of data grows by less than its old framing).
         outbox = Self.scratch(3 * seat.limits.anyHeadBytesMax + 2 * readMax)
         shadowbox = Self.scratch(3 * seat.limits.headBytesMax + Self.copyMax)

@@ -15,8 +15,8 @@ extension Limits {
             * (MemoryLayout<Exchange>.stride + MemoryLayout<ExchangeTexts>.stride)
         // Marks, timers and the two lines of tokens.
         let perSlot = (downstreamsMax + upstreamsMax + exchangesMax + shadowsMax) * 64
-        let readMax = max(Limits.readBytes, replayBytesMax)
-        let scratch = 7 * anyHeadBytesMax + Limits.readBytes + 4 * readMax
+        let readMax = max(Limits.readBytesMax, replayBytesMax)
+        let scratch = 7 * anyHeadBytesMax + Limits.readBytesMax + 4 * readMax
         let taps = Limits.tapSlots * 2 * (Limits.tapHeadBytes + Limits.tapBodyBytes)
         return slots + perSlot + scratch + taps + blocksMax * Limits.blockBytes
             + pipesMax * Limits.pipeBytes

@@ -107,14 +107,14 @@ extension Core {
     /// - Returns: whether it was a large one; nil when nothing was moved.
     private func readClientSlice(_ slot: UInt32) -> Bool? {
         let d = downstreams.pointer(slot)
-        var size = readSize()
+        var size = readSize(isHeavy: d.pointee.isHeavy)
         if d.pointee.phase == .exchange {
             let exchange = exchanges.pointer(d.pointee.exchange)
             let isLong = exchange.pointee.request.remaining >= Limits.spliceBytesMin
             if isLong, let moved = spliceRequest(d.pointee.exchange, slot) {
                 return moved > 0 ? moved >= Limits.heavyBytes : nil
             }
-            if exchange.pointee.request.isFine { size = min(size, Limits.fineReadBytes) }
+            size = exchange.pointee.request.readSize(size)
         }
         guard size > 0 else {
             starve(downstreamToken(slot))

@@ -68,6 +68,13 @@ struct BodyProgress {
         }
     }
 
+    /// How much of it may be read at once, of the `size` that buffers allow.
+    func readSize(_ size: Int) -> Int {
+        if isFine { return min(size, Limits.fineReadBytes) }
+        if case .chunked = framing { return min(size, Limits.chunkedReadBytesMax) }
+        return size
+    }
+
     /// Looks at how small the chunks of a read were.
     mutating func weigh(chunks: Int, in bytes: Int) {
         guard bytes >= Limits.fineReadBytes else { return }

@@ -152,7 +152,7 @@ extension Core {
     /// - Returns: whether it was a large one; nil when nothing was moved.
     private func readServerSlice(_ slot: UInt32) -> Bool? {
         let u = upstreams.pointer(slot)
-        var size = readSize()
+        var size = readSize(isHeavy: u.pointee.isHeavy)
         if u.pointee.exchange != noSlot {
             let exchange = exchanges.pointer(u.pointee.exchange)
             guard !owesClient(exchange) else { return nil }
@@ -160,9 +160,9 @@ extension Core {
             if isLong, let moved = spliceResponse(u.pointee.exchange, slot) {
                 return moved > 0 ? moved >= Limits.heavyBytes : nil
             }
-            if exchange.pointee.response.isFine { size = min(size, Limits.fineReadBytes) }
-        } else if u.pointee.shadow != noSlot, shadows.pointer(u.pointee.shadow).pointee.response.isFine {
-            size = min(size, Limits.fineReadBytes)
+            size = exchange.pointee.response.readSize(size)
+        } else if u.pointee.shadow != noSlot {
+            size = shadows.pointer(u.pointee.shadow).pointee.response.readSize(size)
         }
         guard size > 0 else {
             starve(upstreamToken(slot))

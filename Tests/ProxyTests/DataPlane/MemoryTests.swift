@@ -11,7 +11,7 @@ import Testing
 @Suite(.serialized) struct MemoryTests {
     private static let block = [UInt8](repeating: 0x61, count: 256 << 10)
     /// Two reads' worth, and a block begun at each end.
-    private static let heldMax = 2 * Limits.readBytes / Limits.blockBytes + 4
+    private static let heldMax = 2 * Limits.readBytesMax / Limits.blockBytes + 4
 
     /// Blocks in use.
     private func held(_ plane: Plane) -> Int { Limits().blocksMax - plane.core[.buffersFree] }

@@ -11,7 +11,7 @@ import Testing
     func tooLarge() throws {
         let origin = try Origin.named("stable")
         let plane = try Plane(to: origin) { model in
-            let value = String(repeating: "v", count: 1 << 20)
+            let value = String(repeating: "v", count: 4 * Limits.readBytesMax)
             model.versions[0].rewrite.addHeaders = [.init(name: "x-long", value: value)]
         }
         #expect(try plane.ask().status == 431)
