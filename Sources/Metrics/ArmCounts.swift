@@ -3,8 +3,31 @@
 // guardrail (one for the evidence, one for the size of the effect), so six serve three quantiles. A slot that
 // counts sticky keys once takes a key's later slow requests, failed ones too, for fast.
 // Invariant: failed + excluded <= completed <= started; every fast slot <= completed - excluded, and where it
-// does not count keys once, <= completed - failed - excluded; renewed <= known <= excluded.
+// does not count keys once, <= completed - failed - excluded; renewed <= known <= excluded; rejected and
+// empty <= completed - failed - excluded; cancelled and every late slot <= excluded.
 // Source: guardrails/statistics.md, section 2.
+
+/// Requests of one kind of bad event, failures among them. Of a sticky key's events in a rollout the first is
+/// told from its others; without sticky keys every one is a first. Additive.
+public struct EventCounts: Sendable, Hashable {
+    /// The first of their keys.
+    public var first: UInt32 = 0
+    /// The others, and of these the first of their key in a minute.
+    public var known: UInt32 = 0
+    public var renewed: UInt32 = 0
+
+    @inlinable public init(first: UInt32 = 0, renewed: UInt32 = 0, known: UInt32 = 0) {
+        self.first = first
+        self.renewed = renewed
+        self.known = known
+    }
+
+    @inlinable public static func += (a: inout EventCounts, b: EventCounts) {
+        a.first &+= b.first
+        a.known &+= b.known
+        a.renewed &+= b.renewed
+    }
+}
 
 /// Counts of the requests that one version was assigned in one tick, by their start time. Additive.
 public struct ArmCounts: Sendable, Hashable {
@@ -29,6 +52,18 @@ public struct ArmCounts: Sendable, Hashable {
     /// Requests of pairs that ended without anybody knowing how, while the pair's other side counts:
     /// completed and neither failed, excluded nor fast. Copied ones only.
     public var unknown: UInt32 = 0
+    /// Bad events of each kind, failures among them: not 2xx, cancels, empty answers.
+    public var rejections = EventCounts()
+    public var cancels = EventCounts()
+    public var empties = EventCounts()
+    /// The same requests without the failures, keys or not: answered with 3xx or 4xx, cancelled by the client
+    /// (these are excluded), answered with an empty 2xx.
+    public var rejected: UInt32 = 0
+    public var cancelled: UInt32 = 0
+    public var empty: UInt32 = 0
+    /// Of the cancelled ones those that had taken longer than each slot's threshold: they are excluded, and
+    /// slow all the same. The two lanes beyond the slots are 0.
+    public var late: SIMD8<UInt32> = .zero
     /// Requests that neither failed nor were excluded and took at most the slot's threshold; in a slot that
     /// counts keys once also those whose key had been slow before.
     public var fast0: UInt32 = 0
@@ -53,6 +88,36 @@ public struct ArmCounts: Sendable, Hashable {
         }
     }
 
+    /// The bad events of a kind; of failures those that are told apart by `failed`, `known` and `renewed`.
+    @inlinable public subscript(_ event: BadEvent) -> EventCounts {
+        get {
+            switch event {
+            case .failure: EventCounts(first: failed, renewed: renewed, known: known)
+            case .rejected: rejections
+            case .cancelled: cancels
+            case .empty: empties
+            }
+        }
+        set {
+            switch event {
+            case .failure: (failed, renewed, known) = (newValue.first, newValue.renewed, newValue.known)
+            case .rejected: rejections = newValue
+            case .cancelled: cancels = newValue
+            case .empty: empties = newValue
+            }
+        }
+    }
+
+    /// Requests of a kind without the failures among them; of failures all.
+    @inlinable public func alone(_ event: BadEvent) -> UInt32 {
+        switch event {
+        case .failure: failed &+ known
+        case .rejected: rejected
+        case .cancelled: cancelled
+        case .empty: empty
+        }
+    }
+
     /// Requests without an outcome so far; never negative, also when read while being written.
     @inlinable public var pending: UInt32 { started > completed ? started &- completed : 0 }
 
@@ -69,6 +134,13 @@ public struct ArmCounts: Sendable, Hashable {
         a.known &+= b.known
         a.renewed &+= b.renewed
         a.unknown &+= b.unknown
+        a.rejections += b.rejections
+        a.cancels += b.cancels
+        a.empties += b.empties
+        a.rejected &+= b.rejected
+        a.cancelled &+= b.cancelled
+        a.empty &+= b.empty
+        a.late &+= b.late
         a.fast0 &+= b.fast0
         a.fast1 &+= b.fast1
         a.fast2 &+= b.fast2

@@ -10,9 +10,9 @@ import Synchronization
 
 /// A view onto `byteCount` zeroed bytes of the caller; one writer, readers on any thread.
 ///
-/// A bucket is three cache lines. A request that the split assigned touches the first one alone, once at its
+/// A bucket is four cache lines. A request that the split assigned touches the first one alone, once at its
 /// start and once at its end; a pinned or copied one touches the second as well, and a long response or a
-/// sticky key's repeated failure the third:
+/// bad request the third and fourth:
 ///
 ///     word 0     tick + 1; 0 while nobody may read
 ///     word 1     weight in force (u32) | threshold 0 (u32)
@@ -28,6 +28,13 @@ import Synchronization
 ///     word 16    known, randomised (u32) | of them renewed (u32)
 ///     word 17    the same for copied
 ///     word 18    begun, randomised (u32) | begun, pinned (u32)
+///     words 19, 20  free
+///     word 21    not 2xx, randomised: first | renewed << 21 | known << 42, failures among them
+///     words 22, 23  the same for cancels, and for empty answers
+///     word 24    rejected | cancelled << 21 | empty << 42, randomised, without the failures
+///     words 25-27  as words 21, 23 and 24, for copied; nobody cancels a copy
+///     words 28, 29  cancelled beyond the threshold: late0 | late1 << 21 | late2 << 42, late3...; randomised
+///     words 30, 31  the same for pinned
 ///
 /// The fields hold 2,097,151 requests per tick and core, twenty million a second: no core gets there.
 @frozen public struct EvidenceRing: Sendable {
@@ -38,7 +45,7 @@ import Synchronization
     /// Ticks remembered; a request that ends later than that is not counted any more.
     public static let buckets = 512
     /// Bytes of the ring, 64-byte aligned.
-    public static let byteCount = 512 * 192
+    public static let byteCount = 512 * 256
 
     /// - Parameters:
     ///   - memory: `byteCount` zeroed bytes, 64-byte aligned, alive as long as this view.
@@ -55,7 +62,7 @@ import Synchronization
     }
 
     @inlinable func bucket(_ tick: UInt64) -> Words {
-        words.advanced(by: Int(truncatingIfNeeded: tick & 511) &* 24)
+        words.advanced(by: Int(truncatingIfNeeded: tick & 511) &* 32)
     }
 
     // MARK: The writer
@@ -94,7 +101,7 @@ import Synchronization
         half.store(16, 0)
         half.store(17, thresholds.load(ArmCounts.fastSlots))
         for index in 5..<8 { bucket.store(index, 0) }
-        for index in 9..<19 { bucket.store(index, 0) }
+        for index in 9..<32 { bucket.store(index, 0) }
         bucket.base[0].store(tick.number &+ 1, ordering: .releasing)
     }
 
@@ -104,13 +111,25 @@ import Synchronization
     /// - Parameters:
     ///   - start: the tick that `start(tick:weightPPM:isPinned:)` was given.
     ///   - isPinned: as given at the start.
+    ///   - events: what is bad about it beside its latency; most requests: nothing. A failure has every kind
+    ///     of event.
     ///   - micros: the latency that guardrails judge.
     ///   - known: what of `keyEvents` is no news of the request's sticky key: it counts as fast in those
     ///     slots; a failure that is none is excluded and counted as known.
     @inlinable public func settle(
+        start: Tick, isPinned: Bool, outcome: Outcome, events: KeyEvents, micros: UInt64,
+        known: KeyEvents = []
+    ) {
+        settle(start, isPinned ? .pinned : .randomised, outcome, events, micros, known)
+    }
+
+    /// As above, with what `outcome` alone says of the request.
+    @inlinable public func settle(
         start: Tick, isPinned: Bool, outcome: Outcome, micros: UInt64, known: KeyEvents = []
     ) {
-        settle(start, ended: isPinned ? 9 : 5, again: 32, outcome, micros, known)
+        settle(
+            start: start, isPinned: isPinned, outcome: outcome, events: outcome.events, micros: micros,
+            known: known)
     }
 
     /// Says of a request that is in flight that its response is on its way; once, and `endBegun` before its
@@ -134,9 +153,10 @@ import Synchronization
     ///   - isUnknown: what came of it will never be known, and the pair's other side counts: whoever reads it
     ///     assumes what speaks against their bet. `outcome` and `micros` mean nothing then.
     @inlinable public func settleCopied(
-        start: Tick, outcome: Outcome, micros: UInt64, known: KeyEvents = [], isUnknown: Bool = false
+        start: Tick, outcome: Outcome, events: KeyEvents, micros: UInt64, known: KeyEvents = [],
+        isUnknown: Bool = false
     ) {
-        guard isUnknown else { return settle(start, ended: 12, again: 34, outcome, micros, known) }
+        guard isUnknown else { return settle(start, .copied, outcome, events, micros, known) }
         let bucket = bucket(start.number)
         guard bucket.load(0) == start.number &+ 1 else { return }
         HalfWords(address: bucket.address).add(31)
@@ -145,28 +165,69 @@ import Synchronization
         bucket.release(14, 1 &<< 63)
     }
 
+    /// As above, with what `outcome` alone says of the request.
+    @inlinable public func settleCopied(
+        start: Tick, outcome: Outcome, micros: UInt64, known: KeyEvents = [], isUnknown: Bool = false
+    ) {
+        settleCopied(
+            start: start, outcome: outcome, events: outcome.events, micros: micros, known: known,
+            isUnknown: isUnknown)
+    }
+
     @inlinable func settle(
-        _ start: Tick, ended: Int, again: Int, _ outcome: Outcome, _ micros: UInt64, _ known: KeyEvents
+        _ start: Tick, _ arm: Arm, _ outcome: Outcome, _ events: KeyEvents, _ micros: UInt64,
+        _ known: KeyEvents
     ) {
         let bucket = bucket(start.number)
         guard bucket.load(0) == start.number &+ 1 else { return }
         let half = HalfWords(address: bucket.address)
-        let isRepeated = outcome.isFailure && known.contains(.failure)
-        let failed: UInt64 = outcome.isFailure && !isRepeated ? 1 : 0
+        let isRepeated = events.intersection(known).contains(.failure)
+        let failed: UInt64 = events.contains(.failure) && !isRepeated ? 1 : 0
         let excluded: UInt64 = outcome.isExcluded || isRepeated ? 1 : 0
         let good = 1 &- failed &- excluded
         // Before the words that say that it has ended, so that whoever sees those sees this.
-        if isRepeated {
-            half.add(again)
-            if !known.contains(.failedLately) { half.add(again &+ 1) }
-        }
+        if !events.isEmpty { count(events, bucket, arm, micros, known) }
         // A key's slow request that is no news is fast, also if it failed.
         let repeated = excluded == 0 ? known.rawValue : 0
         // Releasing, so that a reader who sees one of these stores sees all before it as well: the words
         // are never more than one request apart, which is what the parity bits can tell.
+        let ended = arm.ended
         bucket.release(ended, 1 | failed &<< 22 | excluded &<< 43)
         bucket.release(ended &+ 1, speed(half, micros, good, repeated, slot: 0))
         bucket.release(ended &+ 2, speed(half, micros, good, repeated, slot: 3))
+    }
+
+    /// Counts what is bad about a request. Rare, so it is kept out of line.
+    @inline(never) @usableFromInline func count(
+        _ events: KeyEvents, _ bucket: Words, _ arm: Arm, _ micros: UInt64, _ known: KeyEvents
+    ) {
+        let half = HalfWords(address: bucket.address)
+        if events.contains(.failure), known.contains(.failure), let again = arm.again {
+            half.add(again)
+            if !known.contains(.failedLately) { half.add(again &+ 1) }
+        }
+        count(.rejected, of: events, bucket, arm, known)
+        count(.cancelled, of: events, bucket, arm, known)
+        count(.empty, of: events, bucket, arm, known)
+        guard events == .cancelled, let late = arm.late else { return }
+        for slot in 0..<ArmCounts.fastSlots {
+            let threshold = half.load(3 &+ slot)
+            guard threshold > 0, micros > UInt64(threshold), !known.contains(.slow(slot)) else { continue }
+            bucket.add(late &+ slot / 3, 1 &<< UInt64(21 &* (slot % 3)))
+        }
+    }
+
+    /// Counts one kind of event, if it is there; a request that failed is one of the kind and not of the kind
+    /// alone.
+    @usableFromInline func count(
+        _ kind: BadEvent, of events: KeyEvents, _ bucket: Words, _ arm: Arm, _ known: KeyEvents
+    ) {
+        guard events.contains(KeyEvents(kind)), let word = arm.word(of: kind) else { return }
+        let isNews = !known.contains(KeyEvents(kind))
+        let isRenewed = !known.contains(KeyEvents(lately: kind))
+        bucket.add(word, isNews ? 1 : 1 &<< 42 | (isRenewed ? 1 &<< 21 : 0))
+        guard !events.contains(.failure), let totals = arm.totals else { return }
+        bucket.add(totals, 1 &<< UInt64(21 &* (kind.rawValue &- 1)))
     }
 
     /// What a request adds to a word of three fast slots: each slot's share is 1 where it is repeated, else
@@ -182,15 +243,20 @@ import Synchronization
     }
 
     /// What a request that ends now would tell of its sticky key, if it is the key's first of that kind. A
-    /// failed request is slow as well. Nothing where the tick is forgotten.
+    /// failed request is slow as well, and a cancelled one where it has taken too long already. Slowness is
+    /// nothing where the tick is forgotten.
     ///
-    /// - Parameter start: as for `settle`.
-    @inlinable public func keyEvents(start: Tick, outcome: Outcome, micros: UInt64) -> KeyEvents {
-        guard !outcome.isExcluded else { return [] }
+    /// - Parameters:
+    ///   - start: as for `settle`.
+    ///   - events: as for `settle`.
+    @inlinable public func keyEvents(
+        start: Tick, outcome: Outcome, events: KeyEvents, micros: UInt64
+    ) -> KeyEvents {
+        guard !outcome.isExcluded || !events.isEmpty else { return [] }
         let bucket = bucket(start.number)
         let isKept = bucket.load(0) == start.number &+ 1
         let half = HalfWords(address: bucket.address)
-        let isFailure = outcome.isFailure
+        let isFailure = events.contains(.failure)
         var slow: UInt64 = 0
         for slot in 0..<ArmCounts.fastSlots {
             let threshold = half.load(3 &+ slot)
@@ -199,25 +265,64 @@ import Synchronization
         }
         // The second line is looked at for slow requests only.
         if slow != 0 { slow = isKept ? slow & UInt64(half.load(17)) : 0 }
-        return KeyEvents(rawValue: slow | (isFailure ? KeyEvents.failure.rawValue : 0))
+        return KeyEvents(rawValue: slow).union(events)
+    }
+
+    /// As above, with what `outcome` alone says of the request.
+    @inlinable public func keyEvents(start: Tick, outcome: Outcome, micros: UInt64) -> KeyEvents {
+        keyEvents(start: start, outcome: outcome, events: outcome.events, micros: micros)
     }
 }
 
-/// Bad events of a request that count once per sticky key in a comparison by weight: the key was the coin.
-/// Bits 0..<`ArmCounts.fastSlots`: slower than the slot's threshold.
-@frozen public struct KeyEvents: OptionSet, Sendable, Hashable {
-    public let rawValue: UInt64
-    @inlinable public init(rawValue: UInt64) { self.rawValue = rawValue }
+/// Which of a version's requests a count is of, and where in a bucket it lies.
+@usableFromInline enum Arm: Sendable {
+    case randomised, pinned, copied
 
-    /// The request failed.
-    @inlinable public static var failure: KeyEvents { KeyEvents(rawValue: 1 << 6) }
-    /// Every event there is.
-    @inlinable public static var all: KeyEvents { KeyEvents(rawValue: 1 << 7 - 1) }
-    /// Said of a failure that is no news: the key has failed in this minute already.
-    @inlinable public static var failedLately: KeyEvents { KeyEvents(rawValue: 1 << 7) }
+    @inlinable var ended: Int {
+        switch self {
+        case .randomised: 5
+        case .pinned: 9
+        case .copied: 12
+        }
+    }
 
-    /// A request slower than a slot's threshold.
-    @inlinable public static func slow(_ slot: Int) -> KeyEvents { KeyEvents(rawValue: 1 << UInt64(slot)) }
+    /// The half words of a key's repeated failures; pinned requests have no keys.
+    @usableFromInline var again: Int? {
+        switch self {
+        case .randomised: 32
+        case .pinned: nil
+        case .copied: 34
+        }
+    }
+
+    /// The word of an event beside failures: nil where nobody counts it.
+    @usableFromInline func word(of event: BadEvent) -> Int? {
+        switch (self, event) {
+        case (.randomised, .rejected): 21
+        case (.randomised, .cancelled): 22
+        case (.randomised, .empty): 23
+        case (.copied, .rejected): 25
+        case (.copied, .empty): 26
+        case (_, .failure), (.copied, .cancelled), (.pinned, _): nil
+        }
+    }
+
+    @usableFromInline var totals: Int? {
+        switch self {
+        case .randomised: 24
+        case .pinned: nil
+        case .copied: 27
+        }
+    }
+
+    /// The first of the two words of cancelled requests that were slow.
+    @usableFromInline var late: Int? {
+        switch self {
+        case .randomised: 28
+        case .pinned: 30
+        case .copied: nil
+        }
+    }
 }
 
 // MARK: - Readers
@@ -232,12 +337,15 @@ extension EvidenceRing {
         let half = HalfWords(address: bucket.address)
         var result = EvidenceBucket(tick: tick, weightPPM: half.load(2))
         for slot in 0..<ArmCounts.fastSlots { result.thresholds[slot] = half.load(3 + slot) }
-        result.randomised = settled(bucket, ended: 5)
-        result.pinned = settled(bucket, ended: 9)
-        result.copied = settled(bucket, ended: 12)
+        result.randomised = settled(bucket, ended: Arm.randomised.ended)
+        result.pinned = settled(bucket, ended: Arm.pinned.ended)
+        result.copied = settled(bucket, ended: Arm.copied.ended)
         result.copied.unknown = half.load(31)
         result.randomised.addKnown(half.load(32), renewed: half.load(33))
         result.copied.addKnown(half.load(34), renewed: half.load(35))
+        result.randomised.addEvents(bucket, .randomised)
+        result.pinned.addEvents(bucket, .pinned)
+        result.copied.addEvents(bucket, .copied)
         // Started is read after completed: a request starts before it ends, so nothing is completed that
         // has not started.
         result.randomised.started = half.load(9)
@@ -286,6 +394,31 @@ extension ArmCounts {
     fileprivate mutating func addKnown(_ count: UInt32, renewed first: UInt32) {
         known = min(count, excluded)
         renewed = min(first, known)
+    }
+
+    /// What is bad about the requests that have ended; what was read later may count one that has not.
+    fileprivate mutating func addEvents(_ bucket: Words, _ arm: Arm) {
+        let mask: UInt64 = 1 << 21 - 1
+        func fields(_ index: Int?) -> (UInt32, UInt32, UInt32) {
+            guard let index else { return (0, 0, 0) }
+            let word = bucket.load(index)
+            return (UInt32(word & mask), UInt32(word >> 21 & mask), UInt32(word >> 42 & mask))
+        }
+        func counts(_ kind: BadEvent) -> EventCounts {
+            let (first, renewed, known) = fields(arm.word(of: kind))
+            let most = min(known, completed)
+            return EventCounts(first: min(first, completed), renewed: min(renewed, most), known: most)
+        }
+        (rejections, cancels, empties) = (counts(.rejected), counts(.cancelled), counts(.empty))
+        (rejected, cancelled, empty) = fields(arm.totals)
+        let answered = completed - excluded - failed
+        (rejected, cancelled, empty) = (
+            min(rejected, answered), min(cancelled, excluded), min(empty, answered)
+        )
+        guard let first = arm.late else { return }
+        let (a, b) = (fields(first), fields(first + 1))
+        late = SIMD8(a.0, a.1, a.2, b.0, b.1, b.2, 0, 0)
+        late.replace(with: SIMD8(repeating: excluded), where: late .> excluded)
     }
 
     /// Takes back one completion whose kind is not known yet, so that the bucket does not pass for settled.

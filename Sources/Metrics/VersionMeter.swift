@@ -77,7 +77,7 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     public static let byteCount = (binsOffset + 5 * Histogram.binBytes + 4_095) / 4_096 * 4_096
     @usableFromInline static let sketchOffset = 2_048
     @usableFromInline static let ringOffset = 4_096
-    @usableFromInline static let binsOffset = 4_096 + 512 * 192
+    @usableFromInline static let binsOffset = 4_096 + 512 * 256
     /// Words from one histogram's bins to the next one's.
     @usableFromInline static let binWords = 4_616
 

@@ -117,9 +117,11 @@ private func tick(_ number: UInt64) -> Tick { Tick(number: number) }
         #expect(events(.success, 100) == [])
         #expect(events(.success, 101) == [.slow(0)])
         #expect(events(.success, 5_000) == [.slow(0), .slow(2)])
-        #expect(events(.reset, 5) == [.failure, .slow(0), .slow(2)])
-        #expect(events(.clientCancel, 5_000) == [])
-        #expect(ring.keyEvents(start: tick(2), outcome: .reset, micros: 5) == .failure)
+        #expect(events(.reset, 5) == [.failed, .slow(0), .slow(2)])
+        #expect(events(.clientCancel, 500) == [.cancelled, .slow(0)])
+        #expect(events(.clientCancel, 5) == .cancelled)
+        #expect(events(.localRefusal, 5_000) == [])
+        #expect(ring.keyEvents(start: tick(2), outcome: .reset, micros: 5) == .failed)
         for _ in 0..<2 { ring.start(tick: tick(1), weightPPM: 10, isPinned: false) }
         ring.settle(start: tick(1), isPinned: false, outcome: .success, micros: 500)
         ring.settle(start: tick(1), isPinned: false, outcome: .success, micros: 500, known: .slow(0))
@@ -138,7 +140,7 @@ private func tick(_ number: UInt64) -> Tick { Tick(number: number) }
             bench.ring.start(tick: tick(1), weightPPM: 1, isPinned: false)
             bench.ring.startCopied(tick: tick(1), weightPPM: 1)
         }
-        for known in [[], [.failure], [.failure, .failedLately]] as [KeyEvents] {
+        for known in [[], .failed, [.failed, KeyEvents.failed.lately]] as [KeyEvents] {
             bench.ring.settle(start: tick(1), isPinned: false, outcome: .reset, micros: 5, known: known)
             bench.ring.settleCopied(start: tick(1), outcome: .reset, micros: 5, known: known)
         }
@@ -149,8 +151,12 @@ private func tick(_ number: UInt64) -> Tick { Tick(number: number) }
         var expected = ArmCounts()
         (expected.started, expected.completed, expected.failed, expected.excluded) = (4, 4, 1, 3)
         (expected.known, expected.renewed) = (2, 1)
-        #expect(bench.ring.read(tick(1))?.randomised == expected)
+        let three = EventCounts(first: 1, renewed: 1, known: 2)
+        (expected.rejections, expected.empties) = (three, three)
         #expect(bench.ring.read(tick(1))?.copied == expected)
+        expected.cancels = EventCounts(first: 2, renewed: 1, known: 2)
+        expected.cancelled = 1
+        #expect(bench.ring.read(tick(1))?.randomised == expected)
         bench.ring.start(tick: tick(513), weightPPM: 1, isPinned: false)
         #expect(bench.ring.read(tick(513))?.randomised.known == 0)
     }
@@ -172,6 +178,52 @@ private func tick(_ number: UInt64) -> Tick { Tick(number: number) }
         #expect(bench.ring.read(tick(2)) == nil)
     }
 
+    @Test("Each kind of bad event is counted beside the failures, and a new tick forgets them")
+    func badEvents() {
+        let bench = Bench(thresholds: [100])
+        let ring = bench.ring
+        for _ in 0..<8 { ring.start(tick: tick(1), weightPPM: 1, isPinned: false) }
+        func settle(_ outcome: Outcome, _ events: KeyEvents, known: KeyEvents = []) {
+            ring.settle(
+                start: tick(1), isPinned: false, outcome: outcome, events: events, micros: 5, known: known)
+        }
+        settle(.success, [])
+        settle(.success, .rejected)
+        settle(.clientError, .rejected, known: .rejected)
+        settle(.clientError, .rejected, known: [.rejected, KeyEvents(lately: .rejected)])
+        settle(.success, .empty)
+        settle(.clientCancel, .cancelled)
+        settle(.clientError, .failed)
+        let counts = ring.read(tick(1))?.randomised ?? ArmCounts()
+        #expect(counts[.rejected] == EventCounts(first: 2, renewed: 1, known: 2))
+        #expect(counts[.empty] == EventCounts(first: 2) && counts[.cancelled] == EventCounts(first: 2))
+        #expect(counts[.failure] == EventCounts(first: 1), "a client error that counts is a failure")
+        #expect(BadEvent.allCases.map(counts.alone) == [1, 3, 1, 1])
+        #expect(counts.completed == 7 && counts.excluded == 1 && counts.pending == 1 && counts.fast0 == 5)
+        var sum = counts
+        sum += counts
+        #expect(sum[.rejected] == EventCounts(first: 4, renewed: 2, known: 4))
+        #expect(BadEvent.allCases.map(sum.alone) == [2, 6, 2, 2])
+        ring.start(tick: tick(513), weightPPM: 1, isPinned: false)
+        #expect(ring.read(tick(513))?.randomised[.rejected] == EventCounts())
+    }
+
+    @Test("A request that is cancelled at an age beyond a threshold is known to be slow there, not below")
+    func lateCancels() {
+        let bench = Bench(thresholds: [100, 1_000, 0, 100, 1_000, 100])
+        bench.meter.countKeysOnce([.slow(5)])
+        for isPinned in [false, true] {
+            for _ in 0..<2 { bench.ring.start(tick: tick(1), weightPPM: 1, isPinned: isPinned) }
+            for known in [[], .slow(5)] as [KeyEvents] {
+                bench.ring.settle(
+                    start: tick(1), isPinned: isPinned, outcome: .clientCancel, micros: 500, known: known)
+            }
+        }
+        for arm in [bench.ring.read(tick(1))?.randomised, bench.ring.read(tick(1))?.pinned] {
+            #expect(arm?.late == SIMD8(2, 0, 0, 2, 0, 1, 0, 0) && arm?.excluded == 2 && arm?.fast0 == 0)
+        }
+    }
+
     @Test("Copied requests are kept apart, an unknown one ends as nothing, and a new tick forgets them")
     func copied() {
         let bench = Bench(thresholds: [100])
@@ -184,6 +236,7 @@ private func tick(_ number: UInt64) -> Tick { Tick(number: number) }
         var expected = ArmCounts()
         (expected.started, expected.completed, expected.failed) = (4, 3, 1)
         (expected.unknown, expected.fast0) = (1, 1)
+        (expected.rejections, expected.empties) = (EventCounts(first: 1), EventCounts(first: 1))
         #expect(bucket?.copied == expected && bucket?.copied.pending == 1)
         bench.ring.start(tick: tick(1), weightPPM: 0, isPinned: false)
         #expect(bench.ring.read(tick(1))?.copied == expected)
@@ -255,7 +308,8 @@ private func tick(_ number: UInt64) -> Tick { Tick(number: number) }
                 let micros = UInt64.random(in: 0...2_000, using: &random)
                 bench.ring.settle(
                     start: tick(request.tick), isPinned: request.isPinned, outcome: outcome, micros: micros)
-                expected[request.tick]?[request.isPinned].settle(outcome, micros, thresholds)
+                expected[request.tick]?[request.isPinned].settle(
+                    outcome, micros, thresholds, isPinned: request.isPinned)
             }
         }
         for number in (now - 1_100)...(now + 600) {
@@ -291,8 +345,21 @@ extension EvidenceBucket {
 }
 
 extension ArmCounts {
-    fileprivate mutating func settle(_ outcome: Outcome, _ micros: UInt64, _ thresholds: [UInt32]) {
+    fileprivate mutating func settle(
+        _ outcome: Outcome, _ micros: UInt64, _ thresholds: [UInt32], isPinned: Bool
+    ) {
         completed += 1
+        if outcome == .clientCancel {
+            for (slot, threshold) in thresholds.enumerated() where micros > threshold { late[slot] += 1 }
+        }
+        if !isPinned {
+            let (isRejected, isCancelled) = (outcome == .clientError, outcome == .clientCancel)
+            if outcome.isFailure || isRejected { rejections.first += 1 }
+            if outcome.isFailure || isCancelled { cancels.first += 1 }
+            if outcome.isFailure { empties.first += 1 }
+            if isRejected { rejected += 1 }
+            if isCancelled { cancelled += 1 }
+        }
         if outcome.isFailure { failed += 1 }
         if outcome.isExcluded { excluded += 1 }
         guard !outcome.isFailure && !outcome.isExcluded else { return }

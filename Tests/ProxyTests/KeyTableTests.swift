@@ -24,7 +24,8 @@ struct KeyTableTests {
         #expect(keys.note(7, [.slow(0), .slow(2)], model: 0) == [.slow(0)])
         #expect(keys.note(7, [.failure, .slow(5)], model: 0) == [])
         #expect(keys.note(7, [.failure, .slow(1), .slow(2)], model: 0) == [.failure, .slow(2)])
-        #expect(keys.note(7, .all, model: 0) == [.failure, .slow(0), .slow(1), .slow(2), .slow(5)])
+        let most: KeyEvents = [.failure, .slow(0), .slow(1), .slow(2), .slow(5)]
+        #expect(keys.note(7, .all, model: 0) == most)
         #expect(keys.note(7, .all, model: 0) == .all)
     }
 
@@ -38,6 +39,26 @@ struct KeyTableTests {
         #expect(keys.note(7, minute: 255) == [.failure, .failedLately])
         #expect(keys.note(7, minute: 0) == .failure)
         #expect(keys.note(8, minute: 0) == [])
+    }
+
+    @Test("Each kind of bad event has minutes of its own")
+    func minutesByKind() {
+        let keys = SharedKeys()
+        #expect(keys.note(7, .rejected, minute: 3) == [])
+        #expect(keys.note(7, .empty, minute: 3) == [])
+        #expect(keys.note(7, .rejected, minute: 3) == [.rejected, KeyEvents(lately: .rejected)])
+        #expect(keys.note(7, .empty, minute: 4) == .empty)
+        #expect(keys.note(7, .rejected, minute: 4) == .rejected)
+        #expect(
+            keys.note(7, .failed, minute: 4) == [
+                .rejected, .empty, KeyEvents.rejected.lately,
+                KeyEvents.empty.lately,
+            ])
+        #expect(keys.note(7, .slow(2), minute: 5) == [])
+        #expect(keys.note(7, .cancelled, minute: 4) == [.cancelled, KeyEvents(lately: .cancelled)])
+        #expect(keys.note(7, .slow(1), minute: 0) == [])
+        #expect(keys.note(9, .slow(1), minute: 0) == [])
+        #expect(keys.note(9, .failure, minute: 0) == [])
     }
 
     @Test("Models do not share keys, and a new rollout starts anew")

@@ -73,6 +73,6 @@ private final class OwnedMeter {
 
     @Test("requests of which nobody is to blame leave both counts")
     func excluded() {
-        #expect(trip(candidate: 500_000_000, outcome: .clientCancel) == nil)
+        #expect(trip(candidate: 500_000_000, outcome: .timeoutClient) == nil)
     }
 }

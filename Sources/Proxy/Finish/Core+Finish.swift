@@ -40,26 +40,67 @@ extension Core {
         let version = link.meter(Int(exchange.pointee.assigned))
         version.count(outcome)
         let micros = (now - exchange.pointee.assignedAt).micros
-        let known = knownEvents(exchange, version.evidence, outcome, micros)
+        let events = badEvents(exchange, outcome)
+        let known = knownEvents(exchange, version.evidence, outcome, events, micros)
         if exchange.pointee.isBegun {
             version.evidence.endBegun(
                 start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
         }
         version.evidence.settle(
             start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned, outcome: outcome,
-            micros: micros, known: known)
+            events: events, micros: micros, known: known)
+    }
+
+    /// What is bad about a request beside its latency: nothing where it was answered with 2xx and a body.
+    @inline(__always)
+    func badEvents(_ exchange: UnsafeMutablePointer<Exchange>, _ outcome: Outcome) -> KeyEvents {
+        // Other statuses wrap around, or are beyond.
+        let isWell = outcome == .success && exchange.pointee.status &- 200 < 100
+        return isWell && exchange.pointee.bytesOut > 0 ? [] : rareEvents(exchange, outcome)
+    }
+
+    /// The same of the others. Local replies have no status when they are settled, and upgrades have 101.
+    @inline(never)
+    private func rareEvents(
+        _ exchange: UnsafeMutablePointer<Exchange>, _ outcome: Outcome
+    ) -> KeyEvents {
+        switch outcome {
+        case .clientCancel:
+            // A client that left the waiting line has seen nothing of the version.
+            return exchange.pointee.attempts > 0 ? .cancelled : []
+        case .success, .clientError:
+            let answer = Self.events(
+                ofStatus: exchange.pointee.status, method: exchange.pointee.method,
+                countsClientErrors: models[exchange.pointee.model].pointee.countsClientErrors)
+            let isEmpty = outcome == .success && exchange.pointee.bytesOut == 0
+            return answer == .empty && !isEmpty ? [] : answer
+        default:
+            return outcome.isFailure ? .failed : []
+        }
+    }
+
+    /// What an answer's head says; of a 2xx whether the lack of a body would be an event.
+    static func events(
+        ofStatus status: UInt16, method: Wire.Method, countsClientErrors: Bool
+    ) -> KeyEvents {
+        switch status {
+        case 200..<300: method == .head || status == 204 || status == 205 ? [] : .empty
+        case 400..<500 where countsClientErrors: .failed
+        case 300..<500: .rejected
+        default: status >= 500 ? .failed : []
+        }
     }
 
     /// What of this request its sticky key has done before in the rollout: it is no news in a comparison.
     /// While the version has all the weight nothing is compared, and a slow request keeps its news.
     private func knownEvents(
         _ exchange: UnsafeMutablePointer<Exchange>, _ evidence: EvidenceRing, _ outcome: Outcome,
-        _ micros: UInt64
+        _ events: KeyEvents, _ micros: UInt64
     ) -> KeyEvents {
         let key = exchange.pointee.keyHash
         guard key != 0, !exchange.pointee.isPinned else { return [] }
         var events = evidence.keyEvents(
-            start: exchange.pointee.startTick, outcome: outcome, micros: micros)
+            start: exchange.pointee.startTick, outcome: outcome, events: events, micros: micros)
         if exchange.pointee.weightPPM == 1_000_000 { events.formIntersection(.failure) }
         guard !events.isEmpty else { return [] }
         let minute = KeyTable.minute(Tick(monotonicNanos: now.nanos))

@@ -79,6 +79,7 @@ extension Core {
         state.pointee.retries = model.retries
         state.pointee.shields = model.shield
         state.pointee.ignoresHalfClose = model.clientHalfClose == .ignore
+        state.pointee.countsClientErrors = model.clientErrors == .count
         state.pointee.sendsVersion = model.sendsVersion
         state.pointee.sendsID = model.sendsID
         state.pointee.sendsEpoch = model.epochHeader != nil

@@ -71,6 +71,8 @@ public struct ModelPlan: Sendable, Equatable {
     public var shield: Bool
     /// What it means that a client closes its side while its answer is due.
     public var clientHalfClose: ClientHalfClose
+    /// Whether answers with 4xx are failures of their version.
+    public var clientErrors: ClientErrors
     /// Whether responses carry `x-weir-version`, and `x-weir-id`.
     public var sendsVersion: Bool
     public var sendsID: Bool
@@ -84,8 +86,8 @@ public struct ModelPlan: Sendable, Equatable {
         cohorts: [CohortPlan] = [], stickyKeys: [StickyKey] = [], salt: UInt64 = 0,
         shadow: ShadowPlan? = nil, tap: TapPlan? = nil, timeouts: Timeouts = Timeouts(),
         retries: RetryPlan = RetryPlan(),
-        shield: Bool = true, clientHalfClose: ClientHalfClose = .cancel, sendsVersion: Bool = true,
-        sendsID: Bool = false,
+        shield: Bool = true, clientHalfClose: ClientHalfClose = .cancel,
+        clientErrors: ClientErrors = .ignore, sendsVersion: Bool = true, sendsID: Bool = false,
         epochHeader: UInt32? = nil, keyRound: UInt64 = 0
     ) {
         self.slot = slot
@@ -102,6 +104,7 @@ public struct ModelPlan: Sendable, Equatable {
         self.retries = retries
         self.shield = shield
         self.clientHalfClose = clientHalfClose
+        self.clientErrors = clientErrors
         self.sendsVersion = sendsVersion
         self.sendsID = sendsID
         self.epochHeader = epochHeader
@@ -326,6 +329,14 @@ public enum ClientHalfClose: String, Sendable, Hashable, CaseIterable {
     /// can stop working on it.
     case cancel
     /// The client may still read: it gets its answer.
+    case ignore
+}
+
+/// What answers with 4xx say of the version that gave them.
+public enum ClientErrors: String, Sendable, Hashable, CaseIterable {
+    /// They are failures, in every rule; the outcome's word stays `client_error`.
+    case count
+    /// They are no failures: clients make mistakes. Rules that compare versions see a difference.
     case ignore
 }
 

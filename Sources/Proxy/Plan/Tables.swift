@@ -56,6 +56,7 @@ struct ModelState {
     var retries = RetryPlan()
     var shields = true
     var ignoresHalfClose = false
+    var countsClientErrors = false
     var sendsVersion = false
     var sendsID = false
     var sendsEpoch = false

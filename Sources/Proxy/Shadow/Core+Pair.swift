@@ -56,8 +56,8 @@ extension Core {
         }
         let key = exchange.pointee.keyHash
         settle(
-            evidence, begun, outcome, key: key == 0 ? 0 : key ^ Self.primarySide,
-            model: exchange.pointee.model)
+            evidence, begun, outcome, badEvents(exchange, outcome),
+            key: key == 0 ? 0 : key ^ Self.primarySide, model: exchange.pointee.model)
     }
 
     /// The copy has been answered, or has failed.
@@ -71,8 +71,9 @@ extension Core {
         let key = copy.pointee.keyHash
         settle(
             link.meter(Int(copy.pointee.version)).evidence, copy.pointee.pairedAt,
-            isLate ? .timeoutFirstByte : outcome, key: key == 0 ? 0 : key ^ Self.copySide,
-            model: copy.pointee.model)
+            isLate ? .timeoutFirstByte : outcome,
+            isLate || outcome.isFailure ? .failed : copy.pointee.events,
+            key: key == 0 ? 0 : key ^ Self.copySide, model: copy.pointee.model)
     }
 
     /// The copy goes without an end of its own.
@@ -104,18 +105,19 @@ extension Core {
 
     /// Counts one side's end; of a sticky key's bad requests on that side the first.
     private func settle(
-        _ evidence: EvidenceRing, _ begun: Instant, _ outcome: Outcome, key: UInt64, model: UInt32
+        _ evidence: EvidenceRing, _ begun: Instant, _ outcome: Outcome, _ bad: KeyEvents, key: UInt64,
+        model: UInt32
     ) {
         let start = Tick(monotonicNanos: begun.nanos)
         let micros = (now - begun).micros
         var known: KeyEvents = []
         if key != 0 {
-            let events = evidence.keyEvents(start: start, outcome: outcome, micros: micros)
+            let events = evidence.keyEvents(start: start, outcome: outcome, events: bad, micros: micros)
             if !events.isEmpty {
                 let minute = KeyTable.minute(Tick(monotonicNanos: now.nanos))
                 known = seat.board.words.keys.note(key, events, model: Int(model), minute: minute)
             }
         }
-        evidence.settleCopied(start: start, outcome: outcome, micros: micros, known: known)
+        evidence.settleCopied(start: start, outcome: outcome, events: bad, micros: micros, known: known)
     }
 }

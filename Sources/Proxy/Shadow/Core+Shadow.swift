@@ -138,6 +138,9 @@ extension Core {
                 copy.pointee.keepsAlive = head.keepsAlive && head.status < 500
                 copy.pointee.outcome =
                     head.status >= 500 ? .upstreamError : head.status >= 400 ? .clientError : .success
+                copy.pointee.events = Self.events(
+                    ofStatus: head.status, method: copy.pointee.method,
+                    countsClientErrors: models[copy.pointee.model].pointee.countsClientErrors)
                 copy.pointee.response = BodyProgress(head.framing, of: .response)
             }
         }
@@ -152,9 +155,11 @@ extension Core {
         case .length:
             let count = min(copy.pointee.response.remaining, UInt64(bytes.count))
             copy.pointee.response.remaining -= count
+            if count > 0 { copy.pointee.events.remove(.empty) }
             copy.pointee.response.isComplete = copy.pointee.response.remaining == 0
             if count < UInt64(bytes.count) { copy.pointee.keepsAlive = false }
         case .untilClose:
+            if !bytes.isEmpty { copy.pointee.events.remove(.empty) }
             return
         case .chunked:
             guard discardChunks(s, bytes) else { return }
@@ -173,6 +178,7 @@ extension Core {
             case .data(let start, let count):
                 position = start + count
                 chunks &+= 1
+                copy.pointee.events.remove(.empty)
             case .needMore(let consumed):
                 copy.pointee.response.weigh(chunks: chunks, in: bytes.count)
                 return keepShadowInput(s, bytes, from: consumed)

@@ -26,6 +26,8 @@ struct ShadowCopy {
     var interimHeads: UInt8 = 0
     var keepsAlive = true
     var outcome: Outcome = .success
+    /// What is bad about the answer so far.
+    var events: KeyEvents = []
     /// Counts beside its primary, and has not yet.
     var isPaired = false
     var pairedAt: Instant = .never
