@@ -4,7 +4,8 @@
 // counts sticky keys once takes a key's later slow requests, failed ones too, for fast.
 // Invariant: failed + excluded <= completed <= started; every fast slot <= completed - excluded, and where it
 // does not count keys once, <= completed - failed - excluded; renewed <= known <= excluded; rejected and
-// empty <= completed - failed - excluded; cancelled and every late slot <= excluded.
+// empty <= completed - failed - excluded; cancelled and every late slot <= excluded; overloaded <= unsent <=
+// excluded; begun + unwritten <= pending.
 // Source: guardrails/statistics.md, section 2.
 
 /// Requests of one kind of bad event, failures among them. Of a sticky key's events in a rollout the first is
@@ -64,6 +65,14 @@ public struct ArmCounts: Sendable, Hashable {
     /// Of the cancelled ones those that had taken longer than each slot's threshold: they are excluded, and
     /// slow all the same. The two lanes beyond the slots are 0.
     public var late: SIMD8<UInt32> = .zero
+    /// Requests that were not sent to the version, because it had no usable endpoint or was overloaded. Part
+    /// of `excluded`.
+    public var unsent: UInt32 = 0
+    /// Of these the ones that met a bound on requests in flight and a full queue.
+    public var overloaded: UInt32 = 0
+    /// Requests without an outcome that wait in a queue, or for a connection to open: the version has not
+    /// seen them, and has been neither fast nor slow with them.
+    public var unwritten: UInt32 = 0
     /// Requests that neither failed nor were excluded and took at most the slot's threshold; in a slot that
     /// counts keys once also those whose key had been slow before.
     public var fast0: UInt32 = 0
@@ -121,8 +130,11 @@ public struct ArmCounts: Sendable, Hashable {
     /// Requests without an outcome so far; never negative, also when read while being written.
     @inlinable public var pending: UInt32 { started > completed ? started &- completed : 0 }
 
-    /// Requests without an outcome and without a response on its way.
-    @inlinable public var silent: UInt32 { pending > begun ? pending &- begun : 0 }
+    /// Requests without an outcome that the version has got and has not begun to answer.
+    @inlinable public var silent: UInt32 {
+        let known = begun &+ unwritten
+        return pending > known ? pending &- known : 0
+    }
 
     /// Sums the counts of two cores, or of two arms.
     @inlinable public static func += (a: inout ArmCounts, b: ArmCounts) {
@@ -141,6 +153,9 @@ public struct ArmCounts: Sendable, Hashable {
         a.cancelled &+= b.cancelled
         a.empty &+= b.empty
         a.late &+= b.late
+        a.unsent &+= b.unsent
+        a.overloaded &+= b.overloaded
+        a.unwritten &+= b.unwritten
         a.fast0 &+= b.fast0
         a.fast1 &+= b.fast1
         a.fast2 &+= b.fast2

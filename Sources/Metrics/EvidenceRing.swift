@@ -28,7 +28,8 @@ import Synchronization
 ///     word 16    known, randomised (u32) | of them renewed (u32)
 ///     word 17    the same for copied
 ///     word 18    begun, randomised (u32) | begun, pinned (u32)
-///     words 19, 20  free
+///     word 19    unsent, randomised: without an endpoint (u16), overloaded (u16) | the same for pinned
+///     word 20    unwritten, randomised (u32) | pinned (u16), copied (u16)
 ///     word 21    not 2xx, randomised: first | renewed << 21 | known << 42, failures among them
 ///     words 22, 23  the same for cancels, and for empty answers
 ///     word 24    rejected | cancelled << 21 | empty << 42, randomised, without the failures
@@ -134,17 +135,34 @@ import Synchronization
 
     /// Says of a request that is in flight that its response is on its way; once, and `endBegun` before its
     /// `settle`. Parameters as for that.
-    @inlinable public func begin(start: Tick, isPinned: Bool) {
-        let bucket = bucket(start.number)
-        guard bucket.load(0) == start.number &+ 1 else { return }
-        HalfWords(address: bucket.address).add(isPinned ? 37 : 36)
-    }
+    @inlinable public func begin(start: Tick, isPinned: Bool) { add(1, to: isPinned ? 37 : 36, start) }
 
     /// Takes back what `begin` has said, because the request ends.
-    @inlinable public func endBegun(start: Tick, isPinned: Bool) {
+    @inlinable public func endBegun(start: Tick, isPinned: Bool) { add(.max, to: isPinned ? 37 : 36, start) }
+
+    /// Says of a request that is about to be settled as excluded that it was not sent to the version.
+    /// Parameters as for `settle`.
+    @inlinable public func countUnsent(start: Tick, isPinned: Bool, isOverloaded: Bool) {
+        add(isOverloaded ? 1 &<< 16 : 1, to: isPinned ? 39 : 38, start)
+    }
+
+    /// Says of a request that is in flight that it waits to be written to the version: in a queue, or for a
+    /// connection; once, and `endWait` when it is written, or before its `settle`.
+    @inlinable public func wait(start: Tick, isPinned: Bool) { add(1, to: isPinned ? 41 : 40, start) }
+
+    /// Takes back what `wait` has said.
+    @inlinable public func endWait(start: Tick, isPinned: Bool) { add(.max, to: isPinned ? 41 : 40, start) }
+
+    /// As `wait` and `endWait` for one side of a pair.
+    @inlinable public func waitCopied(start: Tick) { add(1 &<< 16, to: 41, start) }
+    @inlinable public func endWaitCopied(start: Tick) { add(0 &- (1 &<< 16), to: 41, start) }
+
+    /// Adds to a half word of a tick that is remembered. Two fields in one never carry into each other:
+    /// neither falls below zero, and a core starts far less than 65,536 requests in a tick.
+    @inlinable func add(_ delta: UInt32, to half: Int, _ start: Tick) {
         let bucket = bucket(start.number)
         guard bucket.load(0) == start.number &+ 1 else { return }
-        HalfWords(address: bucket.address).add(isPinned ? 37 : 36, .max)
+        HalfWords(address: bucket.address).add(half, delta)
     }
 
     /// Counts the end of one side of a pair in the tick of its `startCopied`.
@@ -351,8 +369,11 @@ extension EvidenceRing {
         result.randomised.started = half.load(9)
         result.pinned.started = half.load(16)
         result.copied.started = half.load(30)
-        result.randomised.begun = min(half.load(36), result.randomised.pending)
-        result.pinned.begun = min(half.load(37), result.pinned.pending)
+        result.randomised.addPending(begun: half.load(36), unwritten: half.load(40))
+        result.pinned.addPending(begun: half.load(37), unwritten: half.load(41) & 0xFFFF)
+        result.copied.addPending(begun: 0, unwritten: half.load(41) >> 16)
+        result.randomised.addUnsent(half.load(38))
+        result.pinned.addUnsent(half.load(39))
         atomicMemoryFence(ordering: .acquiring)
         return bucket.load(0) == sequence ? result : nil
     }
@@ -419,6 +440,18 @@ extension ArmCounts {
         let (a, b) = (fields(first), fields(first + 1))
         late = SIMD8(a.0, a.1, a.2, b.0, b.1, b.2, 0, 0)
         late.replace(with: SIMD8(repeating: excluded), where: late .> excluded)
+    }
+
+    /// At most as many as are pending, for the same reason.
+    fileprivate mutating func addPending(begun started: UInt32, unwritten waiting: UInt32) {
+        begun = min(started, pending)
+        unwritten = min(waiting, pending - begun)
+    }
+
+    /// Without an endpoint in the low half, overloaded in the high one; at most as many as are excluded.
+    fileprivate mutating func addUnsent(_ counts: UInt32) {
+        unsent = min(counts & 0xFFFF + counts >> 16, excluded - known)
+        overloaded = min(counts >> 16, unsent)
     }
 
     /// Takes back one completion whose kind is not known yet, so that the bucket does not pass for settled.

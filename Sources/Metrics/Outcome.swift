@@ -33,6 +33,11 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
     /// The answer was under way when Weir's own drain ended at its deadline; the client's stream was reset.
     /// Never blamed on a version.
     case drainCut
+    /// Never sent to the version assigned: it had no usable endpoint.
+    case noEndpoint
+    /// Never sent to the version assigned: its bound on requests in flight and its queue were full, or the
+    /// queue did not move in time.
+    case overloaded
 
     /// Whether the assigned version is to blame: the numerator of its error rate.
     @inlinable public var isFailure: Bool {
@@ -40,7 +45,8 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
         case .upstreamError, .grpcError, .connectFailure, .reset, .timeoutConnect, .timeoutFirstByte,
             .timeoutIdle, .cutMidStream, .protocolError, .responseHeadTooLarge:
             true
-        case .success, .clientError, .clientCancel, .timeoutClient, .localRefusal, .drainCut:
+        case .success, .clientError, .clientCancel, .timeoutClient, .localRefusal, .drainCut, .noEndpoint,
+            .overloaded:
             false
         }
     }
@@ -48,7 +54,7 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
     /// Whether the exchange says nothing about the version and leaves the denominator as well.
     @inlinable public var isExcluded: Bool {
         switch self {
-        case .clientCancel, .timeoutClient, .localRefusal, .drainCut: true
+        case .clientCancel, .timeoutClient, .localRefusal, .drainCut, .noEndpoint, .overloaded: true
         case .success, .clientError, .upstreamError, .grpcError, .connectFailure, .reset, .timeoutConnect,
             .timeoutFirstByte, .timeoutIdle, .cutMidStream, .protocolError, .responseHeadTooLarge:
             false
@@ -74,6 +80,8 @@ public enum Outcome: UInt8, CaseIterable, Sendable {
         case .timeoutClient: "timeout_client"
         case .localRefusal: "local_refusal"
         case .drainCut: "drain_cut"
+        case .noEndpoint: "no_endpoint"
+        case .overloaded: "overloaded"
         }
     }
 }
@@ -89,6 +97,9 @@ public enum TimeKind: UInt8, CaseIterable, Sendable {
     case added
     /// First byte read from the client to last byte written.
     case total
+    /// Opening a connection to one of the version's endpoints; no time of a request, and recorded for every
+    /// connection that came to be, those that are kept warm and those of copies included.
+    case connect
 
     /// The time's word in metric names.
     public var label: String {
@@ -97,6 +108,7 @@ public enum TimeKind: UInt8, CaseIterable, Sendable {
         case .firstByte: "first_byte"
         case .added: "added"
         case .total: "total"
+        case .connect: "connect"
         }
     }
 }

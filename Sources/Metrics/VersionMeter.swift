@@ -64,17 +64,17 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
 ///
 ///     line 0     started, bytes in, bytes out, 2xx, 3xx, 4xx, 5xx, success
 ///     line 1     sum and maximum of each of the four times
-///     lines 2-3  the other outcomes, retries
+///     lines 2-3  retries, shielded, mended; sum and maximum of the time to connect
 ///     line 4     thresholds, the slots that count keys once, fallbacks by reason, other statuses
-///     line 5     shielded
-///     lines 8-11 shadow: outcomes, drops by reason, its latency's totals, sent
+///     lines 8-14 shadow: outcomes, sent, drops by reason, its latency's totals
+///     lines 16-19 the other outcomes
 ///     byte 2,048 the sketch of sticky keys
-///     byte 4,096 the evidence ring, and after it the bins of the five histograms
+///     byte 4,096 the evidence ring, and after it the bins of the six histograms
 @frozen public struct VersionMeter: Sendable {
     @usableFromInline let words: Words
 
     /// Bytes of a meter, a multiple of 4,096. Most of them are bins that are never touched.
-    public static let byteCount = (binsOffset + 5 * Histogram.binBytes + 4_095) / 4_096 * 4_096
+    public static let byteCount = (binsOffset + 6 * Histogram.binBytes + 4_095) / 4_096 * 4_096
     @usableFromInline static let sketchOffset = 2_048
     @usableFromInline static let ringOffset = 4_096
     @usableFromInline static let binsOffset = 4_096 + 512 * 256
@@ -87,20 +87,22 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     @usableFromInline static let bytesOutWord = 2
     /// 2xx; 3xx, 4xx and 5xx follow.
     @usableFromInline static let statusWord = 3
-    /// Outcome 0, which is success; the rest follows over the next lines' words 16...30.
+    /// Outcome 0, which is success; the rest has lines of its own: 128...159.
     @usableFromInline static let successWord = 7
     @usableFromInline static let timesWord = 8
-    @usableFromInline static let outcomeWord = 16
-    @usableFromInline static let retriesWord = 31
+    @usableFromInline static let retriesWord = 16
+    @usableFromInline static let shieldedWord = 17
+    @usableFromInline static let mendedWord = 18
+    @usableFromInline static let connectTimesWord = 24
     /// Six half words from here, and one for the mask of the slots that count keys once.
     @usableFromInline static let thresholdsWord = 32
     @usableFromInline static let fallbackWord = 36
     @usableFromInline static let otherStatusWord = 39
-    @usableFromInline static let shieldedWord = 40
     @usableFromInline static let shadowOutcomeWord = 64
-    @usableFromInline static let shadowDropWord = 80
-    @usableFromInline static let shadowTimesWord = 88
-    @usableFromInline static let shadowSentWord = 90
+    @usableFromInline static let shadowSentWord = 96
+    @usableFromInline static let shadowDropWord = 97
+    @usableFromInline static let shadowTimesWord = 112
+    @usableFromInline static let outcomeWord = 128
 
     /// - Parameter memory: `byteCount` zeroed bytes, 64-byte aligned, alive as long as any copy of this view.
     @inlinable public init(at memory: UnsafeMutableRawPointer) {
@@ -127,7 +129,7 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
 
     /// Counts an outcome alone, for callers that keep the evidence themselves.
     @inlinable public func count(_ outcome: Outcome) {
-        // success is raw value 0 and has its place in line 0; the others have theirs from word 16 on.
+        // success is raw value 0 and has its place in line 0; the others have theirs in lines 16 to 19.
         let raw = Int(outcome.rawValue)
         words.add(raw == 0 ? Self.successWord : Self.outcomeWord &+ raw &- 1)
     }
@@ -151,6 +153,9 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     /// Counts a failure of this version that stable answered in its place.
     @inlinable public func countShielded() { words.add(Self.shieldedWord) }
 
+    /// Counts a request that ended well for its user although its first attempt failed.
+    @inlinable public func countMended() { words.add(Self.mendedWord) }
+
     /// Counts a request of this version that went to stable from the start.
     @inlinable public func countFallback(_ reason: FallbackReason) {
         words.add(Self.fallbackWord &+ Int(reason.rawValue))
@@ -163,7 +168,8 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     @inlinable public func histogram(_ kind: TimeKind) -> Histogram {
         let index = Int(kind.rawValue)
         return Histogram(
-            totals: words.advanced(by: Self.timesWord &+ 2 &* index),
+            totals: words.advanced(
+                by: kind == .connect ? Self.connectTimesWord : Self.timesWord &+ 2 &* index),
             bins: words.advanced(by: Self.binsOffset / 8 &+ index &* Self.binWords))
     }
 
@@ -196,7 +202,7 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     @inlinable public var shadowHistogram: Histogram {
         Histogram(
             totals: words.advanced(by: Self.shadowTimesWord),
-            bins: words.advanced(by: Self.binsOffset / 8 &+ 4 &* Self.binWords))
+            bins: words.advanced(by: Self.binsOffset / 8 &+ 5 &* Self.binWords))
     }
 
     // MARK: Control's side

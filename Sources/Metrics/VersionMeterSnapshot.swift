@@ -16,6 +16,9 @@ public struct VersionCounts: Sendable, Hashable {
     public var retries: UInt64 = 0
     /// Failures that stable answered instead.
     public var shielded: UInt64 = 0
+    /// Exchanges that ended well although their first attempt failed: a further attempt on the same version
+    /// served the user.
+    public var mended: UInt64 = 0
     /// Requests sent to stable from the start, by `FallbackReason.rawValue`.
     public var fallbacks = [UInt64](repeating: 0, count: FallbackReason.allCases.count)
     /// Shadow copies sent to this version.
@@ -39,6 +42,8 @@ public struct VersionCounts: Sendable, Hashable {
     public var inFlight: UInt64 { started > completed ? started &- completed : 0 }
     /// Exchanges whose outcome is the version's fault: the numerator of its error rate.
     public var failed: UInt64 { sum { $0.isFailure } }
+    /// Exchanges whose first attempt failed: what guardrails compare, whatever a retry did for the user.
+    public var failedFirst: UInt64 { failed &+ mended }
     /// Exchanges whose outcome says nothing about the version.
     public var excluded: UInt64 { sum { $0.isExcluded } }
     /// Exchanges ended that count: the denominator of the error rate.
@@ -62,6 +67,7 @@ public struct VersionCounts: Sendable, Hashable {
         bytesOut = operation(bytesOut, other.bytesOut)
         retries = operation(retries, other.retries)
         shielded = operation(shielded, other.shielded)
+        mended = operation(mended, other.mended)
         shadowSent = operation(shadowSent, other.shadowSent)
         for index in outcomes.indices {
             outcomes[index] = operation(outcomes[index], other.outcomes[index])
@@ -125,6 +131,7 @@ extension VersionMeter {
         counts.bytesOut &+= words.load(Self.bytesOutWord)
         counts.retries &+= words.load(Self.retriesWord)
         counts.shielded &+= words.load(Self.shieldedWord)
+        counts.mended &+= words.load(Self.mendedWord)
         for index in counts.fallbacks.indices {
             counts.fallbacks[index] &+= words.load(Self.fallbackWord + index)
         }

@@ -13,7 +13,7 @@ public struct WindowReading: Sendable, Hashable {
     public var started: UInt64
     /// Exchanges ended that count: excluded outcomes are left out.
     public var requests: UInt64
-    /// Those whose outcome is the version's fault.
+    /// Those whose first attempt failed by the version's fault, whatever a retry did for the user.
     public var failures: UInt64
     /// One of the times of all exchanges ended.
     public var latency: HistogramSnapshot
@@ -29,7 +29,7 @@ public struct WindowReading: Sendable, Hashable {
     public init(_ snapshot: VersionMeterSnapshot, latency kind: TimeKind) {
         self.init(
             started: snapshot.counts.started, requests: snapshot.counts.counted,
-            failures: snapshot.counts.failed, latency: snapshot[kind])
+            failures: snapshot.counts.failedFirst, latency: snapshot[kind])
     }
 
     /// What was counted between `earlier` and this reading.

@@ -111,6 +111,7 @@ struct Gate: Sendable {
 
     private func view(_ tick: PairTick, age: UInt64, slot: Int?) -> TickView {
         let pair = tick.compared(for: .notWorse)
+        if pair.isVoid(for: .notWorse) { return .dropped }
         switch spec.metric {
         case .latency:
             guard let slot else { return .dropped }
@@ -276,7 +277,7 @@ extension TickView {
         var view = TickView.errors(pair, age: age, for: .notWorse)
         view.candidate.bad = candidate.failures + Int(candidate.silent)
         view.candidate.good = candidate.answered - Int(candidate.failed)
-        view.candidate.good += Int(candidate.pending - candidate.silent)
+        view.candidate.good += Int(candidate.begun)
         view.state = .settled
         return view
     }

@@ -42,10 +42,13 @@ extension GuardrailSpec.Rule {
         }
     }
 
-    /// Window rules, and drift from a pinned histogram, which cannot tell the model from its traffic.
+    /// Window rules, health, whose checks can be wrong or fail for what versions share, and drift from a
+    /// pinned histogram, which cannot tell the model from its traffic.
     var hasVetoByDefault: Bool {
-        if case .sequentialDriftFrom = self { return true }
-        return isWindow
+        switch self {
+        case .sequentialDriftFrom, .below: true
+        default: isWindow
+        }
     }
 }
 
@@ -170,6 +173,7 @@ extension GuardrailSpec {
         if toleratedTicks > 0, watcher != .requests {
             return "tolerates goes with sequential rules on errors and latency; a window rule has `for`"
         }
+        if time == .connect { return "connections are opened for many requests; give upstream or first_byte" }
         if time == .added { return "the time added by the proxy is not the version's" }
         return measureProblem ?? ruleProblem
     }

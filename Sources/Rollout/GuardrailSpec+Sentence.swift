@@ -31,7 +31,9 @@ extension GuardrailSpec {
         case .windowBurn(let budget, let burn):
             return "\(what) uses up a budget of \(Sentence.percent(budget)) \(Sentence.ratio(burn)) too fast"
                 + "\(window) and \(Sentence.time(ticks: shortWindowTicks))"
-        case .below(let limit): return "\(what) below \(measure.words(limit))\(lasting)"
+        case .below(let limit):
+            let veto = vetoWhenStableToo ? " while stable's is not" : ""
+            return "\(what) below \(measure.words(limit))\(lasting)\(veto)"
         }
     }
 
@@ -55,7 +57,7 @@ extension GuardrailSpec.Measure {
         case .errorRate: "error rate"
         case .latency(let quantile):
             switch time {
-            case .total, .added: "latency \(Sentence.quantile(quantile))"
+            case .total, .added, .connect: "latency \(Sentence.quantile(quantile))"
             case .upstream: "upstream latency \(Sentence.quantile(quantile))"
             case .firstByte: "first-byte latency \(Sentence.quantile(quantile))"
             }

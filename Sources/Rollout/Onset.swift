@@ -68,7 +68,7 @@ public struct Onset: Sendable, Hashable {
                 return nil
             }
             counts.good = Double(all.fast(slot))
-            counts.bad = max(0, Double(all.started) - Double(all.excluded) - counts.good)
+            counts.bad = Double(all.slow(slot))
         } else {
             counts.bad = Double(all.failures)
             counts.good = Double(all.answered) - Double(all.failed)

@@ -63,6 +63,7 @@ extension RecoveryLatency {
         case .upstream: " upstream"
         case .firstByte: " to the first byte"
         case .added: " in Weir"
+        case .connect: " to connect"
         }
     }
 }

@@ -147,11 +147,11 @@ public struct RecoveryWatch: Sendable {
         }
         since += Int(counts.started)
         let failed = counts.failures + Int(counts.silent)
-        let good = counts.answered - Int(counts.failed) + Int(counts.pending - counts.silent)
+        let good = counts.answered - Int(counts.failed) + Int(counts.begun)
         errors.add(bad: failed, good: good)
         if let latency, case .slot(let slot) = latency.counter, thresholds[slot] == latency.micros {
             let fast = Int(counts.fast(slot))
-            slow?.add(bad: max(0, Int(counts.started) - Int(counts.excluded) - fast), good: fast)
+            slow?.add(bad: counts.slow(slot), good: fast)
         }
         decide()
     }

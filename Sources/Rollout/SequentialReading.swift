@@ -32,6 +32,7 @@ extension GuardrailSpec {
     /// A tick as this rule sees it.
     func view(_ tick: PairTick, age: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?) -> TickView {
         let pair = rule.isRelative ? tick.compared(for: .worse) : tick
+        if rule.isRelative, pair.isVoid(for: .worse) { return .dropped }
         switch (rule, measure) {
         case (.sequentialWorseThanStable, .errorRate):
             return .errors(pair, age: age, lag: lag)

@@ -4,11 +4,13 @@
 //   measure    against     a tick is settled when                  before that
 //   errors     stable      nothing is pending in either arm, or    after the lag: pending candidate requests
 //                          at the deadline (pending = failed,      are good, pending stable requests are bad
-//                          a response on its way = good)
+//                          a response on its way = good, one
+//                          that was not written yet = neither)
 //   errors     a constant  no candidate request is pending, or     at once: pending is good
 //                          at the deadline (pending = good)
 //   latency    either      the age of all its requests has passed  hidden: at the threshold's age a request
-//                          the tick's thresholds                   that has not ended is slow
+//                          the tick's thresholds                   that has not ended is slow; one that waits
+//                                                                  to be written is neither slow nor fast
 //   latency    stable, by  as errors against stable                as errors: pending candidate requests are
 //              keys once                                           fast, pending stable requests are slow
 //
@@ -80,8 +82,8 @@ extension TickView {
         view.stable.bad = Int(stable.failed) + Int(atDeadline ? stable.silent : stable.pending)
         view.stable.good = stable.answered - Int(stable.failed)
         if atDeadline {
-            view.candidate.good += Int(candidate.pending - candidate.silent)
-            view.stable.good += Int(stable.pending - stable.silent)
+            view.candidate.good += Int(candidate.begun)
+            view.stable.good += Int(stable.begun)
         }
         (view.candidateAgain, view.stableAgain) = (Int(candidate.renewed), Int(stable.renewed))
         (view.candidateKnown, view.stableKnown) = (Int(candidate.known), Int(stable.known))
@@ -141,12 +143,13 @@ extension TickView {
         let isSettled = atDeadline || (age >= graceTicks && candidate.pending == 0 && stable.pending == 0)
         guard isSettled || age >= lag else { return .hidden }
         var view = TickView(state: isSettled ? .settled : .open, share: share, split: split)
-        let late = atDeadline ? Int(candidate.pending) : 0
+        let late = atDeadline ? Int(candidate.pending - candidate.unwritten) : 0
+        let lateOfStable = Int(atDeadline ? stable.pending - stable.unwritten : stable.pending)
         view.candidate = Arm(ended: candidate, slot: evidence, slow: late)
-        view.stable = Arm(ended: stable, slot: evidence, slow: Int(stable.pending))
+        view.stable = Arm(ended: stable, slot: evidence, slow: lateOfStable)
         view.size = EpochCounts(
             Arm(ended: candidate, slot: size, slow: late),
-            Arm(ended: stable, slot: size, slow: atDeadline ? Int(stable.pending) : 0))
+            Arm(ended: stable, slot: size, slow: atDeadline ? lateOfStable : 0))
         view.started = Int(candidate.started)
         return view
     }
@@ -190,10 +193,11 @@ extension PairTick {
 }
 
 extension TickView.Arm {
-    /// Requests of an age beyond the slot's threshold: all that were not fast are slow.
+    /// Requests of an age beyond the slot's threshold: all that were not fast are slow, but those that their
+    /// version has not got yet.
     init(_ counts: ArmCounts, slot: Int) {
         good = Int(counts.fast(slot))
-        bad = max(0, Int(counts.started) - Int(counts.excluded) - good)
+        bad = counts.slow(slot)
     }
 
     /// Requests that have ended, and `slow` others.
@@ -214,6 +218,11 @@ extension EpochCounts {
 extension ArmCounts {
     /// All failures, a sticky key's repeated ones as well.
     var failures: Int { Int(failed) + Int(known) }
+
+    /// Requests that were not within the slot's threshold, given that all are older than it.
+    func slow(_ slot: Int) -> Int {
+        max(0, Int(started) - Int(excluded) - Int(unwritten) - Int(fast(slot)))
+    }
 
     /// Requests with an outcome that says something about the version.
     var answered: Int { max(0, Int(completed) - Int(excluded)) }

@@ -58,7 +58,8 @@ func observedRecord(path: [UInt8] = Array("/predict".utf8), requestID: [UInt8] =
         let text = String(decoding: Self.line(observedRecord(requestID: Array("r-1".utf8))), as: UTF8.self)
         let expected =
             #"{"time":"2026-11-21T09:14:10.000042Z","model":"m","version":"v2","answered_by":"v1","#
-            + #""reason":"sticky","outcome":"success","shielded":true,"attempts":2,"method":"POST","#
+            + #""reason":"sticky","outcome":"success","first_attempt":"success","shielded":true,"#
+            + #""attempts":2,"method":"POST","#
             + #""path":"/predict","path_cut":false,"status":200,"bytes_in":10,"#
             + #""bytes_out":18446744073709551615,"total_us":1500,"upstream_us":1400,"#
             + #""first_byte_us":null,"added_us":100,"client":"127.0.0.1","request_id":"r-1","core":0}"#

@@ -224,6 +224,39 @@ private func tick(_ number: UInt64) -> Tick { Tick(number: number) }
         }
     }
 
+    @Test("What was not sent, and what waits to be written, is told apart, and a new tick forgets both")
+    func unsent() {
+        let bench = Bench()
+        for pinned in [false, true] {
+            for _ in 0..<6 { bench.ring.start(tick: tick(1), weightPPM: 1, isPinned: pinned) }
+            for isOverloaded in [true, false, true] {
+                bench.ring.countUnsent(start: tick(1), isPinned: pinned, isOverloaded: isOverloaded)
+                bench.ring.settle(
+                    start: tick(1), isPinned: pinned, outcome: isOverloaded ? .overloaded : .noEndpoint,
+                    micros: 0)
+            }
+            for _ in 0..<2 { bench.ring.wait(start: tick(1), isPinned: pinned) }
+            bench.ring.endWait(start: tick(1), isPinned: pinned)
+        }
+        for _ in 0..<3 { bench.ring.startCopied(tick: tick(1), weightPPM: 1) }
+        for _ in 0..<3 { bench.ring.waitCopied(start: tick(1)) }
+        bench.ring.endWaitCopied(start: tick(1))
+        let bucket = bench.ring.read(tick(1))
+        for arm in [bucket?.randomised, bucket?.pinned] {
+            #expect(arm?.unsent == 3 && arm?.overloaded == 2 && arm?.excluded == 3)
+            #expect(arm?.pending == 3 && arm?.unwritten == 1 && arm?.silent == 2)
+        }
+        #expect(bucket?.copied.unwritten == 2 && bucket?.copied.silent == 1)
+        var sum = ArmCounts()
+        for arm in [bucket?.randomised, bucket?.copied] { sum += arm ?? ArmCounts() }
+        #expect(sum.unsent == 3 && sum.overloaded == 2 && sum.unwritten == 3)
+        bench.ring.start(tick: tick(513), weightPPM: 1, isPinned: false)
+        let next = bench.ring.read(tick(513))?.randomised
+        #expect(next?.unsent == 0 && next?.unwritten == 0)
+        bench.ring.wait(start: tick(2), isPinned: false)
+        #expect(bench.ring.read(tick(2)) == nil)
+    }
+
     @Test("Copied requests are kept apart, an unknown one ends as nothing, and a new tick forgets them")
     func copied() {
         let bench = Bench(thresholds: [100])

@@ -79,7 +79,7 @@ struct ModelFigures {
             meter.histogram(time).snapshot(into: &latency)
         }
         return WindowReading(
-            started: counts.started, requests: counts.counted, failures: counts.failed, latency: latency)
+            started: counts.started, requests: counts.counted, failures: counts.failedFirst, latency: latency)
     }
 
     /// Stable's last ten minutes.

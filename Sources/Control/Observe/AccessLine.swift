@@ -69,6 +69,8 @@ struct AccessLine {
         line += record.reason.label.utf8
         line += "\",\"outcome\":\"".utf8
         line += record.outcome.label.utf8
+        line += "\",\"first_attempt\":\"".utf8
+        line += record.firstAttempt.label.utf8
         line += "\",\"shielded\":".utf8
         line += (record.isShielded ? "true" : "false").utf8
         line += ",\"attempts\":".utf8

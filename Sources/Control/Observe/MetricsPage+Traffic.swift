@@ -26,7 +26,8 @@ extension MetricsPage {
         for version in versions { writer.sample(version.snapshot.counts.inFlight, version.labels) }
         writer.begin(
             "weir_request_duration_seconds", .histogram,
-            help: "Times of a request: upstream (sent to last byte), first_byte, added by the proxy, total.")
+            help: "Times of a request: upstream (sent to last byte), first_byte, added by the proxy, total;"
+                + " and of opening connections: connect.")
         for version in versions {
             for kind in TimeKind.allCases {
                 writer.sample(version.snapshot[kind], version.labels.with("kind", kind.label))
@@ -37,6 +38,9 @@ extension MetricsPage {
         counter("weir_retries", "Further attempts on the same version.", \.retries, to: &writer)
         counter(
             "weir_shielded", "Failures of a candidate that stable answered in its place.", \.shielded,
+            to: &writer)
+        counter(
+            "weir_mended", "Requests that ended well although their first attempt failed.", \.mended,
             to: &writer)
         writer.begin("weir_fallbacks", .counter, help: "Requests that went to stable from the start.")
         for version in versions {

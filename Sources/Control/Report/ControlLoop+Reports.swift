@@ -99,8 +99,8 @@ extension ControlLoop {
             if let before = exposures[version]?.counts { now.subtract(before) }
             report.requests += now.started
             report.failures += now.failed
-            // A version without a usable endpoint has failed, and stable served the request from the start.
-            report.shielded += now.shielded + now.fallbacks[Int(FallbackReason.noEndpoint.rawValue)]
+            // What was not sent to the version was stable's from the start: no failure, and nobody harmed.
+            report.shielded += now.shielded
         }
         if let last = known.compactMap({ models[i].lastStart($0, now: lastTick) }).max() {
             // A tick's end, but not later than what the cut's timing proves.

@@ -89,7 +89,7 @@ extension Core {
             startTick: Tick(monotonicNanos: now.nanos), reason: assignment.reason, method: head.method,
             minorVersion: head.minorVersion, keepsAlive: head.keepsAlive && !isDraining,
             wantsUpgrade: head.upgrade, request: BodyProgress(head.framing, of: .request),
-            startedAt: started, assignedAt: now)
+            startedAt: started, assignedAt: now, writtenAt: now)
         exchange.awaitsContinue = head.expectsContinue
         exchange.weightPPM = assignment.weightPPM
         exchange.epoch = model.pointee.epoch

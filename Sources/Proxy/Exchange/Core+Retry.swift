@@ -1,9 +1,14 @@
-// Failed attempts. Before the client has a byte of the response there is still a choice: a candidate's
-// failure is shielded (sent again to stable, counted against the candidate all the same), a safe request
-// is tried again on another endpoint of its version, and the rest gets a local reply. After that byte there
-// is none: the client's stream is aborted, so that nobody takes half a response for a whole one. Safe:
-// nothing was sent, the method is idempotent, the request says so (idempotency-key) or the model's config
-// does.
+// Failed attempts. Before the client has a byte of the response there is still a choice: what found nobody at
+// its endpoint goes to another endpoint of its version, a candidate's failure is shielded (sent again to
+// stable, counted against the candidate all the same), a safe request is tried again on its version, and the
+// rest gets a local reply. After that byte there is none: the client's stream is aborted, so that nobody
+// takes half a response for a whole one. Safe: nothing was sent, the method is idempotent, the request says
+// so (idempotency-key) or the model's config does.
+// Invariant: the first attempt that reached its endpoint settles the evidence, whatever is done next. One
+// that found nobody while another endpoint of the version answers says nothing if it is sent to another
+// one, or if the endpoint is about to be ejected for it: an ejection takes so many failures whatever the
+// version's share of the traffic, so of two versions with a dead replica each the smaller one would look
+// worse. A version that is dead, or leaves a dead replica in service, is seen.
 // Source: RFC 9110 section 9.2.2.
 
 import Metrics
@@ -26,8 +31,11 @@ extension Core {
         }
         // What came of a response that did not begin was no first byte.
         exchange.pointee.firstByteAt = .never
-        let shields = canShield(x)
-        let retries = !shields && canRetry(x, outcome)
+        let isReplicaOnly = exchange.pointee.hasConnectFailed && isReplicaOnly(x)
+        let isElsewhere = isReplicaOnly && canGoElsewhere(x)
+        let shields = !isElsewhere && canShield(x)
+        let retries = isElsewhere || !shields && canRetry(x, outcome)
+        if isReplicaOnly, !isElsewhere, ejects(x) { settleEvidence(x, outcome, isTelling: false) }
         releaseUpstream(x, isReusable: false)
         if shields {
             settle(x, outcome)
@@ -38,7 +46,7 @@ extension Core {
             exchange.pointee.endpoint = noSlot
             sendAgain(x)
         } else if retries {
-            if exchange.pointee.pair != .none { settlePrimary(x, outcome) }
+            if isElsewhere { awaitWrite(x) } else { settleEvidence(x, outcome) }
             link.meter(Int(exchange.pointee.serving)).countRetry()
             sendAgain(x)
         } else {
@@ -71,6 +79,26 @@ extension Core {
         return model.pointee.shields && model.pointee.stable != noSlot
             && exchange.pointee.serving != model.pointee.stable && exchange.pointee.stage == .forwarding
             && isRepeatable(exchange) && isAffordable(exchange, model)
+    }
+
+    /// Whether the request found nobody at its endpoint while another one of its version answers.
+    private func isReplicaOnly(_ x: UInt32) -> Bool {
+        let exchange = exchanges.pointer(x)
+        return exchange.pointee.stage == .forwarding && !exchange.pointee.hasSent
+            && isAnswering(versions[exchange.pointee.serving], besides: exchange.pointee.endpoint)
+    }
+
+    /// Whether such a request can go to another endpoint: before it is shielded, so that stable and a
+    /// candidate are asked alike.
+    private func canGoElsewhere(_ x: UInt32) -> Bool {
+        let exchange = exchanges.pointer(x)
+        let attemptsMax = models[exchange.pointee.model].pointee.retries.attemptsMax
+        return Int(exchange.pointee.attempts) <= attemptsMax && isRepeatable(exchange)
+    }
+
+    /// Whether failures in a row eject the endpoint.
+    private func ejects(_ x: UInt32) -> Bool {
+        versions[exchanges.pointer(x).pointee.serving].pointee.ejection.consecutiveFailures > 0
     }
 
     /// Whether the model's budget has room for a repeat. One of which nothing was sent adds no load anywhere

@@ -5,7 +5,11 @@
 //      ▲            │  │                 └──▶ tunnel ──────▲
 //      └── retry ───┘  └── failed before the first byte: local reply
 //
-// Invariant: an exchange is settled (evidence, outcome) exactly once, for the version it was assigned to.
+// An exchange has two ends of its own. Its *evidence* is what came of the first attempt that was really made
+// at an endpoint of the version it was assigned to: what guardrails compare, the same event for stable and
+// candidates. Its *outcome* is what came of the request: the user's view, after retries; a shielded failure
+// and what was not sent at all stay the outcome, because another version answered.
+// Invariant: each is settled exactly once, the evidence first, for the version assigned.
 
 import Metrics
 import Platform
@@ -125,13 +129,19 @@ struct Exchange {
     var status: UInt16 = 0
     /// What the assigned version is charged with once that is known.
     var outcome: Outcome = .success
+    /// What came of the first attempt once that is known.
+    var evidence: Outcome = .success
     /// A request body or head byte of this attempt was accepted by the kernel.
     var hasSent = false
     /// The last attempt found nobody at its endpoint.
     var hasConnectFailed = false
     var isSettled = false
+    /// Its evidence is settled.
+    var hasEvidence = false
     /// The evidence knows that its response is on its way.
     var isBegun = false
+    /// The evidence knows that it waits, in line or for a connection.
+    var isUnwritten = false
     var isPinned = false
     var isShielded = false
     var keepsAlive: Bool
@@ -173,6 +183,8 @@ struct Exchange {
     // Times.
     var startedAt: Instant
     var assignedAt: Instant
+    /// Since when the latency of its evidence counts: when it was written to a connected socket.
+    var writtenAt: Instant
     /// When the last request byte was sent; with an early answer, the last one before it.
     var sentAt: Instant = .never
     /// When the first byte of the final response head came.

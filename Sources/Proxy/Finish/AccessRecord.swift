@@ -26,6 +26,8 @@ public struct AccessRecord: Sendable {
     public var core: UInt16 = 0
     public var attempts: UInt8 = 0
     public var outcome: Outcome = .success
+    /// What came of the first attempt that was made: the evidence.
+    public var firstAttempt: Outcome = .success
     public var reason: AssignmentReason = .random
     public var isShielded: Bool = false
     /// Index of the method in `Method`'s raw values.

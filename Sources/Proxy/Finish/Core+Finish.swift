@@ -22,7 +22,7 @@ extension Core {
     /// The response goes on after its first bytes: a long stream, which at the deadline is good so far. What
     /// stable answers in the version's place says nothing about it.
     func beginEvidence(_ exchange: UnsafeMutablePointer<Exchange>) {
-        guard !exchange.pointee.isSettled, exchange.pointee.serving == exchange.pointee.assigned else {
+        guard !exchange.pointee.hasEvidence, exchange.pointee.serving == exchange.pointee.assigned else {
             return
         }
         exchange.pointee.isBegun = true
@@ -30,23 +30,64 @@ extension Core {
             start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
     }
 
-    /// Charges the assigned version with an outcome, once.
+    /// The request waits, in line or for a connection to open: until it is written its version has been
+    /// neither fast nor slow with it.
+    func awaitWrite(_ x: UInt32) {
+        let exchange = exchanges.pointer(x)
+        guard !exchange.pointee.hasEvidence, !exchange.pointee.isUnwritten else { return }
+        exchange.pointee.isUnwritten = true
+        let evidence = link.meter(Int(exchange.pointee.assigned)).evidence
+        evidence.wait(start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
+        if exchange.pointee.pair != .none {
+            evidence.waitCopied(start: Tick(monotonicNanos: exchange.pointee.pairedAt.nanos))
+        }
+    }
+
+    /// A request that waited has a connected socket now, or comes to its end without one.
+    func endWait(_ exchange: UnsafeMutablePointer<Exchange>) {
+        exchange.pointee.isUnwritten = false
+        exchange.pointee.writtenAt = now
+        let evidence = link.meter(Int(exchange.pointee.assigned)).evidence
+        evidence.endWait(start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
+        if exchange.pointee.pair != .none {
+            evidence.endWaitCopied(start: Tick(monotonicNanos: exchange.pointee.pairedAt.nanos))
+        }
+    }
+
+    /// Charges the assigned version with an outcome, once: the user's, and the evidence's unless that was
+    /// settled with an earlier attempt.
     func settle(_ x: UInt32, _ outcome: Outcome) {
         let exchange = exchanges.pointer(x)
         guard !exchange.pointee.isSettled else { return }
         exchange.pointee.isSettled = true
         exchange.pointee.outcome = outcome
-        if exchange.pointee.pair != .none { settlePrimary(x, outcome) }
         let version = link.meter(Int(exchange.pointee.assigned))
         version.count(outcome)
-        let micros = (now - exchange.pointee.assignedAt).micros
-        let events = badEvents(exchange, outcome)
-        let known = knownEvents(exchange, version.evidence, outcome, events, micros)
-        if exchange.pointee.isBegun {
-            version.evidence.endBegun(
-                start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
+        guard exchange.pointee.hasEvidence else { return settleEvidence(x, outcome) }
+        if exchange.pointee.evidence.isFailure, !outcome.isFailure, !outcome.isExcluded {
+            version.countMended()
         }
-        version.evidence.settle(
+    }
+
+    /// Settles what guardrails compare: the first attempt that was really made, whatever is done for the user
+    /// afterwards, and whichever role the version has.
+    /// - Parameter isTelling: false where the attempt says nothing of its version.
+    func settleEvidence(_ x: UInt32, _ outcome: Outcome, isTelling: Bool = true) {
+        let exchange = exchanges.pointer(x)
+        guard !exchange.pointee.hasEvidence else { return }
+        exchange.pointee.hasEvidence = true
+        exchange.pointee.evidence = outcome
+        let outcome = isTelling ? outcome : .localRefusal
+        if exchange.pointee.isUnwritten { endWait(exchange) }
+        if exchange.pointee.pair != .none { settlePrimary(x, outcome) }
+        let evidence = link.meter(Int(exchange.pointee.assigned)).evidence
+        let micros = (now - exchange.pointee.writtenAt).micros
+        let events = badEvents(exchange, outcome)
+        let known = knownEvents(exchange, evidence, outcome, events, micros)
+        if exchange.pointee.isBegun {
+            evidence.endBegun(start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
+        }
+        evidence.settle(
             start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned, outcome: outcome,
             events: events, micros: micros, known: known)
     }
@@ -89,6 +130,18 @@ extension Core {
         case 300..<500: .rejected
         default: status >= 500 ? .failed : []
         }
+    }
+
+    /// The request is not sent to its version: no evidence in a comparison, and counted as such.
+    /// - Parameter isOverloaded: rather than without an endpoint.
+    func settleUnsent(_ x: UInt32, _ outcome: Outcome, isOverloaded: Bool) {
+        let exchange = exchanges.pointer(x)
+        if !exchange.pointee.hasEvidence {
+            link.meter(Int(exchange.pointee.assigned)).evidence.countUnsent(
+                start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned,
+                isOverloaded: isOverloaded)
+        }
+        settle(x, outcome)
     }
 
     /// What of this request its sticky key has done before in the rollout: it is no news in a comparison.
@@ -173,7 +226,7 @@ extension Core {
         guard let ppm = plan.accessLogPPM else { return }
         let isNotable =
             exchange.pointee.outcome.isFailure || exchange.pointee.outcome == .drainCut
-            || exchange.pointee.isShielded || exchange.pointee.reason == .fallback
+            || exchange.pointee.evidence.isFailure || exchange.pointee.reason == .fallback
         if !isNotable, ppm < 1_000_000, random.below(1_000_000) >= UInt64(ppm) { return }
         meter.count(
             link.accessLog.offer(accessRecord(exchange, texts)) ? .accessRecords : .accessRecordsDropped)
@@ -201,6 +254,7 @@ extension Core {
         record.core = UInt16(truncatingIfNeeded: seat.index)
         record.attempts = exchange.pointee.attempts
         record.outcome = exchange.pointee.outcome
+        record.firstAttempt = exchange.pointee.evidence
         record.reason = exchange.pointee.reason
         record.isShielded = exchange.pointee.isShielded
         record.method = exchange.pointee.method.rawValue

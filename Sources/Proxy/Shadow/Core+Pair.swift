@@ -23,18 +23,42 @@ extension Core {
         guard models[exchange.pointee.model].pointee.isShadowCompared else { return }
         let copy = shadows.pointer(s)
         let weight = versions[copy.pointee.version].pointee.weightPPM
-        guard weight == 0, !exchange.pointee.isPinned, !exchange.pointee.isSettled,
+        guard weight == 0, !exchange.pointee.isPinned, !exchange.pointee.hasEvidence,
             exchange.pointee.assigned == models[exchange.pointee.model].pointee.stable
         else { return }
         exchange.pointee.pair = .open
         exchange.pointee.pairedAt = now
         copy.pointee.isPaired = true
         copy.pointee.pairedAt = now
+        copy.pointee.writtenAt = now
         copy.pointee.keyHash = exchange.pointee.keyHash
         let tick = Tick(monotonicNanos: now.nanos)
         link.meter(Int(copy.pointee.version)).evidence.startCopied(tick: tick, weightPPM: weight)
         link.meter(Int(exchange.pointee.assigned)).evidence.startCopied(
             tick: tick, weightPPM: exchange.pointee.weightPPM)
+        if exchange.pointee.isUnwritten {
+            link.meter(Int(exchange.pointee.assigned)).evidence.waitCopied(start: tick)
+        }
+    }
+
+    /// The copy's connection is being opened: until it is written its version has been neither fast nor slow
+    /// with it.
+    func awaitCopyWrite(_ s: UInt32) {
+        let copy = shadows.pointer(s)
+        guard copy.pointee.isPaired else { return }
+        copy.pointee.isUnwritten = true
+        link.meter(Int(copy.pointee.version)).evidence.waitCopied(
+            start: Tick(monotonicNanos: copy.pointee.pairedAt.nanos))
+    }
+
+    /// The copy has a connected socket, or comes to its end without one.
+    func endCopyWait(_ s: UInt32) {
+        let copy = shadows.pointer(s)
+        guard copy.pointee.isUnwritten else { return }
+        copy.pointee.isUnwritten = false
+        copy.pointee.writtenAt = now
+        link.meter(Int(copy.pointee.version)).evidence.endWaitCopied(
+            start: Tick(monotonicNanos: copy.pointee.pairedAt.nanos))
     }
 
     /// Stable's side has come to its end, or its first attempt has.
@@ -56,13 +80,14 @@ extension Core {
         }
         let key = exchange.pointee.keyHash
         settle(
-            evidence, begun, outcome, badEvents(exchange, outcome),
+            evidence, begun, outcome, badEvents(exchange, outcome), since: exchange.pointee.writtenAt,
             key: key == 0 ? 0 : key ^ Self.primarySide, model: exchange.pointee.model)
     }
 
     /// The copy has been answered, or has failed.
     func settleCopy(_ s: UInt32, _ outcome: Outcome) {
         let copy = shadows.pointer(s)
+        endCopyWait(s)
         copy.pointee.isPaired = false
         // Held to what its primary is held to: an answer that begins too late is none.
         let limit = models[copy.pointee.model].pointee.timeouts.firstByte
@@ -72,7 +97,7 @@ extension Core {
         settle(
             link.meter(Int(copy.pointee.version)).evidence, copy.pointee.pairedAt,
             isLate ? .timeoutFirstByte : outcome,
-            isLate || outcome.isFailure ? .failed : copy.pointee.events,
+            isLate || outcome.isFailure ? .failed : copy.pointee.events, since: copy.pointee.writtenAt,
             key: key == 0 ? 0 : key ^ Self.copySide, model: copy.pointee.model)
     }
 
@@ -89,6 +114,7 @@ extension Core {
             exchanges.pointer(x).pointee.pair = .void
             return void(s, copy.pointee.pairedAt)
         }
+        endCopyWait(s)
         copy.pointee.isPaired = false
         link.meter(Int(copy.pointee.version)).evidence.settleCopied(
             start: Tick(monotonicNanos: copy.pointee.pairedAt.nanos), outcome: .localRefusal, micros: 0,
@@ -98,6 +124,7 @@ extension Core {
     /// Takes the copy's side out of both counts.
     private func void(_ s: UInt32, _ begun: Instant) {
         let copy = shadows.pointer(s)
+        endCopyWait(s)
         copy.pointee.isPaired = false
         link.meter(Int(copy.pointee.version)).evidence.settleCopied(
             start: Tick(monotonicNanos: begun.nanos), outcome: .localRefusal, micros: 0)
@@ -105,11 +132,12 @@ extension Core {
 
     /// Counts one side's end; of a sticky key's bad requests on that side the first.
     private func settle(
-        _ evidence: EvidenceRing, _ begun: Instant, _ outcome: Outcome, _ bad: KeyEvents, key: UInt64,
+        _ evidence: EvidenceRing, _ begun: Instant, _ outcome: Outcome, _ bad: KeyEvents,
+        since written: Instant, key: UInt64,
         model: UInt32
     ) {
         let start = Tick(monotonicNanos: begun.nanos)
-        let micros = (now - begun).micros
+        let micros = (now - written).micros
         var known: KeyEvents = []
         if key != 0 {
             let events = evidence.keyEvents(start: start, outcome: outcome, events: bad, micros: micros)

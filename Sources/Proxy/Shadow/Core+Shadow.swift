@@ -75,13 +75,24 @@ extension Core {
             dropShadow(s, .noEndpoint)
             return false
         }
-        guard case .open(let slot) = connection(to: endpoint, isShadow: true) else {
+        // Its own time begins here, not with the write of its primary.
+        readClock()
+        let slot: UInt32
+        switch connection(to: endpoint, isShadow: true) {
+        case .open(let found):
+            slot = found
+        case .refused:
+            noteUnreachable(s, endpoint)
+            return false
+        case .exhausted:
             dropShadow(s, .connections)
             return false
         }
         upstreams.pointer(slot).pointee.shadow = s
         copy.pointee.upstream = slot
         copy.pointee.sentAt = now
+        copy.pointee.writtenAt = now
+        if upstreams.pointer(slot).pointee.phase == .connecting { awaitCopyWrite(s) }
         link.meter(Int(copy.pointee.version)).countShadowSent()
         timers.schedule(shadowTimers + s, at: copy.pointee.giveUpAt)
         return true
@@ -216,11 +227,31 @@ extension Core {
     /// The copy's connection ended: the end of a response that is delimited by it, or a failure.
     func shadowFailed(_ s: UInt32, _ outcome: Outcome) {
         let copy = shadows.pointer(s)
+        if outcome == .connectFailure || outcome == .timeoutConnect {
+            let endpoint = upstreams.pointer(copy.pointee.upstream).pointee.endpoint
+            guard !isAnswering(versions[copy.pointee.version], besides: endpoint) else {
+                dropShadow(s, .connections)
+                return
+            }
+        }
         let isEnd =
             outcome == .reset && copy.pointee.hasHead && copy.pointee.response.framing == .untilClose
             && upstreams.pointer(copy.pointee.upstream).pointee.isPeerDone
         copy.pointee.keepsAlive = false
         settleShadow(s, isEnd ? copy.pointee.outcome : outcome)
+    }
+
+    /// The copy found nobody at its endpoint. It is not sent to another one, so where its version has others
+    /// it says nothing, as its primary's failed connects do.
+    private func noteUnreachable(_ s: UInt32, _ endpoint: UInt32) {
+        let copy = shadows.pointer(s)
+        guard !isAnswering(versions[copy.pointee.version], besides: endpoint) else {
+            dropShadow(s, .connections)
+            return
+        }
+        link.meter(Int(copy.pointee.version)).countShadowSent()
+        copy.pointee.keepsAlive = false
+        settleShadow(s, .connectFailure)
     }
 
     private func settleShadow(_ s: UInt32, _ outcome: Outcome) {

@@ -31,6 +31,10 @@ struct ShadowCopy {
     /// Counts beside its primary, and has not yet.
     var isPaired = false
     var pairedAt: Instant = .never
+    /// As of its primary: the evidence knows that it waits for its connection, and since when its latency
+    /// counts.
+    var isUnwritten = false
+    var writtenAt: Instant = .never
     /// The primary's sticky key, or 0.
     var keyHash: UInt64 = 0
     var firstByteAt: Instant = .never

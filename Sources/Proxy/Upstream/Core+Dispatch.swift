@@ -1,5 +1,17 @@
 // Which version and which connection carry a request: place it, wait for a place, fall back to stable, take
 // an idle connection or open one, and send. The endpoint is chosen in `Core+Endpoints.swift`.
+//
+// Stable and a candidate are served differently where users are protected, and measured alike all the same:
+//
+//   what differs                                 why no rule compares it
+//   a candidate that cannot serve falls back,    what is not sent is no evidence in either arm; a tick of
+//   stable queues, refuses, or asks endpoints    which one arm lost much for want of an endpoint is void,
+//   that fail their checks                       waiting is unwritten, and latency counts from the write
+//   a candidate's failure is shielded, stable's  the first attempt has settled the evidence by then
+//   is tried again or answered
+//   versions at weight 0 stay connected, idle    opening a connection is before the write; a connection
+//   ones age out, the rarer the sooner           that carried a 5xx closes in either arm
+//
 // Invariant: an exchange counts in its serving version's and endpoint's requests in flight exactly while
 // `isInFlight` is set.
 
@@ -27,14 +39,15 @@ extension Core {
         switch place(x) {
         case .refuse(let reply):
             if !isReplay { hold(x, head, bytes) }
-            replyLocally(x, reply, outcome: .localRefusal)
+            refuseUnsent(x, reply, reply == .overloaded ? .overloaded : .noEndpoint)
         case .wait:
             guard isReplay || hold(x, head, bytes) else {
                 giveUpWaiting(exchange.pointee.serving)
-                replyLocally(x, .buffersExhausted, outcome: .localRefusal)
+                refuseUnsent(x, .buffersExhausted, .localRefusal)
                 return
             }
             joinLine(x)
+            awaitWrite(x)
         case .endpoint(let endpoint):
             enter(x, endpoint)
             exchange.pointee.stage = .forwarding
@@ -49,12 +62,17 @@ extension Core {
             case .exhausted:
                 if !isReplay { hold(x, head, bytes) }
                 releaseUpstream(x, isReusable: false)
-                replyLocally(x, .upstreamsExhausted, outcome: .localRefusal)
+                refuseUnsent(x, .upstreamsExhausted, .localRefusal)
                 return
             }
             let u = upstreams.pointer(slot)
             u.pointee.exchange = x
             exchange.pointee.upstream = slot
+            if u.pointee.phase == .connecting {
+                awaitWrite(x)
+            } else if exchange.pointee.isUnwritten {
+                endWait(exchange)
+            }
             guard let count = composeRequest(x, head, bytes, version: exchange.pointee.serving) else {
                 if !isReplay { hold(x, head, bytes) }
                 releaseUpstream(x, isReusable: false)
@@ -67,6 +85,12 @@ extension Core {
             }
             relayRequest(x, head: count, bytes, from: head.byteCount, isReplay: isReplay)
         }
+    }
+
+    /// Ends an exchange that was not sent with a reply of our own.
+    func refuseUnsent(_ x: UInt32, _ reply: LocalReply, _ outcome: Outcome) {
+        settleUnsent(x, outcome, isOverloaded: outcome != .noEndpoint)
+        replyLocally(x, reply, outcome: outcome)
     }
 
     /// Keeps what has been read of a request that cannot be sent now, as input not yet taken; false when
@@ -95,11 +119,9 @@ extension Core {
                 return .endpoint(endpoint)
             }
             giveUpCall(x)
-            // The users of a version that cannot serve are served by stable; the failure stays the version's.
-            // That its checks have yet to begin is none.
-            let isFailure = endpoint == noSlot && !isUnchecked(version)
-            settle(x, isFailure ? .connectFailure : .localRefusal)
-            if exchange.pointee.isTapped, isFailure { tapFailure(x) }
+            // The users of a version that cannot serve are served by stable. What was not sent says nothing
+            // about the version's answers; that it cannot be reached is the health rule's matter.
+            settleUnsent(x, endpoint == noSlot ? .noEndpoint : .overloaded, isOverloaded: endpoint != noSlot)
             link.meter(Int(exchange.pointee.assigned)).countFallback(
                 endpoint == noSlot ? .noEndpoint : .overloaded)
             exchange.pointee.serving = stable

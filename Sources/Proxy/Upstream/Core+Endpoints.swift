@@ -158,6 +158,16 @@ extension Core {
         meter.count(.ejections)
     }
 
+    /// Whether the version has a usable endpoint beside this one whose last attempt did not fail.
+    func isAnswering(_ version: UnsafeMutablePointer<VersionState>, besides slot: UInt32) -> Bool {
+        guard let slots = version.pointee.endpoints else { return false }
+        for i in 0..<version.pointee.endpointCount
+        where slots[i] != slot && endpoints[slots[i]].pointee.failuresInRow == 0 && isUsable(slots[i]) {
+            return true
+        }
+        return false
+    }
+
     private func hasAnotherUsable(_ version: UnsafeMutablePointer<VersionState>, than slot: UInt32) -> Bool {
         guard let slots = version.pointee.endpoints else { return false }
         for i in 0..<version.pointee.endpointCount where slots[i] != slot && isUsable(slots[i]) {

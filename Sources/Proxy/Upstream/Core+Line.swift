@@ -170,7 +170,7 @@ extension Core {
     func waitedTooLong(_ x: UInt32) {
         guard exchanges.pointer(x).pointee.isWaiting else { return }
         leaveLine(x)
-        replyLocally(x, .queueTimeout, outcome: .localRefusal)
+        refuseUnsent(x, .queueTimeout, .overloaded)
     }
 
     /// Sends an exchange whose bytes are held: from the input if it was never sent, else from its replay.

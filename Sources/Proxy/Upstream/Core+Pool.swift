@@ -45,7 +45,7 @@ extension Core {
         }
         let upstream = Upstream(
             descriptor: descriptor, endpoint: endpoint, phase: phase, isShadow: isShadow,
-            isUnix: state.pointee.isUnix)
+            isUnix: state.pointee.isUnix, openedAt: now)
         guard let slot = upstreams.insert(upstream) else { return .exhausted }
         let u = upstreams.pointer(slot)
         let interest: Readiness =

@@ -62,6 +62,10 @@ extension Core {
             return
         }
         guard readiness.contains(.writable) else { return }
+        let version = endpoints[u.pointee.endpoint].pointee.version
+        if version != noSlot {
+            link.meter(Int(version)).record(.connect, nanos: (now - u.pointee.idleSince).nanos)
+        }
         if u.pointee.exchange == noSlot, u.pointee.shadow == noSlot {
             // Opened to be warm.
             keepIdle(slot)
@@ -69,6 +73,12 @@ extension Core {
         }
         u.pointee.phase = .busy
         u.pointee.deadline = .never
+        if u.pointee.exchange != noSlot {
+            let exchange = exchanges.pointer(u.pointee.exchange)
+            if exchange.pointee.isUnwritten { endWait(exchange) }
+        } else {
+            endCopyWait(u.pointee.shadow)
+        }
         flushUpstream(slot)
         if readiness.contains(.readable), u.pointee.phase == .busy {
             u.pointee.isReadable = true

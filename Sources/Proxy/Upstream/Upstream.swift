@@ -26,8 +26,8 @@ struct Upstream: ~Copyable {
     /// Request bytes that the server has not taken yet.
     var output = ByteQueue()
     var deadline: Instant = .never
-    /// Since when it lies in the pool.
-    var idleSince: Instant = .never
+    /// Since when it lies in the pool; while it connects, since when it does.
+    var idleSince: Instant
     var phase: UpstreamPhase
     let isShadow: Bool
     let isUnix: Bool
@@ -48,11 +48,13 @@ struct Upstream: ~Copyable {
     var isOutOfBuffers = false
 
     init(
-        descriptor: consuming Descriptor, endpoint: UInt32, phase: UpstreamPhase, isShadow: Bool, isUnix: Bool
+        descriptor: consuming Descriptor, endpoint: UInt32, phase: UpstreamPhase, isShadow: Bool,
+        isUnix: Bool, openedAt: Instant
     ) {
         self.descriptor = descriptor
         self.endpoint = endpoint
         self.phase = phase
+        idleSince = openedAt
         self.isShadow = isShadow
         self.isUnix = isUnix
         watchesWrites = !isUnix

@@ -125,7 +125,7 @@ import Testing
         let plane = try Plane([model])
         #expect(try Self.tally(plane, 10) == ["stable": 10])
         let counts = plane.counts(1)
-        #expect(counts[.localRefusal] == 10 && counts.failed == 0)
+        #expect(counts[.noEndpoint] == 10 && counts.failed == 0)
         #expect(counts.fallbacks[Int(FallbackReason.noEndpoint.rawValue)] == 10)
         plane.data.setHealthy(16, true)
         #expect(try Self.tally(plane, 10) == ["candidate": 10])

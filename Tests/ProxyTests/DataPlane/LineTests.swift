@@ -55,7 +55,7 @@ import Testing
         for i in 0..<5 { #expect(try clients[i].response().text == "/\(i)") }
         #expect(try clients[0].response().text == "/5")
         #expect(origin.seen.all.map(\.target) == (0..<6).map { "/\($0)" })
-        #expect(plane.counts(0)[.localRefusal] == 1)
+        #expect(plane.counts(0)[.overloaded] == 1)
     }
 
     @Test("Who has waited too long gets 503, and the next request on its connection is served")

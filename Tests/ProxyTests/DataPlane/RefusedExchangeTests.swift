@@ -57,7 +57,7 @@ import Testing
         let client = try plane.connect()
         try client.send(get() + get())
         for _ in 0..<2 { #expect(try client.response().reason == "no_endpoint") }
-        #expect(plane.counts(0)[.localRefusal] == 2)
+        #expect(plane.counts(0)[.noEndpoint] == 2)
     }
 
     @Test("A request that no model matches is answered 404 and closes")

@@ -141,7 +141,7 @@ private final class Occupancy: Sendable {
             try eventually("request \(i)") { plane.counts(0).started == i + 1 }
         }
         let refused = UInt64(20 - bound - queue)
-        try eventually("the refusals") { plane.counts(0)[.localRefusal] == refused }
+        try eventually("the refusals") { plane.counts(0)[.overloaded] == refused }
         try origin.seen.wait(for: bound)
         #expect(plane.data.board.words.places.inFlight(0) == bound)
         #expect(plane.data.board.words.places.waiting(0) == queue)
