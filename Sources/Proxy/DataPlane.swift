@@ -140,6 +140,12 @@ public final class DataPlane: Sendable {
         board.words.health[endpoint].store(word.after(isHealthy: isHealthy).bits, ordering: .releasing)
     }
 
+    /// Checks that the endpoint has passed, and around: to be compared for equality.
+    public func passedChecks(_ endpoint: EndpointSlot) -> UInt64 {
+        precondition(endpoint < Limits.endpointsMax)
+        return UInt64(HealthWord(bits: board.words.health[endpoint].load(ordering: .relaxed)).passes)
+    }
+
     /// Nothing is known of the endpoint any more, or yet: an endpoint that the plan has checked waits for its
     /// first passed check, any other one serves.
     public func forgetHealth(_ endpoint: EndpointSlot) {

@@ -83,11 +83,12 @@ public struct CandidateWatch: Sendable {
     ///   - reference: the model's latency thresholds, refreshed before this call.
     ///   - windows: the pair over a rolling window; nil where nothing has been counted yet.
     ///   - values: the ticks of a signal that are complete; rules over values are fed from it.
-    ///   - health: the share of the candidate's endpoints that are healthy; nil where nobody knows.
+    ///   - health: what active checks say of the endpoints of both.
     ///   - read: the pair's counts of one tick, zeros where nothing started; nil when they are lost.
     public mutating func step(
         now: Tick, reference: LatencyReference, windows: (WindowQuery) -> WindowPair?,
-        values: ValueFeed = { _, _ in [] }, health: () -> Double? = { nil }, read: (Tick) -> PairTick?
+        values: ValueFeed = { _, _ in [] }, health: () -> HealthShares = { HealthShares() },
+        read: (Tick) -> PairTick?
     ) -> [GuardrailReading] {
         let ticks = TickCache(now: now, from: firstUnsettled(now), read: read)
         var readings: [GuardrailReading] = []
@@ -101,7 +102,7 @@ public struct CandidateWatch: Sendable {
             case .window: readings.append(self.windows[at].step(now: now, windows: windows))
             case .burn:
                 readings.append(burns[at].step(now: now, reference: reference, ticks: ticks, read: read))
-            case .health: readings.append(healths[at].step(now: now, share: health()))
+            case .health: readings.append(healths[at].step(now: now, shares: health(), read: read))
             case .mean: readings.append(means[at].step(now: now, values: values))
             case .missing: readings.append(missing[at].step(now: now, values: values))
             case .drift: readings.append(drifts[at].step(now: now, values: values))

@@ -135,9 +135,9 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         set { latencyTime = newValue == .total ? nil : newValue.label }
     }
 
-    /// `vetoWhenStableToo` is on for window rules and off for sequential ones unless given: a candidate that
-    /// overloads what it shares with stable drags stable down too, and only an absolute rule without the
-    /// veto can see it.
+    /// `vetoWhenStableToo` is on for window rules and health and off for sequential ones unless given: a
+    /// candidate that overloads what it shares with stable drags stable down too, and only an absolute rule
+    /// without the veto can see it.
     public init(
         name: String, measure: Measure, rule: Rule, alpha: Double = 0.01, windowTicks: Int = 600,
         forTicks: Int = 0, minRequests: Int? = nil, minEvents: Int = 3, vetoWhenStableToo: Bool? = nil,
@@ -160,8 +160,9 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
 
 extension GuardrailSpec {
     /// The guardrails of a candidate whose configuration names none: error rate and the latency quantiles
-    /// p50 and p99 against stable, and an absolute one that sees total outages also where there is no
-    /// stable traffic to compare with. `alpha` is the whole rollout's.
+    /// p50 and p99 against stable, an absolute one that sees total outages also where there is no
+    /// stable traffic to compare with, and one on health, for candidates that are checked: none of their
+    /// endpoints passes while stable's do. `alpha` is the whole rollout's.
     public static func defaults(alpha: Double) -> [GuardrailSpec] {
         let specs = [
             GuardrailSpec(
@@ -176,6 +177,7 @@ extension GuardrailSpec {
             GuardrailSpec(
                 name: "outage", measure: .errorRate, rule: .sequentialAbove(0.5), minEvents: 10,
                 vetoWhenStableToo: true),
+            GuardrailSpec(name: "health", measure: .health, rule: .below(0.01), alpha: 0, forTicks: 10),
         ]
         return share(alpha: alpha, among: specs)
     }

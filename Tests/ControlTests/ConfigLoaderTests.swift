@@ -77,7 +77,8 @@ private func guardrailsHaveDefaults() throws {
     let watched = try ConfigSample.model("alpha: 2%").config()
     #expect(
         watched.models[0].guardrails
-            == GuardrailSpec.defaults(alpha: 0.02).map { $0.comparing(endpoints: 1) })
+            == GuardrailSpec.defaults(alpha: 0.02).filter { $0.measure != .health }
+            .map { $0.comparing(endpoints: 1) })
     #expect(try ConfigSample.top("").config().models[0].guardrails == [])
 }
 

@@ -80,6 +80,10 @@ final class FakePlane: Plane {
         }
     }
 
+    func passedChecks(_ endpoint: EndpointSlot) -> UInt64 {
+        state.withLock { UInt64($0.passes[endpoint] ?? 0) }
+    }
+
     func forgetHealth(_ endpoint: EndpointSlot) {
         state.withLock { $0.health[endpoint] = nil }
     }

@@ -81,12 +81,13 @@ import Testing
 
     @Test("too few healthy endpoints trip when that lasts; nobody knowing is neither pass nor fail")
     func health() {
-        let spec = GuardrailSpec(name: "h", measure: .health, rule: .below(0.5), forTicks: 20)
+        let spec = GuardrailSpec(
+            name: "h", measure: .health, rule: .below(0.5), forTicks: 20, vetoWhenStableToo: false)
         var watch = CandidateWatch(specs: [spec], from: Tick(number: 0))
         func verdict(_ tick: UInt64, _ share: Double?) -> Verdict {
             watch.step(
                 now: Tick(number: tick), reference: LatencyReference(specs: []), windows: { _ in nil },
-                health: { share }, read: { _ in nil })[0].verdict
+                health: { HealthShares(candidate: share) }, read: { _ in nil })[0].verdict
         }
         #expect(verdict(1, nil) == .notEnoughData)
         #expect(verdict(2, 0.5) == .pass)

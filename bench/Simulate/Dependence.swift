@@ -44,7 +44,9 @@ struct DependenceRow: Sendable {
         GuardrailSpec.defaults(alpha: 0.01).map {
             var spec = $0
             spec.countsKeysOnce = setting.keys != nil && spec.isRequestBet
-            if let tolerated = setting.tolerates { spec.toleratedTicks = Int(tolerated * 10) }
+            if let tolerated = setting.tolerates, spec.rule.isSequential {
+                spec.toleratedTicks = Int(tolerated * 10)
+            }
             return spec.comparing(endpoints: setting.candidateEndpoints, setting.stableEndpoints)
         }
     }

@@ -18,13 +18,17 @@ extension ModelChecks {
             suggestion: Nearest.to(value.value, among: names))
     }
 
-    /// Reports a health guardrail over candidates whose health nobody checks.
-    private func checkHealth(_ place: Place, _ draft: ModelDraft) {
+    /// A candidate whose health nobody checks.
+    private func unchecked(_ draft: ModelDraft) -> VersionConfig? {
         let candidates = Set(draft.candidates.map(\.value) + draft.sourced)
-        let unchecked = (draft.versions ?? []).compactMap(\.value).filter {
+        return (draft.versions ?? []).compactMap(\.value).first {
             candidates.contains($0.name) && $0.healthCheck == nil
         }
-        guard let first = unchecked.first else { return }
+    }
+
+    /// Reports a health guardrail over candidates whose health nobody checks.
+    private func checkHealth(_ place: Place, _ draft: ModelDraft) {
+        guard let first = unchecked(draft) else { return }
         reading.report(
             place, "watches the health of \(first.name), which has no health_check",
             expected: "a health_check in every candidate, or no guardrail of kind health")
@@ -44,7 +48,9 @@ extension ModelChecks {
         _ draft: ModelDraft
     ) -> (model: [GuardrailSpec], stages: [[GuardrailSpec]]) {
         let hasCandidates = !draft.candidates.isEmpty || draft.source != nil
-        let standard = !hasCandidates ? [] : GuardrailSpec.defaults(alpha: draft.alpha)
+        var standard = !hasCandidates ? [] : GuardrailSpec.defaults(alpha: draft.alpha)
+        // Where nobody checks, a version that is dead is found by the requests that are sent to it.
+        if unchecked(draft) != nil { standard.removeAll { $0.measure == .health } }
         let written =
             draft.guardrails.isEmpty
             ? standard.map {

@@ -176,7 +176,7 @@ final class ControlLoop {
 
     private func step(_ i: Int, _ tick: Tick) {
         guard models[i].isDue(tick) else { return }
-        let readings = models[i].step(tick, health: health)
+        let readings = models[i].step(tick, health: health) { [plane] in plane.passedChecks($0) }
         logStarts(i)
         checkSplit(i)
         guard !readings.isEmpty || models[i].recovery != nil || models[i].isClimbing else { return }

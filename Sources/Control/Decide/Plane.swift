@@ -23,6 +23,8 @@ protocol Plane: Sendable {
     /// One meter per core.
     func meters(_ version: VersionSlot) -> [VersionMeter]
     func setHealthy(_ endpoint: EndpointSlot, _ isHealthy: Bool)
+    /// Checks that the endpoint has passed, and around: to be compared for equality.
+    func passedChecks(_ endpoint: EndpointSlot) -> UInt64
     /// Checks have nothing to say of the endpoint (any more, or yet).
     func forgetHealth(_ endpoint: EndpointSlot)
 }

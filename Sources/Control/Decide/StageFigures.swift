@@ -54,7 +54,7 @@ struct StageFigures: Sendable {
     /// - Returns: the readings of the stage's own guardrails.
     mutating func step(
         now: Tick, _ facts: Facts, windows: (WindowQuery) -> WindowPair?, values: ValueFeed,
-        health: () -> Double?, read: (Tick) -> PairTick?
+        health: () -> HealthShares, read: (Tick) -> PairTick?
     ) -> [GuardrailReading] {
         let found = guards.step(
             now: now, reference: facts.reference, windows: windows, values: values, health: health,

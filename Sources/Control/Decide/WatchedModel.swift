@@ -224,8 +224,12 @@ extension WatchedModel {
     }
 
     /// Reads the unsettled ticks and says where every guardrail and the recovery check stand.
-    /// - Parameter health: what health checks say, by endpoint; one that nobody checks is not in it.
-    mutating func step(_ now: Tick, health: [EndpointSlot: Bool] = [:]) -> [VersionReadings] {
+    /// - Parameters:
+    ///   - health: what health checks say, by endpoint; one that nobody checks is not in it.
+    ///   - passes: how many checks an endpoint has passed.
+    mutating func step(
+        _ now: Tick, health: [EndpointSlot: Bool] = [:], passes: (EndpointSlot) -> UInt64 = { _ in 0 }
+    ) -> [VersionReadings] {
         lastStepped = now
         observeStarts(now)
         if ticksWithoutTraffic <= UInt64(ModelFigures.recentTicks) {
@@ -241,13 +245,14 @@ extension WatchedModel {
                 now: now, reference: reference,
                 windows: { figures.pair(candidate: version, stable: stable, $0) },
                 values: { book.ticks($0, candidate: version, stable: stable, from: $1, now: now) },
-                health: { healthyShare(version, health) },
+                health: { healthShares(version, now, health, passes) },
                 read: { pair(version, at: $0, now: now) })
             watches[version] = watch
             readings[version] = found
             all.append(VersionReadings(version: name(version), readings: found))
         }
-        stepStage(now, health, &all)
+        let shares = stage.map { healthShares($0.candidate, now, health, passes) }
+        stepStage(now, shares ?? HealthShares(), &all)
         if var running = recovery {
             recoveryReading = running.step(
                 now: now, read: { arm(stable, at: $0, now: now) },
@@ -255,6 +260,19 @@ extension WatchedModel {
             recovery = running
         }
         return all
+    }
+
+    /// What checks say of a version and of stable. A version that gets neither requests nor copies may still
+    /// be on its way to its servers: nothing is held against it.
+    private func healthShares(
+        _ version: Int, _ now: Tick, _ health: [EndpointSlot: Bool], _ passes: (EndpointSlot) -> UInt64
+    ) -> HealthShares {
+        let inForce = history.split(at: Tick(number: now.number - 1))
+        let isExposed = inForce.map { $0.weights[version] > 0 || $0.shadow == version } ?? false
+        return HealthShares(
+            candidate: isExposed ? healthyShare(version, health) : nil,
+            stable: healthyShare(stable, health),
+            stablePasses: endpointSlots[stable].reduce(0) { $0 &+ passes($1) })
     }
 
     /// The share of a version's endpoints that are healthy; nil where nobody checks them.
@@ -267,7 +285,7 @@ extension WatchedModel {
 
     /// Steps the stage in force; its own guardrails' readings join those of the version.
     private mutating func stepStage(
-        _ now: Tick, _ health: [EndpointSlot: Bool], _ all: inout [VersionReadings]
+        _ now: Tick, _ health: HealthShares, _ all: inout [VersionReadings]
     ) {
         guard var running = stage else { return }
         let version = running.candidate
@@ -278,7 +296,7 @@ extension WatchedModel {
         let found = running.step(
             now: now, facts, windows: { figures.pair(candidate: version, stable: stable, $0) },
             values: { book.ticks($0, candidate: version, stable: stable, from: $1, now: now) },
-            health: { healthyShare(version, health) }, read: { pair(version, at: $0, now: now) })
+            health: { health }, read: { pair(version, at: $0, now: now) })
         stage = running
         if !found.isEmpty { add(found, of: version, to: &all) }
     }
