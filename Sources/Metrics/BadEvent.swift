@@ -55,7 +55,7 @@ extension Outcome {
     /// What an outcome alone says of a request, where its status and its body are not known.
     @inlinable public var events: KeyEvents {
         switch self {
-        case .success, .timeoutClient, .localRefusal, .drainCut: []
+        case .success, .timeoutClient, .localRefusal, .drainCut, .noEndpoint, .overloaded: []
         case .clientError: .rejected
         case .clientCancel: .cancelled
         case .upstreamError, .grpcError, .connectFailure, .reset, .timeoutConnect, .timeoutFirstByte,
