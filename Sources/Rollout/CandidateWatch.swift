@@ -63,7 +63,7 @@ public struct CandidateWatch: Sendable {
             switch places[i].kind {
             case .requests:
                 guard let wealth = old.wealth, let sizes = old.materiality else { continue }
-                sequential[at].restore(wealth, sizes)
+                sequential[at].restore(wealth, sizes, gross: old.gross)
             case .burn:
                 guard let wealth = old.wealth, let sizes = old.materiality else { continue }
                 burns[at].restore(wealth, sizes, bad: old.burned ?? 0)
@@ -120,7 +120,7 @@ public struct CandidateWatch: Sendable {
         var first = now.number
         for i in sequential.indices {
             sequential[i].skip(to: oldest)
-            first = min(first, sequential[i].next)
+            first = min(first, sequential[i].oldest)
         }
         for i in burns.indices {
             burns[i].skip(to: oldest)
@@ -138,7 +138,8 @@ public struct CandidateWatch: Sendable {
                 case .requests:
                     let test = sequential[at]
                     return Saved.Guardrail(
-                        spec: spec, wealth: test.wealth, materiality: test.committed.materiality)
+                        spec: spec, wealth: test.wealth, materiality: test.committed.materiality,
+                        gross: test.gross?.test)
                 case .burn:
                     let test = burns[at].test
                     return Saved.Guardrail(
@@ -161,6 +162,7 @@ public struct CandidateWatch: Sendable {
             var wealth: Wealth?
             var materiality: Materiality?
             var burned: Int?
+            var gross: GrossSlowness?
             var mean: ValueGuard<MeanTest>.State?
             var missing: ValueGuard<MissingTest>.State?
             var drift: ValueGuard<DriftTest>.State?

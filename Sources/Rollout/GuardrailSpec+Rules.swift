@@ -174,6 +174,9 @@ extension GuardrailSpec {
             return "tolerates goes with sequential rules on errors and latency; a window rule has `for`"
         }
         if time == .connect { return "connections are opened for many requests; give upstream or first_byte" }
+        if warmUpRequests > 0, !isLatencyBet {
+            return "warm_up goes with sequential rules on latency against stable; other rules have none"
+        }
         if time == .added { return "the time added by the proxy is not the version's" }
         return measureProblem ?? ruleProblem
     }

@@ -82,9 +82,9 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     /// The common-cause guard: no trip while stable breaks the same absolute rule.
     public var vetoWhenStableToo: Bool
     public var action: Action
-    /// Requests of a candidate before its latency says anything about the version rather than about cold
-    /// caches; sequential latency rules against stable only. Over after a minute at the latest. Errors
-    /// always count.
+    /// Requests of a candidate, at most, before its latency says anything about the version rather than about
+    /// cold caches; sequential latency rules against stable only. Over as soon as it is as fast as stable,
+    /// and after ten minutes at the latest. Errors and gross slowness always count.
     public var warmUpRequests: Int
     /// What to read when it trips: a link, for notices and reports.
     public var runbookURL: String?
@@ -154,7 +154,7 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         self.vetoWhenStableToo = vetoWhenStableToo ?? rule.hasVetoByDefault
         self.action = action
         self.warmUpRequests = warmUpRequests ?? 0
-        if warmUpRequests == nil, isLatencyBet { self.warmUpRequests = 200 }
+        if warmUpRequests == nil, isLatencyBet { self.warmUpRequests = 2_000 }
     }
 }
 

@@ -21,13 +21,15 @@ public struct LatencyReference: Sendable, Hashable, Codable {
         case firstPerKey(quantile: Double, factor: Double)
         /// Both against microseconds.
         case constant(UInt32)
+        /// Both against what is gross beside stable's latency.
+        case gross
 
-        /// The quantile of stable's and the candidate's factor; nil for constants.
+        /// The quantile of stable's and the candidate's factor; nil where there is no such factor.
         var share: (quantile: Double, factor: Double)? {
             switch self {
             case .relative(let quantile, let factor), .firstPerKey(let quantile, let factor):
                 (quantile, factor)
-            case .constant: nil
+            case .constant, .gross: nil
             }
         }
     }
@@ -47,13 +49,22 @@ public struct LatencyReference: Sendable, Hashable, Codable {
     /// Stable's p99 in ticks, rounded up: how long most of its requests may be in flight. Nil when unknown.
     public private(set) var stableLagTicks: UInt64?
     private let slots: [Slot]
+    /// Slots that say how large an effect is and nothing else; nil in states saved before there were any.
+    private let sizes: Set<Int>?
     /// Ticks of the first renewal, of the last one, and of the last look.
     private var firstRenewedAt: UInt64?
     private var renewedAt: UInt64?
     private var lookedAt: UInt64?
 
-    /// Requests of stable without which no quantile is taken for a threshold.
-    public static let requestsMin: UInt64 = 1000
+    /// Requests of stable without which no quantile is taken for a threshold. Any threshold that was chosen
+    /// beforehand is sound, so the first is taken from few requests, and renewed soon.
+    public static let requestsMin: UInt64 = 50
+    /// What is gross: above both stable's median and its p99 by that factor.
+    private static let grossMedians = 4.0
+    private static let grossTails = 1.3
+    /// Where clocks have whole milliseconds, one more than the median may be twice the median: there an effect
+    /// is large beyond the next value, the quantile of so much of the ranks above more.
+    private static let rankStep = 0.1
     /// Ticks between two renewals: at first a second, because what a process serves in its first second is
     /// no measure of it, then as long as it has been, up to a minute.
     private static let renewalTicks = 10...600 as ClosedRange<UInt64>
@@ -67,13 +78,19 @@ public struct LatencyReference: Sendable, Hashable, Codable {
             specs.flatMap { LatencyReference.slots(of: $0) }
             + gates.compactMap { LatencyReference.slot(of: $0) }
         for slot in needed where !slots.contains(slot) { slots.append(slot) }
+        // What rules and gates leave free.
+        if specs.contains(where: \.watchesGrossSlowness) { slots.append(.gross) }
         self.slots = Array(slots.prefix(ArmCounts.fastSlots))
+        let compared =
+            specs.compactMap { LatencyReference.slots(of: $0).first }
+            + gates.compactMap { LatencyReference.slot(of: $0) }
+        sizes = Set(self.slots.indices.filter { !compared.contains(slots[$0]) && slots[$0].share != nil })
         stableThresholds = self.slots.map { if case .constant(let micros) = $0 { micros } else { 0 } }
         candidateThresholds = stableThresholds
     }
 
     /// The reference of an earlier process or of another configuration goes on: what both count keeps its
-    /// threshold until stable's first thousand requests have been seen here.
+    /// threshold until enough of stable's requests have been seen here.
     public init(
         specs: [GuardrailSpec], gates: [GateSpec] = [], keeping old: LatencyReference, at now: Tick
     ) {
@@ -137,6 +154,9 @@ public struct LatencyReference: Sendable, Hashable, Codable {
         return (evidence, size)
     }
 
+    /// Where what is grossly slow is counted; nil when no slot was left, or no rule asks.
+    var grossSlot: Int? { slots.firstIndex(of: .gross) }
+
     /// Whether `refresh` would look at anything: at most once a second.
     public func isDue(at now: Tick) -> Bool {
         let shortest = LatencyReference.renewalTicks.lowerBound
@@ -161,9 +181,18 @@ public struct LatencyReference: Sendable, Hashable, Codable {
         renewedAt = now.number
         let before = (candidateThresholds, stableThresholds)
         for (i, slot) in slots.enumerated() {
+            if case .gross = slot, let median = quantile(0.5), let tail = quantile(0.99), tail > 0 {
+                let (medians, tails) = (LatencyReference.grossMedians, LatencyReference.grossTails)
+                stableThresholds[i] = LatencyReference.micros(
+                    max(medians * Double(median), tails * Double(tail)).rounded(.up))
+                candidateThresholds[i] = stableThresholds[i]
+            }
             guard let (q, factor) = slot.share, let tau = quantile(q), tau > 0 else { continue }
             stableThresholds[i] = LatencyReference.micros(Double(tau))
             candidateThresholds[i] = LatencyReference.threshold(factor, of: stableThresholds[i])
+            if sizes?.contains(i) == true, let next = quantile(q + LatencyReference.rankStep * (1 - q)) {
+                candidateThresholds[i] = max(candidateThresholds[i], LatencyReference.micros(Double(next)))
+            }
         }
         return before != (candidateThresholds, stableThresholds)
     }

@@ -10,6 +10,8 @@ enum ReadingWords: Sendable {
     case failures(EpochCounts, stable: CommonCause.Word)
     /// More than `micros`, of stable `stableMicros`.
     case slowness(EpochCounts, micros: UInt32, stableMicros: UInt32, stable: CommonCause.Word)
+    /// Most of the candidate's requests are far slower, for seconds on end.
+    case gross(EpochCounts, micros: UInt32)
     case quantileUnknown(Double)
     case warmingUp(Int, of: Int)
     case missing(EpochCounts)
@@ -35,11 +37,15 @@ enum ReadingWords: Sendable {
                 + (micros == stableMicros
                     ? "" : " longer than \(Sentence.time(micros: Double(stableMicros)))")
                 + Self.cause(stable)
+        case .gross(let counts, let micros):
+            "far slower than stable for seconds on end: candidate \(counts.ours) failed or took longer than"
+                + " \(Sentence.time(micros: Double(micros))), stable \(counts.theirs)"
         case .quantileUnknown(let quantile):
             "stable's \(Sentence.quantile(quantile)) is not known yet:"
                 + " it takes \(Sentence.count(Int(LatencyReference.requestsMin))) requests"
         case .warmingUp(let started, let all):
-            "warming up: \(Sentence.count(started)) of \(Sentence.count(all)) candidate requests"
+            "warming up until the candidate is as fast as stable, or has had"
+                + " \(Sentence.count(all)) requests: \(Sentence.count(started)) so far"
         case .missing(let counts): "candidate \(counts.ours) missing, stable \(counts.theirs)"
         case .means(let ours, let theirs, let cap):
             "candidate's mean \(Self.number(ours.mean, of: ours.count)),"

@@ -22,6 +22,8 @@ struct SequentialGuard: Sendable {
     /// Bad requests of the candidate over the whole rollout, as of the last step: the unsettled included.
     private(set) var badInAll = 0
     private(set) var timer = Debounce()
+    /// The fast path of latency against stable.
+    private(set) var gross: GrossGuard?
     private var cause = CommonCause()
     /// The tick of the last step; 0 before the first.
     private var stepped: UInt64 = 0
@@ -32,20 +34,29 @@ struct SequentialGuard: Sendable {
         sentence = spec.sentence
         committed = SequentialProgress(spec)
         next = from.number
+        if spec.watchesGrossSlowness { gross = GrossGuard(from: from.number) }
     }
 
     /// The evidence of the settled ticks, with the largest ever seen.
     var wealth: Wealth { committed.bet.wealth }
 
     /// Takes over the evidence of an earlier process; the restart opens a new epoch.
-    mutating func restore(_ wealth: Wealth, _ materiality: Materiality, bad: Int = 0) {
+    mutating func restore(
+        _ wealth: Wealth, _ materiality: Materiality, bad: Int = 0, gross: GrossSlowness? = nil
+    ) {
+        if let gross { self.gross?.restore(gross) }
         guard wealth.staked.count == self.wealth.staked.count else { return }
         committed.restore(spec, wealth, materiality, bad: bad)
         badInAll = bad
     }
 
-    /// The log evidence that trips.
-    var logThreshold: Double { Wealth.logThreshold(alpha: spec.alpha) }
+    /// The log evidence that trips; the fast path has a share of the alpha.
+    var logThreshold: Double {
+        Wealth.logThreshold(alpha: spec.alpha * (gross == nil ? 1 : 1 - GrossGuard.alphaShare))
+    }
+
+    /// The first tick that is not counted yet.
+    var oldest: UInt64 { min(next, gross?.next ?? next) }
 
     /// Commits what has settled and looks at the rest.
     /// - Parameters:
@@ -82,7 +93,18 @@ struct SequentialGuard: Sendable {
     }
 
     /// Gives up on ticks that the evidence rings have forgotten.
-    mutating func skip(to oldest: UInt64) { next = max(next, oldest) }
+    mutating func skip(to oldest: UInt64) {
+        next = max(next, oldest)
+        gross?.skip(to: oldest)
+    }
+
+    /// Looks at what is grossly slow.
+    mutating func advanceGross(_ ticks: TickCache, slot: Int?) {
+        gross?.advance(ticks, at: ticks.now.number, countsCopies: countsCopies, slot: slot)
+    }
+
+    /// Whether the fast path trips.
+    var isGross: Bool { gross?.holds(spec) ?? false }
 
     /// Ticks that a late step catches up on, one by one.
     private static let lateTicksMax: UInt64 = 50
@@ -115,7 +137,8 @@ struct SequentialGuard: Sendable {
     /// Whether the trip rule holds, and has held for the rule's `for`.
     /// - Parameter isHeld: the evidence waits for word of stable, or was forfeited.
     mutating func trips(_ seen: SequentialProgress, now: Tick, isHeld: Bool) -> Bool {
-        let holds = !isHeld && wealth.maxLogE >= logThreshold && seen.isMaterial(spec)
+        let isProven = wealth.maxLogE >= logThreshold && seen.isMaterial(spec)
+        let holds = !isHeld && (isProven || isGross)
         return timer.evaluate(holds, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
     }
 }

@@ -1,8 +1,8 @@
 // How far a sequential guardrail has come: its evidence, the sizes of effects and its clocks, flat in one
 // place, so that the look at ticks that are not settled yet is a copy without any allocation.
 //
-// Invariant: an epoch starts before the tick's outcomes are looked at, and depends on requests counted and
-// weights only; so the evidence is an e-process whatever the traffic does.
+// Invariant: an epoch starts before the tick's outcomes are looked at, and depends on time, requests counted
+// and weights only; so the evidence is an e-process whatever the traffic does.
 // Source: guardrails/statistics.md, sections 1, 2 and 4.1.
 
 import Metrics
@@ -141,19 +141,21 @@ struct SequentialProgress: Sendable {
     /// Failures are not capped unless the rule tolerates such moments: a version that fails for a second
     /// fails.
     private var cap: BurstCap
+    /// An epoch has begun, and its money waits for the next slot of the cap.
+    private var owesEpoch = false
     /// How much less latencies say than independent ones; nothing is learned of errors.
     private var design = DesignEffect()
     private static let blockTicks: UInt64 = 50
     private static let momentTicks: UInt64 = 20
+    private static let latencyMomentTicks: UInt64 = 100
     private static let minuteTicks: UInt64 = 600
     /// The last tick with a decided request of the candidate, and how many there were in all.
     private var lastDecided = SequentialProgress.never
     private(set) var decided = 0
     /// Bad requests of the candidate over the whole rollout.
     private(set) var bad = 0
-    /// Requests of the candidate that have started, and the tick of the first.
-    private(set) var started = 0
-    private var firstStart = SequentialProgress.never
+    /// Whether the candidate's latency says anything yet.
+    private(set) var warmUp = WarmUp()
     private static let never = UInt64.max
 
     init(_ spec: GuardrailSpec) {
@@ -181,34 +183,31 @@ struct SequentialProgress: Sendable {
     mutating func restore(_ spec: GuardrailSpec, _ wealth: Wealth, _ materiality: Materiality, bad: Int) {
         bet.wealth = wealth
         self.materiality = materiality
-        newEpoch(startsStage: false)
+        self.materiality.newEpoch(startsStage: false)
+        bet.wealth.newEpoch()
         self.bad = bad
         // It was warm, or as good as: the candidate has not been restarted with us.
-        started = max(spec.warmUpRequests, 1)
-    }
-
-    /// Ticks after its first request at which a candidate is taken for warm.
-    private static let warmUpTicks: UInt64 = 600
-
-    /// Whether the candidate was warm before the tick: a matter of counts and time, not of outcomes.
-    private func isWarm(_ spec: GuardrailSpec, at number: UInt64) -> Bool {
-        if started >= spec.warmUpRequests { return true }
-        return firstStart <= number && number - firstStart >= SequentialProgress.warmUpTicks
+        warmUp.end(after: spec.warmUpRequests)
     }
 
     /// Starts the epoch that is due, then counts the tick.
     mutating func take(_ tick: TickView, _ spec: GuardrailSpec, at number: UInt64, isFinal: Bool) {
-        let isWarm = isWarm(spec, at: number)
-        started += tick.started
-        if tick.started > 0 { firstStart = min(firstStart, number) }
+        let isWarm = warmUp.isOver(spec.warmUpRequests, at: number)
+        if spec.warmUpRequests > 0 { warmUp.count(tick, at: number) }
+        if spec.isLatencyBet { temper(tick, at: number) }
         guard isWarm else { return }
         let mark = clock.before(tick.split, requests: spec.epochRequests)
-        if mark != .none { newEpoch(startsStage: mark == .stage) }
+        if mark != .none {
+            materiality.newEpoch(startsStage: mark == .stage)
+            owesEpoch = true
+        }
         bet.enter(minute: number / SequentialProgress.minuteTicks, isNewSplit: mark == .stage)
-        cap.enter(slot: number / spec.capTicks)
-        if spec.isLatencyBet { temper(tick, at: number) }
+        if cap.enter(slot: number / spec.capTicks), owesEpoch {
+            bet.wealth.newEpoch()
+            owesEpoch = false
+        }
         bet.apply(tick, cap: &cap, isFinal: isFinal)
-        materiality.enter(moment: number / SequentialProgress.momentTicks)
+        materiality.enter(moment: number / (spec.isLatencyBet ? Self.latencyMomentTicks : Self.momentTicks))
         materiality.add(tick.size)
         bad += tick.candidate.bad + tick.candidateAgain
         clock.count(tick.started)
@@ -228,11 +227,6 @@ struct SequentialProgress: Sendable {
             stableSlow: tick.stable.bad, stableFast: tick.stable.good)
     }
 
-    private mutating func newEpoch(startsStage: Bool) {
-        bet.wealth.newEpoch()
-        materiality.newEpoch(startsStage: startsStage)
-    }
-
     /// Whether the effect is as large as the rule asks for, on at least `minEvents` bad requests.
     func isMaterial(_ spec: GuardrailSpec) -> Bool {
         switch (spec.rule, spec.measure) {
@@ -240,7 +234,7 @@ struct SequentialProgress: Sendable {
             return materiality.ratioReaches(ratio, minEvents: spec.minEvents)
                 && materiality.differenceReaches(difference, minEvents: spec.minEvents)
         case (.sequentialWorseThanStable, .latency(let quantile)):
-            return materiality.candidateExceeds(1 - quantile, minEvents: spec.minEvents)
+            return materiality.candidateSurelyExceeds(1 - quantile, minEvents: spec.minEvents)
         case (.sequentialAbove, _) where spec.forTicks > 0:
             return materiality.candidateExceeds(spec.rateLimit, minEvents: spec.minEvents)
         default:

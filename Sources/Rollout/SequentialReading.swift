@@ -17,6 +17,7 @@ extension SequentialGuard {
             let pair = number >= ticks.from ? ticks.pair(number) : read(Tick(number: number))
             return pair.flatMap { spec.moment($0, age: now - number - 1, lag: lag, slots: slots) }
         }
+        advanceGross(ticks, slot: reference.grossSlot)
         let isAwaited = stable == .common || stable == .unknown
         let trips = trips(seen, now: now, isHeld: isAwaited)
         let verdict: Verdict =
@@ -81,12 +82,14 @@ extension SequentialGuard {
         _ seen: SequentialProgress, verdict: Verdict, stable word: CommonCause.Word,
         slots: (evidence: Int, size: Int)?, reference: LatencyReference
     ) -> GuardrailReading {
-        let counts = seen.materiality.stage.pooled
-        let maxLogE = wealth.maxLogE
-        let progress = min(max(maxLogE / logThreshold, 0), 1)
+        let isGross = verdict == .fail && isGross
+        let counts = isGross ? gross?.test.run.epoch ?? EpochCounts() : seen.materiality.stage.pooled
+        let maxLogE = isGross ? gross?.test.maxLogE ?? 0 : wealth.maxLogE
+        let fast = gross.map { $0.test.maxLogE / $0.logThreshold(spec) } ?? 0
+        let progress = min(max(maxLogE / logThreshold, fast, 0), 1)
         var reading = GuardrailReading(
             name: spec.name, rule: sentence, verdict: verdict, action: spec.action,
-            logE: seen.bet.wealth.logE, maxLogE: maxLogE,
+            logE: isGross ? gross?.test.logE : seen.bet.wealth.logE, maxLogE: maxLogE,
             progress: verdict == .fail ? 1 : min(progress, 0.99),
             candidateRequests: counts.candidateRequests, stableRequests: counts.stableRequests,
             candidateEvents: counts.candidateEvents, stableEvents: counts.stableEvents, alpha: spec.alpha,
@@ -98,6 +101,11 @@ extension SequentialGuard {
             reading.stable = Double(counts.stableEvents) / Double(counts.stableRequests)
         }
         reading.threshold = threshold(stable: reading.stable, slots: slots, reference: reference)
+        if isGross, let slot = reference.grossSlot {
+            let micros = reference.candidateThresholds[slot]
+            reading.threshold = Double(micros)
+            reading.reason = ReadingWords.gross(counts, micros: micros).text
+        }
         return reading
     }
 
@@ -133,9 +141,18 @@ extension SequentialGuard {
             reference.candidateThresholds[slots.size], reference.stableThresholds[slots.size]
         )
         if limit == 0 { return .quantileUnknown(quantile) }
-        if seen.decided == 0, seen.started > 0, seen.started < spec.warmUpRequests {
-            return .warmingUp(seen.started, of: spec.warmUpRequests)
+        let started = seen.warmUp.started
+        if seen.decided == 0, started > 0, started < spec.warmUpRequests {
+            return .warmingUp(started, of: spec.warmUpRequests)
         }
         return .slowness(counts, micros: limit, stableMicros: tau, stable: stable)
+    }
+}
+
+extension GrossSlowness.Counts {
+    fileprivate var epoch: EpochCounts {
+        EpochCounts(
+            candidateRequests: Int(candidate), candidateEvents: Int(candidateSlow),
+            stableRequests: Int(stable), stableEvents: Int(stableSlow))
     }
 }

@@ -6,6 +6,8 @@
 // moment may touch two, and every slot that is bet on pays a toll: the bet is then fair although any slot may
 // be arbitrary with a small probability, independently of the past (a Huber-robust bet).
 //
+// What a slot may add is counted from its start, so an epoch's fresh money waits for the next slot.
+//
 // Invariant: a capped bet never has more than the uncapped one, at any moment; min(wealth, cap) is a concave
 // function of it, so the evidence stays an e-process. With a toll of ln(1 + eps (e^cap - 1)) a slot's factor
 // has an expectation of at most 1 if the slot is arbitrary with probability eps at most and fair otherwise.
@@ -48,15 +50,20 @@ public struct BurstCap: Sendable {
     public init(_ mode: Mode = .capped) { self.mode = mode }
 
     /// Says which slot the next tick belongs to; the schedule of slots is a matter of time alone.
-    public mutating func enter(slot: UInt64) {
+    /// - Returns: whether fresh money may be staked now. In the middle of a capped slot it may not: a bet that
+    ///   is far behind in the slot could win all of that back, and fresh money would win it without having
+    ///   lost it.
+    @discardableResult
+    public mutating func enter(slot: UInt64) -> Bool {
         let low = UInt32(truncatingIfNeeded: slot)
-        guard low != self.slot else { return }
+        guard low != self.slot else { return mode == .free }
         let rests = mode == .resting || mode == .tolerant
         isResting =
             rests && low == self.slot &+ 1 && gains.indices.contains { gains[$0] >= BurstCap.standard }
         self.slot = low
         gains = Lanes(repeating: 0)
         hasPaid = false
+        return true
     }
 
     /// What of a tick's log factors counts, by alternative.

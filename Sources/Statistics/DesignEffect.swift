@@ -13,7 +13,7 @@ import Glibc
 public struct DesignEffect: Sendable {
     /// What is assumed before anything is known, and the blocks that the assumption weighs.
     public static let prior = 3.0
-    public static let priorBlocks = 6.0
+    public static let priorBlocks = 4.0
 
     /// Slow requests and all, by version: of the block under way, and of those before it.
     private var block = Counts()

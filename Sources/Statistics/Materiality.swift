@@ -119,6 +119,14 @@ public struct Materiality: Sendable, Hashable, Codable {
     /// Standard errors that a recent window's estimate must exceed the threshold by.
     public static let errors = 3.0
 
+    /// Of `candidateSurelyExceeds`: epochs, the nats that prove it (three and a half and five standard errors), and the
+    /// requests, and events within the limit, from which on an estimate tells 25 % worse from 30 %.
+    private static let sureWindows = [2, 4, 8, 16, 32]
+    private static let nats = 6.0
+    private static let momentNats = 12.0
+    private static let requestsAsGood = 3_000.0
+    private static let eventsAsGood = 400.0
+
     private var recent = RecentEpochs<32, PackedCounts>(PackedCounts())
     /// The closed epochs of this stage.
     private var closed = StratifiedCounts()
@@ -183,6 +191,27 @@ public struct Materiality: Sendable, Hashable, Codable {
             let p = Double(counts.pooled.candidateEvents) / n
             return p - errors * (p * (1 - p) / n).squareRoot() > threshold
         }
+    }
+
+    /// Whether the candidate's own rate, at a threshold that says how much worse is too much, exceeds `limit`,
+    /// 0...1 and both excluded: surely so, or by an estimate that is as good as the rule's words. An estimate
+    /// at the limit from a few requests would trip for versions well within it.
+    public func candidateSurelyExceeds(_ limit: Double, minEvents: Int) -> Bool {
+        let enough = max(Materiality.requestsAsGood, Materiality.eventsAsGood / limit)
+        func holds(_ counts: EpochCounts, nats: Double) -> Bool {
+            guard counts.candidateRequests > 0, counts.candidateEvents >= minEvents else { return false }
+            let n = Double(counts.candidateRequests)
+            let p = Double(counts.candidateEvents) / n
+            return p > limit && (n >= enough || n * FixedTests.divergence(p, limit) >= nats)
+        }
+        func last(_ epochs: Int) -> EpochCounts {
+            var sum = EpochCounts()
+            for epoch in recent.last(epochs) { sum += epoch.counts }
+            return sum
+        }
+        return holds(stage.pooled, nats: Materiality.nats)
+            || holds(moment.counts, nats: Materiality.momentNats)
+            || Materiality.sureWindows.contains { holds(last($0), nats: Materiality.nats) }
     }
 
     /// The stage as it is, or a recent window less its errors; both with enough events.

@@ -271,6 +271,21 @@ func toleratesPauses() throws {
     #expect(window.contains { $0.description.contains("tolerates goes with sequential rules") })
 }
 
+@Test("Latency against stable has a warm-up, which no other rule has")
+func warmUp() throws {
+    let rules = """
+        kind: latency, quantile: p99, worse_than_stable: true
+        kind: latency, quantile: p50, worse_than_stable: true, warm_up: 0
+        kind: latency, quantile: p95, worse_than_stable: true, warm_up: 500
+        kind: error_rate, worse_than_stable: true
+        """
+    #expect(try specs(rules).map(\.warmUpRequests) == [2000, 0, 500, 0])
+    let constant = sample("kind: latency, quantile: p99, above: 1s, warm_up: 500").problems
+    #expect(constant.contains { $0.description.contains("warm_up goes with sequential rules on latency") })
+    let errors = sample("kind: error_rate, worse_than_stable: true, warm_up: 500").problems
+    #expect(errors.contains { $0.description.contains("kind error_rate has no warm_up") })
+}
+
 @Test(
     "A rule over an outcome needs responses that carry its id, and says where that is written",
     arguments: [

@@ -32,7 +32,7 @@ def test_a_slow_version_is_cut_and_stays_cut_over_a_kill(iris, weir):
     switch = iris["v2"].slow_file
     try:
         with Load(proxy.url) as load:
-            # Latency is judged against stable's last 1,000 requests.
+            # Latency is judged once v2 has been as fast as v1 for two hundred requests.
             wait_until(lambda: load.ends["v1"] > 1500, "a latency to compare with", 60)
             assert proxy.journal("cut") == []
             switch.touch()

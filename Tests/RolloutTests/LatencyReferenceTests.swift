@@ -9,17 +9,31 @@ import Testing
         { q in UInt64((scale * q).rounded()) }
     }
 
-    @Test("the default guardrails take four slots: evidence and size, for p50 and p99")
+    @Test("the default guardrails take four slots, evidence and size, and a free one for what is gross")
     func slots() {
         let specs = GuardrailSpec.defaults(alpha: 0.01)
         #expect(LatencyReference.slotsNeeded(by: specs) == 4)
         var reference = LatencyReference(specs: specs)
-        #expect(reference.stableThresholds == [0, 0, 0, 0])
+        #expect(reference.stableThresholds == [0, 0, 0, 0, 0])
         let renewal1 = reference.refresh(now: Tick(number: 5), requests: 1000, quantile: quantile(100_000))
         #expect(renewal1)
-        #expect(reference.stableThresholds == [50_000, 50_000, 99_000, 99_000])
-        #expect(reference.candidateThresholds == [50_000, 65_000, 99_000, 128_700])
+        #expect(reference.stableThresholds == [50_000, 50_000, 99_000, 99_000, 200_000])
+        #expect(reference.candidateThresholds == [50_000, 65_000, 99_000, 128_700, 200_000])
         #expect(reference.stableLagTicks == 1)
+    }
+
+    @Test("where clocks have whole milliseconds an effect is large beyond the next value")
+    func wholeMillis() {
+        let gate = GateSpec(name: "p50", metric: .latency(quantile: 0.5), margin: 0.3)
+        // 50.1 % take a millisecond, the others two.
+        let coarse: (Double) -> UInt64? = { $0 <= 0.501 ? 1000 : 2000 }
+        var reference = LatencyReference(specs: [[GuardrailSpec].defaults[1]])
+        _ = reference.refresh(now: Tick(number: 5), requests: 1000, quantile: coarse)
+        #expect(Array(reference.candidateThresholds.prefix(2)) == [1000, 2000])
+        // A gate's threshold is its margin, whatever the clock.
+        var gated = LatencyReference(specs: [[GuardrailSpec].defaults[1]], gates: [gate])
+        _ = gated.refresh(now: Tick(number: 5), requests: 1000, quantile: coarse)
+        #expect(Array(gated.candidateThresholds.prefix(2)) == [1000, 1300])
     }
 
     @Test("constant thresholds are known at once, and equal ones share a slot")
@@ -32,12 +46,12 @@ import Testing
         #expect(reference.candidateThresholds == [300_000] && reference.stableThresholds == [300_000])
     }
 
-    @Test("fewer than a thousand requests give no threshold, and the lag all the same")
+    @Test("fewer than fifty requests give no threshold, and the lag all the same")
     func tooFew() {
         var reference = LatencyReference(specs: .defaults)
-        let renewal2 = reference.refresh(now: Tick(number: 5), requests: 999, quantile: quantile(1_000_000))
+        let renewal2 = reference.refresh(now: Tick(number: 5), requests: 49, quantile: quantile(1_000_000))
         #expect(!renewal2)
-        #expect(reference.stableThresholds == [0, 0, 0, 0])
+        #expect(reference.stableThresholds == [0, 0, 0, 0, 0])
         #expect(reference.stableLagTicks == 10)
     }
 
@@ -65,12 +79,12 @@ import Testing
         #expect(renewed)
         let p99 = [[GuardrailSpec].defaults[2]]
         let fewer = LatencyReference(specs: p99, keeping: old, at: Tick(number: 10))
-        #expect(fewer.candidateThresholds == [99_000, 128_700])
+        #expect(fewer.candidateThresholds == [99_000, 128_700, 200_000])
         let p95 = GuardrailSpec(
             name: "p95", measure: .latency(quantile: 0.95),
             rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.3, materialDifference: 0))
         let more = LatencyReference(specs: p99 + [p95], keeping: old, at: Tick(number: 10))
-        #expect(more.stableThresholds == [99_000, 99_000, 0, 0])
+        #expect(more.stableThresholds == [99_000, 99_000, 0, 0, 200_000])
         #expect(more.isDue(at: Tick(number: 11)))
     }
 

@@ -42,6 +42,29 @@ import Testing
         #expect(found.count <= 1, "\(found)")
     }
 
+    @Test("no slot proves more than its cap, wherever in it an epoch's fresh money is granted")
+    func slots() throws {
+        var spec = GuardrailSpec.defaults(alpha: 0.01)[1]
+        (spec.warmUpRequests, spec.toleratedTicks) = (0, 50)
+        var bench = Bench(seed: 3, specs: [spec])
+        bench.traffic.split = PairSplit(candidatePPM: 500_000, stablePPM: 500_000)
+        bench.traffic.requestsPerTick = 29
+        let pausing: Behaviour = { tick, random in
+            var ending = Behaviours.slow(1)(tick, &random)
+            let at = tick % 300
+            if (150..<170).contains(at) { ending.micros += (170 - at) * Tick.micros }
+            return ending
+        }
+        // Slots of a hundred ticks; a tick is decided in the one after it.
+        var atStart = 0.0
+        for _ in 0..<3000 {
+            bench.tick(candidate: pausing, stable: Behaviours.slow(1))
+            let logE = try #require(bench.readings[0].logE)
+            if bench.now % 100 < 3 { atStart = logE }
+            #expect(logE - atStart <= 3.1, "tick \(bench.now)")
+        }
+    }
+
     @Test("a version twice as slow is cut within three minutes all the same")
     func slower() {
         let found = (1...4 as ClosedRange<UInt64>).map { trip($0, tolerates: 50, factor: 2, ticks: 1800) }

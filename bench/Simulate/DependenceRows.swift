@@ -104,6 +104,7 @@ extension DependenceRow {
         row("own queues, 19 + 1, load 0.7", "67 %", .silent(0.09)) { queues(&$0, 19, 0.7) },
         row("own queues, 19 + 1, load 0.9", "100 %", .silent(0.09)) { queues(&$0, 19, 0.9) },
         row("own queues, 1 + 1, load 0.8, w 50 %", "94 %", .silent(0.09)) { queues(&$0, 1, 0.8) },
+        row("own queues, 1 + 1, load 0.9, w 50 %", "-", .silent(0.09)) { queues(&$0, 1, 0.9) },
         row("own queues, 12 + 4, load 0.7, w 25 %", "-", .silent(0.06)) {
             queues(&$0, 12, 0.7)
             ($0.candidateEndpoints, $0.weight) = (4, 0.25)
@@ -128,8 +129,12 @@ extension DependenceRow {
             slower(&$0, 2)
             $0.candidateEndpoints = 1
         },
-        found("p50 x 10 at 9 % after 2 min, 10 + 1, tolerated", "3.7 s", .found(0.97, seconds: 100)) {
+        found("p50 x 10 at 9 % after 2 min, 10 + 1, tolerated", "3.7 s", .found(0.97, seconds: 12)) {
             slower(&$0, 10)
+            $0.candidateEndpoints = 1
+        },
+        found("p50 x 5 at 9 % after 2 min, 10 + 1, tolerated", "-", .found(0.97, seconds: 20)) {
+            slower(&$0, 5)
             $0.candidateEndpoints = 1
         },
         found("total failure at 9 %, all rules tolerate 5 s", "0.7 s", .found(0.97, seconds: 25)) {
@@ -142,7 +147,30 @@ extension DependenceRow {
         row("first 2,000 candidate requests 2 x slower", "100 %", .silent(0.02)) { cold(&$0, 2) },
         row("first 2,000 candidate requests 1.2 x slower", "83 %", .silent(0.02)) { cold(&$0, 1.2) },
         row("p99 25 % longer than stable's", "50 %", .silent(0.02)) { tail(&$0, 1.25) },
-        found("p50 x 10 from the start", "-", .found(0.97, seconds: 15)) { slower(&$0, 10, from: 0) },
+        row("all 25 % longer than stable's", "-", .silent(0.02)) { slower(&$0, 1.25, from: 0) },
+        found("p50 x 10 from the start", "-", .found(0.97, seconds: 11, requests: 100)) {
+            slower(&$0, 10, from: 0)
+        },
+        found("p50 x 10, a second after stable's first", "-", .found(0.97, seconds: 11, requests: 100)) {
+            slower(&$0, 10, from: 0)
+            $0.lead = 1
+        },
+        found("the same, 1 + 1, w 50 %", "-", .found(0.97, seconds: 10)) {
+            slower(&$0, 10, from: 0)
+            one(&$0, lead: 1)
+        },
+        found("the same, 10 requests a second at 50 %", "-", .found(0.97, requests: 100)) {
+            slower(&$0, 10, from: 0)
+            one(&$0, lead: 5)
+            $0.rate = 10
+        },
+        found("p50 x 2 from the start", "22 s", .found(0.97, seconds: 300)) { slower(&$0, 2, from: 0) },
+        row("equal versions, a second after stable's first request", "-", .silent(0.02)) {
+            ($0.candidateEndpoints, $0.lead) = (3, 1)
+        },
+        row("the same, 1 + 1, w 50 %", "-", .silent(0.02)) {
+            one(&$0, lead: 1)
+        },
     ]
 
     private static let streams: [DependenceRow] = [
@@ -198,6 +226,11 @@ extension DependenceRow {
             guard request.isCandidate, request.at >= from, random.chance(share) else { return }
             request.micros = UInt64(Double(request.micros) * factor)
         }
+    }
+
+    private static func one(_ setting: inout Setting, lead: Double) {
+        setting.lead = lead
+        (setting.candidateEndpoints, setting.stableEndpoints, setting.weight) = (1, 1, 0.5)
     }
 
     private static func queues(_ setting: inout Setting, _ stable: Int, _ load: Double) {

@@ -16,6 +16,8 @@ struct Setting: Sendable {
     var candidateEndpoints = 1
     var stableEndpoints = 10
     var minutes = 30.0
+    /// Seconds of stable alone before the rollout.
+    var lead = 60.0
     /// A request's time: lognormal around 50 ms.
     var sigma = 0.5
     /// The load of endpoints that serve one request at a time, in order; nil: they serve any number at once.
@@ -76,9 +78,9 @@ struct Request {
 struct World {
     let setting: Setting
     private var random: Seeded
-    /// The tick under way. The rollout starts at `first`, after a minute of stable alone.
+    /// The tick under way. The rollout starts at `first`, after a time of stable alone.
     private(set) var now: UInt64 = 1000
-    let first: UInt64 = 1600
+    let first: UInt64
     private var buckets: [PairTick]
     private var ends: [[End]]
     private var candidate: [Endpoint]
@@ -124,6 +126,7 @@ struct World {
     init(_ setting: Setting, _ specs: [GuardrailSpec], _ random: Seeded) {
         self.setting = setting
         self.random = random
+        first = 1000 + UInt64(setting.lead * 10)
         reference = LatencyReference(specs: specs)
         let empty = PairTick(tick: Tick(number: 0), split: nil, candidate: ArmTick(), stable: ArmTick())
         buckets = Array(repeating: empty, count: Int(World.ring))
@@ -131,8 +134,8 @@ struct World {
         let never = Endpoint(pausedFrom: -1e9, pausedTo: -1e9)
         candidate = Array(repeating: never, count: setting.candidateEndpoints)
         stable = Array(repeating: never, count: setting.stableEndpoints)
-        for i in candidate.indices { candidate[i] = paused(never, after: -60) }
-        for i in stable.indices { stable[i] = paused(never, after: -60) }
+        for i in candidate.indices { candidate[i] = paused(never, after: -setting.lead) }
+        for i in stable.indices { stable[i] = paused(never, after: -setting.lead) }
         planOutage(after: 0)
         if let keys = setting.keys {
             keyTable = CountTable(weights: (1...keys.count).map { pow(Double($0), -keys.zipf) })

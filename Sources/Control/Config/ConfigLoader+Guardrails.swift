@@ -35,7 +35,7 @@ enum GuardrailWord: String, CaseIterable {
         let relative = ["worse_than_stable", "worse_than_stable_by", "alpha", "for", "min_requests"]
         switch self {
         case .errorRate: return ["above", "window", "tolerates"] + relative
-        case .latency: return ["quantile", "time", "above", "window", "tolerates"] + relative
+        case .latency: return ["quantile", "time", "above", "window", "tolerates", "warm_up"] + relative
         case .outcome: return ["metric", "window", "higher_is", "min", "max"] + relative
         case .drift: return ["value", "against", "psi", "alpha", "for", "min_requests"]
         case .missing: return ["value", "above"] + relative
@@ -63,6 +63,7 @@ struct GuardrailKeys {
     var window: Interval?
     var lasting: Interval?
     var tolerates: Interval?
+    var warmUp: Int?
     var requests: Int?
     var alpha: Double?
     var metric: String?
@@ -102,6 +103,7 @@ extension Kind where Value == GuardrailDraft {
             spec.runbookURL = runbook
             spec.time = keys.time ?? .total
             if let tolerated = keys.tolerates { spec.toleratedTicks = GuardrailKeys.ticks(tolerated) }
+            if let warmUp = keys.warmUp { spec.warmUpRequests = warmUp }
             if let problem = spec.problem {
                 section.reading.report(section.place, "cannot be watched: \(problem)")
                 return nil
@@ -128,6 +130,7 @@ extension SectionReader {
         keys.window = optional("window", .duration(.seconds(1)...longest))
         keys.lasting = optional("for", .duration(.zero ... .days(1)))
         keys.tolerates = optional("tolerates", .duration(.zero ... .seconds(60)))
+        keys.warmUp = optional("warm_up", .count(0...1_000_000_000))
         keys.requests = optional("min_requests", .count(1...1_000_000_000))
         keys.alpha = optional("alpha", .percentage(1...500_000)).map { Double($0) / 1_000_000 }
         keys.metric = optional("metric", .metric)

@@ -326,7 +326,7 @@ extension WatchedModel {
     private var latencyOfStable: HistogramSnapshot? {
         if let live = figures.liveWindow(stable)?.content?.latency, live.count >= 5000 { return live }
         guard let recent = figures.recent?.latency else { return nil }
-        if recent.count >= LatencyReference.requestsMin { return recent }
+        if recent.count >= 1_000 { return recent }
         return WindowReading(VersionMeter.sum(meters[stable]), latency: WatchedModel.judged).latency
     }
 

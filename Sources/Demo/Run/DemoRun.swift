@@ -82,8 +82,8 @@ struct DemoRun: ~Copyable {
     }
 
     /// Whether it is time for the candidate to go bad: after a sixth of the time, 3 to 5 s, and after some
-    /// requests, unless a third of the time is over. A latency is judged against stable's last thousand
-    /// requests, and after the candidate's first two hundred; a drift, after stable's first thousand.
+    /// requests, unless a third of the time is over. A latency is judged once the candidate has been as fast
+    /// as stable for two hundred requests; a drift, after stable's first thousand.
     private func isBadDue(at elapsed: Interval) -> Bool {
         let soonest = min(max(Interval(nanos: options.duration.nanos / 6), .seconds(3)), .seconds(5))
         guard elapsed >= soonest else { return false }
