@@ -20,6 +20,9 @@ struct GateState: Sendable, Hashable, Codable {
     var stableRequests = 0
     var candidateSum = 0.0
     var stableSum = 0.0
+    /// Sticky keys' repeated failures among them; nil where an earlier version saved none.
+    var candidateKnown: Int?
+    var stableKnown: Int?
     /// The first tick that is not counted.
     var next: UInt64
     var clock = EpochClock()
@@ -128,6 +131,8 @@ struct Gate: Sendable {
         // What must not be worse is all that users get, a key's repeated failures as well.
         ours.bad += view.candidateKnown
         theirs.bad += view.stableKnown
+        state.candidateKnown = (state.candidateKnown ?? 0) + view.candidateKnown
+        state.stableKnown = (state.stableKnown ?? 0) + view.stableKnown
         if rate != nil {
             rate?.add(bad: ours.bad, good: ours.good)
         } else if quantile != nil, let share = view.share {
@@ -213,8 +218,8 @@ struct Gate: Sendable {
 }
 
 extension Gate {
-    /// Where the gate stands.
-    func reading(_ reference: LatencyReference) -> GateReading {
+    /// Where the gate stands; `keys` as for `GateWatch.step`.
+    func reading(_ reference: LatencyReference, keys: Int?) -> GateReading {
         let passes = state.maxLogE >= Wealth.logThreshold(alpha: spec.alpha)
         let progress = min(max(state.maxLogE / Wealth.logThreshold(alpha: spec.alpha), 0), 0.99)
         var reading = GateReading(
@@ -226,7 +231,29 @@ extension Gate {
         }
         if state.stableRequests > 0 { reading.stable = state.stableSum / Double(state.stableRequests) }
         reading.reason = (passes ? "proven: " : "not proven yet: ") + words(reading, reference)
+        reading = reading.doubted(by: keys)
+        if keys != nil, reading.verdict == .pass, let doubt = doubtOfRepeats {
+            reading = reading.doubted(doubt)
+        }
         return reading
+    }
+
+    /// What speaks against a proof in which most failures are those of keys that had failed before: whichever
+    /// version has the few broken keys looks worse, and if that is stable, the candidate's own failures are
+    /// hidden. Nil where the repeats are too few to hide half of the margin.
+    private var doubtOfRepeats: String? {
+        switch spec.metric {
+        case .errorRate, .errorRateBelow: break
+        case .latency, .outcome, .missing, .drift: return nil
+        }
+        let (ours, theirs) = (state.candidateKnown ?? 0, state.stableKnown ?? 0)
+        let failures = Int(state.candidateSum + state.stableSum)
+        let share = max(
+            Double(ours) / Double(max(state.candidateRequests, 1)),
+            Double(theirs) / Double(max(state.stableRequests, 1)))
+        guard 2 * (ours + theirs) > failures, 2 * share >= spec.margin else { return nil }
+        return "\(Sentence.count(ours + theirs)) of \(Sentence.count(failures)) failures are repeats of keys"
+            + " that had failed before, so a few keys decide; skip the stage by hand if they are not the version's"
     }
 
     private func words(_ reading: GateReading, _ reference: LatencyReference) -> String {

@@ -38,16 +38,18 @@ public struct GateWatch: Sendable {
 
     /// Takes in what has happened before tick `now`; readings in the order of `specs`. Parameters as for
     /// `CandidateWatch.step`; `readings` are what that has just said, which drift gates rest on.
+    /// - Parameter keys: different sticky keys of the candidate in this stage; nil where requests are assigned
+    ///   one by one.
     public mutating func step(
         now: Tick, reference: LatencyReference, readings: [GuardrailReading], guardrails: [GuardrailSpec],
-        values: ValueFeed = { _, _ in [] }, read: (Tick) -> PairTick?
+        keys: Int? = nil, values: ValueFeed = { _, _ in [] }, read: (Tick) -> PairTick?
     ) -> [GateReading] {
         gates.indices.map { i in
             if case .drift(let value) = specs[i].metric {
-                return GateReading(drift: value, specs[i], readings, guardrails)
+                return GateReading(drift: value, specs[i], readings, guardrails).doubted(by: keys)
             }
             gates[i].advance(now: now, reference: reference, values: values, read: read)
-            return gates[i].reading(reference)
+            return gates[i].reading(reference, keys: keys)
         }
     }
 
@@ -68,6 +70,27 @@ public struct GateWatch: Sendable {
 }
 
 extension GateReading {
+    /// Different sticky keys without which a stage proves nothing: the key was the coin, not the request.
+    static let keysMin = 200
+
+    /// The reading where keys are assigned and not requests: undecided with too few of them.
+    func doubted(by keys: Int?) -> GateReading {
+        guard let keys, keys < GateReading.keysMin, verdict == .pass else { return self }
+        return doubted(
+            "\(Sentence.count(keys)) different keys in this stage, and a proof over sticky keys takes"
+                + " \(Sentence.count(GateReading.keysMin))")
+    }
+
+    /// The reading of a proof that is not to be trusted.
+    func doubted(_ doubt: String) -> GateReading {
+        var doubted = self
+        doubted.verdict = .notEnoughData
+        doubted.progress = min(progress, 0.99)
+        let rest = reason.hasPrefix("proven: ") ? String(reason.dropFirst("proven: ".count)) : reason
+        doubted.reason = "undecided: \(doubt); \(rest)"
+        return doubted
+    }
+
     /// Candidate requests that a drift guardrail must have seen: that two distributions are equal cannot be
     /// proven.
     private static var driftRequests: Int { 1000 }

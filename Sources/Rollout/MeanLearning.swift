@@ -40,7 +40,8 @@ struct Excess: Sendable, Hashable {
 struct Learning: Sendable {
     let isForCap: Bool
     private(set) var count = 0
-    private(set) var sum = 0.0
+    /// What all but the largest add up to: one absurd cost must not swallow the others.
+    private var rest = 0.0
     /// The largest values, descending: enough to find p99.9 of up to seven thousand.
     private var largest = InlineArray<8, Double>(repeating: 0)
     private var kept = 0
@@ -54,13 +55,16 @@ struct Learning: Sendable {
     mutating func take(_ values: [Double]) {
         for value in values where !isForCap || count < 7000 {
             count += 1
-            sum += value
-            if isForCap { keep(value) }
+            if isForCap { keep(value) } else { rest += value }
         }
     }
 
     private mutating func keep(_ value: Double) {
-        guard kept < 8 || value > largest[7] else { return }
+        guard kept < 8 || value > largest[7] else {
+            rest += value
+            return
+        }
+        if kept == 8 { rest += largest[7] }
         kept = min(kept + 1, 8)
         var place = kept - 1
         while place > 0, largest[place - 1] < value {
@@ -70,8 +74,13 @@ struct Learning: Sendable {
         largest[place] = value
     }
 
-    /// Stable's p99.9, at least what it was.
-    var cap: Double { largest[min(count / 1000, kept - 1)] }
+    /// Stable's p99.9, and of so few values not one of the three largest, which one bad record or two may be.
+    var cap: Double { largest[min(max(count / 1000, 3), kept - 1)] }
+
+    /// The mean of the values, each at most `highest`.
+    func mean(cappedAt highest: Double) -> Double {
+        (0..<kept).reduce(rest) { $0 + min(largest[$1], highest) } / Double(max(count, 1))
+    }
 }
 
 extension Learning: Hashable, Codable {
@@ -84,24 +93,24 @@ extension Learning: Hashable, Codable {
         self.init(isForCap: try saved.decode(Bool.self, forKey: .isForCap))
         for value in try saved.decode([Double].self, forKey: .largest) { keep(value) }
         count = try saved.decode(Int.self, forKey: .count)
-        sum = try saved.decode(Double.self, forKey: .sum)
+        rest = try saved.decode(Double.self, forKey: .sum)
     }
 
     func encode(to encoder: any Encoder) throws {
         var saved = encoder.container(keyedBy: CodingKeys.self)
         try saved.encode(isForCap, forKey: .isForCap)
         try saved.encode(count, forKey: .count)
-        try saved.encode(sum, forKey: .sum)
+        try saved.encode(rest, forKey: .sum)
         try saved.encode(descending, forKey: .largest)
     }
 
     static func == (a: Learning, b: Learning) -> Bool {
-        a.isForCap == b.isForCap && a.count == b.count && a.sum == b.sum && a.descending == b.descending
+        a.isForCap == b.isForCap && a.count == b.count && a.rest == b.rest && a.descending == b.descending
     }
 
     func hash(into hasher: inout Hasher) {
         hasher.combine(count)
-        hasher.combine(sum)
+        hasher.combine(rest)
         hasher.combine(descending)
     }
 }

@@ -87,7 +87,7 @@ struct MeanTest: ValueTest {
     /// Ends the learning when stable has shown enough.
     private mutating func startBetting(_ learned: Learning) {
         if learned.isForCap { highest = max(learned.cap, .leastNormalMagnitude) }
-        let mean = min(max(learned.sum / Double(learned.count), lowest), highest)
+        let mean = min(max(learned.mean(cappedAt: highest), lowest), highest)
         phase = .relative(
             MeanDifference(
                 claim, delta: 0, priorMean: (mean - lowest) / (highest - lowest),

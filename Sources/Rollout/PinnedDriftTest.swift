@@ -18,6 +18,9 @@ struct PinnedDriftTest: ValueTest {
     /// Values of each version without which a distance says nothing.
     private static let requestsMin = 100
     private static let ticksPerEvaluation: UInt64 = 10
+    /// Nats of evidence a request with which stable is taken to drift, however few its requests are: at a
+    /// high weight the candidate's evidence grows twenty times as fast from the same season.
+    private static let natsPerRequest = 0.01
 
     /// One version's counts of this stage, and the evidence of all stages.
     private struct Stages: Sendable, Hashable, Codable {
@@ -78,7 +81,11 @@ struct PinnedDriftTest: ValueTest {
         guard case .sequentialDriftFrom(let pinned, let limit) = spec.rule,
             let found = distance(pinned, candidate.counts)
         else { return false }
-        return candidate.counts.reduce(0, +) >= max(PinnedDriftTest.requestsMin, spec.minRequests)
+        // With less than that of stable nothing says that the traffic is as it was; without any there is
+        // nobody to ask.
+        let (ours, theirs) = (candidate.counts.reduce(0, +), stable.counts.reduce(0, +))
+        return ours >= max(PinnedDriftTest.requestsMin, spec.minRequests)
+            && (theirs == 0 || theirs >= PinnedDriftTest.requestsMin || !spec.vetoWhenStableToo)
             && found >= limit
     }
 
@@ -88,7 +95,9 @@ struct PinnedDriftTest: ValueTest {
     }
 
     func isCommonCause(_ spec: GuardrailSpec) -> Bool {
-        stable.maxLogE >= Wealth.logThreshold(alpha: spec.alpha)
+        let seen = stable.counts.reduce(0, +)
+        return stable.maxLogE >= Wealth.logThreshold(alpha: spec.alpha)
+            || stable.evidence.current > PinnedDriftTest.natsPerRequest * Double(seen)
     }
 
     func figures(_ spec: GuardrailSpec) -> ValueFigures {

@@ -25,6 +25,8 @@ enum ReadingWords: Sendable {
     case driftFrom(candidate: (index: Double?, count: Int), stable: (index: Double?, count: Int))
     case noValues
     indirect case traffic(ReadingWords)
+    /// So much of what is posted comes in the last tenth of its window.
+    indirect case late(ReadingWords, Double)
 
     var text: String {
         switch self {
@@ -64,6 +66,9 @@ enum ReadingWords: Sendable {
             "stability index from the reference: candidate \(Self.number(ours.index, of: ours.count)),"
                 + " stable \(Self.number(theirs.index, of: theirs.count))"
         case .noValues: "no values of the candidate yet"
+        case .late(let words, let share):
+            words.text + "; \(Sentence.percent(share)) of it came in the last tenth of the window, which is"
+                + " too short: a version whose users answer later looks worse, so this rule only alerts"
         case .traffic(let words): words.text + "; stable shows the same, so the traffic has changed"
         }
     }

@@ -30,6 +30,9 @@ public struct ValueArm: Sendable, Hashable {
     public var missing: Int
     /// Observed; order does not matter.
     public var values: [Double]
+    /// Of what is posted later: how much was, and how much of it in the last tenth of its window.
+    public var posted = 0
+    public var late = 0
 
     public init(missing: Int = 0, values: [Double] = []) {
         self.missing = missing

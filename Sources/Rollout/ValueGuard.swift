@@ -55,6 +55,38 @@ struct ValueGuard<Test: ValueTest>: Sendable {
         /// The first tick that is not counted.
         var next: UInt64
         fileprivate var clock = EpochClock()
+        /// Of what is posted later; nil where an earlier version saved none.
+        fileprivate var delays: Delays?
+    }
+
+    /// How late what is posted comes. Where much of it comes at the end of its window, more comes after it,
+    /// and the version whose users take longer looks worse than it is.
+    struct Delays: Sendable, Hashable, Codable {
+        private var candidate = 0
+        private var candidateLate = 0
+        private var stable = 0
+        private var stableLate = 0
+
+        /// The share in the last tenth of the window that says that the window is too short, and the posts
+        /// without which a share says nothing.
+        private static var lateShare: Double { 0.02 }
+        private static var postsMin: Int { 50 }
+
+        fileprivate mutating func count(_ tick: ValueTick) {
+            candidate += tick.candidate.posted
+            candidateLate += tick.candidate.late
+            stable += tick.stable.posted
+            stableLate += tick.stable.late
+        }
+
+        /// The larger share of the two, where it is too large.
+        var tooLate: Double? {
+            func share(_ late: Int, of all: Int) -> Double {
+                all >= Self.postsMin ? Double(late) / Double(all) : 0
+            }
+            let share = max(share(candidateLate, of: candidate), share(stableLate, of: stable))
+            return share > Self.lateShare ? share : nil
+        }
     }
 
     init(_ spec: GuardrailSpec, from: Tick) {
@@ -100,6 +132,11 @@ struct ValueGuard<Test: ValueTest>: Sendable {
         }
         state.test.take(tick, share: tick.split?.share)
         state.maxLogE = max(state.maxLogE, state.test.logE)
+        if case .outcome = spec.measure {
+            var delays = state.delays ?? Delays()
+            delays.count(tick)
+            state.delays = delays
+        }
         state.clock.count(tick.candidate.observed)
         state.candidateRequests += tick.candidate.observed
         state.stableRequests += tick.stable.observed
@@ -118,15 +155,18 @@ struct ValueGuard<Test: ValueTest>: Sendable {
     private func reading(_ verdict: Verdict, isCommon: Bool) -> GuardrailReading {
         let figures = state.test.figures(spec)
         let progress = min(max(state.maxLogE / logThreshold, 0), 1)
+        let tooLate = state.delays?.tooLate
+        let words = tooLate.map { ReadingWords.late(figures.words, $0) } ?? figures.words
         return GuardrailReading(
-            name: spec.name, rule: sentence, verdict: verdict, action: spec.action, logE: state.test.logE,
+            name: spec.name, rule: sentence, verdict: verdict, action: tooLate == nil ? spec.action : .alert,
+            logE: state.test.logE,
             maxLogE: state.maxLogE, progress: verdict == .fail ? 1 : min(progress, 0.99),
             candidate: figures.candidate, stable: figures.stable,
             candidateRequests: state.candidateRequests, stableRequests: state.stableRequests,
             candidateEvents: figures.candidateEvents, stableEvents: figures.stableEvents,
             threshold: figures.threshold, alpha: spec.alpha,
             words: state.candidateRequests == 0
-                ? .noValues : isCommon ? .traffic(figures.words) : figures.words)
+                ? .noValues : isCommon ? .traffic(words) : words)
     }
 }
 

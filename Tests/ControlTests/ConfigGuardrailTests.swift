@@ -286,6 +286,21 @@ func warmUp() throws {
     #expect(errors.contains { $0.description.contains("kind error_rate has no warm_up") })
 }
 
+@Test("Under sticky keys rules over values alert, unless they say what they do")
+func valuesUnderStickyKeys() throws {
+    let rules = """
+        kind: drift, value: score
+        kind: missing, value: score, worse_than_stable: true, action: cut
+        kind: error_rate, worse_than_stable: true
+        """
+    let text = sample(rules).text
+    #expect(
+        try ConfigSample.file(text).config().models[0].guardrails.map(\.action) == [.cut, .cut, .cut])
+    let sticky = text.replacing("stable: v1", with: "stable: v1\n    sticky: { keys: [client_address] }")
+    #expect(
+        try ConfigSample.file(sticky).config().models[0].guardrails.map(\.action) == [.alert, .cut, .cut])
+}
+
 @Test(
     "A rule over an outcome needs responses that carry its id, and says where that is written",
     arguments: [

@@ -14,6 +14,7 @@ import Rollout
 struct GuardrailDraft {
     var spec: GuardrailSpec
     var hasOwnAlpha: Bool
+    var hasOwnAction = false
     /// The entry of `values` that it watches, and where that is said.
     var value: Marked<String>?
 }
@@ -109,7 +110,7 @@ extension Kind where Value == GuardrailDraft {
                 return nil
             }
             return GuardrailDraft(
-                spec: spec, hasOwnAlpha: keys.alpha != nil, value: keys.value)
+                spec: spec, hasOwnAlpha: keys.alpha != nil, hasOwnAction: action != nil, value: keys.value)
         }
     }
 }

@@ -93,6 +93,12 @@ extension ModelChecks {
         if !draft.sticky.keys.isEmpty, guardrail.value.spec.isRequestBet {
             fitted.value.spec.countsKeysOnce = true
         }
+        // Values are counted by request, so a few heavy keys decide them: that is no reason to cut by itself.
+        if !draft.sticky.keys.isEmpty, !guardrail.value.hasOwnAction,
+            guardrail.value.spec.measure.signal != nil
+        {
+            fitted.value.spec.action = .alert
+        }
         if let fewest = fewestEndpoints(draft) {
             fitted.value.spec = fitted.value.spec.comparing(endpoints: fewest)
         }

@@ -46,7 +46,7 @@ public struct PlanClimb: Sendable, Hashable {
         epoch = UInt32(truncatingIfNeeded: state.epoch)
         attempt = state.climb?.attempt ?? 1
         shadow = state.shadow
-        let counts = state.setup.program?.stages.contains { $0.minKeys > 0 } ?? false
+        let counts = state.setup.program?.stages.contains { $0.minKeys > 0 || !$0.gates.isEmpty } ?? false
         keyRound = counts ? state.climb.map { Salt.of("\($0.id)/\($0.visit)") | 1 } ?? 0 : 0
     }
 

@@ -43,8 +43,9 @@ struct StageFigures: Sendable {
     /// What a step is told beside the evidence.
     struct Facts {
         var reference: LatencyReference
-        /// Different keys in this visit.
+        /// Different keys in this visit, and whether keys are what is assigned.
         var keys: Int
+        var isSticky = false
         /// What the model's own guardrails have just said, and what they are.
         var readings: [GuardrailReading]
         var specs: [GuardrailSpec]
@@ -61,7 +62,8 @@ struct StageFigures: Sendable {
             read: read)
         let proven = gates.step(
             now: now, reference: facts.reference, readings: facts.readings + found,
-            guardrails: facts.specs + guards.specs, values: values, read: read)
+            guardrails: facts.specs + guards.specs, keys: facts.isSticky ? facts.keys : nil, values: values,
+            read: read)
         reading = watch.step(now: now, visit: visit, keys: facts.keys, gates: proven) { read($0)?.candidate }
         return found
     }

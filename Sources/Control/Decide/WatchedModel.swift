@@ -292,7 +292,8 @@ extension WatchedModel {
         let isCounted = obeyedKeyRound != 0 && obeyedKeyRound == PlanClimb(decided).keyRound
         let facts = StageFigures.Facts(
             reference: reference, keys: isCounted ? KeySketch.count(meters[version].map(\.keys)) : 0,
-            readings: readings[version] ?? [], specs: config.guardrails)
+            isSticky: !config.stickyKeys.isEmpty, readings: readings[version] ?? [],
+            specs: config.guardrails)
         let found = running.step(
             now: now, facts, windows: { figures.pair(candidate: version, stable: stable, $0) },
             values: { book.ticks($0, candidate: version, stable: stable, from: $1, now: now) },

@@ -38,6 +38,8 @@ struct OutcomeLane: Sendable {
         /// The first tick of its slot in the grid.
         var first: UInt64
         var values = ValueCounts()
+        /// Those of them that came in the last tenth of the window.
+        var late = ValueCounts()
         /// An outcome found no room: the slot says nothing of any version.
         var isSpoiled = false
         var seen = Fingerprints()
@@ -85,7 +87,11 @@ struct OutcomeLane: Sendable {
         if let weights = grid.slot(at: first)?.weights, weights[arrival.version] != arrival.weightPPM {
             return
         }
-        slots[index(first)].values.add(version: arrival.version, code: arrival.code)
+        let at = index(first)
+        slots[at].values.add(version: arrival.version, code: arrival.code)
+        if arrival.delayMillis > windowMillis - windowMillis / 10 {
+            slots[at].late.add(version: arrival.version, code: arrival.code)
+        }
     }
 
     mutating func spoil(_ arrival: Arrival, _ grid: StartGrid) {
@@ -99,10 +105,13 @@ struct OutcomeLane: Sendable {
     }
 
     /// nil: spoiled.
-    private func values(_ first: UInt64) -> ValueCounts? {
+    private func values(_ first: UInt64) -> (all: ValueCounts, late: ValueCounts)? {
         let at = slots.partitionPoint(after: { $0.first < first })
-        guard at < slots.count, slots[at].first == first else { return ValueCounts() }
-        return slots[at].isSpoiled ? nil : slots[at].values
+        guard at < slots.count, slots[at].first == first else {
+            return (all: ValueCounts(), late: ValueCounts())
+        }
+        if slots[at].isSpoiled { return nil }
+        return (all: slots[at].values, late: slots[at].late)
     }
 
     /// Mature slots that begin at `from` or later, oldest first, while they hold fewer than `requestsMax`
@@ -120,8 +129,14 @@ struct OutcomeLane: Sendable {
             var tick = ValueTick(tick: .init(number: slot.first), split: nil)
             if let weights = slot.weights, let counts = values(slot.first) {
                 tick.split = PairSplit(candidatePPM: weights[candidate], stablePPM: weights[stable])
-                tick.candidate.values = counts.values(version: candidate, requests: ours)
-                tick.stable.values = counts.values(version: stable, requests: theirs)
+                func arm(_ version: Int, _ requests: Int) -> ValueArm {
+                    var arm = ValueArm(values: counts.all.values(version: version, requests: requests))
+                    arm.posted = counts.all.count(version: version)
+                    arm.late = counts.late.count(version: version)
+                    return arm
+                }
+                tick.candidate = arm(candidate, ours)
+                tick.stable = arm(stable, theirs)
                 requests += ours + theirs
             }
             ticks.append(tick)
@@ -131,7 +146,10 @@ struct OutcomeLane: Sendable {
 
     mutating func move(_ places: Places) {
         matured = places.moved(matured, missing: MaturedMean())
-        for i in slots.indices { slots[i].values = slots[i].values.mapped { places.new[$0] } }
+        for i in slots.indices {
+            slots[i].values = slots[i].values.mapped { places.new[$0] }
+            slots[i].late = slots[i].late.mapped { places.new[$0] }
+        }
     }
 
     /// Adds what has become mature to the means, and forgets what was mature `keepTicks` ago.
@@ -142,7 +160,7 @@ struct OutcomeLane: Sendable {
             guard slot.weights != nil, let counts = values(slot.first) else { continue }
             for version in matured.indices {
                 matured[version].requests &+= UInt64(slot.started[version])
-                matured[version].sum += counts.sum(version: version)
+                matured[version].sum += counts.all.sum(version: version)
             }
         }
         for i in slots.indices {

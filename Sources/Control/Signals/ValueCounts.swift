@@ -48,6 +48,13 @@ struct ValueCounts: Sendable, Equatable {
         return values
     }
 
+    /// How many values of a version there are.
+    func count(version: Int) -> Int {
+        let first = UInt32(version) << 16
+        let from = entries.partitionPoint(after: { $0.key < first })
+        return entries[from...].prefix { $0.key >> 16 == UInt32(version) }.reduce(0) { $0 + Int($1.count) }
+    }
+
     /// What a version's values add up to.
     func sum(version: Int) -> Double {
         let first = UInt32(version) << 16
