@@ -1,8 +1,9 @@
 // When buffers run short. What is not needed gives way first (Limits, `blocksMax`), then reads shrink and
 // stop: who would have to hold what it reads stands aside. Before that comes to pass, those who hold bytes
-// and do not go on are cut: unfinished input beyond its part of the pool, oldest first; then whoever has
-// moved none of its bytes for a while. So a crowd of half heads, of clients that never read, or a version
-// that hangs over its uploads cannot stop the others until its own time limits do.
+// and do not go on are cut: unfinished input beyond its part of the pool, the oldest of the largest first;
+// then whoever has moved none of its bytes for a while. So a crowd of half heads, of clients that never read,
+// or a version that hangs over its uploads cannot stop the others until its own time limits do. All of it is
+// done in slices, at the end of turns.
 // Invariant: an own shortage is never a version's failure.
 
 import Metrics
@@ -48,21 +49,40 @@ extension Core {
         if !timers.isScheduled(reliefTimer) { timers.schedule(reliefTimer, at: now + Limits.reliefPeriod) }
     }
 
-    /// At the end of a turn: brings unfinished input back to its part of the pool, and looks after the rest
-    /// soon if blocks are short.
-    func relieveInput() {
-        let isShort = pool.free < limits.blocksMax / 4
-        if unfinishedBlocks > limits.blocksMax / 16 {
-            let part = pool.free < limits.blocksMax / 8 ? limits.blocksMax / 16 : limits.blocksMax / 4
-            while unfinishedBlocks > part { cutOldestHolder() }
-        }
-        if isShort { scheduleRelief() }
+    // MARK: - Unfinished input, and those who do not move
+
+    /// How many blocks unfinished input may hold now.
+    private var unfinishedMax: Int {
+        pool.free < limits.blocksMax / 8 ? limits.blocksMax / 16 : limits.blocksMax / 4
     }
 
-    /// Ends what the client began and does not finish, whoever holds much before whoever holds little.
-    private func cutOldestHolder() {
-        let slot = muchHolders.oldest != noSlot ? muchHolders.oldest : littleHolders.oldest
-        precondition(slot != noSlot, "blocks of unfinished input have a holder")
+    /// Whether the next turn has relief to go on with.
+    var isRelieving: Bool { reliefLeft > 0 || unfinishedBlocks > unfinishedMax }
+
+    /// At the end of a turn: brings unfinished input back to its part of the pool, goes on looking for those
+    /// who do not move, and has them looked for soon where blocks are short.
+    func relieve() {
+        for _ in 0..<Limits.holderCutsMax {
+            guard unfinishedBlocks > unfinishedMax, let holder = heaviestHolder else { break }
+            cutHolder(holder)
+        }
+        if reliefLeft > 0 { searchStalled() }
+        if pool.free < limits.blocksMax / 4 { scheduleRelief() }
+    }
+
+    /// Ends what a peer began and does not finish.
+    private func cutHolder(_ holder: UInt32) {
+        let before = unfinishedBlocks
+        if holder < upstreamTimers {
+            cutUnfinished(holder)
+        } else {
+            giveUpForBuffers(holder - upstreamTimers)
+        }
+        precondition(unfinishedBlocks < before, "who is cut gives its blocks back")
+    }
+
+    /// As above for a client.
+    func cutUnfinished(_ slot: UInt32) {
         let d = downstreams.pointer(slot)
         switch d.pointee.phase {
         case .idle, .head:
@@ -75,28 +95,31 @@ extension Core {
             closeDownstream(slot)
         case .exchange:
             let x = d.pointee.exchange
-            let exchange = exchanges.pointer(x)
-            meter.countRefusal(.buffersExhausted)
-            if exchange.pointee.request.isComplete {
-                // What was sent ahead is not answered: the connection ends with the answer due now.
-                d.pointee.input.clear(&pool)
-                exchange.pointee.keepsAlive = false
-                d.pointee.lingers = true
-                dropHolding(slot)
+            if exchanges.pointer(x).pointee.request.isComplete {
+                dropSentAhead(slot)
             } else {
+                meter.countRefusal(.buffersExhausted)
                 d.pointee.descriptor.resetOnClose()
                 cancel(x, .localRefusal)
             }
         case .lingering:
-            d.pointee.input.clear(&pool)
-            dropHolding(slot)
+            clearHeld(slot)
         }
+    }
+
+    /// What the client sent ahead is not answered: its connection ends with the answer due now.
+    func dropSentAhead(_ slot: UInt32) {
+        let d = downstreams.pointer(slot)
+        meter.countRefusal(.buffersExhausted)
+        clearHeld(slot)
+        exchanges.pointer(d.pointee.exchange).pointee.keepsAlive = false
+        d.pointee.lingers = true
     }
 
     /// Lets those who wait for buffers go on, where there are some.
     func feedStarved() {
         guard canFeedStarved else { return }
-        for _ in 0..<starved.count {
+        for _ in 0..<min(starved.count, Limits.starvedPerTurnMax) {
             guard let token = starved.popFirst() else { return }
             guard isLive(token) else { continue }
             switch token.kind {
@@ -107,43 +130,58 @@ extension Core {
         }
     }
 
-    /// Buffers were short: if they still are, cuts those who have held some without moving.
-    func relieve() {
-        let free = pool.free
-        guard free < limits.blocksMax / 4 else { return }
-        let stall = free < limits.blocksMax / 8 ? Limits.stallShort : Limits.stallMax
-        cutStalledUpstreams(stall)
-        cutStalledDownstreams(stall)
-        scheduleRelief()
+    /// Buffers were short: if they still are, those who have held some without moving are looked for, from
+    /// where the last search ended.
+    func startRelief() {
+        if pool.free < limits.blocksMax / 4, reliefLeft == 0 { reliefLeft = exchangeTimers }
     }
 
-    private func cutStalledDownstreams(_ stall: Interval) {
-        var slot = downstreams.nextLive(from: 0)
-        while let current = slot {
-            slot = downstreams.nextLive(from: current + 1)
-            let d = downstreams.pointer(current)
-            // The deadline was set when the last byte moved.
-            let isStalled = now + stallLimit(current) >= d.pointee.deadline + stall
-            guard !d.pointee.output.isEmpty, isStalled else { continue }
-            d.pointee.descriptor.resetOnClose()
-            downstreamLost(current)
-        }
-    }
-
-    private func cutStalledUpstreams(_ stall: Interval) {
-        var slot = upstreams.nextLive(from: 0)
-        while let current = slot {
-            slot = upstreams.nextLive(from: current + 1)
-            let u = upstreams.pointer(current)
-            guard u.pointee.phase == .busy, !u.pointee.output.isEmpty else { continue }
-            if u.pointee.shadow != noSlot {
-                dropShadow(u.pointee.shadow, .buffers)
-            } else if u.pointee.exchange != noSlot {
-                let idle = models[exchanges.pointer(u.pointee.exchange).pointee.model].pointee.timeouts.idle
-                let isStalled = now + idle >= u.pointee.deadline + stall
-                if isStalled { upstreamFailed(current, .localRefusal) }
+    /// A slice of the search; it ends when everybody was looked at, or when blocks are short no longer.
+    private func searchStalled() {
+        var cuts = 0
+        for _ in 0..<min(reliefLeft, Limits.reliefLooksMax) {
+            let free = pool.free
+            guard free < limits.blocksMax / 4 else {
+                reliefLeft = 0
+                return
             }
+            let stall = free < limits.blocksMax / 8 ? Limits.stallShort : Limits.stallMax
+            let looked = reliefHand
+            reliefHand = looked + 1 < exchangeTimers ? looked + 1 : 0
+            reliefLeft -= 1
+            let isCut =
+                looked < upstreamTimers
+                ? cutStalledDownstream(looked, stall) : cutStalledUpstream(looked - upstreamTimers, stall)
+            if isCut { cuts += 1 }
+            if cuts == limits.stalledCutsMax { return }
         }
+    }
+
+    private func cutStalledDownstream(_ slot: UInt32, _ stall: Interval) -> Bool {
+        guard downstreams.isLive(slot) else { return false }
+        let d = downstreams.pointer(slot)
+        // The deadline was set when the last byte moved.
+        guard !d.pointee.output.isEmpty, now + stallLimit(slot) >= d.pointee.deadline + stall else {
+            return false
+        }
+        d.pointee.descriptor.resetOnClose()
+        downstreamLost(slot)
+        return true
+    }
+
+    private func cutStalledUpstream(_ slot: UInt32, _ stall: Interval) -> Bool {
+        guard upstreams.isLive(slot) else { return false }
+        let u = upstreams.pointer(slot)
+        guard u.pointee.phase == .busy, !u.pointee.output.isEmpty else { return false }
+        if u.pointee.shadow != noSlot {
+            dropShadow(u.pointee.shadow, .buffers)
+            return true
+        }
+        guard u.pointee.exchange != noSlot else { return false }
+        let idle = models[exchanges.pointer(u.pointee.exchange).pointee.model].pointee.timeouts.idle
+        guard now + idle >= u.pointee.deadline + stall else { return false }
+        upstreamFailed(slot, .localRefusal)
+        return true
     }
 
     /// No block was left for bytes that the server has not taken: its stream is broken, by us. The connection

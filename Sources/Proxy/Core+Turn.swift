@@ -26,7 +26,7 @@ extension Core {
         } else if id == acceptTimer {
             resumeAccepting()
         } else {
-            relieve()
+            startRelief()
         }
     }
 

@@ -42,6 +42,8 @@ final class Core {
     var poller: Poller
     var timers: TimerWheel
     var pool: BufferPool
+    /// For the beginning of clients' unfinished input.
+    var smallPool: BufferPool
     var downstreams: Slab<Downstream>
     var upstreams: Slab<Upstream>
     var exchanges: Slab<Exchange>
@@ -80,11 +82,15 @@ final class Core {
     var resumed: ResumeLine
     /// Connections that wait for buffers, by token.
     var starved: ResumeLine
-    /// Connections with unfinished input, oldest first: those with little of it and those with much; and the
-    /// blocks that they hold together.
-    var littleHolders = HolderLine()
-    var muchHolders = HolderLine()
+    /// Connections whose unfinished input holds blocks: by weight, oldest first; their places in these
+    /// lines, by number of their timers; and the blocks that they hold together.
+    var holderLines = InlineArray<4, HolderLine>(repeating: HolderLine())
+    let holdings: UnsafeMutablePointer<Holding>
     var unfinishedBlocks = 0
+    /// The search for those who hold blocks without moving: the connection to be looked at next, by number of
+    /// its timer, and how many are left of this round.
+    var reliefHand: UInt32 = 0
+    var reliefLeft: UInt32 = 0
     var random: Random64
     var now: Instant
     /// `now` was read at the end of what was just done: the next event starts now.
@@ -122,6 +128,7 @@ final class Core {
         let timed = connections + seat.limits.exchangesMax + seat.limits.shadowsMax + 2
         timers = TimerWheel(capacity: timed, start: now)
         pool = BufferPool(blocks: seat.limits.blocksMax, blockBytes: Limits.blockBytes)
+        smallPool = BufferPool(blocks: seat.limits.blocksMax, blockBytes: Limits.smallBlockBytes)
         downstreams = Slab(capacity: seat.limits.downstreamsMax)
         upstreams = Slab(capacity: seat.limits.upstreamsMax)
         exchanges = Slab(capacity: seat.limits.exchangesMax)
@@ -129,6 +136,8 @@ final class Core {
         pipes = Slab(capacity: seat.limits.pipesMax)
         texts = Pages.allocate(bytes: seat.limits.exchangesMax * MemoryLayout<ExchangeTexts>.stride)
             .bindMemory(to: ExchangeTexts.self, capacity: seat.limits.exchangesMax)
+        holdings = Pages.allocate(bytes: connections * MemoryLayout<Holding>.stride)
+            .bindMemory(to: Holding.self, capacity: connections)
         resumed = ResumeLine(capacity: 2 * (connections + seat.limits.exchangesMax))
         starved = ResumeLine(capacity: 2 * connections)
         requestParser = HeadParser(limits: seat.limits.requestHeads)
@@ -158,6 +167,8 @@ final class Core {
         for scratch in [inbox, outbox, shadowbox] {
             if let start = scratch.baseAddress { Pages.release(start, bytes: scratch.count) }
         }
+        let connections = limits.downstreamsMax + limits.upstreamsMax
+        Pages.release(holdings, bytes: connections * MemoryLayout<Holding>.stride)
         Pages.release(texts, bytes: limits.exchangesMax * MemoryLayout<ExchangeTexts>.stride)
     }
 
@@ -180,7 +191,7 @@ final class Core {
 
     /// Wait, handle what came, resume what became possible, expire what is due.
     func turn() {
-        let isBusy = !resumed.isEmpty || canFeedStarved || leaving != .none
+        let isBusy = !resumed.isEmpty || canFeedStarved || isRelieving || leaving != .none
         let timeout = isBusy ? 0 : timers.timeoutMillis(now: now)
         let count = poller.wait(timeoutMillis: timeout)
         readClock()
@@ -190,7 +201,7 @@ final class Core {
             dispatch(event.token, event.readiness)
         }
         resumeAll(since: woken)
-        relieveInput()
+        relieve()
         expireDue()
         if leaving != .none { leave() }
         meter.count(.turns)

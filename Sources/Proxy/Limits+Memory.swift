@@ -13,14 +13,17 @@ extension Limits {
             + shadowsMax * MemoryLayout<ShadowCopy>.stride
             + min(exchangesMax, downstreamsMax)
             * (MemoryLayout<Exchange>.stride + MemoryLayout<ExchangeTexts>.stride)
-        // Marks, timers and the two lines of tokens.
-        let perSlot = (downstreamsMax + upstreamsMax + exchangesMax + shadowsMax) * 64
+        // Marks, timers, the two lines of tokens and the places in lines of holders.
+        let perSlot = (downstreamsMax + upstreamsMax + exchangesMax + shadowsMax) * 76
         let readMax = max(Limits.readBytesMax, replayBytesMax)
         let scratch = 7 * anyHeadBytesMax + Limits.readBytesMax + 4 * readMax
         let taps = Limits.tapSlots * 2 * (Limits.tapHeadBytes + Limits.tapBodyBytes)
-        return slots + perSlot + scratch + taps + blocksMax * Limits.blockBytes
+        return slots + perSlot + scratch + taps + blocksMax * Limits.bytesPerBlock
             + pipesMax * Limits.pipeBytes
     }
+
+    /// What each of `blocksMax` adds: a block, and a small one.
+    public static var bytesPerBlock: Int { blockBytes + smallBlockBytes }
 
     /// Descriptors of a core whose every bound is reached, listeners aside: connections, two for each pipe,
     /// its poller and its wakeup.

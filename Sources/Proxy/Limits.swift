@@ -21,9 +21,12 @@ public struct Limits: Sendable, Hashable {
     /// what is free: below 1/2 shadows are dropped and reads shrink, below 3/8 requests are no longer kept
     /// for a retry nor in a waiting line, below 1/4 who has taken none of its bytes for `stallMax` is cut,
     /// below 1/8 after `stallShort`, below 1/16 reads stop; empty: the exchange that needs a block ends
-    /// with 503 or a cut. Unfinished input (half heads, half trailers, requests sent ahead) holds at most 1/4
-    /// altogether, and 1/16 while less than 1/8 is free; more: the oldest goes, first of those who hold much.
+    /// with 503 or a cut. Unfinished input (half heads, half trailers, requests sent ahead, of clients and of
+    /// model servers) holds at most 1/4 altogether, and 1/16 while less than 1/8 is free; more: the oldest
+    /// of those who hold most goes. A client's first bytes take a small block.
     public var blocksMax = 4_096
+    /// Of those who moved none of their bytes, so many are cut in one turn: 1 ms. More: in the next turns.
+    public var stalledCutsMax = 64
     /// Pipes for long bodies. All in use: bodies are read and sent, which costs twice as much.
     public var pipesMax = 64
     /// Bytes of request kept so that it can be sent again. More: the request cannot be retried or shielded.
@@ -79,8 +82,15 @@ public struct Limits: Sendable, Hashable {
     public static let stallShort = Interval.millis(250)
     /// How often those are looked for, while buffers are short.
     public static let reliefPeriod = Interval.millis(100)
-    /// Unfinished input of a client up to this size is little: an ordinary head.
-    public static let smallInputBytes = 4 << 10
+    /// Connections looked at in one turn to find those: at most 100 us.
+    public static let reliefLooksMax: UInt32 = 2_048
+    /// Holders of unfinished input that are cut in one turn: as many as its events can have made.
+    public static let holderCutsMax = 256
+    /// Of those who wait for buffers, so many join the resumed line in one turn.
+    public static let starvedPerTurnMax = 1_024
+    /// Size of a small block, for unfinished input of a client that is no more than this: an ordinary head.
+    /// As many as ordinary ones, 8 MiB. None left, or more bytes: all of them take ordinary blocks.
+    public static let smallBlockBytes = 2 << 10
     /// Size of one pool block.
     public static let blockBytes = 16 << 10
     // What one connection may do before the others have their turn, and how long the core may go without

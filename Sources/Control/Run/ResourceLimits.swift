@@ -178,7 +178,8 @@ public struct ResourceLimits: Sendable, Equatable {
             throw tooLittle(allowed, "limits.blocks_max \(limits.blocksMax) alone is")
         }
         if !isWritten {
-            let excess = (bytesMax - budget + cores * Limits.blockBytes - 1) / (cores * Limits.blockBytes)
+            let bytesPerBlock = cores * Limits.bytesPerBlock
+            let excess = (bytesMax - budget + bytesPerBlock - 1) / bytesPerBlock
             let replay = 4 * limits.replayBytesMax / Limits.blockBytes
             let least = min(limits.blocksMax, max(Limits.minimal.blocksMax, replay))
             limits.blocksMax = max(least, limits.blocksMax - excess)

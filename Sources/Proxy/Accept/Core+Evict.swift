@@ -41,7 +41,7 @@ extension Core {
         case .head: return (2, d.pointee.headSince)
         case .idle:
             let isWaiting = d.pointee.isResumed || d.pointee.isStarved
-            guard d.pointee.output.isEmpty, d.pointee.input.isEmpty, !isWaiting else { return nil }
+            guard d.pointee.output.isEmpty, heldCount(d) == 0, !isWaiting else { return nil }
             let isNew = d.pointee.deadline == d.pointee.headSince + limits.headerDeadline
             let answered = Self.begin(of: limits.keepAliveIdle, to: d.pointee.deadline)
             return (1, isNew ? d.pointee.headSince : answered)

@@ -76,11 +76,10 @@ extension Core {
                 guard flushDownstream(slot) else { return }
             }
         }
-        let held = d.pointee.input.count
+        let held = heldCount(d)
         if held > 0, d.pointee.phase == .idle {
-            _ = d.pointee.input.copyOut(to: inbox, pool)
-            d.pointee.input.clear(&pool)
-            dropHolding(slot)
+            copyHeld(slot)
+            clearHeld(slot)
             let generation = downstreams.generation(slot)
             takeHead(slot, held: 0, count: held)
             guard downstreams.isLive(slot, generation: generation) else { return }
@@ -120,7 +119,7 @@ extension Core {
             starve(downstreamToken(slot))
             return nil
         }
-        let held = d.pointee.input.count
+        let held = heldCount(d)
         let room = UnsafeMutableRawBufferPointer(rebasing: inbox[held..<held + size])
         switch d.pointee.descriptor.receive(into: room) {
         case .moved(let count):
@@ -145,9 +144,8 @@ extension Core {
         case .exchange:
             if held > 0 {
                 // Part of a trailer section, which is parsed whole.
-                _ = d.pointee.input.copyOut(to: inbox, pool)
-                d.pointee.input.clear(&pool)
-                dropHolding(slot)
+                copyHeld(slot)
+                takeHeld(slot)
             }
             let bytes = UnsafeRawBufferPointer(rebasing: inbox[..<count])
             let x = d.pointee.exchange
@@ -156,8 +154,9 @@ extension Core {
             } else {
                 relayRequest(x, head: 0, bytes)
             }
+            if held > 0, downstreams.isLive(slot) { holdInput(slot) }
         case .lingering:
-            d.pointee.input.clear(&pool)
+            break
         }
     }
 
@@ -167,7 +166,7 @@ extension Core {
         case .idle, .head:
             // Replies to pipelined requests leave one by one; the next request waits for the last reply, and
             // what has been read of it stands in line before the socket.
-            let isWaiting = d.pointee.phase == .idle && !d.pointee.input.isEmpty
+            let isWaiting = d.pointee.phase == .idle && heldCount(d) > 0
             return d.pointee.output.isEmpty && !d.pointee.closesAfterFlush && !isWaiting
         case .lingering:
             return true
@@ -342,8 +341,7 @@ extension Core {
         }
         d.pointee.descriptor.shutdownWrite()
         d.pointee.phase = .lingering
-        d.pointee.input.clear(&pool)
-        dropHolding(slot)
+        clearHeld(slot)
         armDownstream(slot, now + limits.lingerDeadline)
         resume(downstreamToken(slot))
     }
@@ -352,9 +350,8 @@ extension Core {
     func closeDownstream(_ slot: UInt32) {
         let d = downstreams.pointer(slot)
         precondition(d.pointee.exchange == noSlot, "a connection closes after its exchange")
-        d.pointee.input.clear(&pool)
+        clearHeld(slot)
         d.pointee.output.clear(&pool)
-        dropHolding(slot)
         timers.cancel(slot)
         downstreams.remove(slot)
         meter.set(.downstreams, downstreams.count)

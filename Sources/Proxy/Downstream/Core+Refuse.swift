@@ -22,8 +22,7 @@ extension Core {
 
     private func refuse(_ slot: UInt32, status: UInt16, reason: StaticString, isHead: Bool) {
         let d = downstreams.pointer(slot)
-        d.pointee.input.clear(&pool)
-        dropHolding(slot)
+        clearHeld(slot)
         d.pointee.phase = .idle
         d.pointee.closesAfterFlush = true
         d.pointee.lingers = true

@@ -11,7 +11,7 @@ extension Core {
     /// Parses the head in the inbox.
     ///
     /// - Parameters:
-    ///   - held: how many of the bytes lie in `input` (at the inbox's start they are not yet copied).
+    ///   - held: how many of the bytes are held (at the inbox's start they are not yet copied).
     ///   - count: all bytes of the message so far.
     func takeHead(_ slot: UInt32, held: Int, count: Int) {
         let d = downstreams.pointer(slot)
@@ -23,7 +23,7 @@ extension Core {
                 keepHead(slot, fresh)
                 return
             }
-            _ = d.pointee.input.copyOut(to: inbox, pool)
+            copyHeld(slot)
         }
         let bytes = UnsafeRawBufferPointer(rebasing: inbox[..<count])
         switch requestParser.request(bytes.bytes, scanned: Int(d.pointee.scanned)) {
@@ -33,8 +33,7 @@ extension Core {
         case .refused(let refusal):
             refuse(slot, refusal)
         case .complete(let head):
-            d.pointee.input.clear(&pool)
-            dropHolding(slot)
+            if held > 0 { clearHeld(slot) }
             d.pointee.scanned = 0
             begin(slot, head, bytes)
         }
@@ -47,11 +46,7 @@ extension Core {
             d.pointee.headSince = now
             armDownstream(slot, now + limits.headerDeadline)
         }
-        guard d.pointee.input.append(fresh, &pool) else {
-            refuse(slot, .buffersExhausted)
-            return
-        }
-        holdInput(slot)
+        if !keepInput(slot, fresh) { refuse(slot, .buffersExhausted) }
     }
 
     private func contains(_ bytes: UnsafeRawBufferPointer, _ byte: UInt8) -> Bool {

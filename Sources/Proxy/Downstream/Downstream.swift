@@ -57,11 +57,9 @@ struct Downstream: ~Copyable {
     /// Reading stopped for backpressure inside the current body-rate window.
     var wasPaused = false
     var phase: DownstreamPhase = .idle
-    /// Neighbours in a line of those who hold unfinished input, and the blocks it counts there.
-    var nextHolder: UInt32 = noSlot
-    var previousHolder: UInt32 = noSlot
-    var heldBlocks: UInt16 = 0
-    var holding: Holding = .nothing
+    /// Bytes of unfinished input that lie in a small block instead of `input` (HolderLine.swift), and which.
+    var smallCount: UInt16 = 0
+    var smallBlock: UInt32 = BufferPool.none
 
     init(descriptor: consuming Descriptor, peer: IPAddress) {
         self.descriptor = descriptor

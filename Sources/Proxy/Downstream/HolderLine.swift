@@ -1,86 +1,176 @@
-// Clients whose input is unfinished hold blocks for as long as they like: half a head, half a trailer
-// section, requests sent ahead. They stand in one of two lines, oldest first, so that the one that goes
-// when blocks run short is found at once. Those who hold little stand in a line of their own and go last: a
-// slow client with an ordinary head is not to pay for a crowd with large ones.
-// Invariant: a connection stands in the line that its `holding` names, and in no line with `.nothing`.
+// Unfinished input: half a head or trailer section, requests sent ahead. Its sender holds it for as long as
+// it likes, so it has a part of the pool (Core+Buffers), and who goes beyond that is found at once: the
+// oldest of those who hold most. They are in lines by weight: 1 block, 2 or 3, 4 to 7, 8 and more. A client's first
+// bytes take a small block of a pool of their own, so that a slow client with an ordinary head does not pay
+// for a crowd, and a crowd with ordinary heads takes nothing from anybody.
+// Invariants: a connection is in the line of its weight exactly while `Holding.blocks` is not 0; `smallCount`
+// is not 0 exactly while the connection holds a small block, and its `input` is empty then.
 
-/// In which line of holders a connection stands.
-enum Holding: UInt8 {
-    case nothing
-    /// At most `Limits.smallInputBytes`.
-    case little
-    case much
+import Platform
+
+/// A connection's place in a line of holders. Rows are numbered as timers are: clients, then upstreams.
+/// A row of zeroes is one that holds nothing.
+struct Holding: BitwiseCopyable {
+    /// Neighbours, while `blocks` is not 0.
+    var next: UInt32
+    var previous: UInt32
+    /// Blocks counted in `Core.unfinishedBlocks`.
+    var blocks: UInt32
 }
 
-/// The ends of a line of holders; the links lie in the connections.
-struct HolderLine {
+/// The ends of a line of holders; the links are in the rows.
+struct HolderLine: BitwiseCopyable {
     var oldest: UInt32 = noSlot
     var newest: UInt32 = noSlot
+
+    static var weights: Int { 4 }
+
+    /// The line for a number of blocks, 1 or more.
+    static func weight(_ blocks: UInt32) -> Int { min(weights - 1, 31 - blocks.leadingZeroBitCount) }
 }
 
 extension Core {
-    /// Counts what the connection holds as unfinished input, and has it stand where that belongs. Called
-    /// after every change of `input` that leaves some.
-    func holdInput(_ slot: UInt32) {
-        let d = downstreams.pointer(slot)
-        let holding: Holding =
-            d.pointee.input.isEmpty
-            ? .nothing : d.pointee.input.count <= Limits.smallInputBytes ? .little : .much
-        if holding != d.pointee.holding {
-            leaveHolders(slot)
-            enterHolders(slot, holding)
-        }
-        let blocks = UInt16(clamping: d.pointee.input.blocks(pool))
-        unfinishedBlocks += Int(blocks) - Int(d.pointee.heldBlocks)
-        d.pointee.heldBlocks = blocks
-    }
+    // MARK: - A client's bytes
 
-    /// The connection holds nothing unfinished any more.
+    /// Bytes held of what the client sent, in a small block or in ordinary ones.
     @inline(__always)
-    func dropHolding(_ slot: UInt32) {
-        if downstreams.pointer(slot).pointee.holding != .nothing { leaveHolders(slot) }
+    func heldCount(_ d: UnsafeMutablePointer<Downstream>) -> Int {
+        Int(d.pointee.smallCount) + d.pointee.input.count
     }
 
-    private func enterHolders(_ slot: UInt32, _ holding: Holding) {
-        guard holding != .nothing else { return }
+    /// Copies them to the inbox's start.
+    func copyHeld(_ slot: UInt32) {
         let d = downstreams.pointer(slot)
-        var line = holding == .little ? littleHolders : muchHolders
-        d.pointee.holding = holding
-        d.pointee.previousHolder = line.newest
-        if line.newest == noSlot {
-            line.oldest = slot
+        if d.pointee.smallCount > 0 {
+            inbox.copyMemory(from: smallInput(d))
         } else {
-            downstreams.pointer(line.newest).pointee.nextHolder = slot
+            _ = d.pointee.input.copyOut(to: inbox, pool)
         }
-        line.newest = slot
-        store(line, holding)
     }
 
-    private func leaveHolders(_ slot: UInt32) {
+    /// What lies in the client's small block.
+    func smallInput(_ d: UnsafeMutablePointer<Downstream>) -> UnsafeRawBufferPointer {
+        guard d.pointee.smallCount > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        let block = UnsafeRawBufferPointer(smallPool.bytes(d.pointee.smallBlock))
+        return UnsafeRawBufferPointer(rebasing: block[..<Int(d.pointee.smallCount)])
+    }
+
+    private func clearSmallInput(_ d: UnsafeMutablePointer<Downstream>) {
+        guard d.pointee.smallCount > 0 else { return }
+        d.pointee.smallCount = 0
+        smallPool.give(d.pointee.smallBlock)
+    }
+
+    /// Forgets what is held, but not since when: more of the same may be held again in a moment. `holdInput`
+    /// or `clearHeld` follows.
+    func takeHeld(_ slot: UInt32) {
         let d = downstreams.pointer(slot)
-        let holding = d.pointee.holding
-        guard holding != .nothing else { return }
-        var line = holding == .little ? littleHolders : muchHolders
-        let (next, previous) = (d.pointee.nextHolder, d.pointee.previousHolder)
-        if previous == noSlot {
-            line.oldest = next
+        clearSmallInput(d)
+        d.pointee.input.clear(&pool)
+    }
+
+    /// Forgets what is held.
+    @inline(__always)
+    func clearHeld(_ slot: UInt32) {
+        takeHeld(slot)
+        stopHolding(slot)
+    }
+
+    /// Holds more of what the client sent; false: there are no blocks for it, and it is not held.
+    func keepInput(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let d = downstreams.pointer(slot)
+        if d.pointee.input.isEmpty, keepSmall(d, bytes) { return true }
+        if d.pointee.smallCount > 0 {
+            guard d.pointee.input.append(smallInput(d), &pool) else { return false }
+            clearSmallInput(d)
+        }
+        guard d.pointee.input.append(bytes, &pool) else { return false }
+        holdInput(slot)
+        return true
+    }
+
+    /// The same in a small block, if it has room and there is one.
+    private func keepSmall(
+        _ d: UnsafeMutablePointer<Downstream>, _ bytes: UnsafeRawBufferPointer
+    ) -> Bool {
+        let count = Int(d.pointee.smallCount)
+        let end = count + bytes.count
+        guard let from = bytes.baseAddress, end <= Limits.smallBlockBytes else { return false }
+        if count == 0 {
+            guard let block = smallPool.take() else { return false }
+            d.pointee.smallBlock = block
+        }
+        // Bound: `end` was checked against the block's size.
+        (smallPool.address(d.pointee.smallBlock) + count).copyMemory(from: from, byteCount: bytes.count)
+        d.pointee.smallCount = UInt16(end)
+        return true
+    }
+
+    // MARK: - The lines
+
+    /// Counts the blocks of a client's unfinished input. Called after every change that is not the last.
+    func holdInput(_ slot: UInt32) {
+        count(holder: slot, downstreams.pointer(slot).pointee.input.blocks(pool))
+    }
+
+    /// The client holds nothing unfinished any more.
+    @inline(__always)
+    func stopHolding(_ slot: UInt32) {
+        if holdings[Int(slot)].blocks != 0 { count(holder: slot, 0) }
+    }
+
+    /// As for clients.
+    func holdUpstreamInput(_ slot: UInt32) {
+        count(holder: upstreamTimers + slot, upstreams.pointer(slot).pointee.input.blocks(pool))
+    }
+
+    func stopHoldingUpstream(_ slot: UInt32) {
+        if holdings[Int(upstreamTimers + slot)].blocks != 0 { count(holder: upstreamTimers + slot, 0) }
+    }
+
+    /// The oldest of those who hold most.
+    var heaviestHolder: UInt32? {
+        for weight in (0..<HolderLine.weights).reversed() where holderLines[weight].oldest != noSlot {
+            return holderLines[weight].oldest
+        }
+        return nil
+    }
+
+    /// Who keeps its weight keeps its place in line.
+    private func count(holder: UInt32, _ blocks: Int) {
+        let row = holdings + Int(holder)
+        let (before, after) = (row.pointee.blocks, UInt32(clamping: blocks))
+        guard before != after else { return }
+        let stays = before != 0 && after != 0 && HolderLine.weight(before) == HolderLine.weight(after)
+        if before != 0, !stays { leaveHolders(HolderLine.weight(before), row) }
+        if after != 0, !stays { joinHolders(HolderLine.weight(after), holder, row) }
+        row.pointee.blocks = after
+        unfinishedBlocks += Int(after) - Int(before)
+    }
+
+    private func joinHolders(_ weight: Int, _ holder: UInt32, _ row: UnsafeMutablePointer<Holding>) {
+        let newest = holderLines[weight].newest
+        row.pointee.next = noSlot
+        row.pointee.previous = newest
+        if newest == noSlot {
+            holderLines[weight].oldest = holder
         } else {
-            downstreams.pointer(previous).pointee.nextHolder = next
+            holdings[Int(newest)].next = holder
+        }
+        holderLines[weight].newest = holder
+    }
+
+    private func leaveHolders(_ weight: Int, _ row: UnsafeMutablePointer<Holding>) {
+        let (next, previous) = (row.pointee.next, row.pointee.previous)
+        if previous == noSlot {
+            holderLines[weight].oldest = next
+        } else {
+            holdings[Int(previous)].next = next
         }
         if next == noSlot {
-            line.newest = previous
+            holderLines[weight].newest = previous
         } else {
-            downstreams.pointer(next).pointee.previousHolder = previous
+            holdings[Int(next)].previous = previous
         }
-        store(line, holding)
-        unfinishedBlocks -= Int(d.pointee.heldBlocks)
-        d.pointee.heldBlocks = 0
-        d.pointee.holding = .nothing
-        d.pointee.nextHolder = noSlot
-        d.pointee.previousHolder = noSlot
-    }
-
-    private func store(_ line: HolderLine, _ holding: Holding) {
-        if holding == .little { littleHolders = line } else { muchHolders = line }
     }
 }

@@ -40,7 +40,7 @@ extension Core {
         if !isReplay {
             exchange.pointee.bytesIn &+= UInt64(taken)
             record(x, UnsafeRawBufferPointer(rebasing: message[..<(start + taken)]))
-            keepRest(x, UnsafeRawBufferPointer(rebasing: bytes[taken...]))
+            guard keepRest(x, UnsafeRawBufferPointer(rebasing: bytes[taken...])) else { return }
         }
         if exchange.pointee.request.isComplete { requestComplete(x) }
     }
@@ -164,15 +164,19 @@ extension Core {
     /// Bodies up to this size are copied behind their head, which is cheaper than a gathered write.
     static let copyMax = 8 << 10
 
-    /// Bytes that belong to the next request wait as input.
-    private func keepRest(_ x: UInt32, _ rest: UnsafeRawBufferPointer) {
-        guard rest.count > 0 else { return }
-        let slot = exchanges.pointer(x).pointee.downstream
-        if downstreams.pointer(slot).pointee.input.append(rest, &pool) {
-            holdInput(slot)
-        } else {
-            exchanges.pointer(x).pointee.keepsAlive = false
+    /// Bytes that belong to the next request wait as input, and so does a trailer section that is not whole;
+    /// false when the exchange ended because there are no blocks for its own.
+    private func keepRest(_ x: UInt32, _ rest: UnsafeRawBufferPointer) -> Bool {
+        guard rest.count > 0 else { return true }
+        let exchange = exchanges.pointer(x)
+        let slot = exchange.pointee.downstream
+        if keepInput(slot, rest) { return true }
+        if exchange.pointee.request.isComplete {
+            dropSentAhead(slot)
+            return true
         }
+        cutUnfinished(slot)
+        return false
     }
 
     /// The whole request has been read; once the upstream has it all, its time runs.

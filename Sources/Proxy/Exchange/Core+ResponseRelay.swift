@@ -21,7 +21,11 @@ extension Core {
             {
             case .needMore(let scanned):
                 u.pointee.scanned = UInt32(scanned)
-                if !u.pointee.input.append(rest, &pool) { attemptFailed(x, .localRefusal) }
+                guard u.pointee.input.append(rest, &pool) else {
+                    attemptFailed(x, .localRefusal)
+                    return
+                }
+                holdUpstreamInput(slot)
                 return
             case .refused(let refusal):
                 attemptFailed(x, refusal.outcome)
@@ -202,10 +206,12 @@ extension Core {
         let isExcess = exchange.pointee.response.isComplete && position < bytes.count
         if !exchange.pointee.response.isComplete, position < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
-            guard upstreams.pointer(exchange.pointee.upstream).pointee.input.append(rest, &pool) else {
+            let slot = exchange.pointee.upstream
+            guard upstreams.pointer(slot).pointee.input.append(rest, &pool) else {
                 attemptFailed(x, .localRefusal)
                 return nil
             }
+            holdUpstreamInput(slot)
         }
         let isAlive =
             head + out.count == 0 || sendDownstream(exchange.pointee.downstream, written(head + out.count))

@@ -93,7 +93,7 @@ extension Core {
         let d = downstreams.pointer(slot)
         guard exchange.pointee.stage == .forwarding || exchange.pointee.stage == .responding,
             !exchange.pointee.isReplayable, exchange.pointee.shadow == noSlot,
-            exchange.pointee.tap == noTap, d.pointee.input.isEmpty
+            exchange.pointee.tap == noTap, heldCount(d) == 0
         else { return nil }
         let u = upstreams.pointer(exchange.pointee.upstream)
         guard u.pointee.phase == .busy, !u.pointee.isWriteDead,

@@ -40,12 +40,13 @@ extension Core {
     /// What the client sent before the switch belongs to the tunnel.
     private func sendHeldInput(_ slot: UInt32, to upstream: UInt32) {
         let d = downstreams.pointer(slot)
+        sendUpstream(upstream, smallInput(d))
         while !d.pointee.input.isEmpty {
             let front = d.pointee.input.front(pool)
             sendUpstream(upstream, front)
             d.pointee.input.consume(front.count, &pool)
         }
-        dropHolding(slot)
+        clearHeld(slot)
     }
 
     func relayToUpstream(_ x: UInt32, _ bytes: UnsafeRawBufferPointer) {

@@ -177,7 +177,7 @@ extension Core {
             return
         }
         armDownstream(slot, now + limits.keepAliveIdle)
-        if d.pointee.isReadable || !d.pointee.input.isEmpty { resume(downstreamToken(slot)) }
+        if d.pointee.isReadable || heldCount(d) > 0 { resume(downstreamToken(slot)) }
     }
 
     /// Counts, logs and frees the exchange, whatever became of it. The client's connection stays, idle.

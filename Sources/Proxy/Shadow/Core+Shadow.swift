@@ -123,7 +123,7 @@ extension Core {
             {
             case .needMore(let scanned):
                 u.pointee.scanned = UInt32(scanned)
-                if !u.pointee.input.append(rest, &pool) { dropShadow(s, .buffers) }
+                _ = keepShadowInput(s, rest, from: 0)
                 return
             case .refused(let refusal):
                 shadowFailed(s, refusal.outcome)
@@ -217,7 +217,9 @@ extension Core {
 
     private func keepShadowInput(_ s: UInt32, _ bytes: UnsafeRawBufferPointer, from position: Int) -> Bool {
         let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
-        if upstreams.pointer(shadows.pointer(s).pointee.upstream).pointee.input.append(rest, &pool) {
+        let slot = shadows.pointer(s).pointee.upstream
+        if upstreams.pointer(slot).pointee.input.append(rest, &pool) {
+            holdUpstreamInput(slot)
             return true
         }
         dropShadow(s, .buffers)

@@ -153,6 +153,7 @@ extension Core {
         let endpoint = endpoints[u.pointee.endpoint]
         if endpoint.pointee.warming == slot { endpoint.pointee.warming = noSlot }
         u.pointee.input.clear(&pool)
+        stopHoldingUpstream(slot)
         u.pointee.output.clear(&pool)
         timers.cancel(upstreamTimers + slot)
         upstreams.remove(slot)

@@ -185,6 +185,7 @@ extension Core {
             u.pointee.isReadable = count == size || u.pointee.isPeerDone
             u.pointee.input.clear(&pool)
             upstreamRead(slot, UnsafeRawBufferPointer(rebasing: inbox[..<(held + count)]))
+            if held > 0, upstreams.isLive(slot) { holdUpstreamInput(slot) }
             return count == size || count >= Limits.heavyBytes
         case .wouldBlock:
             u.pointee.isReadable = false
