@@ -1,8 +1,8 @@
 // Unfinished input: half a head or trailer section, requests sent ahead. Its sender holds it for as long as
 // it likes, so it has a part of the pool (Core+Buffers), and who goes beyond that is found at once: the
-// oldest of those who hold most. They are in lines by weight: 1 block, 2 or 3, 4 to 7, 8 and more. A client's first
-// bytes take a small block of a pool of their own, so that a slow client with an ordinary head does not pay
-// for a crowd, and a crowd with ordinary heads takes nothing from anybody.
+// oldest of those who hold most. They are in lines by weight: 1 block, 2 or 3, 4 to 7, 8 and more. A
+// client's first bytes take a small block of a pool of their own, so that a slow client with an ordinary head
+// does not pay for a crowd, and a crowd with ordinary heads takes nothing from anybody.
 // Invariants: a connection is in the line of its weight exactly while `Holding.blocks` is not 0; `smallCount`
 // is not 0 exactly while the connection holds a small block, and its `input` is empty then.
 
