@@ -66,6 +66,7 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
 ///     line 1     sum and maximum of each of the four times
 ///     lines 2-3  retries, shielded, mended; sum and maximum of the time to connect
 ///     line 4     thresholds, the slots that count keys once, fallbacks by reason, other statuses
+///     line 7     what stable's answers to shielded requests came to
 ///     lines 8-14 shadow: outcomes, sent, drops by reason, its latency's totals
 ///     lines 16-19 the other outcomes
 ///     byte 2,048 the sketch of sticky keys
@@ -98,6 +99,8 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     @usableFromInline static let thresholdsWord = 32
     @usableFromInline static let fallbackWord = 36
     @usableFromInline static let otherStatusWord = 39
+    @usableFromInline static let rescuedWord = 62
+    @usableFromInline static let unrescuedWord = 63
     @usableFromInline static let shadowOutcomeWord = 64
     @usableFromInline static let shadowSentWord = 96
     @usableFromInline static let shadowDropWord = 97
@@ -150,11 +153,16 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     /// Counts one more attempt on the same version.
     @inlinable public func countRetry() { words.add(Self.retriesWord) }
 
-    /// Counts a failure of this version that stable answered in its place.
+    /// Counts a failure of this version for which stable was asked in its place.
     @inlinable public func countShielded() { words.add(Self.shieldedWord) }
 
     /// Counts a request that ended well for its user although its first attempt failed.
     @inlinable public func countMended() { words.add(Self.mendedWord) }
+
+    /// Counts what became of a shielded request: whether stable had an answer that is no failure.
+    @inlinable public func countRescue(_ isRescued: Bool) {
+        words.add(isRescued ? Self.rescuedWord : Self.unrescuedWord)
+    }
 
     /// Counts a request of this version that went to stable from the start.
     @inlinable public func countFallback(_ reason: FallbackReason) {

@@ -14,11 +14,14 @@ public struct VersionCounts: Sendable, Hashable {
     public var bytesOut: UInt64 = 0
     /// Further attempts on the same version.
     public var retries: UInt64 = 0
-    /// Failures that stable answered instead.
+    /// Failures for which stable was asked instead; those that it answered without failing, and those that it
+    /// did not.
     public var shielded: UInt64 = 0
     /// Exchanges that ended well although their first attempt failed: a further attempt on the same version
     /// served the user.
     public var mended: UInt64 = 0
+    public var rescued: UInt64 = 0
+    public var unrescued: UInt64 = 0
     /// Requests sent to stable from the start, by `FallbackReason.rawValue`.
     public var fallbacks = [UInt64](repeating: 0, count: FallbackReason.allCases.count)
     /// Shadow copies sent to this version.
@@ -68,6 +71,8 @@ public struct VersionCounts: Sendable, Hashable {
         retries = operation(retries, other.retries)
         shielded = operation(shielded, other.shielded)
         mended = operation(mended, other.mended)
+        rescued = operation(rescued, other.rescued)
+        unrescued = operation(unrescued, other.unrescued)
         shadowSent = operation(shadowSent, other.shadowSent)
         for index in outcomes.indices {
             outcomes[index] = operation(outcomes[index], other.outcomes[index])
@@ -117,6 +122,11 @@ extension VersionMeter {
     /// Exchanges assigned on this core. Any thread; one load.
     public var started: UInt64 { words.load(Self.startedWord) }
 
+    /// What shielded requests of this core came to at stable. Any thread; two loads.
+    public var rescues: (rescued: UInt64, unrescued: UInt64) {
+        (words.load(Self.rescuedWord), words.load(Self.unrescuedWord))
+    }
+
     /// Adds this core's counts to `counts`. Any thread; about a hundred loads.
     public func read(into counts: inout VersionCounts) {
         // Ended before started, so that a request that comes between is in flight and not negative.
@@ -132,6 +142,8 @@ extension VersionMeter {
         counts.retries &+= words.load(Self.retriesWord)
         counts.shielded &+= words.load(Self.shieldedWord)
         counts.mended &+= words.load(Self.mendedWord)
+        counts.rescued &+= words.load(Self.rescuedWord)
+        counts.unrescued &+= words.load(Self.unrescuedWord)
         for index in counts.fallbacks.indices {
             counts.fallbacks[index] &+= words.load(Self.fallbackWord + index)
         }

@@ -21,10 +21,12 @@ public struct CandidateWatch: Sendable {
     private var pinned: [ValueGuard<PinnedDriftTest>] = []
     /// Where each guardrail stands, in the order of `specs`.
     private var places: [(kind: GuardrailSpec.Watcher, index: Int)] = []
+    private var sleep: Sleep
 
     /// Starts watching with the requests of tick `from`. Specs have no `problem`.
     public init(specs: [GuardrailSpec], from: Tick) {
         self.specs = specs
+        sleep = Sleep(from: from)
         for spec in specs { add(spec, from) }
     }
 
@@ -91,6 +93,8 @@ public struct CandidateWatch: Sendable {
         read: (Tick) -> PairTick?
     ) -> [GuardrailReading] {
         let ticks = TickCache(now: now, from: firstUnsettled(now), read: read)
+        sleep.look(at: now) { $0 >= ticks.from ? ticks.pair($0) : read(Tick(number: $0)) }
+        let asleep = sleep.since(now)
         var readings: [GuardrailReading] = []
         readings.reserveCapacity(places.count)
         for (i, place) in places.enumerated() {
@@ -109,6 +113,7 @@ public struct CandidateWatch: Sendable {
             case .pinnedDrift: readings.append(pinned[at].step(now: now, values: values))
             }
             if specs[i].isDryRun { readings[i].isDryRun = true }
+            if let asleep, specs[i].rule.isRelative { readings[i].sleep(since: asleep) }
             readings[i].runbookURL = specs[i].runbookURL
         }
         return readings

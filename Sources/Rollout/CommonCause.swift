@@ -7,6 +7,10 @@
 //   p is below the limit and n kl(p, limit) >= 3                  stable was fine: the rule may trip
 //   else                                                          unknown: the evidence is kept and waits
 //
+// Where all of the candidate's last requests have failed, a common cause would fail nearly all of stable's:
+// the limit of the second line is then what the candidate's rate is at least, so that one or two good
+// answers of stable tell the two apart. Stable's answers to shielded requests count as its requests.
+//
 // After ten seconds of waiting the rule may trip if the candidate is still bad; else the evidence is
 // forfeited.
 // Invariant: a guard only delays a trip or forfeits it, so it can only lower the chance of a false one.
@@ -56,11 +60,13 @@ struct CommonCause: Sendable {
     /// - Parameters:
     ///   - isProven: whether there is evidence to trip on; without, nothing waits.
     ///   - limit: the rate of the rule, 0...1, both excluded.
+    ///   - rate: what the candidate fails at least of its requests at the moment, 0...1, both excluded.
     ///   - minEvents: bad requests of the candidate whose moments must be known, so that one stray failure
     ///     after an outage does not speak for it.
     ///   - moment: a tick before now; nil where nothing is known of it.
     mutating func judge(
-        isProven: Bool, now: UInt64, limit: Double, minEvents: Int, moment: (UInt64) -> Moment?
+        isProven: Bool, now: UInt64, limit: Double, rate: Double = 0, minEvents: Int,
+        moment: (UInt64) -> Moment?
     ) -> Word {
         guard isProven else {
             since = CommonCause.never
@@ -73,7 +79,7 @@ struct CommonCause: Sendable {
             since = CommonCause.never
             return .common
         }
-        if events >= minEvents, Double(all) * FixedTests.divergence(share, limit) >= CommonCause.nats {
+        if events >= minEvents, isFine(share, of: all, limit: max(limit, rate)) {
             since = CommonCause.never
             return .fine
         }
@@ -82,6 +88,11 @@ struct CommonCause: Sendable {
         if CommonCause.isStillBad(now, limit, moment) { return .fine }
         since = CommonCause.never
         return .common
+    }
+
+    /// Whether so many requests prove that stable keeps the limit.
+    private func isFine(_ share: Double, of all: Int, limit: Double) -> Bool {
+        share < limit && Double(all) * FixedTests.divergence(share, limit) >= CommonCause.nats
     }
 
     /// Stable's requests in the candidate's bad ticks.
@@ -133,8 +144,8 @@ extension CommonCause.Moment {
         let (ours, theirs) = (pair.candidate.answered(for: .worse), pair.stable.all)
         candidate.bad = ours.failures
         candidate.good = ours.answered - Int(ours.failed)
-        stable.bad = theirs.failures + (age >= lag ? Int(theirs.silent) : 0)
-        stable.good = theirs.answered - Int(theirs.failed)
+        stable.bad = theirs.failures + (age >= lag ? Int(theirs.silent) : 0) + pair.unrescued
+        stable.good = theirs.answered - Int(theirs.failed) + pair.rescued
     }
 
     /// The same of a tick that is decided by age; nil before that.

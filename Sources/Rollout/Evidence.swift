@@ -75,6 +75,10 @@ public struct PairTick: Sendable, Hashable {
     public var split: PairSplit?
     public var candidate: ArmTick
     public var stable: ArmTick
+    /// Answers of stable, in this tick, to requests that the candidate had failed: they say how stable did at
+    /// the candidate's bad moments, also where it has no traffic of its own.
+    public var rescued = 0
+    public var unrescued = 0
 
     public init(tick: Tick, split: PairSplit?, candidate: ArmTick, stable: ArmTick) {
         self.tick = tick

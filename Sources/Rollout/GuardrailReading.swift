@@ -2,6 +2,8 @@
 // written into the journal as it is, so everything a person needs to judge a cut stands in it.
 // Invariant: `progress` is 1 exactly where the verdict is fail.
 
+import Metrics
+
 /// A guardrail's verdict and its evidence.
 public struct GuardrailReading: Sendable, Hashable, Codable {
     /// The guardrail's name.
@@ -38,6 +40,8 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
     public var runbookURL: String?
     // Optional, so that evidence journaled before it existed still loads.
     private var dryRun: Bool?
+    /// A rule against stable without traffic of stable: the last tick in which there was some. Not saved.
+    public internal(set) var asleepSince: Tick?
 
     /// Whether a trip of the rule is recorded and changes nothing.
     public var isDryRun: Bool {

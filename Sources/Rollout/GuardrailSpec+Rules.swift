@@ -86,6 +86,9 @@ extension GuardrailSpec.Measure {
 }
 
 extension GuardrailSpec {
+    /// Whether the rule goes on without stable's traffic, as after a promotion.
+    public var watchesAlone: Bool { !rule.isRelative }
+
     /// Who watches a rule.
     enum Watcher {
         case requests, window, burn, health, mean, missing, drift, pinnedDrift

@@ -7,9 +7,11 @@ import Statistics
 /// The numbers behind a reading's sentence.
 enum ReadingWords: Sendable {
     case text(String)
-    case failures(EpochCounts, stable: CommonCause.Word)
+    /// The requests that decide, among those of the whole stage.
+    case failures(EpochCounts, of: EpochCounts, stable: CommonCause.Word)
     /// More than `micros`, of stable `stableMicros`.
-    case slowness(EpochCounts, micros: UInt32, stableMicros: UInt32, stable: CommonCause.Word)
+    case slowness(
+        EpochCounts, of: EpochCounts, micros: UInt32, stableMicros: UInt32, stable: CommonCause.Word)
     /// Most of the candidate's requests are far slower, for seconds on end.
     case gross(EpochCounts, micros: UInt32)
     case quantileUnknown(Double)
@@ -31,14 +33,16 @@ enum ReadingWords: Sendable {
     var text: String {
         switch self {
         case .text(let text): text
-        case .failures(let counts, let stable):
-            "candidate \(counts.ours) failed, stable \(counts.theirs)" + Self.cause(stable)
-        case .slowness(let counts, let micros, let stableMicros, let stable):
-            "candidate \(counts.ours) failed or took longer than \(Sentence.time(micros: Double(micros))),"
+        case .failures(let counts, let whole, let stable):
+            "candidate \(counts.ours(among: whole)) failed, stable \(counts.theirs)"
+                + counts.beside(whole) + Self.cause(stable)
+        case .slowness(let counts, let whole, let micros, let stableMicros, let stable):
+            "candidate \(counts.ours(among: whole)) failed or took longer than"
+                + " \(Sentence.time(micros: Double(micros))),"
                 + " stable \(counts.theirs)"
                 + (micros == stableMicros
                     ? "" : " longer than \(Sentence.time(micros: Double(stableMicros)))")
-                + Self.cause(stable)
+                + counts.beside(whole) + Self.cause(stable)
         case .gross(let counts, let micros):
             "far slower than stable for seconds on end: candidate \(counts.ours) failed or took longer than"
                 + " \(Sentence.time(micros: Double(micros))), stable \(counts.theirs)"
@@ -88,6 +92,19 @@ enum ReadingWords: Sendable {
 
 extension EpochCounts {
     fileprivate var ours: String { Sentence.share(candidateEvents, of: candidateRequests) }
+
+    /// "100.0 % of the last 14", where there were more.
+    fileprivate func ours(among whole: EpochCounts) -> String {
+        guard self != whole, candidateRequests > 0 else { return ours }
+        let share = Sentence.percent(Double(candidateEvents) / Double(candidateRequests))
+        return "\(share) of the last \(Sentence.count(candidateRequests))"
+    }
+
+    /// The whole stage, behind the part of it that decides.
+    fileprivate func beside(_ whole: EpochCounts) -> String {
+        guard self != whole, whole.candidateRequests > candidateRequests else { return "" }
+        return "; over the stage \(whole.ours) of the candidate's"
+    }
     fileprivate var theirs: String { Sentence.share(stableEvents, of: stableRequests) }
 }
 

@@ -124,9 +124,10 @@ struct SequentialGuard: Sendable {
         stepped = now
         while true {
             let seen = advance(ticks, at: at, lag: lag, slots: slots)
+            let isDown = seen.recent.isDown(spec, now: at)
             let word = cause.judge(
-                isProven: wealth.maxLogE >= logThreshold, now: at, limit: spec.rateLimit,
-                minEvents: spec.minEvents
+                isProven: wealth.maxLogE >= logThreshold || isDown, now: at, limit: spec.rateLimit,
+                rate: isDown ? seen.recent.rateAtLeast : 0, minEvents: spec.minEvents
             ) { moment($0, at) }
             if word == .common { committed.bet.wealth.forfeit() }
             if word == .fine || at == now { return (seen, word) }
@@ -136,9 +137,17 @@ struct SequentialGuard: Sendable {
 
     /// Whether the trip rule holds, and has held for the rule's `for`.
     /// - Parameter isHeld: the evidence waits for word of stable, or was forfeited.
-    mutating func trips(_ seen: SequentialProgress, now: Tick, isHeld: Bool) -> Bool {
-        let isProven = wealth.maxLogE >= logThreshold && seen.isMaterial(spec)
-        let holds = !isHeld && (isProven || isGross)
-        return timer.evaluate(holds, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
+    /// - Returns: the requests that decide it; nil where it does not trip.
+    mutating func trips(_ seen: SequentialProgress, now: Tick, isHeld: Bool) -> EpochCounts? {
+        let isProven = wealth.maxLogE >= logThreshold || seen.recent.isDown(spec, now: now.number)
+        var decisive: EpochCounts?
+        if !isHeld {
+            if isProven { decisive = seen.decisive(spec) }
+            // The fast path has figures of its own.
+            if decisive == nil, isGross { decisive = seen.materiality.stage.pooled }
+        }
+        let fires = timer.evaluate(
+            decisive != nil, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
+        return fires ? decisive : nil
     }
 }

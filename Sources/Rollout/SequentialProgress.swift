@@ -149,6 +149,8 @@ struct SequentialProgress: Sendable {
     private static let momentTicks: UInt64 = 20
     private static let latencyMomentTicks: UInt64 = 100
     private static let minuteTicks: UInt64 = 600
+    /// Against a constant: the candidate's last requests, as far back as they break the limit.
+    private(set) var recent = RecentFailures()
     /// The last tick with a decided request of the candidate, and how many there were in all.
     private var lastDecided = SequentialProgress.never
     private(set) var decided = 0
@@ -209,6 +211,7 @@ struct SequentialProgress: Sendable {
         bet.apply(tick, cap: &cap, isFinal: isFinal)
         materiality.enter(moment: number / (spec.isLatencyBet ? Self.latencyMomentTicks : Self.momentTicks))
         materiality.add(tick.size)
+        if case .sequentialAbove = spec.rule { recent.take(tick, limit: spec.rateLimit, at: number) }
         bad += tick.candidate.bad + tick.candidateAgain
         clock.count(tick.started)
         let requests = tick.size.candidateRequests
@@ -227,19 +230,21 @@ struct SequentialProgress: Sendable {
             stableSlow: tick.stable.bad, stableFast: tick.stable.good)
     }
 
-    /// Whether the effect is as large as the rule asks for, on at least `minEvents` bad requests.
-    func isMaterial(_ spec: GuardrailSpec) -> Bool {
+    /// The requests by which the effect is as large as the rule asks for, with at least `minEvents` bad ones
+    /// among them; nil where it is not.
+    func decisive(_ spec: GuardrailSpec) -> EpochCounts? {
         switch (spec.rule, spec.measure) {
         case (.sequentialWorseThanStable(_, let ratio, let difference), .errorRate):
-            return materiality.ratioReaches(ratio, minEvents: spec.minEvents)
-                && materiality.differenceReaches(difference, minEvents: spec.minEvents)
+            return materiality.reaching(ratio: ratio, difference: difference, minEvents: spec.minEvents)
         case (.sequentialWorseThanStable, .latency(let quantile)):
-            return materiality.candidateSurelyExceeds(1 - quantile, minEvents: spec.minEvents)
+            return materiality.surelyExceeding(1 - quantile, minEvents: spec.minEvents)
         case (.sequentialAbove, _) where spec.forTicks > 0:
-            return materiality.candidateExceeds(spec.rateLimit, minEvents: spec.minEvents)
+            return materiality.exceeding(spec.rateLimit, minEvents: spec.minEvents)
         default:
             // The evidence itself proves that the constant is exceeded.
-            return materiality.stage.pooled.candidateEvents >= spec.minEvents
+            let all = materiality.stage.pooled
+            guard all.candidateEvents >= spec.minEvents else { return nil }
+            return recent.counts.candidateEvents > 0 ? recent.counts : all
         }
     }
 

@@ -21,8 +21,9 @@ extension SequentialGuard {
         let isAwaited = stable == .common || stable == .unknown
         let trips = trips(seen, now: now, isHeld: isAwaited)
         let verdict: Verdict =
-            trips ? .fail : isAwaited || !seen.hasData(spec, now: now) ? .notEnoughData : .pass
-        return reading(seen, verdict: verdict, stable: stable, slots: slots, reference: reference)
+            trips != nil ? .fail : isAwaited || !seen.hasData(spec, now: now) ? .notEnoughData : .pass
+        return reading(
+            seen, decisive: trips, verdict: verdict, stable: stable, slots: slots, reference: reference)
     }
 
     /// The lag before stable's latency is known, in ticks.
@@ -79,11 +80,16 @@ extension TickCache {
 
 extension SequentialGuard {
     private func reading(
-        _ seen: SequentialProgress, verdict: Verdict, stable word: CommonCause.Word,
+        _ seen: SequentialProgress, decisive: EpochCounts?, verdict: Verdict, stable word: CommonCause.Word,
         slots: (evidence: Int, size: Int)?, reference: LatencyReference
     ) -> GuardrailReading {
         let isGross = verdict == .fail && isGross
-        let counts = isGross ? gross?.test.run.epoch ?? EpochCounts() : seen.materiality.stage.pooled
+        // A trip shows the requests that it rests on, everything else the whole stage.
+        let whole = seen.materiality.stage.pooled
+        let isHeldBack = word == .common || word == .unknown
+        let recent = isHeldBack && seen.recent.counts.candidateEvents > 0 ? seen.recent.counts : nil
+        let used = decisive ?? recent ?? whole
+        let counts = isGross ? gross?.test.run.epoch ?? EpochCounts() : used
         let maxLogE = isGross ? gross?.test.maxLogE ?? 0 : wealth.maxLogE
         let fast = gross.map { $0.test.maxLogE / $0.logThreshold(spec) } ?? 0
         let progress = min(max(maxLogE / logThreshold, fast, 0), 1)
@@ -93,7 +99,7 @@ extension SequentialGuard {
             progress: verdict == .fail ? 1 : min(progress, 0.99),
             candidateRequests: counts.candidateRequests, stableRequests: counts.stableRequests,
             candidateEvents: counts.candidateEvents, stableEvents: counts.stableEvents, alpha: spec.alpha,
-            words: words(seen, counts, stable: word, slots: slots, reference: reference))
+            words: words(seen, (counts, whole), stable: word, slots: slots, reference: reference))
         if counts.candidateRequests > 0 {
             reading.candidate = Double(counts.candidateEvents) / Double(counts.candidateRequests)
         }
@@ -128,11 +134,11 @@ extension SequentialGuard {
     }
 
     private func words(
-        _ seen: SequentialProgress, _ counts: EpochCounts, stable: CommonCause.Word,
-        slots: (evidence: Int, size: Int)?, reference: LatencyReference
+        _ seen: SequentialProgress, _ figures: (used: EpochCounts, whole: EpochCounts),
+        stable: CommonCause.Word, slots: (evidence: Int, size: Int)?, reference: LatencyReference
     ) -> ReadingWords {
         guard case .latency(let quantile) = spec.measure else {
-            return .failures(counts, stable: stable)
+            return .failures(figures.used, of: figures.whole, stable: stable)
         }
         guard let slots else {
             return .text("no latency slot left for this rule: at most \(ArmCounts.fastSlots) are counted")
@@ -145,7 +151,8 @@ extension SequentialGuard {
         if seen.decided == 0, started > 0, started < spec.warmUpRequests {
             return .warmingUp(started, of: spec.warmUpRequests)
         }
-        return .slowness(counts, micros: limit, stableMicros: tau, stable: stable)
+        return .slowness(
+            figures.used, of: figures.whole, micros: limit, stableMicros: tau, stable: stable)
     }
 }
 

@@ -51,6 +51,8 @@ struct TickView: Sendable {
     /// All of a sticky key's failures but its first in the rollout.
     var candidateKnown = 0
     var stableKnown = 0
+    /// Requests in `candidate.good` that have not ended.
+    var pendingAsGood = 0
     /// What the size of the effect is estimated from.
     var size = EpochCounts()
     /// The candidate's requests, which make epochs.
@@ -103,7 +105,8 @@ extension TickView {
         let isSettled = age >= deadlineTicks || (age >= graceTicks && candidate.pending == 0)
         var view = TickView(state: isSettled ? .settled : .open, split: pair.split)
         view.candidate.bad = Int(candidate.failed) + Int(candidate.renewed)
-        view.candidate.good = candidate.answered - Int(candidate.failed) + Int(candidate.pending)
+        view.pendingAsGood = Int(candidate.pending)
+        view.candidate.good = candidate.answered - Int(candidate.failed) + view.pendingAsGood
         view.stable.bad = Int(stable.failed) + Int(stable.renewed)
         view.stable.good = stable.answered - Int(stable.failed)
         view.size = EpochCounts(view.candidate, view.stable)

@@ -169,34 +169,44 @@ public struct Materiality: Sendable, Hashable, Codable {
 
     /// Whether the ratio of the rates is `threshold` or more.
     public func ratioReaches(_ threshold: Double, minEvents: Int) -> Bool {
-        reaches(minEvents) { counts, errors in
-            guard let ratio = counts.logRatio else { return false }
-            return ratio.value - errors * ratio.error >= log(threshold)
-        }
+        first(minEvents) { $0.ratioReaches(threshold, $1) } != nil
     }
 
     /// Whether the difference of the rates is `threshold` or more.
     public func differenceReaches(_ threshold: Double, minEvents: Int) -> Bool {
-        reaches(minEvents) { counts, errors in
-            guard let difference = counts.difference else { return false }
-            return difference - errors * counts.differenceError >= threshold
+        first(minEvents) { $0.differenceReaches(threshold, $1) } != nil
+    }
+
+    /// The requests by which ratio and difference of the rates are that large: those by which both are, else,
+    /// where each is by others, those of the difference. Nil where one of them is not.
+    public func reaching(ratio: Double, difference: Double, minEvents: Int) -> EpochCounts? {
+        if let both = first(minEvents, { $0.ratioReaches(ratio, $1) && $0.differenceReaches(difference, $1) })
+        {
+            return both
         }
+        guard ratioReaches(ratio, minEvents: minEvents) else { return nil }
+        return first(minEvents) { $0.differenceReaches(difference, $1) }
     }
 
     /// Whether the candidate's own rate exceeds `threshold`.
     public func candidateExceeds(_ threshold: Double, minEvents: Int) -> Bool {
-        reaches(minEvents) { counts, errors in
-            let n = Double(counts.pooled.candidateRequests)
-            guard n > 0 else { return false }
-            let p = Double(counts.pooled.candidateEvents) / n
-            return p - errors * (p * (1 - p) / n).squareRoot() > threshold
-        }
+        exceeding(threshold, minEvents: minEvents) != nil
+    }
+
+    /// The requests by which the candidate's own rate exceeds `threshold`; nil where it does not.
+    public func exceeding(_ threshold: Double, minEvents: Int) -> EpochCounts? {
+        first(minEvents) { $0.candidateExceeds(threshold, $1) }
     }
 
     /// Whether the candidate's own rate, at a threshold that says how much worse is too much, exceeds `limit`,
     /// 0...1 and both excluded: surely so, or by an estimate that is as good as the rule's words. An estimate
     /// at the limit from a few requests would trip for versions well within it.
     public func candidateSurelyExceeds(_ limit: Double, minEvents: Int) -> Bool {
+        surelyExceeding(limit, minEvents: minEvents) != nil
+    }
+
+    /// The requests by which it does; nil where it does not.
+    public func surelyExceeding(_ limit: Double, minEvents: Int) -> EpochCounts? {
         let enough = max(Materiality.requestsAsGood, Materiality.eventsAsGood / limit)
         func holds(_ counts: EpochCounts, nats: Double) -> Bool {
             guard counts.candidateRequests > 0, counts.candidateEvents >= minEvents else { return false }
@@ -204,27 +214,51 @@ public struct Materiality: Sendable, Hashable, Codable {
             let p = Double(counts.candidateEvents) / n
             return p > limit && (n >= enough || n * FixedTests.divergence(p, limit) >= nats)
         }
-        func last(_ epochs: Int) -> EpochCounts {
+        let all = stage.pooled
+        if holds(all, nats: Materiality.nats) { return all }
+        if holds(moment.counts, nats: Materiality.momentNats) { return moment.counts }
+        for window in Materiality.sureWindows {
             var sum = EpochCounts()
-            for epoch in recent.last(epochs) { sum += epoch.counts }
-            return sum
+            for epoch in recent.last(window) { sum += epoch.counts }
+            if holds(sum, nats: Materiality.nats) { return sum }
         }
-        return holds(stage.pooled, nats: Materiality.nats)
-            || holds(moment.counts, nats: Materiality.momentNats)
-            || Materiality.sureWindows.contains { holds(last($0), nats: Materiality.nats) }
+        return nil
     }
 
-    /// The stage as it is, or a recent window less its errors; both with enough events.
-    private func reaches(
+    /// The stage as it is, or a recent window less its errors: the first that passes, with enough events.
+    private func first(
         _ minEvents: Int, _ test: (StratifiedCounts, _ errors: Double) -> Bool
-    ) -> Bool {
-        func holds(_ counts: StratifiedCounts, _ errors: Double) -> Bool {
-            counts.pooled.candidateEvents >= minEvents && test(counts, errors)
+    ) -> EpochCounts? {
+        func holds(_ counts: StratifiedCounts, _ errors: Double) -> EpochCounts? {
+            counts.pooled.candidateEvents >= minEvents && test(counts, errors) ? counts.pooled : nil
         }
-        return holds(stage, 0)
-            || holds(StratifiedCounts([moment.counts]), Materiality.errors)
-            || Materiality.windows.contains {
-                holds(StratifiedCounts(recent.last($0).lazy.map(\.counts)), Materiality.errors)
-            }
+        if let found = holds(stage, 0) ?? holds(StratifiedCounts([moment.counts]), Materiality.errors) {
+            return found
+        }
+        for window in Materiality.windows {
+            let counts = StratifiedCounts(recent.last(window).lazy.map(\.counts))
+            if let found = holds(counts, Materiality.errors) { return found }
+        }
+        return nil
+    }
+}
+
+extension StratifiedCounts {
+    /// Whether the ratio less so many standard errors is `threshold` or more.
+    fileprivate func ratioReaches(_ threshold: Double, _ errors: Double) -> Bool {
+        guard let ratio = logRatio else { return false }
+        return ratio.value - errors * ratio.error >= log(threshold)
+    }
+
+    fileprivate func differenceReaches(_ threshold: Double, _ errors: Double) -> Bool {
+        guard let difference else { return false }
+        return difference - errors * differenceError >= threshold
+    }
+
+    fileprivate func candidateExceeds(_ threshold: Double, _ errors: Double) -> Bool {
+        let n = Double(pooled.candidateRequests)
+        guard n > 0 else { return false }
+        let p = Double(pooled.candidateEvents) / n
+        return p - errors * (p * (1 - p) / n).squareRoot() > threshold
     }
 }

@@ -33,6 +33,8 @@ import Testing
         }
         expected.retries = times { meter.countRetry() }
         expected.shielded = times { meter.countShielded() }
+        expected.rescued = times { meter.countRescue(true) }
+        expected.unrescued = times { meter.countRescue(false) }
         expected.shadowSent = times { meter.countShadowSent() }
         meter.countBytes(in: 1_001, out: 1_002)
         expected.bytesIn = 1_001

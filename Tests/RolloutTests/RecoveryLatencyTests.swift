@@ -24,7 +24,8 @@ import Testing
     ) throws -> RecoveryReading {
         var random = Seeded(11)
         let latency = try latency(quantile)
-        var watch = RecoveryWatch(from: Tick(number: 100), stableRateBefore: 0.001, latency: latency)
+        var watch = RecoveryWatch(
+            from: Tick(number: 100), stableRateBefore: 0.001, measure: .latency(latency))
         #expect(watch.judgesSlots)
         var ticks: [UInt64: ArmTick] = [:]
         for now in 100...20_000 as ClosedRange<UInt64> {
@@ -76,7 +77,8 @@ import Testing
         let latency = try #require(
             RecoveryLatency(spec, LatencyReference(specs: [spec]), stable: stable))
         #expect(latency.counter == .ended(.firstByte))
-        var watch = RecoveryWatch(from: Tick(number: 100), stableRateBefore: 0.001, latency: latency)
+        var watch = RecoveryWatch(
+            from: Tick(number: 100), stableRateBefore: 0.001, measure: .latency(latency))
         #expect(!watch.judgesSlots)
         // What had ended before the cut was slow and must not count.
         var ended = EndedCounts(requests: 1_000, slow: 1_000)

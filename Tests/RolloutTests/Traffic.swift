@@ -59,6 +59,10 @@ struct Traffic {
     var thresholds: (candidate: [UInt32], stable: [UInt32]) = ([], [])
     /// Every nth request is pinned to the candidate; 0: none.
     var pinsEvery = 0
+    /// Ticks after which stable's answer to a request that the candidate failed is counted; nil: no shield.
+    /// Stable fails it where it fails a request of its own in that tick.
+    var rescuesAfter: UInt64?
+    private var rescues: [UInt64: (good: Int, bad: Int)] = [:]
 
     /// What started, by tick.
     private(set) var started: [UInt64: [Request]] = [:]
@@ -84,6 +88,11 @@ struct Traffic {
             let isCandidate = isPinned || random.chance(share)
             let start = tick * Tick.micros + UInt64(random.below(Int(Tick.micros)))
             let ending = isCandidate ? candidate(tick, &random) : stable(tick, &random)
+            if isCandidate, ending.isFailure, let after = rescuesAfter {
+                let isGood = !stable(tick, &random).isFailure
+                rescues[tick + after, default: (0, 0)].good += isGood ? 1 : 0
+                rescues[tick + after, default: (0, 0)].bad += isGood ? 0 : 1
+            }
             requests.append(
                 Request(isCandidate: isCandidate, isPinned: isPinned, start: start, ending: ending))
         }
@@ -97,6 +106,9 @@ struct Traffic {
         let moment = now.map { $0 * Tick.micros } ?? .max
         var pair = PairTick(
             tick: tick, split: splits[tick.number], candidate: ArmTick(), stable: ArmTick())
+        if let found = rescues[tick.number], now ?? .max > tick.number {
+            (pair.rescued, pair.unrescued) = (found.good, found.bad)
+        }
         let (ours, theirs) = marks[tick.number] ?? ([], [])
         for (slot, micros) in ours.enumerated() { pair.candidate.thresholds[slot] = micros }
         for (slot, micros) in theirs.enumerated() { pair.stable.thresholds[slot] = micros }

@@ -134,6 +134,12 @@ extension RecoveryReading {
                     "time": .string($0.time ?? "total"),
                 ]
             } ?? .null,
+            "values": values.map {
+                [
+                    "count": .integer(Int64($0.count)), "mean": $0.mean.map(JSON.number) ?? .null,
+                    "threshold": .number($0.threshold),
+                ]
+            } ?? .null,
         ]
     }
 }
@@ -151,7 +157,8 @@ extension GuardrailReading {
             "candidate_events": .integer(Int64(candidateEvents)),
             "stable_events": .integer(Int64(stableEvents)), "log_e": number(logE),
             "max_log_e": number(maxLogE), "alpha": number(alpha), "reason": .string(reason),
-            "dry_run": .bool(isDryRun), "runbook_url": .optional(runbookURL),
+            "dry_run": .bool(isDryRun), "asleep": .bool(asleepSince != nil),
+            "runbook_url": .optional(runbookURL),
         ]
     }
 }

@@ -39,13 +39,15 @@ struct WatchedModel {
     var stage: StageFigures?
     var history: SplitHistory
     var splitCheck: SplitCheck
+    /// What stable's answers to shielded requests came to.
+    private var rescues = RescueRecord()
     var figures: ModelFigures
     /// Values sampled from traffic and outcomes posted later, for the rules over values.
     var book: SignalBook
     /// Metrics that rules name.
     let ruledMetrics: Int
     /// The clocks that this model's ticks are of.
-    private let clock: ClockAnchor
+    let clock: ClockAnchor
     private var closedSlots: [(slotTicks: UInt64, slot: StartSlot)] = []
     /// The round of counting sticky keys that every core has begun; see `PlanClimb`.
     var obeyedKeyRound: UInt64 = 0
@@ -164,7 +166,7 @@ struct WatchedModel {
     mutating func startRecovery(at now: Tick) {
         recovery = RecoveryWatch(
             from: Tick(number: now.number + 1), stableRateBefore: stableErrorRate ?? 0,
-            latency: recoveryLatency)
+            measure: recoveryMeasure)
         recoveryReading = nil
     }
 
@@ -238,6 +240,7 @@ extension WatchedModel {
             figures.forget()
         }
         refreshReference(now)
+        rescues.observe(meters, at: now)
         var all: [VersionReadings] = []
         for version in watches.keys.sorted() {
             guard var watch = watches.removeValue(forKey: version) else { continue }
@@ -253,10 +256,12 @@ extension WatchedModel {
         }
         let shares = stage.map { healthShares($0.candidate, now, health, passes) }
         stepStage(now, shares ?? HealthShares(), &all)
+        tellSleep(&all)
         if var running = recovery {
             recoveryReading = running.step(
                 now: now, read: { arm(stable, at: $0, now: now) },
-                counts: { endedOnStable($0, overMicros: $1) })
+                counts: { endedOnStable($0, overMicros: $1) },
+                values: { book.ticks($0, candidate: stable, stable: stable, from: $1, now: now) })
             recovery = running
         }
         return all
@@ -361,6 +366,7 @@ extension WatchedModel {
         if let stable, stable.weightPPM != split?.stablePPM { split = nil }
         var pair = PairTick(
             tick: tick, split: split, candidate: ArmTick(candidate), stable: ArmTick(stable))
+        (pair.rescued, pair.unrescued) = rescues.counts(version, at: tick)
         // Stable's side of pairs with another version.
         if inForce?.shadow != version { pair.stable.copied = ArmCounts() }
         return pair

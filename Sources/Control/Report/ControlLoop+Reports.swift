@@ -202,13 +202,13 @@ extension WatchedModel {
         return broken
     }
 
-    /// What stable's latency is held to after the cut that holds; nil when errors alone decide.
-    var recoveryLatency: RecoveryLatency? {
+    /// What stable is judged by after the cut that holds.
+    var recoveryMeasure: RecoveryMeasure {
         guard case .cut(let record) = decided.phase, let name = record.guardrail,
             let spec = config.allGuardrails.first(where: { $0.name == name })
-        else { return nil }
+        else { return .errors }
         let trip = record.evidence.first { $0.name == name && $0.verdict == .fail }
-        return RecoveryLatency(spec, reference, stable: trip?.stable)
+        return RecoveryMeasure(spec, trip, reference)
     }
 
     /// What stable's histogram of a time says of a threshold.

@@ -203,6 +203,7 @@ extension Core {
             version.countStatus(exchange.pointee.status)
             meter.count(.responses)
         }
+        if exchange.pointee.isShielded { countRescue(exchange, version) }
         version.countBytes(in: exchange.pointee.bytesIn, out: exchange.pointee.bytesOut)
         guard !exchange.pointee.outcome.isExcluded else { return }
         let total = (now - exchange.pointee.startedAt).nanos
@@ -217,6 +218,13 @@ extension Core {
         if exchange.pointee.firstByteAt != .never, exchange.pointee.sentAt != .never {
             version.record(.firstByte, nanos: (exchange.pointee.firstByteAt - exchange.pointee.sentAt).nanos)
         }
+    }
+
+    /// Counts what stable made of a candidate's failure: it is asked in the same moment, and so says whether
+    /// the failure is the candidate's alone. A client that left has heard nothing.
+    private func countRescue(_ exchange: UnsafeMutablePointer<Exchange>, _ version: VersionMeter) {
+        guard exchange.pointee.status != 0 else { return }
+        version.countRescue(exchange.pointee.status < 500)
     }
 
     /// Failures and what we cut ourselves always enter the access log, the rest by its sampling.

@@ -70,6 +70,8 @@ import Testing
         #expect(
             records.allSatisfy { $0.isShielded && $0.assigned == 1 && $0.answered == 0 && $0.attempts == 2 })
         #expect(records.allSatisfy { $0.status == 200 && $0.outcome == outcome })
+        let after = plane.counts(1)
+        #expect(after.rescued == 2 && after.unrescued == 0)
     }
 
     @Test("A body too long to be kept is not shielded: the candidate's own 500 passes")

@@ -1,0 +1,52 @@
+// Which rules sleep. A rule against stable compares nothing while stable has no traffic, as after a
+// promotion: what it last said was of another time, and a pass would be a promise that nobody keeps.
+// Place: asked by `CandidateWatch` after its guards; rules against a constant stay awake.
+// Invariant: a trip stays one; sleeping is never a pass and never a fail.
+
+import Metrics
+
+/// Since when a candidate has had requests and stable none to compare them with.
+struct Sleep: Sendable {
+    /// The newest ticks with requests of the two that can be compared.
+    private var stable: UInt64
+    private var candidate: UInt64 = 0
+    /// Whether the newest split leaves stable nothing.
+    private var isWithoutWeight = false
+    private var looked: UInt64
+
+    /// Ticks without requests of a stable that has weight, and of one that has none.
+    private static let quietTicks: UInt64 = 600
+    private static let weightlessTicks: UInt64 = 10
+
+    init(from: Tick) { (stable, looked) = (from.number, from.number) }
+
+    /// Looks at the ticks since the last call, and at the two before: cores may still have been counting.
+    mutating func look(at now: Tick, read: (UInt64) -> PairTick?) {
+        let oldest = now.number - min(now.number, UInt64(EvidenceRing.buckets - 2))
+        for number in max(oldest, looked - min(looked, 2))..<max(oldest, now.number) {
+            guard let pair = read(number) else { continue }
+            if pair.candidate.all.started > 0 || pair.candidate.copied.started > 0 { candidate = number }
+            let copies = pair.candidate.copied.started > 0 && pair.stable.copied.started > 0
+            if copies || pair.split?.share != nil && pair.stable.randomised.started > 0 { stable = number }
+            if let split = pair.split { isWithoutWeight = split.stablePPM == 0 }
+        }
+        looked = now.number
+    }
+
+    /// The last tick in which there was something to compare with; nil while there is.
+    func since(_ now: Tick) -> Tick? {
+        let quiet = isWithoutWeight ? Sleep.weightlessTicks : Sleep.quietTicks
+        guard candidate > stable, now.number > stable, now.number - stable > quiet else { return nil }
+        return Tick(number: stable)
+    }
+}
+
+extension GuardrailReading {
+    /// Says that the rule sleeps, unless it has tripped.
+    mutating func sleep(since tick: Tick) {
+        guard verdict != .fail else { return }
+        verdict = .notEnoughData
+        asleepSince = tick
+        reason = "asleep: no stable traffic"
+    }
+}
