@@ -22,6 +22,12 @@ struct Report: ParsableCommand {
     @OptionGroup var admin: AdminOption
     @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
 
+    func validate() throws {
+        if all, cut != nil {
+            throw ValidationError("--all is the ledger over all cuts; leave it out for the report of one")
+        }
+    }
+
     func run() throws {
         do {
             if all { try showLedger() } else { try showReport() }
@@ -41,8 +47,7 @@ struct Report: ParsableCommand {
         guard let report = wanted.last else {
             // What Weir no longer keeps stands in the journal.
             if known != nil, cut != nil, let old = try? archived() { return say(old) }
-            let which = [model.map { " of \($0)" }, cut.map { " \($0)" }].compactMap { $0 }.joined()
-            Output.error("there is no report\(which): nothing was cut")
+            Output.error(OfflineReports.unknown(cut: cut, model: model, among: reports))
             throw ExitCode(1)
         }
         say(report)

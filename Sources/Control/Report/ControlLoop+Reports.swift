@@ -38,9 +38,13 @@ extension ControlLoop {
         let weighted = config.candidates.filter { state.weights[$0] ?? 0 > 0 }.sorted()
         let alpha = config.allGuardrails.reduce(0) { $0 + ($1.rule.isSequential ? $1.alpha : 0) }
         let new = desk.saved.tallies[config.name, default: Tally()].align(weighted: weighted, alpha: alpha)
-        for version in weighted where new.contains(version) || desk.exposures[config.name]?[version] == nil {
+        // Copies are an exposure too: of the version, not of its users.
+        let copied = config.candidates.filter { state.shadow?.version == $0 || config.shadow?.version == $0 }
+        for version in Set(weighted + copied)
+        where new.contains(version) || desk.exposures[config.name]?[version] == nil {
+            guard state.quarantined[version] == nil else { continue }
             desk.exposures[config.name, default: [:]][version] = ReportDesk.Exposure(
-                since: wallMicros, counts: counts(i, version))
+                since: wallMicros, tick: lastTick, counts: counts(i, version), times: times(i, version))
         }
         if !new.isEmpty { saved.reports = desk.saved }
     }
@@ -50,6 +54,13 @@ extension ControlLoop {
         guard let v = models[i].config.index(of: version) else { return counts }
         for meter in models[i].meters[v] { meter.read(into: &counts) }
         return counts
+    }
+
+    private func times(_ i: Int, _ version: String) -> HistogramSnapshot {
+        var times = HistogramSnapshot()
+        guard let v = models[i].config.index(of: version) else { return times }
+        for meter in models[i].meters[v] { meter.histogram(WatchedModel.judged).snapshot(into: &times) }
+        return times
     }
 
     private func openReport(_ i: Int, _ record: CutRecord, before: RolloutState) {
@@ -64,10 +75,13 @@ extension ControlLoop {
                 ?? model.config.runbookURL)
         for version in record.versions {
             guard let v = model.config.index(of: version) else { continue }
-            guard let onset = model.onset(v, spec, now: lastTick) else { continue }
+            let exposed = desk.exposures[report.model]?[version]?.tick
+            guard let onset = model.onset(v, spec, since: exposed, now: lastTick) else { continue }
             let start = wall(of: onset.tick)
             if start < report.firstBad ?? .max {
-                (report.firstBad, report.isFirstBadBound) = (start, onset.isBound)
+                // Before it came under trial the version had no request that could have been bad.
+                let isSinceExposure = exposed.map { onset.tick.number <= $0.number + 1 } ?? false
+                (report.firstBad, report.isFirstBadBound) = (start, onset.isBound && !isSinceExposure)
             }
         }
         report.exposedSince = record.versions.compactMap { desk.exposures[report.model]?[$0]?.since }.min()
@@ -94,6 +108,9 @@ extension ControlLoop {
         let known = report.cut.versions.filter { exposures[$0] != nil }
         guard !known.isEmpty else { return }
         (report.requests, report.failures, report.shielded) = (0, 0, 0)
+        (report.rescued, report.copies, report.copyFailures) = (0, 0, 0)
+        let limit = slowLimit(i, report)
+        report.slow = limit.map { _ in 0 }
         for version in known {
             var now = counts(i, version)
             if let before = exposures[version]?.counts { now.subtract(before) }
@@ -101,6 +118,17 @@ extension ControlLoop {
             report.failures += now.failed
             // What was not sent to the version was stable's from the start: no failure, and nobody harmed.
             report.shielded += now.shielded
+            // A user is as well off whoever mended the failure: stable, or another attempt.
+            report.rescued? += now.rescued + now.mended
+            report.copies? += now.shadowSent
+            report.copyFailures? += Outcome.allCases.reduce(0) {
+                $1.isFailure ? $0 + now.shadowOutcomes[Int($1.rawValue)] : $0
+            }
+            guard let limit else { continue }
+            var taken = times(i, version)
+            if let before = exposures[version]?.times { taken.subtract(before) }
+            let slow = Double(taken.count - taken.countAtMost(nanos: limit.nanos))
+            report.slow? += UInt64(max(0, slow - limit.share * Double(taken.count)).rounded())
         }
         if let last = known.compactMap({ models[i].lastStart($0, now: lastTick) }).max() {
             // A tick's end, but not later than what the cut's timing proves.
@@ -108,6 +136,16 @@ extension ControlLoop {
             report.lastRequest = min(end, report.cut.wallMicros + (report.cutNanos ?? .max / 2) / 1_000 + 1)
         }
         desk.saved.open[name] = report
+    }
+
+    /// After a cut for latency: what the version was held to, and the share of its requests that may be
+    /// slower.
+    private func slowLimit(_ i: Int, _ report: RollbackReport) -> (nanos: UInt64, share: Double)? {
+        guard let trip = report.trip, let micros = trip.threshold, micros > 0, micros < 1e12,
+            let spec = models[i].config.allGuardrails.first(where: { $0.name == trip.name }),
+            case .latency(let quantile) = spec.measure, spec.time == WatchedModel.judged
+        else { return nil }
+        return (UInt64(micros) * 1_000, 1 - quantile)
     }
 
     /// When a tick began, by the wall clock of this turn.
@@ -180,8 +218,11 @@ extension ControlLoop {
 
 extension WatchedModel {
     /// When a version began to be bad by a rule; see `Onset`.
-    func onset(_ version: Int, _ spec: GuardrailSpec?, now: Tick) -> Onset? {
-        Onset.find(spec, reference: reference, now: now) { pair(version, at: $0, now: now) }
+    /// - Parameter since: before that tick the version was not under trial; nil: not known.
+    func onset(_ version: Int, _ spec: GuardrailSpec?, since: Tick?, now: Tick) -> Onset? {
+        Onset.find(spec, reference: reference, now: now) { tick in
+            since.map { tick < $0 } ?? false ? nil : pair(version, at: tick, now: now)
+        }
     }
 
     /// The newest tick in which a request was assigned to a version; nil when the rings remember none.

@@ -23,6 +23,19 @@ public enum OfflineReports {
         return found + open
     }
 
+    /// Why there is no such report, as a sentence with the cuts that there are.
+    public static func unknown(cut: String?, model: String?, among reports: [JSON]) -> String {
+        let known = reports.compactMap { report -> String? in
+            guard model == nil || report["model"]?.string == model else { return nil }
+            guard let cut = report["cut"]?.line, let of = report["model"]?.line else { return nil }
+            return model == nil ? "\(cut) of \(of)" : cut
+        }
+        let whose = model.map { " of \($0)" } ?? ""
+        guard let cut else { return "there is no report\(whose): nothing was cut" }
+        let list = known.isEmpty ? "nothing was cut" : "the cuts are " + known.joined(separator: ", ")
+        return "there is no cut \(cut)\(whose): \(list)"
+    }
+
     /// The ledger over all rollouts.
     public static func ledger(stateDir: String) throws(OfflineProblem) -> JSON {
         Tally.ledger(try saved(stateDir)?.tallies ?? [:])

@@ -50,7 +50,10 @@ struct ReportDesk {
     /// A candidate's counts when it came under trial.
     struct Exposure {
         var since: UInt64
+        /// The tick of that moment.
+        var tick: Tick
         var counts: VersionCounts
+        var times: HistogramSnapshot
     }
 
     var saved = Saved()

@@ -24,6 +24,10 @@ public enum ReportText {
         out += line("requests served", number(report["requests"]) + " since " + word(report["exposed_since"]))
         out += line("failed", number(report["failures"]))
         out += line("shielded by stable", number(report["shielded"]))
+        if report["slow"]?.integer != nil { out += line("too slow", number(report["slow"])) }
+        if let copies = report["copies"]?.integer, copies > 0 {
+            out += line("copies", "\(copies), \(number(report["copy_failures"])) failed; no client saw them")
+        }
         out += line("clients harmed", number(report["harmed"]))
         out += "\n"
         if let recovery = report["recovery"], let verdict = recovery["verdict"]?.line {

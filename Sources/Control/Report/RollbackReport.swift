@@ -30,13 +30,30 @@ public struct RollbackReport: Sendable, Equatable, Codable {
     public var requests: UInt64 = 0
     public var failures: UInt64 = 0
     public var shielded: UInt64 = 0
+    /// Failures that clients did not see, because stable or another attempt answered; nil in reports of earlier
+    /// releases.
+    public var rescued: UInt64?
+    /// After a cut for latency: requests that were too slow, beyond the share that the rule grants; nil else.
+    public var slow: UInt64?
+    /// Copies that the versions were sent, and the failed ones.
+    public var copies: UInt64?
+    public var copyFailures: UInt64?
     /// nil while the check runs, and when it was ended by an operator.
     public var recovery: RecoveryReading?
     /// When the report was complete; nil while it is open.
     public var completedAt: UInt64?
 
-    /// Failures that reached clients.
-    public var harmed: UInt64 { failures > shielded ? failures - shielded : 0 }
+    /// Clients that got a failure, or waited longer than the rule allows. Copies have no clients.
+    public var harmed: UInt64 {
+        let saved = rescued ?? shielded
+        return min(requests, (failures > saved ? failures - saved : 0) + (slow ?? 0))
+    }
+
+    /// Whether its time to detect says something about the rule: a guardrail decided, on trouble whose
+    /// beginning was seen, and stable did not turn out to have it as well.
+    var isSound: Bool {
+        cut.guardrail != nil && firstBad != nil && !isFirstBadBound && recovery?.verdict != .notRecovered
+    }
 
     /// From the first bad request to the verdict, in microseconds.
     public var detectMicros: UInt64? {
@@ -61,6 +78,18 @@ public struct RollbackReport: Sendable, Equatable, Codable {
     }
 }
 
+extension RecoveryVerdict {
+    /// The verdict in a sentence.
+    var words: String {
+        switch self {
+        case .watching: "still watched"
+        case .recovered: "recovered"
+        case .notRecovered: "not recovered"
+        case .undecided: "undecided"
+        }
+    }
+}
+
 extension RollbackReport {
     /// The members of the report, as in the journal and at `/reports`.
     public var members: [JSON.Member] {
@@ -79,6 +108,9 @@ extension RollbackReport {
             .init("cut_us", cutNanos.map { .number(Double($0) / 1_000) } ?? .null),
             .init("exposed_since", time(exposedSince)), .init("requests", .count(requests)),
             .init("failures", .count(failures)), .init("shielded", .count(shielded)),
+            .init("rescued", rescued.map(JSON.count) ?? .null), .init("slow", slow.map(JSON.count) ?? .null),
+            .init("copies", copies.map(JSON.count) ?? .null),
+            .init("copy_failures", copyFailures.map(JSON.count) ?? .null),
             .init("harmed", .count(harmed)), .init("recovery", recovery?.json ?? .null),
             .init("completed_at", time(completedAt)),
             .init("weights_before", JSON(shares: cut.weightsBefore)),
@@ -98,8 +130,13 @@ extension RollbackReport {
             parts.append("\(Self.text(micros: detectMicros)) after the first bad request")
         }
         if let cutNanos { parts.append("obeyed within \(Self.text(micros: cutNanos / 1_000 + 1))") }
-        parts.append("\(harmed) of \(requests) requests failed for clients, \(shielded) were shielded")
-        parts.append(recovery.map { "stable: \($0.verdict.rawValue)" } ?? "the recovery check has no answer")
+        if let copies, requests == 0 {
+            parts.append("\(copyFailures ?? 0) of \(copies) copies failed, which no client saw")
+        } else {
+            let how = slow == nil ? "failed for clients" : "failed or were too slow for clients"
+            parts.append("\(harmed) of \(requests) requests \(how), \(shielded) were shielded")
+        }
+        parts.append(recovery.map { "stable: \($0.verdict.words)" } ?? "the recovery check has no answer")
         return parts.joined(separator: "; ")
     }
 

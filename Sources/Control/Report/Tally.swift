@@ -3,7 +3,8 @@
 //
 // A rollout begins when a candidate without weight gets some. A trip is refuted when stable did not recover
 // after it (the cause was not the candidate), or when the version was promoted later after all; it is
-// confirmed, as far as one can, when stable recovered. An operator's cut is no trip.
+// confirmed, as far as one can, when stable recovered; never both, and what comes later counts. An operator's
+// cut is no trip, and the time to detect is that of reports that are sound (`RollbackReport.isSound`).
 //
 // Invariant: part of the saved state, so that neither a restart nor a rotated journal forgets it; bounded.
 // Source: guardrails/statistics.md, section 6.
@@ -18,6 +19,8 @@ public struct Tally: Sendable, Equatable, Codable {
         var cutID: String
         var versions: [String]
         var isRefuted = false
+        /// nil in ledgers of earlier releases.
+        var isConfirmed: Bool?
     }
 
     public private(set) var rollouts = 0
@@ -69,20 +72,27 @@ public struct Tally: Sendable, Equatable, Codable {
 
     /// Takes in a complete report.
     mutating func note(_ report: RollbackReport) {
-        if let time = report.detectMicros { Self.append(time, to: &detectMicros) }
+        if report.isSound, let time = report.detectMicros { Self.append(time, to: &detectMicros) }
         if let time = report.cutNanos { Self.append(time, to: &cutNanos) }
         guard let i = recent.lastIndex(where: { $0.cutID == report.cut.id }) else { return }
         switch report.recovery?.verdict {
         case .notRecovered: refute(i)
-        case .recovered: confirmed += 1
+        case .recovered: confirm(i)
         case .watching, .undecided, nil: break
         }
     }
 
     private mutating func refute(_ i: Int) {
         guard !recent[i].isRefuted else { return }
-        recent[i].isRefuted = true
+        if recent[i].isConfirmed == true { confirmed -= 1 }
+        (recent[i].isRefuted, recent[i].isConfirmed) = (true, false)
         refuted += 1
+    }
+
+    private mutating func confirm(_ i: Int) {
+        guard !recent[i].isRefuted, recent[i].isConfirmed != true else { return }
+        recent[i].isConfirmed = true
+        confirmed += 1
     }
 
     private static func append(_ time: UInt64, to times: inout [UInt64]) {
