@@ -72,7 +72,7 @@ extension RolloutStep {
         case .stage, .baking, .held: break
         case .split: preconditionFailure("a program is never split")
         }
-        if let refusal = quarantineRefusal(climb) { return refusal }
+        if let refusal = quarantineRefusal(climb) ?? refusal(toWeigh: [], request) { return refusal }
         if case .nothing = program.next(after: climb.place) {
             return .refused("\(program.name(climb.place)) is the last; promote gives all weight")
         }

@@ -139,12 +139,12 @@ struct RolloutStep {
         state.weights.sorted { $0.key < $1.key }.map { VersionWeight(version: $0.key, ppm: $0.value) }
     }
 
-    /// Leaves a cut: what was watched after it is over.
+    /// Leaves a cut: what was watched after it is over. Its cool-down is not: a verb by force overrules it
+    /// once, and the next one needs force again.
     mutating func leaveCut() {
         guard case .cut = state.phase else { return }
         if state.recovery == .watching { actions.append(.endRecovery) }
         state.recovery = nil
-        state.coolDownUntil = nil
     }
 
     /// The configured weights of versions that are not quarantined, and the names of those that are.

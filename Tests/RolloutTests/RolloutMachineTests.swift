@@ -156,6 +156,21 @@ extension VerbAnswer? {
         #expect(answer9.isAccepted)
     }
 
+    @Test("A cool-down lasts after a verb by force as well: the next one needs force again")
+    func coolDownAfterForce() {
+        var driver = Driver(["v2": 50_000, "v3": 10_000], coolDown: 60_000_000)
+        driver.readings("v2", .fail)
+        let forced = driver.verb(.resume, force: true)
+        #expect(forced.isAccepted && driver.state.isCoolingDown(steadyMicros: driver.wallMicros))
+        let raise = driver.verb(.weights(["v3": 90_000]))
+        #expect(raise.sentence.contains("cooling down"))
+        let lower = driver.verb(.weights(["v3": 5_000]))
+        #expect(lower.isAccepted)
+        driver.wallMicros += 61_000_000
+        let late = driver.verb(.weights(["v3": 90_000]))
+        #expect(late.isAccepted)
+    }
+
     @Test(
         "A cool-down lasts as long as it is configured, whatever is done to the wall clock",
         arguments: [0, 900_000_000, 1_000_000_000 + 86_400_000_000, 1_000_000_000 + 366 * 86_400_000_000])
