@@ -54,10 +54,31 @@ enum StatusText {
                 out += "  recovery: \(verdict) \(model["recovery"]?["reason"]?.line ?? "")\n"
             }
         }
+        if let until = model["cool_down_until"]?.line {
+            out += "  cooling down until \(until): more weight for a candidate takes --force\n"
+        }
         out += rollout(model["rollout"])
+        out += notes(model)
         for version in model["versions"]?.elements ?? [] { out += line(version) }
         for version in model["versions"]?.elements ?? [] {
             for guardrail in version["guardrails"]?.elements ?? [] { out += line(guardrail, version) }
+        }
+        return out
+    }
+
+    /// What a reader must not overlook: a promotion, weight that is held, and that nothing is watched.
+    private static func notes(_ model: JSON) -> String {
+        var out = ""
+        if let promoted = model["promoted"], let version = promoted["version"]?.line {
+            out += "  promoted: \(version) has all weight since \(promoted["at"]?.line ?? "?")"
+            out += " by \(promoted["by"]?.line ?? "?"): \(promoted["reason"]?.line ?? "")\n"
+            out += "    next: make \(version) stable in the config and reload\n"
+        }
+        for held in model["held"]?.elements ?? [] {
+            out += "  \(held["version"]?.line ?? "?") IS HELD AT 0%: \(held["reason"]?.line ?? "")\n"
+        }
+        if model["guarded"]?.bool == false {
+            out += "  NO GUARDRAILS: nothing cuts, holds or alerts; only an operator takes traffic back\n"
         }
         return out
     }
@@ -104,8 +125,12 @@ enum StatusText {
         let filled = Int((min(1, max(0, progress)) * 10).rounded())
         let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 10 - filled)
         var out = "    [\(bar)] " + pad(version["name"]?.line ?? "?", 12)
-        out += pad(guardrail["name"]?.line ?? "?", 34) + pad(guardrail["verdict"]?.line ?? "", 17)
+        out += pad(guardrail["name"]?.line ?? "?", 34) + pad(verdict(guardrail), 17)
         return out + (guardrail["reason"]?.line ?? "") + "\n"
+    }
+
+    private static func verdict(_ guardrail: JSON) -> String {
+        guardrail["asleep"]?.bool == true ? "asleep" : guardrail["verdict"]?.line ?? ""
     }
 
     private static func pad(_ text: String, _ width: Int) -> String {

@@ -18,7 +18,13 @@ struct Rollback: ParsableCommand {
 
 struct Promote: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Give a candidate all traffic; stable stays warm, guardrails go on.")
+        abstract: "Give a candidate all traffic; stable stays warm, guardrails go on.",
+        discussion: """
+            A rollout's candidate bakes first, with a share held back on stable to compare with; --force \
+            skips that. Without stable traffic only rules against a constant go on (the default rule \
+            outage, and rules with `above` or `below`); rules against stable sleep, and weir status says \
+            since when. weir check lists both sorts.
+            """)
 
     @Argument(help: "The model.") var model: String
     @Option(help: "The candidate (default: the only one).") var version: String?

@@ -299,8 +299,14 @@ private let brokenVersions: [Broken] = [
             "expected a duration such as 500ms, 10s or 5m,",
         ]),
     Broken(
-        .model("guardrails: []"),
-        ["9:17: models[0].guardrails: is empty", "expected at least 1"]),
+        .model("guardrails: some"),
+        ["9:17: models[0].guardrails: wrong value 'some'", "or none"]),
+    Broken(
+        .guardrail("kind: error_rate, above: 0.02"),
+        ["models[0].guardrails[0].above: wrong value '0.02'", "did you mean '2%'?"]),
+    Broken(
+        .guardrail("kind: latency, quantile: p99, above: 300"),
+        ["models[0].guardrails[0].above: wrong value '300'", "did you mean '300ms'?"]),
     Broken(
         .guardrail("kind: eror_rate, above: 2%"),
         [

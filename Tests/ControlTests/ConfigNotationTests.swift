@@ -43,7 +43,8 @@ private func percentageParses(_ text: String, _ ppm: UInt32) throws {
 @Test(
     "What is no percentage is refused with the one that was probably meant",
     arguments: [
-        ("5", "5%"), ("0.5", "0.5%"), ("5 %", nil), ("0.00001%", nil), ("-5%", nil), ("%", nil), (".5%", nil),
+        ("5", "5%"), ("0.5", "50%"), ("0.02", "2%"), ("1.5", "1.5%"), ("0", "0%"), ("5 %", nil),
+        ("0.00001%", nil), ("-5%", nil), ("%", nil), (".5%", nil),
         ("5.%", nil), ("1.2.3%", nil), ("999999999999%", nil), ("500000%", nil),
     ] as [(String, String?)])
 private func percentageIsRefused(_ text: String, _ meant: String?) {

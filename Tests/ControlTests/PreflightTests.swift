@@ -185,4 +185,40 @@ import Testing
         let ill = round(try target(warm, stable: fine.address, candidate: bad.address))
         #expect(ill.reading == .unknown && ill.reason.contains("answered 0 of 5"))
     }
+
+    @Test("MLServer is asked for the version's own path: its metadata lists no versions")
+    func mlserver() throws {
+        let preset = "{ identity: { preset: mlserver, model: iris } }"
+        // As MLServer answers: a path for each loaded version, 404 for others; `versions` is not set.
+        let both = try PathServer([
+            "/v2/models/iris/versions/v1/ready": "200 OK", "/v2/models/iris/versions/v2/ready": "200 OK",
+            "/v2/models/iris/ready": "200 OK", "/v2/models/iris": "200 OK",
+        ])
+        let old = try PathServer([
+            "/v2/models/iris/versions/v1/ready": "200 OK", "/v2/models/iris/ready": "200 OK",
+        ])
+        let loading = try PathServer([:])
+        defer { for server in [both, old, loading] { server.stop() } }
+        let good = round(try target(preset, stable: both.address, candidate: both.address))
+        #expect(good.reading == .passed, "\(good.reason)")
+        let wrong = round(try target(preset, stable: both.address, candidate: old.address))
+        guard case .failed(let reason) = wrong.reading else {
+            Issue.record("\(wrong)")
+            return
+        }
+        #expect(reason.contains("GET /v2/models/iris/versions/v2/ready with 404"))
+        let early = round(try target(preset, stable: both.address, candidate: loading.address))
+        #expect(early.reading == .unknown && early.reason.contains("/v2/models/iris/versions/v2/ready"))
+    }
+
+    @Test("An identity that is wrong or missing names the URL and the member that were looked at")
+    func looked() throws {
+        let empty = try Says("200 OK", body: "{\"name\":\"iris\",\"versions\":[]}")
+        defer { empty.stop() }
+        let found = round(
+            try target(
+                "{ identity: { preset: v2, model: iris } }", stable: empty.address, candidate: empty.address))
+        #expect(found.reason.contains("names no version; expected v"))
+        #expect(found.reason.contains("GET /v2/models/iris, member $.versions[*]"))
+    }
 }

@@ -9,14 +9,15 @@ extension StatusSnapshot.Model {
     /// The rollout of the model's program; null without one.
     func rollout(wallMicros: UInt64) -> JSON {
         guard let program = state.setup.program, let climb = state.climb else { return .null }
-        let seen = config.versions.indices.filter { !readings[$0].isEmpty }.map {
+        // Without guardrails there is nothing to read, and nothing is waited for.
+        let seen = config.versions.indices.filter { !readings[$0].isEmpty || !isGuarded }.map {
             VersionReadings(version: config.versions[$0].name, readings: readings[$0])
         }
         let blockers = RolloutMachine.blockers(
             state, seen, stage: stage, conditions: conditions, wallMicros: wallMicros)
         return [
             "id": .string(climb.id), "candidate": .string(climb.candidate),
-            "attempt": .integer(Int64(climb.attempt)), "place": .string(climb.place.word),
+            "attempt": .integer(Int64(climb.attempt)), "place": .string(place(climb)),
             "stage": climb.place.stage.map { .integer(Int64($0 + 1)) } ?? .null,
             "stages": .integer(Int64(program.stages.count)),
             "entered_at": .string(Timestamp.text(wallMicros: climb.enteredMicros)),
@@ -28,6 +29,17 @@ extension StatusSnapshot.Model {
             "shadow": .optional(state.shadow.map { Notation.text(ppm: $0.ppm) }),
         ]
     }
+}
+
+extension StatusSnapshot.Model {
+    /// Where the rollout is, as a word; a rollout that came to its end says so.
+    private func place(_ climb: Climb) -> String {
+        if case .promoted(let record) = state.phase, record.version == climb.candidate { return "promoted" }
+        return climb.place.word
+    }
+
+    /// Whether there is a guardrail for whoever is under trial; nothing is missing where nobody is.
+    var isGuarded: Bool { !config.allGuardrails.isEmpty || config.candidates.isEmpty }
 }
 
 extension Climb.Place {

@@ -80,10 +80,14 @@ struct StatusPage {
             "candidate_source": process.sources.first { $0.model == model.config.name }?.json ?? .null,
             "weights": JSON(shares: state.weights), "rollout_epoch": .count(state.epoch),
             "cuts": .integer(Int64(state.cutCount)),
-            "cool_down_until": state.coolDownUntil.map(coolDown) ?? .null,
+            "cool_down_until": isCoolingDown(state) ? state.coolDownUntil.map(coolDown) ?? .null : .null,
             "rollout": model.rollout(wallMicros: process.now),
             "runbook_url": .optional(model.config.runbookURL),
-            "recovery": recovery(model), "last_cut": model.lastCut?.json ?? .null,
+            "promoted": promoted(state),
+            "held": .array(
+                model.held.map { ["version": .string($0.version), "reason": .string($0.reason)] }),
+            "guarded": .bool(model.isGuarded), "recovery": recovery(model),
+            "last_cut": model.lastCut?.json ?? .null,
             "quarantined": .object(
                 state.quarantined.sorted { $0.key < $1.key }.map {
                     .init($0.key, Self.quarantine($0.value))
@@ -93,9 +97,21 @@ struct StatusPage {
         ]
     }
 
+    private func promoted(_ state: RolloutState) -> JSON {
+        guard case .promoted(let record) = state.phase else { return .null }
+        return [
+            "version": .string(record.version), "by": .string(record.actor),
+            "at": .string(Timestamp.text(wallMicros: record.wallMicros)), "reason": .string(record.reason),
+        ]
+    }
+
     private func recovery(_ model: StatusSnapshot.Model) -> JSON {
         if let reading = model.recovery { return reading.json }
         return model.state.recovery.map { ["verdict": .string($0.rawValue)] } ?? .null
+    }
+
+    private func isCoolingDown(_ state: RolloutState) -> Bool {
+        state.isCoolingDown(steadyMicros: snapshot.clocks.steadyMicros ?? snapshot.clocks.wallMicros)
     }
 
     /// The end of a cool-down by the wall clock, as that goes now.

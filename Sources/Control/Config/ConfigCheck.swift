@@ -88,14 +88,36 @@ public struct ConfigCheck: Sendable, Equatable {
         if let source = model.source { lines += source.summary }
         if let shadow = model.shadow { lines.append("  shadow: \(shadow.text)") }
         for cohort in model.cohorts { lines.append("  cohort \(cohort.name): \(cohort.version)") }
+        if !model.candidatesToProve.isEmpty {
+            lines.append("  preflight: candidates have no weight until their checks have passed once")
+        }
         for guardrail in model.guardrails {
             lines.append("  guardrail \(guardrail.name): \(guardrail.summary)")
+        }
+        if let sentence = model.guardrails.withoutStable {
+            lines.append("  without stable traffic: \(sentence)")
+        }
+        if model.allGuardrails.isEmpty, !model.candidates.isEmpty || model.source != nil {
+            lines.append(
+                "  NO GUARDRAILS: nothing cuts, holds or alerts; this is a plain split, or an A/B test")
         }
         if let rollout = model.source?.rollout ?? model.rollout { lines += rollout.summary }
         if model.guardrails.isEmpty, model.candidates.isEmpty, model.source == nil {
             lines.append("  no candidate, no guardrails")
         }
         return lines
+    }
+}
+
+extension [GuardrailSpec] {
+    /// Which of them go on without stable's traffic, as after a promotion, and which sleep then; nil where
+    /// there are none.
+    var withoutStable: String? {
+        guard !isEmpty else { return nil }
+        func list(_ specs: [GuardrailSpec]) -> String {
+            specs.isEmpty ? "none" : specs.map(\.name).joined(separator: ", ")
+        }
+        return "watching: \(list(filter(\.watchesAlone))); asleep: \(list(filter { !$0.watchesAlone }))"
     }
 }
 

@@ -155,7 +155,7 @@ extension SectionReader {
         case .errorRate, .missing:
             optional("above", .percentage(1...999_999)).map { Double($0) / 1_000_000 }
         case .latency:
-            optional("above", .duration(.millis(1) ... .seconds(3_600))).map { Double($0.micros) }
+            optional("above", .latency(.millis(1) ... .seconds(3_600))).map { Double($0.micros) }
         case .cost: optional("above", .number(over: 0))
         case .outcome, .drift, .confidence, .burnRate, .health, nil: optional("above", .unread)
         }

@@ -31,7 +31,8 @@ struct ModelDraft {
     var shield: Bool
     var clientHalfClose: ClientHalfClose
     var response: ResponseHeadersDraft
-    var guardrails: [Marked<GuardrailDraft>]
+    /// nil: none are written, so the defaults are in force; an empty list means none at all.
+    var guardrails: [Marked<GuardrailDraft>]?
     var alpha: Double
     var coolDown: Interval
     var values: ValuesConfig
@@ -91,8 +92,7 @@ extension Kind where Value == ModelDraft {
             let shield = section.value("shield", .flag, or: true)
             let halfClose = section.optional("client_half_close", .word(["cancel", "ignore"]))
             let response = section.value("response_headers", .responseHeaders, or: ResponseHeadersDraft())
-            let guardrails = section.value(
-                "guardrails", .list(of: .marked(.guardrail), count: 1...64), or: [])
+            let guardrails = section.optional("guardrails", .guardrails)
             let alpha = section.value("alpha", .percentage(1...500_000), or: 10_000)
             let coolDown = section.value(
                 "cool_down", .duration(.zero ... .days(30)), or: .seconds(600))
@@ -127,6 +127,18 @@ extension SectionReader {
         case .named(let name): return ([name] + (several ?? []), nil)
         case .source(let source): return (several ?? [], source)
         case nil: return (several ?? [], nil)
+        }
+    }
+}
+
+extension Kind where Value == [Marked<GuardrailDraft>] {
+    /// A list, possibly empty, or the word for it.
+    fileprivate static var guardrails: Kind {
+        let list = Kind.list(of: .marked(.guardrail), count: 0...64)
+        let expected = "\(list.expected), or none"
+        return Kind(expected: expected) { node in
+            guard let text = node.text else { return node.read(list) }
+            return text == "none" ? [] : node.mismatch(expected: expected)
         }
     }
 }

@@ -56,7 +56,7 @@ extension Kind where Value == IdentityConfig {
                     section.lacks(["model"], "lacks 'model'", expected: "the model's name at its servers")
                     return nil
                 }
-                return .ofV2(model)
+                return preset == "mlserver" ? .ofMLServer(model) : .ofV2(model)
             }
             if section.has("model") {
                 section.reading.report(
@@ -80,6 +80,17 @@ extension IdentityConfig {
     static func ofV2(_ model: String) -> IdentityConfig? {
         guard let path = try? JSONPath("$.versions[*]") else { return nil }
         return IdentityConfig(target: "/v2/models/\(model)", source: .json(path))
+    }
+}
+
+extension IdentityConfig {
+    /// The version's own path, which MLServer has for each that it has loaded. The `versions` of its metadata
+    /// are whatever the model's settings list beside it, mostly nothing.
+    /// Source: MLServer, model settings (`parameters.version`) and its paths under /v2/models.
+    static func ofMLServer(_ model: String) -> IdentityConfig {
+        IdentityConfig(
+            target: "/v2/models/\(model)/versions/{version}/ready",
+            source: .path(model: "/v2/models/\(model)/ready"))
     }
 }
 

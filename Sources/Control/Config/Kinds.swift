@@ -202,6 +202,19 @@ extension Kind where Value == Interval {
     }
 }
 
+extension Kind where Value == Interval {
+    /// A latency: a bare number is most likely one of milliseconds.
+    static func latency(_ range: ClosedRange<Interval>) -> Kind {
+        let kind = duration(range)
+        return Kind(expected: kind.expected) { node in
+            guard let text = node.text, let number = UInt64(text),
+                let meant = try? Notation.duration("\(number)ms"), range.contains(meant)
+            else { return node.read(kind) }
+            return node.mismatch(expected: kind.expected, suggestion: "\(number)ms")
+        }
+    }
+}
+
 extension Kind where Value == UInt32 {
     /// A share in parts per million, as `5%` or `0.1%`.
     static func percentage(_ range: ClosedRange<UInt32> = 0...1_000_000) -> Kind {

@@ -52,10 +52,10 @@ extension ModelChecks {
         // Where nobody checks, a version that is dead is found by the requests that are sent to it.
         if unchecked(draft) != nil { standard.removeAll { $0.measure == .health } }
         let written =
-            draft.guardrails.isEmpty
-            ? standard.map {
+            draft.guardrails
+            ?? standard.map {
                 Marked(value: GuardrailDraft(spec: $0, hasOwnAlpha: false), place: draft.place, text: nil)
-            } : draft.guardrails
+            }
         let own = written.map { fitted($0, draft) }
         let stages = (draft.rollout?.guardrails ?? []).map { $0.map { fitted($0, draft) } }
         let extra = stages.flatMap { $0 }

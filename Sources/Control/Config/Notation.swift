@@ -48,7 +48,7 @@ public enum Notation {
         let (number, unit) = split(text)
         let parts = number.split(separator: ".", omittingEmptySubsequences: false)
         guard unit == "%", (1...2).contains(parts.count), let whole = UInt32(parts[0]) else {
-            throw Malformed(suggestion: unit.isEmpty && Double(number) != nil ? number + "%" : nil)
+            throw Malformed(suggestion: unit.isEmpty ? percentageMeant(number) : nil)
         }
         var ppm = whole.multipliedReportingOverflow(by: 10_000)
         if parts.count == 2 {
@@ -91,6 +91,14 @@ public enum Notation {
     private static func split(_ text: String) -> (number: String, unit: String) {
         let number = text.prefix { ("0"..."9").contains($0) || $0 == "." }
         return (String(number), String(text.dropFirst(number.count)))
+    }
+
+    /// A bare number below 1 is a share, as programs write it; from 1 on it lacks its sign.
+    private static func percentageMeant(_ number: String) -> String? {
+        guard let value = Double(number) else { return nil }
+        guard value > 0, value < 1 else { return number + "%" }
+        let ppm = (value * 1_000_000).rounded()
+        return ppm < 1 ? nil : text(ppm: UInt32(ppm))
     }
 
     private static func durationMeant(_ number: String, _ unit: String) -> String? {

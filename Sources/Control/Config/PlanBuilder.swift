@@ -14,6 +14,8 @@ public struct PlanOverrides: Sendable, Equatable {
     public var weights: [String: [String: UInt32]]
     /// Versions that get no traffic by any rule.
     public var quarantined: [String: Set<String>]
+    /// Candidates whose weight waits until their checks have passed once.
+    public var held: [String: Set<String>] = [:]
     /// How far rollouts have come.
     public var climbs: [String: PlanClimb] = [:]
 
@@ -28,6 +30,17 @@ public struct PlanOverrides: Sendable, Equatable {
             weights: states.mapValues(\.weights),
             quarantined: states.mapValues { Set($0.quarantined.keys) })
         climbs = states.mapValues(PlanClimb.init)
+    }
+
+    /// The same, with the candidates of fixed splits held that have something to prove.
+    /// - Parameter proven: whether a candidate of a model has.
+    init(_ states: [String: RolloutState], _ config: Config, proven: (_ model: String, String) -> Bool) {
+        self.init(states)
+        for model in config.models {
+            if case .promoted? = states[model.name]?.phase { continue }
+            let held = model.candidatesToProve.filter { !proven(model.name, $0) }
+            if !held.isEmpty { self.held[model.name] = Set(held) }
+        }
     }
 }
 
@@ -92,6 +105,7 @@ public enum PlanBuilder {
                 plan(
                     model, slots, weights: overrides.weights[model.name],
                     quarantined: overrides.quarantined[model.name] ?? [],
+                    held: overrides.held[model.name] ?? [],
                     climb: overrides.climbs[model.name]))
         }
         return Plan(
@@ -123,9 +137,10 @@ public enum PlanBuilder {
 
     private static func plan(
         _ model: ModelConfig, _ slots: SlotTable, weights asked: [String: UInt32]?, quarantined: Set<String>,
-        climb: PlanClimb?
+        held: Set<String>, climb: PlanClimb?
     ) -> ModelPlan {
-        let weights = weights(of: model, asked: asked ?? model.weights ?? [:], quarantined: quarantined)
+        let weights = weights(
+            of: model, asked: asked ?? model.weights ?? [:], quarantined: quarantined.union(held))
         precondition(weights.reduce(0, +) == 1_000_000)
         let versions = zip(model.versions, weights).map { version, weight in
             plan(version, of: model, slots, weight: weight, isQuarantined: quarantined.contains(version.name))

@@ -39,6 +39,9 @@ public struct IdentityConfig: Sendable, Equatable {
         /// Every value at the path counts; one of them must be the expected one.
         case json(JSONPath)
         case header(String)
+        /// The target is a path that the server has for the version alone: its success says it. A 404 there
+        /// says the opposite where the model's own path answers with success.
+        case path(model: String)
     }
 
     /// Origin-form target of a GET; `{version}` stands for what is expected.

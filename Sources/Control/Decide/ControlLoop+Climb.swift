@@ -36,6 +36,17 @@ extension ControlLoop {
         return (.passed, model.preflight == nil ? "nothing was asked for" : "everything is right")
     }
 
+    /// Candidates of a fixed split whose weight waits for their checks, with what is wrong.
+    func heldCandidates(_ i: Int) -> [(version: String, reason: String)] {
+        let (model, state) = (models[i].config, models[i].decided)
+        if case .promoted = state.phase { return [] }
+        return model.candidatesToProve.compactMap { candidate in
+            let key = PreflightKey(model: model.name, candidate: candidate)
+            guard state.weights[candidate] ?? 0 > 0, !proven.contains(key) else { return nil }
+            return (candidate, preflights[key]?.reason ?? "its pre-flight checks have not answered yet")
+        }
+    }
+
     private func isUsable(_ i: Int, _ version: String) -> Bool {
         guard let index = models[i].config.index(of: version) else { return false }
         return plan.models[i].versions[index].endpoints.contains { health[$0.slot] ?? true }
@@ -57,6 +68,12 @@ extension ControlLoop {
         guard let i = indexByName[report.model] else { return }
         let key = PreflightKey(model: report.model, candidate: report.candidate)
         let before = preflights.updateValue(report, forKey: key)
+        if report.reading == .passed, proven.insert(key).inserted,
+            models[i].config.candidatesToProve.contains(report.candidate)
+        {
+            // A fixed split gives it its weight now.
+            isPlanWanted = true
+        }
         guard before?.reading != report.reading || before?.reason != report.reason else { return }
         log.log(
             level: report.reading == .passed ? .notice : .warning,
@@ -90,9 +107,16 @@ extension ControlLoop {
         guard targets != preflightTargets else { return }
         let kept = Set(targets.filter(preflightTargets.contains).map(PreflightKey.init))
         preflights = preflights.filter { kept.contains($0.key) }
+        proven.formIntersection(kept)
+        isPlanWanted = isPlanWanted || config.models.contains { !$0.candidatesToProve.isEmpty }
         preflightTargets = targets
         onPreflight(targets)
     }
+}
+
+extension ModelConfig {
+    /// Candidates whose fixed weight waits for `preflight`; a rollout waits by itself.
+    var candidatesToProve: [String] { preflight != nil && rollout == nil ? candidates : [] }
 }
 
 /// Whose checks.

@@ -14,7 +14,7 @@ extension ControlLoop {
     static func firstPlan(
         _ config: Config, saved: SavedState, slots: inout SlotTable
     ) throws(PlanProblem) -> Plan {
-        let overrides = PlanOverrides(saved.models.mapValues(\.rollout))
+        let overrides = PlanOverrides(saved.models.mapValues(\.rollout), config) { _, _ in false }
         return try PlanBuilder.plan(from: config, slots: &slots, overrides: overrides, epoch: 1)
     }
 

@@ -292,7 +292,7 @@ extension ControlLoop {
             states[model.name] =
                 indexByName[model.name].map { models[$0].durable } ?? saved.models[model.name]?.rollout
         }
-        return PlanOverrides(states)
+        return PlanOverrides(states, config) { proven.contains(PreflightKey(model: $0, candidate: $1)) }
     }
 
     /// Keeps the evidence of running rollouts, so that a restart does not spend a second alpha, and how

@@ -82,9 +82,10 @@ extension ControlLoop {
     func prepare(_ waiting: inout WaitingVerb?, _ answer: VerbAnswer, model: String) {
         guard var verb = waiting, let i = indexByName[model] else { return }
         let said = answer.said
+        let sentence = said.sentence + (said.isAccepted ? consequences(i, of: verb.verb.word) : "")
         let body: JSON = [
             "ok": .bool(said.isAccepted), "verb": .string(verb.verb.word.rawValue), "model": .string(model),
-            "answer": .string(said.sentence), "phase": .string(models[i].decided.phase.word),
+            "answer": .string(sentence), "phase": .string(models[i].decided.phase.word),
             "weights": JSON(shares: models[i].decided.weights), "request_id": .optional(verb.verb.requestID),
             "durable": true,
         ]
@@ -97,6 +98,20 @@ extension ControlLoop {
                 requestID: id, request: verb.verb.signature, status: verb.response.status,
                 body: String(decoding: verb.response.body, as: UTF8.self)))
         if saved.answered.count > SavedState.answeredMax { saved.answered.removeFirst() }
+    }
+
+    /// What the caller should know beside the machine's answer: who watches without stable's traffic, and
+    /// which weight waits.
+    private func consequences(_ i: Int, of word: AdminVerb.Word) -> String {
+        var out = ""
+        if word == .promote, case .promoted = models[i].decided.phase {
+            out +=
+                "; without stable traffic "
+                + (models[i].config.allGuardrails.withoutStable ?? "NO GUARDRAILS are watching")
+        }
+        guard word.raisesExposure else { return out }
+        for held in heldCandidates(i) { out += "; \(held.version) is held at 0%: \(held.reason)" }
+        return out
     }
 
     /// A raise that could not be made durable: nothing was changed.

@@ -86,6 +86,8 @@ final class ControlLoop {
     var outcomes: OutcomeDesk
     var preflightTargets: [PreflightTarget] = []
     var preflights: [PreflightKey: PreflightReport] = [:]
+    /// Those that have passed once, as they are configured now.
+    var proven: Set<PreflightKey> = []
     /// The answer of this second, by model.
     var blackouts: [String: (second: UInt64, window: BlackoutWindow?)] = [:]
     /// Configs that arrived while a bar was up or a plan under way.

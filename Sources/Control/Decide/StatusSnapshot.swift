@@ -28,6 +28,8 @@ struct StatusSnapshot: Sendable {
         var conditions: RolloutConditions
         /// The checks before the first percent, in a sentence.
         var preflight: String
+        /// Candidates whose weight waits for their checks, with the reason.
+        var held: [(version: String, reason: String)] = []
         /// The live windows, by version.
         var live: [Window?]
         /// Posted metrics, by name.
@@ -130,6 +132,7 @@ extension ControlLoop {
                     splitLogE: model.versionSlots.indices.map { model.splitCheck.logE($0) },
                     stage: model.stage?.reading, conditions: sharedConditions(i),
                     preflight: candidate.map { preflight(i, candidate: $0).reason } ?? "",
+                    held: heldCandidates(i),
                     live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
                     outcomes: model.book.figures)
             },

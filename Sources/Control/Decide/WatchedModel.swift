@@ -17,6 +17,8 @@ struct WatchedModel {
     /// outcomes that are waited for. Other watches need no steps: what nobody asked for left no evidence, and
     /// they skip what the rings forgot.
     static let restingStepTicks: UInt64 = 100
+    /// A rollout that is on its way takes its steps without traffic too: half a second is at once.
+    static let climbingStepTicks: UInt64 = 5
     /// The time nearest to the latency that evidence is judged by: from assignment to the last byte.
     static let judged = TimeKind.total
 
@@ -194,8 +196,9 @@ extension WatchedModel {
             tick += 1
         }
         guard isResting else { return true }
-        let hasTimeToDecide = recovery != nil || book.isUsed || isClimbing
-        return hasTimeToDecide && now.number - lastStepped.number >= Self.restingStepTicks
+        let elapsed = now.number - lastStepped.number
+        if isClimbing { return elapsed >= Self.climbingStepTicks }
+        return (recovery != nil || book.isUsed) && elapsed >= Self.restingStepTicks
     }
 
     /// Whether it must be asked every tick whether it is due.

@@ -56,6 +56,10 @@ struct PreflightCheck {
         guard let identity = target.config.identity else { return }
         let path = identity.target.replacing("{version}", with: HTTPURL.escaped(version.identity))
         for endpoint in version.endpoints {
+            if case .path(let model) = identity.source {
+                try checkPath(path, model, of: version, endpoint, isCandidate: isCandidate)
+                continue
+            }
             let answer = try get(path, version, endpoint)
             let said = identity.source.identities(in: answer)
             if said.contains(version.identity) { continue }
@@ -64,10 +68,32 @@ struct PreflightCheck {
                 ? "names no version"
                 : "says it is "
                     + said.prefix(3).map { ForeignText.line($0, bytesMax: 128) }.joined(separator: ", ")
-            let sentence = "\(version.name) at \(endpoint) \(heard); expected \(version.identity)"
-            // Nothing can be cut for a stable version that is not what it claims; but nobody moves from it.
-            throw isCandidate ? .failed(sentence) : .unknown(sentence)
+            throw refuted(
+                "\(version.name) at \(endpoint) \(heard); expected \(version.identity)"
+                    + " (GET \(path), \(identity.source.text))", isCandidate)
         }
+    }
+
+    /// A server that has a path for each version that it serves: 404 there, while the model itself is ready,
+    /// is another version's answer.
+    private func checkPath(
+        _ path: String, _ model: String, of version: PreflightVersion, _ endpoint: SocketAddress,
+        isCandidate: Bool
+    ) throws(Finding) {
+        let answer = try call(WarmUpRequest(path: path), version, endpoint)
+        if answer.isSuccess { return }
+        let sentence = "\(version.name) at \(endpoint) answers GET \(path) with \(answer.status)"
+        guard answer.status == 404, try call(WarmUpRequest(path: model), version, endpoint).isSuccess else {
+            throw .unknown(sentence)
+        }
+        throw refuted(
+            "\(sentence), and GET \(model) with success: it serves another version than"
+                + " \(version.identity)", isCandidate)
+    }
+
+    /// Nothing can be cut for a stable version that is not what it claims; but nobody moves from it.
+    private func refuted(_ sentence: String, _ isCandidate: Bool) -> Finding {
+        isCandidate ? .failed(sentence) : .unknown(sentence)
     }
 
     // MARK: Signatures
@@ -171,10 +197,20 @@ struct PreflightCheck {
 }
 
 extension IdentityConfig.Source {
+    /// Where in an answer it looks.
+    var text: String {
+        switch self {
+        case .header(let name): "header \(name)"
+        case .json(let path): "member \(path)"
+        case .path: "status"
+        }
+    }
+
     /// Every identity that an answer names.
     func identities(in answer: HTTPAnswer) -> [String] {
         switch self {
         case .header(let name): return answer.field(name).map { [$0] } ?? []
+        case .path: return []
         case .json(let path):
             return answer.json.map { $0.values(at: path.steps[...]).compactMap(\.identity) } ?? []
         }

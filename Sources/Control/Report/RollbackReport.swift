@@ -30,8 +30,8 @@ public struct RollbackReport: Sendable, Equatable, Codable {
     public var requests: UInt64 = 0
     public var failures: UInt64 = 0
     public var shielded: UInt64 = 0
-    /// Failures that clients did not see, because stable or another attempt answered; nil in reports of earlier
-    /// releases.
+    /// Failures that clients did not see, because stable or another attempt answered; nil in reports of
+    /// earlier releases.
     public var rescued: UInt64?
     /// After a cut for latency: requests that were too slow, beyond the share that the rule grants; nil else.
     public var slow: UInt64?

@@ -1,0 +1,143 @@
+// What pages say: rules that sleep, weight that waits for its checks, models without guardrails,
+// promotions, and rollouts that nobody asks anything of yet.
+
+import Metrics
+import Platform
+import Rollout
+import Testing
+
+@testable import Control
+
+@Suite struct TruthOnPagesTests {
+    private func status(_ world: World) -> JSON {
+        let page = StatusPage(
+            snapshot: world.loop.snapshot,
+            process: StatusPage.Process(
+                state: "running", startedAtMicros: 0, now: world.wall, pid: 1, stateDir: "/tmp",
+                listeners: [],
+                cores: 1), counts: { _ in VersionCounts() })
+        return page.json["models"]?[0] ?? .null
+    }
+
+    private func verb(_ world: World, _ verb: AdminVerb) throws -> JSON {
+        let replies = Replies()
+        world.loop.obey(verb, actor: "test", reply: replies.take)
+        world.settle()
+        return try replies.json()
+    }
+
+    private static let checked = World.yaml.replacing(
+        "weights:", with: "preflight: { identity: { path: /v, json: $.v } }\n    weights:")
+
+    @Test("A fixed weight waits until the checks of its candidate have passed once, and pages say why")
+    func held() throws {
+        let world = try World(Self.checked)
+        world.step(3)
+        func weights() -> [UInt32] { world.plane.last?.models[0].versions.map(\.weightPPM) ?? [] }
+        #expect(weights() == [1_000_000, 0, 0])
+        #expect(status(world)["held"]?.elements.count == 2)
+        func report(_ candidate: String, _ reading: PreflightReading, _ reason: String) {
+            world.loop.take(
+                PreflightReport(model: "m", candidate: candidate, reading: reading, reason: reason))
+            world.step(2)
+        }
+        report("v2", .unknown, "answered 0 of 5 warm-up requests")
+        #expect(weights() == [1_000_000, 0, 0])
+        #expect(
+            status(world)["held"]?[0]?["reason"]?.string == "answered 0 of 5 warm-up requests")
+        let answer = try verb(world, AdminVerb(.weights, model: "m", weights: ["v2": 300_000]))
+        #expect(answer["answer"]?.string?.contains("v2 is held at 0%: answered 0 of 5") == true)
+        report("v2", .passed, "right")
+        #expect(weights() == [700_000, 300_000, 0])
+        // What has passed once keeps its weight while its server does not answer.
+        report("v2", .unknown, "connection refused")
+        #expect(weights() == [700_000, 300_000, 0])
+        #expect(status(world)["held"]?.elements.count == 0)
+        let summary = ConfigCheck.of(.success(try World.config(Self.checked)), file: "f").text
+        #expect(summary.contains("no weight until their checks have passed once"))
+    }
+
+    @Test(
+        "Rules against stable sleep after a promotion: status says since when, promote and check which remain"
+    )
+    func asleep() throws {
+        let world = try World()
+        world.step(50) {
+            world.requests(0, 70)
+            world.requests(1, 20)
+        }
+        let answer = try verb(world, AdminVerb(.promote, model: "m", version: "v2", force: true))
+        let said = answer["answer"]?.string ?? ""
+        #expect(said.contains("without stable traffic watching: outage"))
+        #expect(said.contains("asleep: error_rate_worse_than_stable"))
+        world.step(40) { world.requests(1, 50) }
+        let model = status(world)
+        #expect(model["phase"]?.string == "promoted" && model["promoted"]?["version"]?.string == "v2")
+        let rules = model["versions"]?[1]?["guardrails"]?.elements ?? []
+        #expect(rules.count > 3)
+        for rule in rules where rule["name"]?.string?.hasSuffix("worse_than_stable") == true {
+            #expect(rule["asleep"]?.bool == true && rule["verdict"]?.string == "not_enough_data")
+            let reason = rule["reason"]?.string ?? ""
+            let since = reason.replacing("asleep: no stable traffic since ", with: "")
+            #expect(Timestamp.wallMicros(since) != nil, "\(reason)")
+        }
+        let summary = ConfigCheck.of(.success(try World.config()), file: "f").text
+        #expect(summary.contains("without stable traffic: watching: outage"))
+    }
+
+    @Test(
+        "An empty list of guardrails, or none, means none, and check and status say so",
+        arguments: ["[]", "none"])
+    func none(word: String) throws {
+        let world = try World(World.yaml.replacing("weights:", with: "guardrails: \(word)\n    weights:"))
+        #expect(world.model.config.guardrails.isEmpty)
+        world.step(50) {
+            world.requests(0, 70)
+            world.requests(1, 20, failing: 20)
+        }
+        #expect(world.model.decided.cutCount == 0)
+        #expect(status(world)["guarded"]?.bool == false)
+        let summary = ConfigCheck.of(.success(world.loop.config), file: "f").text
+        #expect(summary.contains("NO GUARDRAILS: nothing cuts"))
+        #expect(status(try World())["guarded"]?.bool == true)
+    }
+
+    private static let rollout = World.yaml.replacing(
+        "candidates: [v2, v3]\n    weights: { v2: 20%, v3: 10% }",
+        with: "candidate: v2\n    rollout: { stages: [{ weight: 5%, min_requests: 100 }, { weight: 100% }] }")
+
+    @Test("A rollout without traffic starts at once and says what it waits for; a promoted one says so")
+    func starts() throws {
+        let world = try World(Self.rollout)
+        world.step(10)
+        #expect(world.model.decided.phase == .stage)
+        world.step(6)
+        let rollout = status(world)["rollout"]
+        #expect(rollout?["place"]?.string == "stage")
+        #expect(rollout?["waiting_for"]?[0]?.string == "100 more requests of 100")
+        _ = try verb(world, AdminVerb(.promote, model: "m", version: "v2", force: true))
+        #expect(status(world)["rollout"]?["place"]?.string == "promoted")
+    }
+
+    @Test("The page lists every kind of journal line, and no other")
+    func kinds() throws {
+        let path = configTestRoot + "/Sources/Control/Control.docc/Administration.md"
+        let page = String(decoding: try File.readAll(path, bytesMax: 1 << 20), as: UTF8.self)
+        let start = try #require(page.firstRange(of: "Kinds: "))
+        let list = page[start.upperBound...].prefix { $0 != "." }
+        let words = list.split(separator: "`").filter { $0.allSatisfy { $0.isLetter || $0 == "_" } }
+        let listed = Set(words.map(String.init))
+        #expect(listed == Set(JournalEvent.Kind.allCases.map(\.rawValue)))
+    }
+
+    @Test("The page's table of default rules is the rules' own")
+    func defaults() throws {
+        let path = configTestRoot + "/Sources/Control/Control.docc/Configuration.md"
+        let page = String(decoding: try File.readAll(path, bytesMax: 1 << 20), as: UTF8.self)
+        let start = try #require(page.firstRange(of: "### The default guardrails"))
+        let table = page[start.upperBound...].split(separator: "\n").drop { !$0.hasPrefix("| **`") }
+            .prefix { $0.hasPrefix("| **`") }
+        let names = table.map { $0.dropFirst(5).prefix { $0 != "`" } }.map(String.init)
+        #expect(names == GuardrailSpec.defaults(alpha: 0.01).map(\.name))
+    }
+}
