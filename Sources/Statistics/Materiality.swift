@@ -119,8 +119,9 @@ public struct Materiality: Sendable, Hashable, Codable {
     /// Standard errors that a recent window's estimate must exceed the threshold by.
     public static let errors = 3.0
 
-    /// Of `candidateSurelyExceeds`: epochs, the nats that prove it (three and a half and five standard errors),
-    /// and the requests, and events within the limit, from which on an estimate tells 25 % worse from 30 %.
+    /// Of `candidateSurelyExceeds`: epochs, the nats that prove it (three and a half and five standard
+    /// errors), and the requests, and events within the limit, from which on an estimate tells 25 % worse
+    /// from 30 %.
     private static let sureWindows = [2, 4, 8, 16, 32]
     private static let nats = 6.0
     private static let momentNats = 12.0
@@ -199,8 +200,8 @@ public struct Materiality: Sendable, Hashable, Codable {
     }
 
     /// Whether the candidate's own rate, at a threshold that says how much worse is too much, exceeds
-    /// `limit`, 0...1 and both excluded: surely so, or by an estimate that is as good as the rule's words. An estimate
-    /// at the limit from a few requests would trip for versions well within it.
+    /// `limit`, 0...1 and both excluded: surely so, or by an estimate that is as good as the rule's words. An
+    /// estimate at the limit from a few requests would trip for versions well within it.
     public func candidateSurelyExceeds(_ limit: Double, minEvents: Int) -> Bool {
         surelyExceeding(limit, minEvents: minEvents) != nil
     }
