@@ -66,6 +66,7 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
 ///     line 1     sum and maximum of each of the four times
 ///     lines 2-3  retries, shielded, mended; sum and maximum of the time to connect
 ///     line 4     thresholds, the slots that count keys once, fallbacks by reason, other statuses
+///     line 5     empty answers
 ///     line 7     what stable's answers to shielded requests came to
 ///     lines 8-14 shadow: outcomes, sent, drops by reason, its latency's totals
 ///     lines 16-19 the other outcomes
@@ -101,6 +102,7 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     @usableFromInline static let otherStatusWord = 39
     @usableFromInline static let rescuedWord = 62
     @usableFromInline static let unrescuedWord = 63
+    @usableFromInline static let emptyWord = 41
     @usableFromInline static let shadowOutcomeWord = 64
     @usableFromInline static let shadowSentWord = 96
     @usableFromInline static let shadowDropWord = 97
@@ -163,6 +165,9 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     @inlinable public func countRescue(_ isRescued: Bool) {
         words.add(isRescued ? Self.rescuedWord : Self.unrescuedWord)
     }
+
+    /// Counts a 2xx answer without a body where there may be one.
+    @inlinable public func countEmpty() { words.add(Self.emptyWord) }
 
     /// Counts a request of this version that went to stable from the start.
     @inlinable public func countFallback(_ reason: FallbackReason) {

@@ -22,6 +22,8 @@ public struct VersionCounts: Sendable, Hashable {
     public var mended: UInt64 = 0
     public var rescued: UInt64 = 0
     public var unrescued: UInt64 = 0
+    /// 2xx answers without a body where there may be one.
+    public var empty: UInt64 = 0
     /// Requests sent to stable from the start, by `FallbackReason.rawValue`.
     public var fallbacks = [UInt64](repeating: 0, count: FallbackReason.allCases.count)
     /// Shadow copies sent to this version.
@@ -45,8 +47,16 @@ public struct VersionCounts: Sendable, Hashable {
     public var inFlight: UInt64 { started > completed ? started &- completed : 0 }
     /// Exchanges whose outcome is the version's fault: the numerator of its error rate.
     public var failed: UInt64 { sum { $0.isFailure } }
+    /// The same, client errors among them where they count.
+    public func failed(countingClientErrors: Bool) -> UInt64 {
+        countingClientErrors ? failed &+ self[.clientError] : failed
+    }
     /// Exchanges whose first attempt failed: what guardrails compare, whatever a retry did for the user.
     public var failedFirst: UInt64 { failed &+ mended }
+    /// The same, client errors among them where they count.
+    public func failedFirst(countingClientErrors: Bool) -> UInt64 {
+        failed(countingClientErrors: countingClientErrors) &+ mended
+    }
     /// Exchanges whose outcome says nothing about the version.
     public var excluded: UInt64 { sum { $0.isExcluded } }
     /// Exchanges ended that count: the denominator of the error rate.
@@ -73,6 +83,7 @@ public struct VersionCounts: Sendable, Hashable {
         mended = operation(mended, other.mended)
         rescued = operation(rescued, other.rescued)
         unrescued = operation(unrescued, other.unrescued)
+        empty = operation(empty, other.empty)
         shadowSent = operation(shadowSent, other.shadowSent)
         for index in outcomes.indices {
             outcomes[index] = operation(outcomes[index], other.outcomes[index])
@@ -144,6 +155,7 @@ extension VersionMeter {
         counts.mended &+= words.load(Self.mendedWord)
         counts.rescued &+= words.load(Self.rescuedWord)
         counts.unrescued &+= words.load(Self.unrescuedWord)
+        counts.empty &+= words.load(Self.emptyWord)
         for index in counts.fallbacks.indices {
             counts.fallbacks[index] &+= words.load(Self.fallbackWord + index)
         }

@@ -62,6 +62,9 @@ extension ArmCounts {
         counts.unknown = 0
         guard unknownIsGood else {
             counts.failed += unknown
+            counts.rejections.first += unknown
+            counts.cancels.first += unknown
+            counts.empties.first += unknown
             return counts
         }
         counts.fast0 += unknown

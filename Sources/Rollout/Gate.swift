@@ -51,7 +51,7 @@ struct Gate: Sendable {
             if let known = stableErrorRate {
                 startBetting(.noninferiorLow, spec.margin, mean: known, weight: Gate.priorWeight)
             }
-        case .outcome, .missing, .drift: break
+        case .non2xx, .outcome, .missing, .drift: break
         }
     }
 
@@ -120,7 +120,8 @@ struct Gate: Sendable {
             guard let slot else { return .dropped }
             return .latency(pair, age: age, rho: 1 + spec.margin, evidence: slot, size: slot)
         case .errorRateBelow: return .provenErrors(tick, age: age)
-        case .errorRate, .outcome, .missing, .drift: return .errors(pair, age: age, lag: .max)
+        case .non2xx: return .events(.rejected, pair, age: age, lag: .max)
+        case .errorRate, .outcome, .missing, .drift: return .events(.failure, pair, age: age, lag: .max)
         }
     }
 
@@ -128,7 +129,7 @@ struct Gate: Sendable {
     private mutating func take(_ view: TickView) {
         if case .none = state.clock.before(view.split) {} else { newEpoch() }
         var (ours, theirs) = (view.candidate, view.stable)
-        // What must not be worse is all that users get, a key's repeated failures as well.
+        // What must not be worse is all that users get, a key's repeated events as well.
         ours.bad += view.candidateKnown
         theirs.bad += view.stableKnown
         state.candidateKnown = (state.candidateKnown ?? 0) + view.candidateKnown
@@ -244,7 +245,8 @@ extension Gate {
     private var doubtOfRepeats: String? {
         switch spec.metric {
         case .errorRate, .errorRateBelow: break
-        case .latency, .outcome, .missing, .drift: return nil
+        // That keys get 404s again and again is nothing special.
+        case .non2xx, .latency, .outcome, .missing, .drift: return nil
         }
         let (ours, theirs) = (state.candidateKnown ?? 0, state.stableKnown ?? 0)
         let failures = Int(state.candidateSum + state.stableSum)
@@ -253,7 +255,8 @@ extension Gate {
             Double(theirs) / Double(max(state.stableRequests, 1)))
         guard 2 * (ours + theirs) > failures, 2 * share >= spec.margin else { return nil }
         return "\(Sentence.count(ours + theirs)) of \(Sentence.count(failures)) failures are repeats of keys"
-            + " that had failed before, so a few keys decide; skip the stage by hand if they are not the version's"
+            + " that had failed before, so a few keys decide; skip the stage by hand if they are not the"
+            + " version's"
     }
 
     private func words(_ reading: GateReading, _ reference: LatencyReference) -> String {
@@ -272,6 +275,7 @@ extension Gate {
         let what =
             switch spec.metric {
             case .latency: "slower than their limit"
+            case .non2xx: "not answered with 2xx"
             case .missing: "missing"
             case .errorRate, .errorRateBelow, .outcome, .drift: "failed"
             }
@@ -285,7 +289,7 @@ extension GateSpec.Metric {
         switch self {
         case .outcome(let metric): metric.signal
         case .missing(let value): "value:\(value)"
-        case .errorRate, .latency, .errorRateBelow, .drift: nil
+        case .errorRate, .non2xx, .latency, .errorRateBelow, .drift: nil
         }
     }
 }

@@ -11,6 +11,8 @@ public struct GateSpec: Sendable, Hashable, Codable {
     public enum Metric: Sendable, Hashable, Codable {
         /// Failed requests; the margin is a difference of rates: 0.005 is half a percentage point.
         case errorRate
+        /// Requests that failed or were not answered with 2xx; a difference of rates.
+        case non2xx
         /// A quantile of the total time; 0.3 allows 30 % more than stable.
         case latency(quantile: Double)
         /// The mean of a metric posted later; a share of stable's own mean.

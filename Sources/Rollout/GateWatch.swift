@@ -121,6 +121,9 @@ extension GateSpec {
         let surely = ", alpha \(Sentence.percent(alpha))"
         switch metric {
         case .errorRate: return "error rate less than \(Sentence.percent(margin)) above stable's\(surely)"
+        case .non2xx:
+            return "share of answers that are not 2xx less than \(Sentence.percent(margin)) above stable's"
+                + surely
         case .latency(let q):
             let quantile = Sentence.quantile(q)
             return "latency \(quantile) less than \(Sentence.percent(margin)) above stable's\(surely)"
@@ -138,7 +141,7 @@ extension GateSpec {
     public var problem: String? {
         if !(alpha > 0 && alpha < 1) { return "alpha must lie between 0 % and 100 %" }
         switch metric {
-        case .errorRate, .missing, .errorRateBelow:
+        case .errorRate, .non2xx, .missing, .errorRateBelow:
             return margin > 0 && margin < 1 ? nil : "a margin of rates lies between 0 % and 100 %"
         case .latency(let quantile):
             if !(quantile > 0 && quantile < 1) { return "a quantile lies between p0 and p100, both excluded" }

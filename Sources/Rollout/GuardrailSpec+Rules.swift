@@ -58,6 +58,17 @@ extension GuardrailSpec.Measure {
         if case .latency(let quantile) = self { quantile } else { nil }
     }
 
+    /// The bad event whose share is measured, if that is what is measured.
+    public var event: BadEvent? {
+        switch self {
+        case .errorRate: .failure
+        case .non2xx: .rejected
+        case .cancels: .cancelled
+        case .empty: .empty
+        case .latency, .outcome, .drift, .missing, .confidence, .cost, .health: nil
+        }
+    }
+
     /// The signal whose values are watched: "value:score", "outcome:clicks@1800000"; nil for what the
     /// requests themselves tell.
     public var signal: String? {
@@ -65,7 +76,7 @@ extension GuardrailSpec.Measure {
         case .outcome(let metric): metric.signal
         case .drift(let value), .missing(let value), .confidence(let value), .cost(let value, _):
             "value:\(value)"
-        case .errorRate, .latency, .health: nil
+        case .errorRate, .non2xx, .cancels, .empty, .latency, .health: nil
         }
     }
 
@@ -74,7 +85,7 @@ extension GuardrailSpec.Measure {
         switch self {
         case .errorRate: 3
         case .latency: 2
-        case .outcome, .drift, .missing, .confidence, .cost, .health: 1
+        case .non2xx, .cancels, .empty, .outcome, .drift, .missing, .confidence, .cost, .health: 1
         }
     }
 
@@ -100,7 +111,9 @@ extension GuardrailSpec {
         case (.errorRate, .sequentialBurn): .burn
         case (.errorRate, .windowBurn): .window
         case (.errorRate, .sequentialWorseThanStable), (.errorRate, .sequentialAbove),
-            (.latency, .sequentialWorseThanStable), (.latency, .sequentialAbove):
+            (.non2xx, .sequentialWorseThanStable), (.cancels, .sequentialWorseThanStable),
+            (.empty, .sequentialWorseThanStable), (.latency, .sequentialWorseThanStable),
+            (.latency, .sequentialAbove):
             .requests
         case (.errorRate, .windowAbove), (.errorRate, .windowWorseThanStable), (.latency, .windowAbove),
             (.latency, .windowWorseThanStable):
@@ -119,15 +132,16 @@ extension GuardrailSpec {
     /// Whether this is a sequential test of candidates' latency against stable's.
     public var isLatencyBet: Bool { rule.isSequential && rule.isRelative && measure.quantile != nil }
 
-    /// Whether this is a sequential test of candidates' errors or latency against stable's.
+    /// Whether this is a sequential test of candidates' bad events or latency against stable's.
     public var isRequestBet: Bool {
-        rule.isSequential && rule.isRelative && (measure == .errorRate || measure.quantile != nil)
+        rule.isSequential && rule.isRelative && (measure.event != nil || measure.quantile != nil)
     }
 
-    /// Whether the rule has anything to say of a candidate that gets copies only.
+    /// Whether the rule has anything to say of a candidate that gets copies only: nobody cancels these.
     public var judgesCopies: Bool {
         switch watcher {
-        case .requests, .health: true
+        case .requests: measure != .cancels
+        case .health: true
         case .window, .burn, .mean, .missing, .drift, .pinnedDrift, nil: false
         }
     }
@@ -174,7 +188,7 @@ extension GuardrailSpec {
                 + " that one only; give a window for upstream or first_byte"
         }
         if toleratedTicks > 0, watcher != .requests {
-            return "tolerates goes with sequential rules on errors and latency; a window rule has `for`"
+            return "tolerates goes with sequential rules on requests; a window rule has `for`"
         }
         if time == .connect { return "connections are opened for many requests; give upstream or first_byte" }
         if warmUpRequests > 0, !isLatencyBet {
@@ -192,7 +206,8 @@ extension GuardrailSpec {
             }
             return metric.windowMillis > 0 ? nil : "the attribution window must not be empty"
         case .cost(_, let cap?): return cap > 0 && cap.isFinite ? nil : "a cost's cap must be positive"
-        case .errorRate, .latency, .drift, .missing, .confidence, .cost, .health: return nil
+        case .errorRate, .non2xx, .cancels, .empty, .latency, .drift, .missing, .confidence, .cost, .health:
+            return nil
         }
     }
 
@@ -226,7 +241,7 @@ extension GuardrailSpec {
 
     private func problem(above limit: Double) -> String? {
         switch measure {
-        case .errorRate, .missing:
+        case .errorRate, .non2xx, .cancels, .empty, .missing:
             return limit > 0 && limit < 1 ? nil : "a rate lies between 0 % and 100 %"
         case .latency:
             if !(limit >= 1 && limit.isFinite) { return "a latency must be at least 1 us" }

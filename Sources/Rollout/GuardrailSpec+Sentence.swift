@@ -40,10 +40,10 @@ extension GuardrailSpec {
     /// How much worse a candidate must be: " by 1.5x and 0.1 % more", " by 5.0 %", " by 0.02".
     private func size(_ ratio: Double, _ difference: Double) -> String {
         switch measure {
-        case .errorRate, .latency:
+        case .errorRate, .cancels, .latency:
             let points = difference > 0 ? " and \(Sentence.percent(difference)) more" : ""
             return " by \(Sentence.ratio(ratio))\(points)"
-        case .missing: return " by \(Sentence.percent(difference)) of all requests"
+        case .non2xx, .empty, .missing: return " by \(Sentence.percent(difference)) of all requests"
         case .confidence: return " by \(Sentence.value(difference))"
         case .outcome, .cost, .drift, .health: return " by \(Sentence.percent(ratio - 1))"
         }
@@ -55,6 +55,9 @@ extension GuardrailSpec.Measure {
     fileprivate func words(time: TimeKind) -> String {
         switch self {
         case .errorRate: "error rate"
+        case .non2xx: "share of 3xx and 4xx answers"
+        case .cancels: "share of cancelled requests"
+        case .empty: "share of empty 2xx answers"
         case .latency(let quantile):
             switch time {
             case .total, .added, .connect: "latency \(Sentence.quantile(quantile))"
@@ -72,7 +75,7 @@ extension GuardrailSpec.Measure {
     /// A value of the measure in words.
     func words(_ value: Double) -> String {
         switch self {
-        case .errorRate, .missing, .health: Sentence.percent(value)
+        case .errorRate, .non2xx, .cancels, .empty, .missing, .health: Sentence.percent(value)
         case .latency: Sentence.time(micros: value)
         case .outcome, .drift, .confidence, .cost: Sentence.value(value)
         }

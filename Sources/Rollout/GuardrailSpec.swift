@@ -10,6 +10,13 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     public enum Measure: Sendable, Hashable, Codable {
         /// Failed requests as a share of all but the excluded ones.
         case errorRate
+        /// Answers that are not 2xx, and no failures, as a share of all requests that ended: 3xx and 4xx.
+        /// The same traffic gives the same share, so a difference is the version's.
+        case non2xx
+        /// Requests whose clients left before the end of the answer, as a share of all that ended.
+        case cancels
+        /// 2xx answers without a body where there may be one, as a share of all requests that ended.
+        case empty
         /// A latency quantile, 0 < quantile < 1. A failed request counts as slow.
         case latency(quantile: Double)
         /// The mean of a metric that is posted later.
@@ -101,15 +108,15 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     }
 
     /// A sticky key's bad requests count once in a rollout, its first: the key was the coin, not the
-    /// request. For sequential rules on errors and latency against stable, of models that assign by sticky
-    /// keys. Errors bet besides on change: that more keys fail in a minute than their past makes likely.
+    /// request. For sequential rules on events and latency against stable, of models that assign by sticky
+    /// keys. Events bet besides on change: that more keys fail in a minute than their past makes likely.
     public var countsKeysOnce: Bool {
         get { keysOnce ?? false }
         set { keysOnce = newValue ? true : nil }
     }
 
     /// How long a version may be slow, or fail, now and then without being blamed, in ticks: a replica that
-    /// pauses. Sequential rules on errors and latency only; 0: no such moments.
+    /// pauses. Sequential rules on events and latency only; 0: no such moments.
     public var toleratedTicks: Int {
         get { tolerated ?? 0 }
         set { tolerated = newValue }
@@ -159,10 +166,11 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
 }
 
 extension GuardrailSpec {
-    /// The guardrails of a candidate whose configuration names none: error rate and the latency quantiles
-    /// p50 and p99 against stable, an absolute one that sees total outages also where there is no
-    /// stable traffic to compare with, and one on health, for candidates that are checked: none of their
-    /// endpoints passes while stable's do. `alpha` is the whole rollout's.
+    /// The guardrails of a candidate whose configuration names none: error rate, the latency quantiles p50
+    /// and p99, answers that are not 2xx, cancels and empty answers against stable, an absolute one that
+    /// sees total outages also where there is no stable traffic to compare with, and one on health, for
+    /// candidates that are checked: none of their endpoints passes while stable's do. `alpha` is the whole
+    /// rollout's.
     public static func defaults(alpha: Double) -> [GuardrailSpec] {
         let specs = [
             GuardrailSpec(
@@ -178,11 +186,20 @@ extension GuardrailSpec {
                 name: "outage", measure: .errorRate, rule: .sequentialAbove(0.5), minEvents: 10,
                 vetoWhenStableToo: true),
             GuardrailSpec(name: "health", measure: .health, rule: .below(0.01), alpha: 0, forTicks: 10),
+            GuardrailSpec(
+                name: "non_2xx_worse_than_stable", measure: .non2xx,
+                rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1, materialDifference: 0.01)),
+            GuardrailSpec(
+                name: "cancels_worse_than_stable", measure: .cancels,
+                rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1.5, materialDifference: 0.01)),
+            GuardrailSpec(
+                name: "empty_worse_than_stable", measure: .empty,
+                rule: .sequentialWorseThanStable(rho: 1, materialRatio: 1, materialDifference: 0.01)),
         ]
         return share(alpha: alpha, among: specs)
     }
 
-    /// Splits a rollout's `alpha` over its sequential guardrails: error rates weigh 3, latencies 2
+    /// Splits a rollout's `alpha` over its sequential guardrails: error rates weigh 3, latencies 2, others 1
     /// (Bonferroni). Window rules keep theirs.
     public static func share(alpha: Double, among specs: [GuardrailSpec]) -> [GuardrailSpec] {
         let total = specs.reduce(0.0) { $0 + ($1.rule.isSequential ? $1.measure.alphaWeight : 0) }

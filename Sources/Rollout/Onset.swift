@@ -30,18 +30,20 @@ public struct Onset: Sendable, Hashable {
     ///   - spec: the rule that tripped; nil for an operator's cut, which is looked at by errors.
     ///   - now: the tick of the cut.
     ///   - read: as in `CandidateWatch.step`.
-    /// - Returns: nil when the candidate has no bad requests, or the rule is not over errors or latency.
+    /// - Returns: nil when the candidate has no bad requests, or the rule is not over events or latency.
     public static func find(
         _ spec: GuardrailSpec?, reference: LatencyReference, now: Tick, read: (Tick) -> PairTick?
     ) -> Onset? {
         var slot: Int?
         var normal: Double?
+        var event = BadEvent.failure
         if let spec, case .latency(let quantile) = spec.measure {
             guard let slots = reference.slots(for: spec) else { return nil }
             slot = slots.evidence
             normal = 1 - quantile
-        } else if let spec, spec.measure != .errorRate {
-            return nil
+        } else if let spec {
+            guard let kind = spec.measure.event else { return nil }
+            event = kind
         }
         let span = UInt64(EvidenceRing.buckets - 20)
         var ticks: [Counts] = []
@@ -49,8 +51,8 @@ public struct Onset: Sendable, Hashable {
         for number in (now.number - min(now.number, span))...now.number {
             guard let pair = read(Tick(number: number)) else { continue }
             let age = now.number - number
-            if let counts = counts(pair.candidate, number, age: age, slot) { ticks.append(counts) }
-            if let counts = counts(pair.stable, number, age: age, slot) {
+            if let counts = counts(pair.candidate, number, age: age, slot, event) { ticks.append(counts) }
+            if let counts = counts(pair.stable, number, age: age, slot, event) {
                 stableBad += counts.bad
                 stableAll += counts.bad + counts.good
             }
@@ -59,7 +61,9 @@ public struct Onset: Sendable, Hashable {
         return lastZero(ticks, base: min(max(base, 0.001), 0.5))
     }
 
-    private static func counts(_ arm: ArmTick, _ tick: UInt64, age: UInt64, _ slot: Int?) -> Counts? {
+    private static func counts(
+        _ arm: ArmTick, _ tick: UInt64, age: UInt64, _ slot: Int?, _ event: BadEvent
+    ) -> Counts? {
         let all = arm.all
         guard all.started > 0 else { return nil }
         var counts = Counts(tick: tick)
@@ -70,8 +74,8 @@ public struct Onset: Sendable, Hashable {
             counts.good = Double(all.fast(slot))
             counts.bad = Double(all.slow(slot))
         } else {
-            counts.bad = Double(all.failures)
-            counts.good = Double(all.answered) - Double(all.failed)
+            counts.bad = Double(all.alone(event))
+            counts.good = max(0, Double(all.ended(event)) - counts.bad)
         }
         return counts
     }

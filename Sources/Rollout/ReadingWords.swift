@@ -2,6 +2,7 @@
 // is ever read by a person. The sentence is made when it is asked for.
 // Invariant: words are saved and compared as text; what they were made of is nobody's business.
 
+import Metrics
 import Statistics
 
 /// The numbers behind a reading's sentence.
@@ -9,6 +10,8 @@ enum ReadingWords: Sendable {
     case text(String)
     /// The requests that decide, among those of the whole stage.
     case failures(EpochCounts, of: EpochCounts, stable: CommonCause.Word)
+    /// Of another kind than failures.
+    case events(BadEvent, EpochCounts, of: EpochCounts)
     /// More than `micros`, of stable `stableMicros`.
     case slowness(
         EpochCounts, of: EpochCounts, micros: UInt32, stableMicros: UInt32, stable: CommonCause.Word)
@@ -36,6 +39,9 @@ enum ReadingWords: Sendable {
         case .failures(let counts, let whole, let stable):
             "candidate \(counts.ours(among: whole)) failed, stable \(counts.theirs)"
                 + counts.beside(whole) + Self.cause(stable)
+        case .events(let event, let counts, let whole):
+            "candidate \(counts.ours(among: whole)) \(Self.past(event)), stable \(counts.theirs)"
+                + counts.beside(whole)
         case .slowness(let counts, let whole, let micros, let stableMicros, let stable):
             "candidate \(counts.ours(among: whole)) failed or took longer than"
                 + " \(Sentence.time(micros: Double(micros))),"
@@ -82,6 +88,16 @@ enum ReadingWords: Sendable {
         case .unasked, .fine: ""
         case .common: "; common cause, the candidate is not blamed"
         case .unknown: "; waiting at most 10 s for stable's requests of the same moments"
+        }
+    }
+
+    /// What happened to the requests.
+    private static func past(_ event: BadEvent) -> String {
+        switch event {
+        case .failure: "failed"
+        case .rejected: "answered with 3xx or 4xx"
+        case .cancelled: "cancelled by their clients"
+        case .empty: "answered with 2xx and no body"
         }
     }
 

@@ -39,10 +39,10 @@ struct EpochClock: Sendable, Hashable, Codable {
 
 extension GuardrailSpec {
     /// Ticks of a slot of the cap: a second, where moments are tolerated twice their length for latency (a
-    /// moment touches two slots at most) and once for errors.
+    /// moment touches two slots at most) and once for events.
     fileprivate var capTicks: UInt64 {
         guard toleratedTicks > 0 else { return 10 }
-        return UInt64(toleratedTicks) * (measure == .errorRate ? 1 : 2)
+        return UInt64(toleratedTicks) * (measure.event != nil ? 1 : 2)
     }
 
     /// Requests of the candidate after which an epoch ends: a thousand, or those after which a version
@@ -143,7 +143,7 @@ struct SequentialProgress: Sendable {
     private var cap: BurstCap
     /// An epoch has begun, and its money waits for the next slot of the cap.
     private var owesEpoch = false
-    /// How much less latencies say than independent ones; nothing is learned of errors.
+    /// How much less latencies say than independent ones; nothing is learned of events.
     private var design = DesignEffect()
     private static let blockTicks: UInt64 = 50
     private static let momentTicks: UInt64 = 20
@@ -162,12 +162,12 @@ struct SequentialProgress: Sendable {
 
     init(_ spec: GuardrailSpec) {
         let tolerates = spec.toleratedTicks > 0
-        cap = BurstCap(
-            spec.measure == .errorRate ? tolerates ? .resting : .free : tolerates ? .tolerant : .capped)
+        let isOfEvents = spec.measure.event != nil
+        cap = BurstCap(isOfEvents ? tolerates ? .resting : .free : tolerates ? .tolerant : .capped)
         switch (spec.rule, spec.measure) {
-        case (.sequentialWorseThanStable(let rho, _, _), .errorRate) where spec.countsKeysOnce:
+        case (.sequentialWorseThanStable(let rho, _, _), _) where isOfEvents && spec.countsKeysOnce:
             bet = .keys(KeyedEvents(rho: rho))
-        case (.sequentialWorseThanStable(let rho, _, _), .errorRate):
+        case (.sequentialWorseThanStable(let rho, _, _), _) where isOfEvents:
             bet = .events(RelativeEvents(rho: rho))
         case (.sequentialWorseThanStable, .latency) where spec.countsKeysOnce:
             // Where the threshold stands is tau's matter; the keys' first slow requests are compared as such.
@@ -234,7 +234,7 @@ struct SequentialProgress: Sendable {
     /// among them; nil where it is not.
     func decisive(_ spec: GuardrailSpec) -> EpochCounts? {
         switch (spec.rule, spec.measure) {
-        case (.sequentialWorseThanStable(_, let ratio, let difference), .errorRate):
+        case (.sequentialWorseThanStable(_, let ratio, let difference), _) where spec.measure.event != nil:
             return materiality.reaching(ratio: ratio, difference: difference, minEvents: spec.minEvents)
         case (.sequentialWorseThanStable, .latency(let quantile)):
             return materiality.surelyExceeding(1 - quantile, minEvents: spec.minEvents)

@@ -35,9 +35,8 @@ extension GuardrailSpec {
     func view(_ tick: PairTick, age: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?) -> TickView {
         let pair = rule.isRelative ? tick.compared(for: .worse) : tick
         if rule.isRelative, pair.isVoid(for: .worse) { return .dropped }
+        if rule.isRelative, let event = measure.event { return .events(event, pair, age: age, lag: lag) }
         switch (rule, measure) {
-        case (.sequentialWorseThanStable, .errorRate):
-            return .errors(pair, age: age, lag: lag)
         case (.sequentialAbove, .errorRate):
             return .errors(pair, age: age)
         case (.sequentialWorseThanStable(let rho, _, _), .latency):
@@ -120,7 +119,7 @@ extension SequentialGuard {
         stable: Double?, slots: (evidence: Int, size: Int)?, reference: LatencyReference
     ) -> Double? {
         switch (spec.rule, spec.measure) {
-        case (.sequentialWorseThanStable(_, let ratio, let difference), .errorRate):
+        case (.sequentialWorseThanStable(_, let ratio, let difference), _) where spec.measure.event != nil:
             return stable.map { max($0 * ratio, $0 + difference) }
         case (.sequentialWorseThanStable, .latency):
             guard let slots else { return nil }
@@ -138,7 +137,10 @@ extension SequentialGuard {
         stable: CommonCause.Word, slots: (evidence: Int, size: Int)?, reference: LatencyReference
     ) -> ReadingWords {
         guard case .latency(let quantile) = spec.measure else {
-            return .failures(figures.used, of: figures.whole, stable: stable)
+            guard let event = spec.measure.event, event != .failure else {
+                return .failures(figures.used, of: figures.whole, stable: stable)
+            }
+            return .events(event, figures.used, of: figures.whole)
         }
         guard let slots else {
             return .text("no latency slot left for this rule: at most \(ArmCounts.fastSlots) are counted")

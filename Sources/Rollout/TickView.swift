@@ -2,7 +2,7 @@
 // assumed of the rest so that the evidence is never larger than it will be once everything is known.
 //
 //   measure    against     a tick is settled when                  before that
-//   errors     stable      nothing is pending in either arm, or    after the lag: pending candidate requests
+//   events     stable      nothing is pending in either arm, or    after the lag: pending candidate requests
 //                          at the deadline (pending = failed,      are good, pending stable requests are bad
 //                          a response on its way = good, one
 //                          that was not written yet = neither)
@@ -14,8 +14,9 @@
 //   latency    stable, by  as errors against stable                as errors: pending candidate requests are
 //              keys once                                           fast, pending stable requests are slow
 //
-// A request that failed is slow, or fast errors would improve the quantile. Ages are counted from a tick's
-// end, so they are those of its youngest request. Source: guardrails/statistics.md, section 2.
+// Events are failures, answers that are not 2xx, cancels, empty answers. A request that failed has every
+// event and is slow, or fast errors would improve the rest. Ages are counted from a tick's end, so they are
+// those of its youngest request. Source: guardrails/statistics.md, section 2.
 
 import Metrics
 import Statistics
@@ -45,10 +46,10 @@ struct TickView: Sendable {
     var split: PairSplit?
     var candidate = Arm()
     var stable = Arm()
-    /// Failures of sticky keys that had failed before, once per key and minute: news of a change.
+    /// Events of sticky keys that had had one before, once per key and minute: news of a change.
     var candidateAgain = 0
     var stableAgain = 0
-    /// All of a sticky key's failures but its first in the rollout.
+    /// All of a sticky key's events but its first in the rollout.
     var candidateKnown = 0
     var stableKnown = 0
     /// Requests in `candidate.good` that have not ended.
@@ -68,33 +69,41 @@ struct TickView: Sendable {
 }
 
 extension TickView {
-    /// Errors against stable.
+    /// Bad events of a kind against stable. A failure counts as one of any kind, so that the answers of one
+    /// arm do not look worse while the other fails; the size of the effect is that of the kind alone.
     /// - Parameters:
     ///   - age: whole ticks since the tick's end.
     ///   - lag: stable's p99 in ticks.
-    static func errors(_ pair: PairTick, age: UInt64, lag: UInt64) -> TickView {
+    static func events(_ event: BadEvent, _ pair: PairTick, age: UInt64, lag: UInt64) -> TickView {
         guard let split = pair.split, let share = split.share else { return .dropped }
         let (candidate, stable) = (pair.candidate.randomised, pair.stable.randomised)
         let atDeadline = age >= deadlineTicks
         let isSettled = atDeadline || (age >= graceTicks && candidate.pending == 0 && stable.pending == 0)
         guard isSettled || age >= lag else { return .hidden }
         var view = TickView(state: isSettled ? .settled : .open, share: share, split: split)
-        view.candidate.bad = Int(candidate.failed) + (atDeadline ? Int(candidate.silent) : 0)
-        view.candidate.good = candidate.answered - Int(candidate.failed)
-        view.stable.bad = Int(stable.failed) + Int(atDeadline ? stable.silent : stable.pending)
-        view.stable.good = stable.answered - Int(stable.failed)
+        view.candidate = Arm(ended: candidate, event)
+        view.stable = Arm(ended: stable, event)
+        view.candidate.bad += atDeadline ? Int(candidate.silent) : 0
+        view.stable.bad += Int(atDeadline ? stable.silent : stable.pending)
         if atDeadline {
             view.candidate.good += Int(candidate.begun)
             view.stable.good += Int(stable.begun)
         }
-        (view.candidateAgain, view.stableAgain) = (Int(candidate.renewed), Int(stable.renewed))
-        (view.candidateKnown, view.stableKnown) = (Int(candidate.known), Int(stable.known))
+        let (ours, theirs) = (candidate[event], stable[event])
+        (view.candidateAgain, view.stableAgain) = (Int(ours.renewed), Int(theirs.renewed))
+        (view.candidateKnown, view.stableKnown) = (Int(ours.known), Int(theirs.known))
+        view.started = Int(candidate.started)
         // The size is an estimate and no bound: what is in flight is in neither arm.
+        guard event == .failure else {
+            view.size = EpochCounts(
+                Arm(alone: candidate, event, atDeadline: atDeadline),
+                Arm(alone: stable, event, atDeadline: atDeadline))
+            return view
+        }
         let inFlight = atDeadline ? 0 : Int(stable.pending)
         view.size = EpochCounts(
             Arm(bad: view.candidate.bad + view.candidateAgain, good: view.candidate.good),
             Arm(bad: view.stable.bad - inFlight + view.stableAgain, good: view.stable.good))
-        view.started = Int(candidate.started)
         return view
     }
 
@@ -206,7 +215,20 @@ extension TickView.Arm {
     /// Requests that have ended, and `slow` others.
     init(ended counts: ArmCounts, slot: Int, slow: Int) {
         good = Int(counts.fast(slot))
-        bad = max(0, counts.answered - good) + slow
+        bad = max(0, counts.answered - good) + Int(counts.late[slot]) + slow
+    }
+
+    /// Requests that have ended: first events of their keys, and requests without one.
+    init(ended counts: ArmCounts, _ event: BadEvent) {
+        let events = counts[event]
+        bad = Int(events.first)
+        good = max(0, counts.ended(event) - bad - Int(events.known))
+    }
+
+    /// All requests of a kind of event, without failures, and all others.
+    init(alone counts: ArmCounts, _ event: BadEvent, atDeadline: Bool) {
+        bad = Int(counts.alone(event))
+        good = max(0, counts.ended(event) - bad) + (atDeadline ? Int(counts.pending) : 0)
     }
 }
 
@@ -222,9 +244,15 @@ extension ArmCounts {
     /// All failures, a sticky key's repeated ones as well.
     var failures: Int { Int(failed) + Int(known) }
 
-    /// Requests that were not within the slot's threshold, given that all are older than it.
+    /// Requests that were not within the slot's threshold, given that all are older than it: also those that
+    /// their clients cancelled later than that.
     func slow(_ slot: Int) -> Int {
-        max(0, Int(started) - Int(excluded) - Int(unwritten) - Int(fast(slot)))
+        max(0, Int(started) - Int(excluded) - Int(unwritten) - Int(fast(slot))) + Int(late[slot])
+    }
+
+    /// Requests whose end says whether they had the event: of cancelled ones only that they were cancelled.
+    func ended(_ event: BadEvent) -> Int {
+        answered + Int(known) + (event == .cancelled ? Int(cancelled) : 0)
     }
 
     /// Requests with an outcome that says something about the version.

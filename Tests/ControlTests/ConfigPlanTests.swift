@@ -297,7 +297,7 @@ private func checkSummarises() throws {
         "  candidate by mlflow alias challenger of embeddings at https://mlflow.internal, every 10s",
         "    version 12: 2026-11-20", "  rollout of whichever the registry names, started by hand",
         "    stage 1: no users, 10% copied for 10m",
-        "    stage 3: 25% for 30m, gates error_rate_not_worse and latency_p99_not_worse, approval",
+        "    stage 3: 25% for 30m, gates error_rate_not_worse and non_2xx_not_worse and latency_p99",
         "    bake: 1h, 5% held back", "    blackout: fri 16:00 to mon 08:00 Europe/Berlin",
     ] { #expect(check.text.contains(line), "\(check.text)") }
 }

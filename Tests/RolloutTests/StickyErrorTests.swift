@@ -10,6 +10,8 @@ private struct StickyErrors {
     var random: Seeded
     var keys = 100
     var share = 0.25
+    /// What the rule is about; a request "fails" by having it.
+    var event = BadEvent.failure
     /// Keys whose every request fails, whichever version answers.
     var broken = 0.0
     /// How often a request fails, and a candidate's from a minute on.
@@ -27,7 +29,7 @@ private struct StickyErrors {
 
     /// The minute and the name of the first cut; nil without one.
     mutating func cut() -> (minute: UInt64, rule: String)? {
-        var specs = GuardrailSpec.defaults(alpha: 0.01).filter { $0.measure == .errorRate }
+        var specs = GuardrailSpec.defaults(alpha: 0.01).filter { $0.measure.event == event }
         specs[0].countsKeysOnce = true
         var all = (0..<keys).map { _ in
             Key(place: random.uniform(), isBroken: random.uniform() < broken)
@@ -46,7 +48,7 @@ private struct StickyErrors {
                 let isCandidate = all[k].place < share
                 let rate = isCandidate && number >= changesAt ? candidateRate : self.rate
                 let fails = all[k].isBroken || random.uniform() < rate
-                Self.count(&arms[isCandidate ? 0 : 1], &all[k], fails, minute: number / 600)
+                count(&arms[isCandidate ? 0 : 1], &all[k], fails, minute: number / 600)
             }
             pairs[number] = PairTick(
                 tick: Tick(number: number), split: PairSplit(candidatePPM: ppm, stablePPM: 1_000_000 - ppm),
@@ -62,10 +64,23 @@ private struct StickyErrors {
         return nil
     }
 
-    private static func count(_ arm: inout ArmCounts, _ key: inout Key, _ fails: Bool, minute: UInt64) {
+    private func count(_ arm: inout ArmCounts, _ key: inout Key, _ fails: Bool, minute: UInt64) {
         arm.started += 1
         arm.completed += 1
         guard fails else { return }
+        guard event == .failure else {
+            var one = EventCounts(first: key.hasFailed ? 0 : 1, known: key.hasFailed ? 1 : 0)
+            if key.hasFailed, key.minute != minute { one.renewed = 1 }
+            arm[event] += one
+            if event == .rejected { arm.rejected += 1 }
+            if event == .empty { arm.empty += 1 }
+            if event == .cancelled {
+                arm.cancelled += 1
+                arm.excluded += 1
+            }
+            (key.hasFailed, key.minute) = (true, minute)
+            return
+        }
         if key.hasFailed {
             arm.excluded += 1
             arm.known += 1
@@ -98,6 +113,21 @@ private struct StickyErrors {
     func lateOutage() {
         let found = cuts(4) { ($0.changesAt, $0.candidateRate) = (6000, 1) }
         #expect(found.count == 4 && found.allSatisfy { $0.0 >= 10 && $0.0 < 18 }, "\(found)")
+    }
+
+    @Test(
+        "other bad events as well: equal versions are not cut, heavy keys or not, and a late difference is",
+        arguments: [BadEvent.rejected, .cancelled, .empty])
+    func otherEvents(event: BadEvent) {
+        for (keys, broken, rate) in [(10, 0.2, 0.05), (100, 0.05, 0.3)] {
+            let found = cuts(3) {
+                ($0.event, $0.keys, $0.broken) = (event, keys, broken)
+                ($0.rate, $0.candidateRate, $0.minutes) = (rate, rate, 10)
+            }
+            #expect(found.isEmpty, "\(keys) keys: \(found)")
+        }
+        let found = cuts(3) { ($0.event, $0.changesAt, $0.candidateRate) = (event, 3000, 1) }
+        #expect(found.count == 3 && found.allSatisfy { $0.0 >= 5 && $0.0 < 14 }, "\(found)")
     }
 
     @Test("with all weight as well, where there is nothing to compare with")

@@ -30,6 +30,8 @@ struct Ending {
     var micros: UInt64 = 20_000
     var isFailure = false
     var isExcluded = false
+    /// What else is bad about it; a cancelled request is excluded.
+    var event: BadEvent?
     /// When its response begins, if that is long before its end.
     var firstByteMicros: UInt64?
 }
@@ -151,7 +153,13 @@ extension Traffic.Request {
             return counts
         }
         counts.completed = 1
-        if ending.isFailure {
+        counts.take(ending.isFailure ? .failure : ending.event)
+        if ending.event == .cancelled, !ending.isFailure {
+            counts.excluded = 1
+            for (slot, limit) in limits.enumerated() where ending.micros > UInt64(limit) {
+                counts.late[slot] = 1
+            }
+        } else if ending.isFailure {
             counts.failed = 1
         } else if ending.isExcluded {
             counts.excluded = 1
@@ -163,6 +171,17 @@ extension Traffic.Request {
 }
 
 extension ArmCounts {
+    /// Counts an event beside what it says of failures; a failure is one of every kind.
+    mutating func take(_ event: BadEvent?) {
+        let isFailure = event == .failure
+        if isFailure || event == .rejected { rejections.first += 1 }
+        if isFailure || event == .cancelled { cancels.first += 1 }
+        if isFailure || event == .empty { empties.first += 1 }
+        if event == .rejected { rejected += 1 }
+        if event == .cancelled { cancelled += 1 }
+        if event == .empty { empty += 1 }
+    }
+
     mutating func setFast(_ flags: [Bool]) { setFast(flags.map { $0 ? 1 : 0 }) }
 
     mutating func setFast(_ counts: [UInt32]) {

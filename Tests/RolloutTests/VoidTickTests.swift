@@ -77,7 +77,7 @@ import Testing
         pair.stable.thresholds[0] = 100_000
         let latency = TickView.latency(pair, age: 5, rho: 1, evidence: 0, size: 0)
         #expect(latency.candidate.bad == 2 && latency.stable.bad == 2)
-        let late = TickView.errors(pair, age: TickView.deadlineTicks, lag: 1)
+        let late = TickView.events(.failure, pair, age: TickView.deadlineTicks, lag: 1)
         #expect(late.candidate.bad == 1 && late.candidate.good == 10)
         #expect(late.stable.bad == 1 && late.stable.good == 10)
         let keys = TickView.slowKeys(

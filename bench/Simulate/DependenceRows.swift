@@ -3,12 +3,70 @@
 // Source: guardrails/dependence.md.
 
 import Glibc
+import Metrics
 
 extension DependenceRow {
     static let sections: [(title: String, rows: [DependenceRow])] = [
         ("1. Sticky keys", sticky), ("2. Outages that both versions share", shared),
         ("3. Replicas", replicas + changes), ("5. Cold starts", cold), ("6. Long streams", streams),
+        ("7. Other ways to be wrong", wrong),
     ]
+
+    private static let wrong: [DependenceRow] = [
+        row("30 % of 404 at both", "-", .silent(0.02)) { having(&$0, .rejected, 0.3, 0.3) },
+        row("30 % of 404 at both, w 50 %", "-", .silent(0.02)) {
+            having(&$0, .rejected, 0.3, 0.3)
+            $0.weight = 0.5
+        },
+        row("5 % of clients leave after 100 ms, at both", "-", .silent(0.02)) {
+            having(&$0, .cancelled, 0.05, 0.05)
+        },
+        row("20 % of empty answers at both", "-", .silent(0.02)) { having(&$0, .empty, 0.2, 0.2) },
+        row("30 % of 404 at both, 100 keys, 5 % always failing", "-", .silent(0.02)) {
+            having(&$0, .rejected, 0.3, 0.3)
+            keys(&$0, 100, broken: 0.05)
+        },
+        row("30 % of 404 at both, stable fails for 10 s", "-", .silent(0.02)) {
+            $0.weight = 0.5
+            $0.fate = { request, random in
+                if !request.isCandidate, request.at > 300, request.at < 310 {
+                    (request.isFailure, request.event) = (random.chance(0.9), nil)
+                } else if random.chance(0.3) {
+                    request.event = .rejected
+                }
+            }
+        },
+        row("10 + 1 replicas, pausing 2 s every 5 min, clients leave after 1 s", "-", .shown) {
+            $0.pause = (2, 300, false)
+            $0.fate = { request, _ in
+                if request.micros > 1_000_000 { (request.micros, request.event) = (1_000_000, .cancelled) }
+            }
+        },
+        found("404 to everything", "never", .found(1, requests: 10)) { having(&$0, .rejected, 1, 0) },
+        found("404 to everything, 30 % at stable", "never", .found(1, requests: 30)) {
+            having(&$0, .rejected, 1, 0.3)
+        },
+        found("hangs, clients leave after 100 ms", "66 s", .found(1, requests: 10)) {
+            having(&$0, .cancelled, 1, 0)
+        },
+        found("empty answers to everything", "never", .found(1, requests: 10)) { having(&$0, .empty, 1, 0) },
+        found("35 % of 404 instead of 30 %, w 25 %", "never", .found(0.95)) {
+            having(&$0, .rejected, 0.35, 0.3)
+            $0.weight = 0.25
+        },
+        found("3 % of 429 instead of none", "never", .found(0.95)) { having(&$0, .rejected, 0.03, 0) },
+    ]
+
+    /// Requests that do not fail have an event in these shares, cancelled ones after 100 ms.
+    private static func having(
+        _ setting: inout Setting, _ event: BadEvent, _ candidate: Double, _ stable: Double
+    ) {
+        setting.fate = { request, random in
+            guard !request.isFailure, random.chance(request.isCandidate ? candidate : stable) else { return }
+            request.event = event
+            if event == .cancelled { request.micros = 100_000 }
+        }
+    }
 
     private static let sticky: [DependenceRow] = [
         equal("10 keys, w 25 %", "-") { keys(&$0, 10, spread: 1) },

@@ -72,6 +72,8 @@ struct Request {
     var micros: UInt64
     var firstByteMicros: UInt64?
     var isFailure: Bool
+    /// What is bad about it where it has not failed.
+    var event: BadEvent?
 }
 
 /// One run of a setting.
@@ -100,6 +102,12 @@ struct World {
         var isCandidate: Bool
         var isFailure: Bool
         var isExcluded: Bool
+        /// Its bad event, failures among these, and which thresholds it had passed when it was cancelled.
+        var event: BadEvent?
+        var late: UInt8 = 0
+        /// A sticky key's event that is not its first, and the first in its minute.
+        var isEventKnown = false
+        var isEventRenewed = false
         /// A repeated failure of a sticky key, and the first in its minute.
         var isKnown = false
         var isRenewed = false
@@ -119,6 +127,9 @@ struct World {
         var place: Double
         var rate: Double
         var did: UInt8 = 0
+        /// The bad events of each kind that it has had, and the minute of the last of them.
+        var events: UInt8 = 0
+        var eventIn = InlineArray<4, UInt64>(repeating: .max)
         /// The minute of its last failure.
         var failedIn = UInt64.max
     }
@@ -273,7 +284,8 @@ struct World {
         }
         var end = End(
             bucket: Int32(place), isCandidate: request.isCandidate, isFailure: request.isFailure,
-            isExcluded: false, fast: ~slow)
+            isExcluded: false, event: request.isFailure ? .failure : request.event, fast: ~slow)
+        if end.event == .cancelled { (end.isExcluded, end.late, end.fast) = (true, slow, 0) }
         if request.key >= 0 { know(request.key, slow, &end) }
         if !request.isCandidate { latency.record(request.micros) }
         let within = request.at - seconds
@@ -294,6 +306,13 @@ struct World {
         guard now >= first else { return }
         let once = UInt8(truncatingIfNeeded: reference.countsKeysOnce.rawValue)
         let events = slow & once | (end.isFailure ? 1 << 6 : 0)
+        if let event = end.event {
+            let bit: UInt8 = 1 << UInt8(event.rawValue)
+            end.isEventKnown = keys[key].events & bit != 0
+            end.isEventRenewed = end.isEventKnown && keys[key].eventIn[event.rawValue] != now / 600
+            keys[key].events |= event == .failure ? 15 : bit
+            keys[key].eventIn[event.rawValue] = now / 600
+        }
         let known = events & keys[key].did
         keys[key].did |= events
         end.fast |= known & once
@@ -325,12 +344,35 @@ struct World {
         if end.isExcluded { counts.excluded += 1 }
         if end.isKnown { counts.known += 1 }
         if end.isRenewed { counts.renewed += 1 }
+        if let event = end.event { note(event, end, &counts) }
         counts.fast0 += UInt32(end.fast & 1)
         counts.fast1 += UInt32(end.fast >> 1 & 1)
         counts.fast2 += UInt32(end.fast >> 2 & 1)
         counts.fast3 += UInt32(end.fast >> 3 & 1)
         counts.fast4 += UInt32(end.fast >> 4 & 1)
         counts.fast5 += UInt32(end.fast >> 5 & 1)
+    }
+
+    private static func note(_ event: BadEvent, _ end: End, _ counts: inout ArmCounts) {
+        var one = EventCounts()
+        if end.isEventKnown { one.known = 1 } else { one.first = 1 }
+        if end.isEventRenewed { one.renewed = 1 }
+        switch event {
+        case .failure:
+            counts.rejections += one
+            counts.cancels += one
+            counts.empties += one
+        case .rejected:
+            counts.rejections += one
+            counts.rejected += 1
+        case .cancelled:
+            counts.cancels += one
+            counts.cancelled += 1
+            for slot in 0..<ArmCounts.fastSlots { counts.late[slot] += UInt32(end.late >> UInt8(slot) & 1) }
+        case .empty:
+            counts.empties += one
+            counts.empty += 1
+        }
     }
 
     private mutating func poisson(_ mean: Double) -> Int {

@@ -141,7 +141,9 @@ struct StatusPage {
             "live": live(model.live[i]),
             "totals": [
                 "started": .count(totals.started), "completed": .count(totals.completed),
-                "failed": .count(totals.failed), "excluded": .count(totals.excluded),
+                "failed": .count(
+                    totals.failed(countingClientErrors: model.config.clientErrors == .count)),
+                "excluded": .count(totals.excluded),
                 "in_flight": .count(totals.inFlight), "shielded": .count(totals.shielded),
                 "retries": .count(totals.retries), "shadow_sent": .count(totals.shadowSent),
             ],

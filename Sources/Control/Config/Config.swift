@@ -99,6 +99,8 @@ public struct ModelConfig: Sendable, Equatable {
     public var shield: Bool
     /// What it means that a client closes its side while its answer is due.
     public var clientHalfClose: ClientHalfClose
+    /// Whether answers with 4xx are failures of their version.
+    public var clientErrors: ClientErrors
     /// Whether responses carry `x-weir-version`, and `x-weir-id`.
     public var sendsVersion: Bool
     public var sendsID: Bool

@@ -171,6 +171,9 @@ extension GuardrailSpec {
         let what: String
         switch measure {
         case .errorRate: what = "the error rate"
+        case .non2xx: what = "the share of 3xx and 4xx answers"
+        case .cancels: what = "the share of cancelled requests"
+        case .empty: what = "the share of empty 2xx answers"
         case .latency(let quantile): what = "latency \(Notation.text(quantile: quantile))"
         case .outcome, .drift, .missing, .confidence, .cost, .health: return sentence
         }
@@ -181,6 +184,9 @@ extension GuardrailSpec {
             ? "\(moments); false alarms below \(Notation.text(share: alpha))"
             : "; from \(minRequests) requests"
         switch rule {
+        case .sequentialWorseThanStable(_, let ratio, let difference) where ratio <= 1:
+            return "\(what) is worse than stable's by \(Notation.text(share: difference)) of all requests or"
+                + " more, at any time\(bound)"
         case .sequentialWorseThanStable(_, let ratio, _):
             return "\(what) is worse than stable's by \(Notation.text(share: ratio - 1)) or more, at any time"
                 + bound

@@ -76,6 +76,7 @@ public struct ConfigDiff: Sendable, Equatable {
         ]
         for (key, isChanged) in others where isChanged { changes.append(model + "\(key) change") }
         compare(model + "shield", "\(old.shield)", "\(new.shield)")
+        compare(model + "client_errors", old.clientErrors.rawValue, new.clientErrors.rawValue)
         compare(
             model + "client_half_close", old.clientHalfClose.rawValue, new.clientHalfClose.rawValue)
         compare(model + "cool_down", Notation.text(old.coolDown), Notation.text(new.coolDown))

@@ -1,5 +1,6 @@
-// The promotion gates of a stage: `not_worse_than_stable`, which stands for the error rate and p99, or a list
-// of gates. Invariant: every gate that is returned can be watched, and names are unique.
+// The promotion gates of a stage: `not_worse_than_stable`, which stands for the error rate, answers that are
+// not 2xx and p99, or a list of gates.
+// Invariant: every gate that is returned can be watched, and names are unique.
 // Source: the margins are the defaults of guardrails/statistics.md, section 5.
 
 import Platform
@@ -8,6 +9,7 @@ import Rollout
 /// What a gate's `kind` may say.
 private enum GateWord: String, CaseIterable {
     case errorRate = "error_rate"
+    case non2xx = "non_2xx"
     case latency
     case outcome
     case missing
@@ -17,6 +19,7 @@ private enum GateWord: String, CaseIterable {
     var keys: [String] {
         switch self {
         case .errorRate: ["margin", "below"]
+        case .non2xx: ["margin"]
         case .latency: ["quantile", "margin"]
         case .outcome: ["metric", "window", "higher_is", "min", "max", "margin"]
         case .missing: ["value", "margin"]
@@ -59,10 +62,11 @@ extension Kind where Value == [GateDraft] {
 }
 
 extension GateSpec {
-    /// Half a percentage point of errors, 30 % of p99.
+    /// Half a percentage point of errors, a point of answers that are not 2xx, 30 % of p99.
     static var notWorseThanStable: [GateSpec] {
         [
             GateSpec(name: "error_rate_not_worse", metric: .errorRate, margin: 0.005),
+            GateSpec(name: "non_2xx_not_worse", metric: .non2xx, margin: 0.01),
             GateSpec(name: "latency_p99_not_worse", metric: .latency(quantile: 0.99), margin: 0.3),
         ]
     }
@@ -96,6 +100,8 @@ extension Kind where Value == GateDraft {
                 if let below {
                     draft.spec = GateSpec(name: "error_rate_below", metric: .errorRateBelow, margin: below)
                 }
+            case .non2xx:
+                draft.spec = GateSpec(name: "non_2xx_not_worse", metric: .non2xx, margin: margin ?? 0.01)
             case .latency:
                 guard let quantile = section.given(quantile, "quantile") else { return nil }
                 draft.spec = GateSpec(

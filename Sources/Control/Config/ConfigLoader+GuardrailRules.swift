@@ -1,6 +1,7 @@
 // From the keys of a guardrail to what is measured and what it is held to. Each kind says which of its keys
-// make the limit, and what `worse_than_stable: true` amounts to: errors 1.5 times and 0.1 points, latency
-// 30 %, outcomes 5 %, missing values one point, confidence 0.02, cost 20 %.
+// make the limit, and what `worse_than_stable: true` amounts to: errors 1.5 times and 0.1 points, answers
+// that are not 2xx and empty ones one point, cancels 1.5 times and one point, latency 30 %, outcomes 5 %,
+// missing values one point, confidence 0.02, cost 20 %.
 // Source: the sizes are the defaults of guardrails/statistics.md, section 10.
 
 import Platform
@@ -23,6 +24,9 @@ extension SectionReader {
     mutating func rule(_ keys: GuardrailKeys, _ word: GuardrailWord) -> GuardrailRule? {
         switch word {
         case .errorRate: return requestRule(.errorRate, "error_rate", keys)
+        case .non2xx: return eventRule(keys, .non2xx, "non_2xx", difference: 0.01)
+        case .cancels: return eventRule(keys, .cancels, "cancels", share: 0.5, difference: 0.01)
+        case .empty: return eventRule(keys, .empty, "empty", difference: 0.01)
         case .latency:
             guard let quantile = needed(keys.quantile, "quantile", Kind<Double>.quantile.expected) else {
                 return nil
@@ -104,6 +108,22 @@ extension SectionReader {
         return .sequentialWorseThanStable(
             rho: 1, materialRatio: share.map { 1 + (keys.worseBy ?? $0) } ?? 1,
             materialDifference: difference.map { keys.worseBy ?? $0 } ?? 0)
+    }
+
+    /// Events against stable: by a share of stable's own and at least `difference`, or by a difference alone.
+    private mutating func eventRule(
+        _ keys: GuardrailKeys, _ measure: GuardrailSpec.Measure, _ what: String, share: Double? = nil,
+        difference: Double
+    ) -> GuardrailRule? {
+        guard limit(["worse_than_stable", "worse_than_stable_by"]) != nil,
+            let rule = worse(keys, share: share, difference: share == nil ? difference : nil)
+        else { return nil }
+        guard case .sequentialWorseThanStable(let rho, let ratio, let given) = rule else { return nil }
+        return GuardrailRule(
+            measure: measure,
+            rule: .sequentialWorseThanStable(
+                rho: rho, materialRatio: ratio, materialDifference: share == nil ? given : difference),
+            name: "\(what)_worse_than_stable")
     }
 
     private mutating func outcomeRule(_ keys: GuardrailKeys) -> GuardrailRule? {

@@ -22,6 +22,9 @@ struct GuardrailDraft {
 /// What `kind` may say.
 enum GuardrailWord: String, CaseIterable {
     case errorRate = "error_rate"
+    case non2xx = "non_2xx"
+    case cancels
+    case empty
     case latency
     case outcome
     case drift
@@ -36,6 +39,7 @@ enum GuardrailWord: String, CaseIterable {
         let relative = ["worse_than_stable", "worse_than_stable_by", "alpha", "for", "min_requests"]
         switch self {
         case .errorRate: return ["above", "window", "tolerates"] + relative
+        case .non2xx, .cancels, .empty: return ["tolerates"] + relative
         case .latency: return ["quantile", "time", "above", "window", "tolerates", "warm_up"] + relative
         case .outcome: return ["metric", "window", "higher_is", "min", "max"] + relative
         case .drift: return ["value", "against", "psi", "alpha", "for", "min_requests"]
@@ -157,14 +161,15 @@ extension SectionReader {
         case .latency:
             optional("above", .latency(.millis(1) ... .seconds(3_600))).map { Double($0.micros) }
         case .cost: optional("above", .number(over: 0))
-        case .outcome, .drift, .confidence, .burnRate, .health, nil: optional("above", .unread)
+        case .non2xx, .cancels, .empty, .outcome, .drift, .confidence, .burnRate, .health, nil:
+            optional("above", .unread)
         }
     }
 
     private mutating func worseBy(_ word: GuardrailWord?) -> Double? {
         let share: ClosedRange<UInt32> =
             switch word {
-            case .missing: 1...999_999
+            case .non2xx, .empty, .missing: 1...999_999
             case .outcome: 1_000...999_999
             default: 10_000...100_000_000
             }

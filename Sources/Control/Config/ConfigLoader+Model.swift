@@ -30,6 +30,7 @@ struct ModelDraft {
     var retries: RetryPlan
     var shield: Bool
     var clientHalfClose: ClientHalfClose
+    var clientErrors: ClientErrors
     var response: ResponseHeadersDraft
     /// nil: none are written, so the defaults are in force; an empty list means none at all.
     var guardrails: [Marked<GuardrailDraft>]?
@@ -91,6 +92,7 @@ extension Kind where Value == ModelDraft {
             let retries = section.value("retries", .retries, or: RetryPlan())
             let shield = section.value("shield", .flag, or: true)
             let halfClose = section.optional("client_half_close", .word(["cancel", "ignore"]))
+            let clientErrors = section.optional("client_errors", .word(["count", "ignore"]))
             let response = section.value("response_headers", .responseHeaders, or: ResponseHeadersDraft())
             let guardrails = section.optional("guardrails", .guardrails)
             let alpha = section.value("alpha", .percentage(1...500_000), or: 10_000)
@@ -107,6 +109,7 @@ extension Kind where Value == ModelDraft {
                 weights: weights, sticky: sticky, cohorts: cohorts, shadow: shadow, timeouts: timeouts,
                 retries: retries, shield: shield,
                 clientHalfClose: halfClose.flatMap(ClientHalfClose.init) ?? .cancel,
+                clientErrors: clientErrors.flatMap(ClientErrors.init) ?? .ignore,
                 response: response, guardrails: guardrails, alpha: Double(alpha) / 1_000_000,
                 coolDown: coolDown, values: values, captures: section.optional("captures", .captures),
                 rollout: rollout, preflight: preflight, runbookURL: runbookURL)

@@ -178,20 +178,20 @@ extension ModelChecks {
     private func checkCopies(_ stage: RolloutStage, number: Int, _ place: Place) {
         for gate in stage.gates {
             switch gate.metric {
-            case .errorRate, .latency, .errorRateBelow: break
+            case .errorRate, .non2xx, .latency, .errorRateBelow: break
             case .outcome, .missing, .drift:
                 reading.report(
                     place,
                     "stage \(number) has copies only, whose answers are not looked into: the gate"
                         + " \(gate.name) would never pass",
-                    expected: "gates of kind error_rate and latency, or a weight")
+                    expected: "gates of kind error_rate, non_2xx and latency, or a weight")
             }
         }
         for guardrail in stage.guardrails where !guardrail.judgesCopies {
             reading.report(
                 place,
                 "stage \(number) has copies only, which the guardrail \(guardrail.name) does not see",
-                expected: "sequential rules over error_rate and latency, health, or a weight")
+                expected: "sequential rules over error_rate, non_2xx, empty and latency, health, or a weight")
         }
     }
 }

@@ -54,7 +54,7 @@ struct ModelChecks {
                 CohortConfig(name: $0.name.value, conditions: $0.conditions, version: $0.version.value)
             },
             shadow: draft.shadow?.config, timeouts: draft.timeouts, retries: draft.retries,
-            shield: draft.shield, clientHalfClose: draft.clientHalfClose,
+            shield: draft.shield, clientHalfClose: draft.clientHalfClose, clientErrors: draft.clientErrors,
             sendsVersion: draft.response.version, sendsID: draft.response.id,
             sendsEpoch: draft.response.epoch, guardrails: guardrails, alpha: draft.alpha,
             coolDown: draft.coolDown, values: draft.values, captures: draft.captures, rollout: rollout,

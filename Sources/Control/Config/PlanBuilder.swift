@@ -155,7 +155,7 @@ public enum PlanBuilder {
             stickyKeys: model.stickyKeys, salt: climb?.salt(model.salt) ?? model.salt,
             shadow: shadow(of: model, climb?.shadow), tap: model.tap,
             timeouts: model.timeouts, retries: model.retries, shield: model.shield,
-            clientHalfClose: model.clientHalfClose,
+            clientHalfClose: model.clientHalfClose, clientErrors: model.clientErrors,
             sendsVersion: model.sendsVersion, sendsID: model.sendsID,
             epochHeader: model.sendsEpoch ? climb?.epoch ?? 1 : nil, keyRound: climb?.keyRound ?? 0)
     }

@@ -26,9 +26,11 @@ struct ModelFigures {
     /// The times that some window needs.
     private let times: Set<TimeKind>
     private let stable: Int
+    private let countsClientErrors: Bool
     private var lastReading: Tick?
 
-    init(specs: [GuardrailSpec], versions: Int, stable: Int) {
+    init(specs: [GuardrailSpec], versions: Int, stable: Int, countsClientErrors: Bool = false) {
+        self.countsClientErrors = countsClientErrors
         var keys: Set = [Key(ticks: Self.liveTicks, time: WatchedModel.judged)]
         for spec in specs {
             for ticks in spec.windowLengths { keys.insert(Key(ticks: ticks, time: spec.time)) }
@@ -62,7 +64,7 @@ struct ModelFigures {
         lastReading = now
         for version in meters.indices {
             for time in times {
-                let reading = Self.reading(meters[version], time)
+                let reading = reading(meters[version], time)
                 for key in windows[version].keys where key.time == time {
                     windows[version][key]?.observe(reading, at: now)
                 }
@@ -71,7 +73,7 @@ struct ModelFigures {
     }
 
     /// Counts and one histogram, summed over cores.
-    private static func reading(_ meters: [VersionMeter], _ time: TimeKind) -> WindowReading {
+    private func reading(_ meters: [VersionMeter], _ time: TimeKind) -> WindowReading {
         var counts = VersionCounts()
         var latency = HistogramSnapshot()
         for meter in meters {
@@ -79,7 +81,8 @@ struct ModelFigures {
             meter.histogram(time).snapshot(into: &latency)
         }
         return WindowReading(
-            started: counts.started, requests: counts.counted, failures: counts.failedFirst, latency: latency)
+            started: counts.started, requests: counts.counted,
+            failures: counts.failedFirst(countingClientErrors: countsClientErrors), latency: latency)
     }
 
     /// Stable's last ten minutes.

@@ -82,7 +82,8 @@ struct WatchedModel {
             } ?? LatencyReference(specs: config.allGuardrails, gates: config.allGates)
         history = SplitHistory(SplitInForce(plan), at: now)
         figures = ModelFigures(
-            specs: config.allGuardrails, versions: plan.versions.count, stable: plan.stable)
+            specs: config.allGuardrails, versions: plan.versions.count, stable: plan.stable,
+            countsClientErrors: config.clientErrors == .count)
         // The tick under way may have been counted by an earlier process or under an earlier config.
         book =
             kept

@@ -40,6 +40,9 @@ extension MetricsPage {
             "weir_shielded", "Failures of a candidate that stable answered in its place.", \.shielded,
             to: &writer)
         counter(
+            "weir_empty_responses", "Responses with 2xx and no body, where there may be one.", \.empty,
+            to: &writer)
+        counter(
             "weir_mended", "Requests that ended well although their first attempt failed.", \.mended,
             to: &writer)
         writer.begin("weir_fallbacks", .counter, help: "Requests that went to stable from the start.")

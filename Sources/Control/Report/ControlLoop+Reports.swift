@@ -115,7 +115,7 @@ extension ControlLoop {
             var now = counts(i, version)
             if let before = exposures[version]?.counts { now.subtract(before) }
             report.requests += now.started
-            report.failures += now.failed
+            report.failures += now.failed(countingClientErrors: models[i].config.clientErrors == .count)
             // What was not sent to the version was stable's from the start: no failure, and nobody harmed.
             report.shielded += now.shielded
             // A user is as well off whoever mended the failure: stable, or another attempt.

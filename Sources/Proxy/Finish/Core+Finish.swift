@@ -83,6 +83,7 @@ extension Core {
         let evidence = link.meter(Int(exchange.pointee.assigned)).evidence
         let micros = (now - exchange.pointee.writtenAt).micros
         let events = badEvents(exchange, outcome)
+        if events == .empty { link.meter(Int(exchange.pointee.assigned)).countEmpty() }
         let known = knownEvents(exchange, evidence, outcome, events, micros)
         if exchange.pointee.isBegun {
             evidence.endBegun(start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)

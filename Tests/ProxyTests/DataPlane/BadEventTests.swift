@@ -68,6 +68,7 @@ struct WrongAnswer: Sendable, CustomTestStringConvertible {
         let seen = counts(plane, 0, of: \.randomised)
         #expect(seen.completed == 1)
         #expect(BadEvent.allCases.filter { seen.alone($0) > 0 } == wrong.events)
+        #expect(plane.counts(0).empty == (wrong.event == .empty ? 1 : 0))
         let isFailure = wrong.event == .failure
         for event in BadEvent.allCases {
             #expect(seen[event].first == (isFailure || wrong.event == event ? 1 : 0), "\(event)")
