@@ -31,6 +31,8 @@ public enum RecoveryMeasure: Sendable {
             self =
                 RecoveryValues(spec, trip).map { .values($0) }
                 ?? .unjudged("stable's \(spec.measure.noun) at the cut is not known")
+        case .non2xx, .cancels, .empty:
+            self = .unjudged("what tripped is a difference between versions, and one of them is left")
         case .drift(let value):
             self = .unjudged("a drift of \(value) is a difference between versions, and one of them is left")
         }
