@@ -62,12 +62,13 @@ extension Text {
         return NameMemo(self, at: start, count: count, first: first, known)
     }
 
-    /// Refuses a name that is not a token; finds the field that an unknown name with "_" looks like.
+    /// Refuses a name that is not a token; finds the field that an unknown name with something else than
+    /// letters, digits and "-" looks like.
     @inline(__always)
     private func checkToken(_ start: Int, _ end: Int, _ known: inout KnownField) throws(Stop) {
         var at = start
         repeat {
-            let marks = Words.keep(end &- at, of: Words.notPlain(word(at: at)))
+            let marks = Words.keep(end &- at, of: Words.notPlainName(word(at: at)))
             if marks != 0 || end == start { return try checkRareToken(start, end, &known) }
             at &+= 8
         } while at < end
@@ -78,8 +79,8 @@ extension Text {
         if start == end { throw .refused(.fieldNameEmpty) }
         for at in start..<end where !ByteClass.isToken(byte(at: at)) { throw .refused(.fieldName) }
         guard known == .none else { return }
-        switch KnownField.dashed(self, at: start, count: end - start) {
-        // Gateways that turn "-" into "_" (CGI, WSGI) would read these as the framing fields.
+        switch KnownField.folded(self, at: start, count: end - start) {
+        // Gateways that make a variable of a name (CGI, WSGI) would read these as the framing fields.
         case .contentLength, .transferEncoding: throw .refused(.fieldNameAmbiguous)
         case .weir: known = .weir
         case let field where field.isGuarded: known = .lookalike

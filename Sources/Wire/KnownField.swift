@@ -22,10 +22,11 @@
     case requestID, traceparent, tracestate, idempotencyKey
     // Responses.
     case retryAfter, date, server, location, cacheControl, etag
-    /// Any name that starts with `x-weir-`, "_" standing for "-": only Weir may say these.
+    /// `x-weir`, and any name that starts with `x-weir-`, whatever stands for "-": only Weir may say these.
     case weir
-    /// A name with "_" that a server which folds it to "-" (CGI, WSGI) takes for a field that Weir sets or
-    /// drops, as `x_forwarded_for`. No one who means the field writes it so.
+    /// A name that some server takes for a field that Weir sets or drops, as `x_forwarded_for` or
+    /// `x.forwarded.for`: CGI and WSGI read "_" as "-", PHP "." as well, and lighttpd whatever is neither
+    /// letter nor digit. No one who means the field writes it so.
     case lookalike
 
     /// Whether the field speaks of one connection only and never passes, whatever Connection says.
@@ -52,7 +53,7 @@
         }
     }
 
-    /// Whether a name that becomes this one when "_" is read as "-" is a `lookalike`: the fields that Weir
+    /// Whether a name that becomes this one by folding (`folded`) is a `lookalike`: the fields that Weir
     /// writes anew, vouches for or keeps on their own hop.
     var isGuarded: Bool {
         switch self {
@@ -94,12 +95,11 @@ extension KnownField {
         return first == Words.of("x-weir-") | first & (0xFF << 56) ? .weir : .none
     }
 
-    /// The field that the name becomes when "_" is read as "-", as by CGI and WSGI; rare, and so out of line.
-    ///
-    /// - Precondition: the name is a token, so that only "_" folds to 0x7F.
+    /// The field that the name becomes when whatever is no letter or digit is read as "-": the union of what
+    /// servers do that make variables of names; rare, and so out of line.
     @inline(never)
-    static func dashed(_ text: Text, at start: Int, count: Int) -> KnownField {
-        func word(_ at: Int) -> UInt64 { Words.dashed(text.word(at: at) | Words.all(0x20)) }
+    static func folded(_ text: Text, at start: Int, count: Int) -> KnownField {
+        func word(_ at: Int) -> UInt64 { Words.folded(text.word(at: at)) }
         let first = word(start)
         if count < 8 { return short(Words.keep(count, of: first), count) }
         let last = word(start &+ count &- 8)
@@ -119,6 +119,7 @@ extension KnownField {
             return name == Words.of("etag") ? .etag : .none
         case 6:
             if name == Words.of("accept") { return .accept }
+            if name == Words.of("x-weir") { return .weir }
             if name == Words.of("server") { return .server }
             if name == Words.of("cookie") { return .cookie }
             return name == Words.of("expect") ? .expect : .none

@@ -95,6 +95,14 @@
         }
     }
 
+    /// Whether a head, or a trailer section, is over the bounds that its reader was given.
+    public var exceedsHeadBounds: Bool {
+        switch self {
+        case .fieldLineTooLong, .headTooLong, .fieldsTooMany: true
+        default: false
+        }
+    }
+
     /// The status of the answer where a client sent the message.
     var requestStatus: UInt16 {
         switch self {

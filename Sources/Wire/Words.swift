@@ -47,15 +47,27 @@ enum Words {
         return word | isUpper &>> 2
     }
 
-    /// The word with 0x7F, which is "_" folded by `| 0x20`, as "-". Exact where no byte is above 0x7F.
+    /// The word as the strictest server reads a name that it makes a variable of: letters in lower case, and
+    /// all that is neither letter nor digit as "-".
     @inlinable @inline(__always)
-    static func dashed(_ word: UInt64) -> UInt64 {
-        // Only 0x7F reaches the top bit with one more.
-        let isUnderscore = ((word &+ all(1)) & tops) &>> 7
-        return word ^ isUnderscore &* (0x7F ^ 0x2D)
+    static func folded(_ word: UInt64) -> UInt64 {
+        let others = (notPlainName(word) &>> 7) &* 0xFF
+        return (word | all(0x20)) & ~others | all(0x2D) & others
     }
 
-    /// Marks bytes that are neither letters nor digits nor "-" nor ".": what nearly all names and hosts
+    /// Marks bytes that are neither letters nor digits nor "-": what nearly all field names consist of. Every
+    /// mark is exact, not only the lowest.
+    @inlinable @inline(__always)
+    static func notPlainName(_ word: UInt64) -> UInt64 {
+        let sevenBits = word & ~tops
+        let folded = sevenBits | all(0x20)
+        let letters = (folded &+ all(0x80 - 0x61)) ^ (folded &+ all(0x80 - 0x7B))
+        let digits = (sevenBits &+ all(0x80 - 0x30)) ^ (sevenBits &+ all(0x80 - 0x3A))
+        let notDash = (sevenBits ^ all(0x2D)) &+ all(0x7F)
+        return ~(letters | digits | ~notDash) & tops | word & tops
+    }
+
+    /// Marks bytes that are neither letters nor digits nor "-" nor ".": what nearly all hosts
     /// consist of. Every mark is exact, not only the lowest.
     @inlinable @inline(__always)
     static func notPlain(_ word: UInt64) -> UInt64 {

@@ -31,6 +31,11 @@ private func word(_ bytes: [UInt8], at offset: Int = 0) -> UInt64 {
                 let isPlain = ByteClass.isHost(byte) && byte != 0x5F && byte != 0x7E
                 let isMarked = Words.notPlain(word) >> UInt64(index * 8) & 0x80 != 0
                 #expect(isMarked == !isPlain, "seed \(seed): \(byte)")
+                let isPlainName = isPlain && byte != 0x2E
+                let isNameMarked = Words.notPlainName(word) >> UInt64(index * 8) & 0x80 != 0
+                #expect(isNameMarked == !isPlainName, "seed \(seed): \(byte)")
+                let folded = UInt8(truncatingIfNeeded: Words.folded(word) >> UInt64(index * 8))
+                #expect(folded == (isPlainName ? byte | 0x20 : 0x2D), "seed \(seed): \(byte)")
             }
             let lower = bytes.map { (0x41...0x5A).contains($0) ? $0 + 0x20 : $0 }
             #expect(Words.lowercased(word) == WireTests.word(lower), "seed \(seed)")
