@@ -32,22 +32,31 @@ struct Run: ParsableCommand {
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Validate a config file and say what it amounts to.",
-        discussion: "Exit code 78 when the config is wrong; every problem is named with its line and column.")
+        discussion: """
+            Exit code 78 when the config is wrong; every problem is named with its line and column. Bounds \
+            that do not fit the file descriptors and the memory of this machine are a warning, because the \
+            file may be meant for another one; with --here they end it with 71, as they end `weir run`.
+            """)
 
     @OptionGroup var config: ConfigOption
+    @Flag(help: "The config is to run on this machine: bounds that do not fit it are an error (71).")
+    var here = false
     @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
 
     func run() throws {
         let path = try config.path()
         switch output {
         case .text:
-            let check = ConfigCheck.run(path: path)
-            if check.exitCode == 0 { Output.text(check.text) } else { Output.error(check.text.trimmedEnd) }
+            let check = ConfigCheck.run(path: path, isForHere: here)
+            if check.exitCode != 78 { Output.text(check.text) } else { Output.error(check.text.trimmedEnd) }
+            if let refusal = check.refusalHere { Output.error("\(here ? "" : "warning: ")\(refusal)") }
             throw ExitCode(check.exitCode)
         case .json:
             switch ConfigLoader.load(path: path) {
             case .success(let config):
-                Output.json(["ok": true, "file": .string(path), "digest": .string(config.digest)])
+                let answer = ConfigCheck.json(config, file: path, isForHere: here)
+                Output.json(answer.json)
+                throw ExitCode(answer.exitCode)
             case .failure(let problems):
                 Output.json([
                     "ok": false, "file": .string(path), "problems": .array(problems.all.map(Self.json)),

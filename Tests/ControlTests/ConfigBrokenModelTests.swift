@@ -22,6 +22,9 @@ private let brokenModels: [Broken] = [
         .model("match: {}"),
         ["9:12: models[0].match: says nothing", "expected host, path_prefix or path"]),
     Broken(
+        .model("match: { host: a..b }"),
+        ["9:20: models[0].match.host: wrong value 'a..b'", "expected a host name without port"]),
+    Broken(
         .model("match: { host: \"a:80\" }"),
         ["9:20: models[0].match.host: wrong value 'a:80'", "expected a host name without port"]),
     Broken(

@@ -73,8 +73,20 @@ private let brokenCaptures: [Broken] = [
         .model("captures: { mask: { headers: [\"a b\"] } }"),
         ["9:35: models[0].captures.mask.headers[0]: ", "expected the name of a header"]),
     Broken(
-        .model("captures: { mask: { except: [X-Fine, API-Key] } }"),
-        ["9:42: models[0].captures.mask.except[1]: is a credential's name", "'API-Key'"]),
+        .model("captures: { mask: { except: [X-Session-Id, API-Key] } }"),
+        ["9:48: models[0].captures.mask.except[1]: is a credential's name", "'API-Key'"]),
+    Broken(
+        .model("captures: { mask: { except: [X-Fine] } }"),
+        ["9:34: models[0].captures.mask.except[0]: is not masked anyway: 'X-Fine'"]),
+    Broken(
+        .model("captures: { mask: { except: [\"session id\"] } }"),
+        ["9:34: models[0].captures.mask.except[0]: is no name that a header"]),
+    Broken(
+        .model("captures: { mask: { except: [\"x-session-id:\"] } }"),
+        ["9:34: models[0].captures.mask.except[0]: is no name that a header"]),
+    Broken(
+        .model("captures: { mask: { headers: [x-sid], query: [X-Sid], except: [x-sid] } }"),
+        ["9:68: models[0].captures.mask.except[0]: is also listed under headers and query: 'x-sid'"]),
     Broken(.model("captures: 1%"), ["9:15: models[0].captures: wrong value '1%'", "expected a mapping"]),
 ]
 

@@ -49,6 +49,36 @@ struct CrowdedProcessTests {
         _ = (crowd, strangers)
     }
 
+    @Test(
+        "Connections that ask for pages without end and never read leave every rollback answered",
+        arguments: [
+            adminGet("/metrics"), String(repeating: adminGet("/status", close: false), count: 200),
+        ])
+    func deafPages(request: String) throws {
+        let running = try WeirProcess()
+        try running.start()
+        var crowd: [RawClient] = []
+        for _ in 0..<100 {
+            crowd.append(try RawClient(running.admin, seconds: 120))
+            crowd[crowd.count - 1].sendNow(request)
+        }
+        var answered = 0
+        for round in 0..<27 {
+            // Who was made to leave comes back.
+            for i in 0..<4 {
+                let slot = (round * 4 + i) % crowd.count
+                crowd[slot] = try RawClient(running.admin, seconds: 120)
+                crowd[slot].sendNow(request)
+            }
+            let verb = AdminVerb(.rollback, model: "m", reason: "round \(round)")
+            if try AdminClient(running.admin).send(verb).isSuccess { answered += 1 }
+        }
+        #expect(answered == 27)
+        #expect(try AdminClient(running.admin).get("/readyz").status == 200)
+        #expect(try running.request() == "HTTP/1.1 200 OK" && running.phase() == "cut")
+        _ = crowd
+    }
+
     @Test("A start with too few descriptors, or with bounds that need more, is refused with a sentence")
     func refusals() throws {
         let running = try WeirProcess()
@@ -59,6 +89,25 @@ struct CrowdedProcessTests {
         try running.launch(descriptors: 1_024)
         #expect(try running.exitCode() == 71)
         #expect(running.log.contains("written under limits") && running.log.contains("LimitNOFILE="))
+    }
+
+    @Test("The check says with the same sentence what the start refuses here, and with --here it refuses too")
+    func check() throws {
+        let running = try WeirProcess()
+        try running.configure(weight: "5%", extra: "limits: { downstreams_max: 5000 }")
+        try running.launch(descriptors: 1_024)
+        #expect(try running.exitCode() == 71)
+        let start = try #require(running.log.split(separator: "\n").last { $0.contains("not started: ") })
+        let sentence = String(start[try #require(start.range(of: "too few"))...])
+        let cases: [(arguments: [String], code: Int32)] = [
+            ([], 0), (["--here"], 71), (["--output", "json"], 0), (["--here", "--output", "json"], 71),
+        ]
+        for (arguments, code) in cases {
+            let said = try running.check(arguments, descriptors: 1_024)
+            #expect(said.exitCode == code, "\(arguments)")
+            #expect(said.text.contains(sentence), "\(said.text)")
+        }
+        #expect(try running.check(["--here"], descriptors: 20_000).exitCode == 0)
     }
 
     @Test("With its lock file removed a second Weir is refused all the same, and the first one goes on")

@@ -88,6 +88,21 @@ final class WeirProcess {
         try #require(isReady, "\(log)")
     }
 
+    /// What `weir check` says of the config, on both streams, with that many open files allowed.
+    func check(_ arguments: [String], descriptors: Int) throws -> (exitCode: Int32, text: String) {
+        let check = Process()
+        let said = Pipe()
+        check.executableURL = URL(fileURLWithPath: "/bin/sh")
+        check.arguments =
+            ["-c", "ulimit -n \(descriptors) && exec \"$@\"", "sh", try #require(builtWeir)]
+            + ["check", "--config", configPath] + arguments
+        (check.standardOutput, check.standardError) = (said, said)
+        try check.run()
+        let text = String(decoding: said.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        check.waitUntilExit()
+        return (check.terminationStatus, text)
+    }
+
     var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
 
     func status() throws -> JSON { try #require(try AdminClient(admin).get("/status").json) }

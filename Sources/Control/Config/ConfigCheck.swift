@@ -9,33 +9,65 @@ import Rollout
 
 /// The answer of `weir check`.
 public struct ConfigCheck: Sendable, Equatable {
-    /// 0, or 78 (EX_CONFIG of sysexits) when the config is wrong.
+    /// 0; 78 (EX_CONFIG of sysexits) when the config is wrong; 71 when this machine is too small for it and
+    /// that was asked.
     public var exitCode: Int32
-    /// What to print: to standard output when the exit code is 0, to standard error otherwise.
+    /// What to print: to standard output unless the config is wrong, to standard error then.
     public var text: String
+    /// Why weir would not start with it on this machine; nil when it would, and when the config is wrong.
+    public var refusalHere: String?
 
     /// Problems printed before the rest is only counted.
     private static let problemsMax = 100
 
     /// Checks the file at `path`, names included.
-    public static func run(path: String) -> ConfigCheck {
+    /// - Parameter isForHere: bounds that do not fit this machine are an error then, as for `weir run`.
+    public static func run(path: String, isForHere: Bool = false) -> ConfigCheck {
         let result = ConfigLoader.load(path: path)
         var check = of(result, file: path)
-        if case .success(let config) = result {
-            check.text += limits(config, .afterRaising).map { $0 + "\n" }.joined()
+        guard case .success(let config) = result else { return check }
+        switch limits(config, .afterRaising) {
+        case .success(let resources):
+            check.text += "on this machine: \(resources.sentence)\n"
+            check.text += resources.lowered.map { "on this machine: \($0)\n" }.joined()
+        case .failure(let problem):
+            check.refusalHere = "on this machine weir would not start: \(problem)"
+            if isForHere { check.exitCode = SidecarProblem.limits(problem).exitCode }
         }
         return check
     }
 
     /// How the bounds would come out on this machine, for this user. Not a problem of the file: it may run
     /// elsewhere.
-    static func limits(_ config: Config, _ allowance: Allowance) -> [String] {
+    static func limits(_ config: Config, _ allowance: Allowance) -> Result<ResourceLimits, LimitsProblem> {
         do throws(LimitsProblem) {
-            let resources = try ResourceLimits(config, cores: config.cores ?? CPU.usable, allowance)
-            return ["here: \(resources.sentence)"] + resources.lowered.map { "here: \($0)" }
+            return .success(try ResourceLimits(config, cores: config.cores ?? CPU.usable, allowance))
         } catch {
-            return ["here weir would not start: \(error)"]
+            return .failure(error)
         }
+    }
+
+    /// The answer of `weir check --output json` to a config that is right.
+    public static func json(_ config: Config, file: String, isForHere: Bool) -> (json: JSON, exitCode: Int32)
+    {
+        var code: Int32 = 0
+        let here: JSON
+        switch limits(config, .afterRaising) {
+        case .success(let resources):
+            here = [
+                "starts": true, "limits": .string(resources.sentence),
+                "lowered": .array(resources.lowered.map(JSON.string)), "problem": .null,
+            ]
+        case .failure(let problem):
+            here = ["starts": false, "limits": .null, "lowered": [], "problem": .string("\(problem)")]
+            if isForHere { code = SidecarProblem.limits(problem).exitCode }
+        }
+        return (
+            [
+                "ok": .bool(code == 0), "file": .string(file), "digest": .string(config.digest),
+                "on_this_machine": here,
+            ], code
+        )
     }
 
     /// Puts the result of reading a config into words.

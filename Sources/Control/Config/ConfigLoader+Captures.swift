@@ -44,19 +44,32 @@ extension Kind where Value == MaskDraft {
                 "except",
                 .list(of: .marked(.text("the name of a header or of a query parameter")), count: 0...64),
                 or: [])
-            let always = CapturesConfig.alwaysMasked.union(CapturesConfig.alwaysMaskedQuery)
-            for name in excepted where always.contains(name.value.lowercased()) {
+            let headers = section.value("headers", .list(of: .headerName, count: 0...64), or: [])
+            let query = section.value(
+                "query", .list(of: .text("the name of a query parameter"), count: 0...64), or: []
+            ).map { $0.lowercased() }
+            for name in excepted {
+                guard let problem = objection(to: name.value.lowercased(), headers, query) else { continue }
                 section.reading.report(
-                    name.place, "is a credential's name and always masked:", value: name.value,
+                    name.place, problem, value: name.value,
                     expected: "a name that only its words make a secret, such as x-session-id")
             }
             return MaskDraft(
-                headers: section.value("headers", .list(of: .headerName, count: 0...64), or: []),
-                query: section.value(
-                    "query", .list(of: .text("the name of a query parameter"), count: 0...64), or: []
-                ).map { $0.lowercased() },
+                headers: headers, query: query,
                 paths: section.value("json", .list(of: .jsonPath, count: 0...JSONMask.pathsMax), or: []),
                 excepted: Set(excepted.map { $0.value.lowercased() }))
         }
+    }
+
+    /// Why an exception would change nothing; nil when it does.
+    private static func objection(to name: String, _ headers: [String], _ query: [String]) -> String? {
+        let always = CapturesConfig.alwaysMasked.union(CapturesConfig.alwaysMaskedQuery)
+        if always.contains(name) { return "is a credential's name and always masked:" }
+        let isName =
+            name.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && !"&=#?".utf8.contains($0) } && name.last != ":"
+        if !isName { return "is no name that a header or a query parameter can have:" }
+        if !SecretName.matches(name) { return "is not masked anyway:" }
+        if headers.contains(name), query.contains(name) { return "is also listed under headers and query:" }
+        return nil
     }
 }

@@ -105,8 +105,12 @@ extension Kind where Value == String {
         } else {
             let end = rest.firstIndex(of: ":") ?? rest.endIndex
             let name = rest[..<end]
-            guard !name.isEmpty, name.utf8.allSatisfy({ isAlphanumeric($0) || ".-_".utf8.contains($0) })
+            guard name.utf8.allSatisfy({ isAlphanumeric($0) || ".-_".utf8.contains($0) })
             else { return false }
+            // Labels between dots, and a dot at the end if wanted (RFC 1034 section 3.1).
+            let labels = (name.hasSuffix(".") ? name.dropLast() : name)
+                .split(separator: ".", omittingEmptySubsequences: false)
+            guard labels.allSatisfy({ (1...63).contains($0.utf8.count) }) else { return false }
             rest = rest[end...]
         }
         guard let colon = rest.first else { return true }
