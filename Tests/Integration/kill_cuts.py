@@ -28,7 +28,7 @@ import urllib.error
 import urllib.request
 
 from processes import wait_until
-from weir import Weir, endpoint
+from weir import Weir, pair
 
 RULES = [{"kind": "error_rate", "worse_than_stable": True}]
 
@@ -145,18 +145,7 @@ def main(kills: int, full_disk: bool, seed: int) -> None:
     if full_disk:
         mount_small(folder / "state")
     stable, candidate = server(), server()
-    model = {
-        "name": "m",
-        "versions": {
-            "v1": {"endpoints": [endpoint(stable.server_port)]},
-            "v2": {"endpoints": [endpoint(candidate.server_port)]},
-        },
-        "stable": "v1",
-        "candidate": "v2",
-        "cool_down": "0s",
-        "weights": {"v2": "50%"},
-        "guardrails": RULES,
-    }
+    model = pair(stable.server_port, candidate.server_port, weights={"v2": "50%"}, guardrails=RULES)
     proxy = Weir(folder, [model])
     tally = {"kills": 0, "with the cut in the journal": 0, "without": 0, "state behind the journal": 0}
     for number in range(kills):

@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 
 from processes import wait_until
-from weir import Weir, endpoint
+from weir import Weir, pair
 
 
 class Fine(http.server.BaseHTTPRequestHandler):
@@ -61,17 +61,8 @@ def verb(proxy, word, number, **more):
 
 def main(seconds: float) -> None:
     stable, candidate = server(), server()
-    model = {
-        "name": "m",
-        "versions": {
-            "v1": {"endpoints": [endpoint(stable.server_port)]},
-            "v2": {"endpoints": [endpoint(candidate.server_port)]},
-        },
-        "stable": "v1",
-        "candidate": "v2",
-        "cool_down": "0s",
-        "rollout": {"stages": [{"weight": "20%"}, {"weight": "50%", "hold": "1h"}, {"weight": "100%"}]},
-    }
+    stages = [{"weight": "20%"}, {"weight": "50%", "hold": "1h"}, {"weight": "100%"}]
+    model = pair(stable.server_port, candidate.server_port, rollout={"stages": stages})
     folder = pathlib.Path(tempfile.mkdtemp())
     proxy = Weir(folder, [model])
     acknowledged, kills, cut, broken = [], 0, False, []

@@ -27,6 +27,18 @@ def iris_model(iris: dict, **settings) -> dict:
     }
 
 
+def pair(stable: int, candidate: int, **settings) -> dict:
+    """A model m with a version on each of two ports, v1 stable and v2 the candidate."""
+    return {
+        "name": "m",
+        "versions": {"v1": {"endpoints": [endpoint(stable)]}, "v2": {"endpoints": [endpoint(candidate)]}},
+        "stable": "v1",
+        "candidate": "v2",
+        "cool_down": "0s",
+        **settings,
+    }
+
+
 class Weir:
     """A running `weir run`."""
 

@@ -9,16 +9,6 @@ import Testing
 @testable import Proxy
 
 @Suite struct GuardedHeadTests {
-    private static let loopback = AddressRange(base: IPAddress(ipv4: 0x7F00_0000), prefixBits: 104)
-
-    private func ask(_ request: String, trusted: Bool = false) throws -> Message {
-        let origin = try Origin.named("a")
-        let model = ModelPlan.trial([.version(0, "stable", 1_000_000, [origin.address])])
-        let plane = try Plane([model], trusted: trusted ? [Self.loopback] : [])
-        #expect(try plane.ask(request).status == 200)
-        return try origin.seen.wait(for: 1)[0]
-    }
-
     @Test("A Connection option takes away nothing that Weir adds, or that is known to be end-to-end")
     func connectionOptions() throws {
         let names = [
@@ -33,7 +23,7 @@ import Testing
         for trusted in [false, true] {
             for withFields in [false, true] {
                 let lines = [option] + (withFields ? sent : [])
-                let seen = try ask(request("GET", "/", lines), trusted: trusted)
+                let seen = try seenBehind(request("GET", "/", lines), trusted: trusted)
                 #expect(seen["x-forwarded-proto"] == "http" && seen["x-forwarded-host"] == "model.test")
                 #expect(seen["x-hop"] == nil && seen["connection"] == nil)
                 if withFields {
@@ -81,7 +71,7 @@ import Testing
         arguments: [false, true])
     func spellings(trusted: Bool) throws {
         let lines = Self.spellings.map { "\($0): forged" }
-        let seen = try ask(
+        let seen = try seenBehind(
             request("GET", "/", lines + ["user_id: 7", "x-weird: 8", "x_trace_id: 9", "content_type: t"]),
             trusted: trusted)
         #expect(!seen.head.contains("forged"))
@@ -93,8 +83,8 @@ import Testing
 
     @Test("The port that a caller was asked at is believed of a trusted proxy only")
     func port() throws {
-        #expect(try ask(get("/", "X-Forwarded-Port: 443"))["x-forwarded-port"] == nil)
-        #expect(try ask(get("/", "X-Forwarded-Port: 443"), trusted: true)["x-forwarded-port"] == "443")
+        #expect(try seenBehind(get("/", "X-Forwarded-Port: 443"))["x-forwarded-port"] == nil)
+        #expect(try seenBehind(get("/", "X-Forwarded-Port: 443"), trusted: true)["x-forwarded-port"] == "443")
     }
 
     @Test("x-weir-* of a model server reaches no client, in heads of any kind")
@@ -128,7 +118,7 @@ import Testing
         var model = ModelPlan.trial([.version(0, "stable", 1_000_000, [origin.address])])
         model.versions[0].rewrite = RewritePlan(
             addHeaders: [.init(name: "x-set", value: "ours")], removeHeaders: ["x-removed"])
-        let plane = try Plane([model], trusted: trusted ? [Self.loopback] : [])
+        let plane = try Plane([model], trusted: trusted ? [AddressRange.loopback] : [])
         let head = request("POST", "/", ["transfer-encoding: chunked"])
         let response = try plane.ask(
             head + "3\r\nabc\r\n0\r\nX-Set: forged\r\nx-removed: forged\r\n" + Self.trailers)

@@ -8,19 +8,9 @@ import Testing
 @testable import Proxy
 
 @Suite struct HeadTests {
-    private static let loopback = AddressRange(base: IPAddress(ipv4: 0x7F00_0000), prefixBits: 104)
-
-    private func ask(_ request: String, trusted: Bool = false) throws -> Message {
-        let origin = try Origin.named("a")
-        let model = ModelPlan.trial([.version(0, "stable", 1_000_000, [origin.address])])
-        let plane = try Plane([model], trusted: trusted ? [Self.loopback] : [])
-        #expect(try plane.ask(request).status == 200)
-        return try origin.seen.wait(for: 1)[0]
-    }
-
     @Test("Hop-by-hop fields and those that Connection names stay behind; the rest passes in its order")
     func hopByHop() throws {
-        let seen = try ask(
+        let seen = try seenBehind(
             get(
                 "/p?q=1", "A: 1", "Connection: close, X-Hop , keep-alive", "x-hop: 1", "Keep-Alive: 5",
                 "Proxy-Connection: close", "TE: gzip", "Upgrade: h2c", "B: 2", "a: 3"))
@@ -45,7 +35,7 @@ import Testing
 
     @Test("The caller's address, protocol and host are told upstream")
     func forwarded() throws {
-        let seen = try ask(
+        let seen = try seenBehind(
             get(
                 "/", "x-forwarded-for: 9.9.9.9", "x-forwarded-proto: https", "x-forwarded-host: evil",
                 "forwarded: for=1"))
@@ -57,7 +47,7 @@ import Testing
 
     @Test("What a trusted peer says of its caller is kept")
     func trusted() throws {
-        let seen = try ask(
+        let seen = try seenBehind(
             get("/", "x-forwarded-for: 9.9.9.9", "x-forwarded-proto: https", "x-forwarded-host: outer"),
             trusted: true)
         #expect(seen.all("x-forwarded-for") == ["9.9.9.9, 127.0.0.1"])
@@ -68,15 +58,18 @@ import Testing
     @Test("A request id is kept where there is one, and made where there is none")
     func requestID() throws {
         #expect(
-            try ask(get("/", "X-Request-ID: mine", "x-request-id: other")).all("x-request-id") == ["mine"])
-        let made = try #require(try ask(get())["x-request-id"])
+            try seenBehind(get("/", "X-Request-ID: mine", "x-request-id: other")).all("x-request-id") == [
+                "mine"
+            ])
+        let made = try #require(try seenBehind(get())["x-request-id"])
         #expect(made.count == 32 && made.allSatisfy(\.isHexDigit))
-        #expect(try ask(get())["x-request-id"] != made)
+        #expect(try seenBehind(get())["x-request-id"] != made)
     }
 
     @Test("x-weir-* fields of an untrusted client never reach a version")
     func ownFields() throws {
-        let seen = try ask(get("/", "x-weir-version: candidate", "x-weir-shadow: 1", "X-Weir-Anything: 1"))
+        let seen = try seenBehind(
+            get("/", "x-weir-version: candidate", "x-weir-shadow: 1", "X-Weir-Anything: 1"))
         #expect(!seen.head.lowercased().contains("x-weir"))
     }
 
@@ -108,12 +101,12 @@ import Testing
 
     @Test("Targets pass as they came, never normalised", arguments: targets)
     func target(_ target: String) throws {
-        #expect(try ask(get(target)).target == target)
+        #expect(try seenBehind(get(target)).target == target)
     }
 
     @Test("The absolute form is forwarded as origin form, its authority as Host")
     func absoluteForm() throws {
-        let seen = try ask("GET http://outer:8080/x?y HTTP/1.1\r\nHost: ignored\r\n\r\n")
+        let seen = try seenBehind("GET http://outer:8080/x?y HTTP/1.1\r\nHost: ignored\r\n\r\n")
         #expect(seen.target == "/x?y")
         #expect(seen["host"] == "outer:8080")
     }
@@ -121,11 +114,12 @@ import Testing
     @Test("A head and its small body leave in one write")
     func oneWrite() throws {
         for size in [1, 1_000, 30_000] {
-            let seen = try ask(post(String(repeating: "b", count: size)))
+            let seen = try seenBehind(post(String(repeating: "b", count: size)))
             // The origin's first read that completed the head brought the body along.
             #expect(seen.bodyBytesWithHead == size)
         }
-        let chunked = try ask(request("POST", "/", ["transfer-encoding: chunked"]) + "3\r\nabc\r\n0\r\n\r\n")
+        let chunked = try seenBehind(
+            request("POST", "/", ["transfer-encoding: chunked"]) + "3\r\nabc\r\n0\r\n\r\n")
         #expect(chunked.bodyBytesWithHead == 13)
     }
 

@@ -157,13 +157,15 @@ import Testing
         #expect(counts[.clientCancel] == 1 && counts.failed == 0 && counts.excluded == 1)
     }
 
-    @Test("A client that leaves inside its body cancels, and the upstream sees no whole request")
-    func clientLeavesInBody() throws {
+    @Test(
+        "A client that leaves inside its body cancels, and the upstream sees no whole request",
+        arguments: ClientHalfClose.allCases)
+    func clientLeavesInBody(_ halfClose: ClientHalfClose) throws {
         let ended = try Notes<Bool>()
         let origin = try Origin { peer, _ in
             do { ended.add(try peer.request() != nil) } catch { ended.add(false) }
         }
-        let plane = try Plane(to: origin)
+        let plane = try Plane(to: origin) { $0.clientHalfClose = halfClose }
         for fields in ["content-length: 100", "transfer-encoding: chunked"] {
             let client = try plane.connect()
             try client.send(request("POST", "/", [fields]) + "5\r\nhello\r\n")

@@ -118,20 +118,8 @@ import Testing
 
     @Test("A connect that is not decided in time is answered for with 504")
     func connect() throws {
-        // A listener whose queue is full: the kernel drops further attempts.
-        let listener = try Socket.listen(.loopback, backlog: 0, reusePort: false)
-        let bound = Socket.localAddress(of: listener)
-        let address = try #require(bound)
-        let raw = try #require(RawAddress(address))
-        var fillers: [Peer] = []
-        for _ in 0..<8 {
-            switch Socket.connect(raw) {
-            case .connected(let socket): fillers.append(Peer(socket))
-            case .inProgress(let socket): fillers.append(Peer(socket))
-            case .failed: break
-            }
-        }
-        var model = ModelPlan.trial([.version(0, "stable", 1_000_000, [address])])
+        let listener = try FullListener()
+        var model = ModelPlan.trial([.version(0, "stable", 1_000_000, [listener.address])])
         model.timeouts.connect = .millis(100)
         model.retries.attemptsMax = 1
         let plane = try Plane([model])

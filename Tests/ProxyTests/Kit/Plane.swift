@@ -5,6 +5,7 @@
 import Glibc
 import Metrics
 import Platform
+import Testing
 
 @testable import Proxy
 
@@ -103,6 +104,20 @@ func post(_ body: String, _ fields: String...) -> String {
 
 func request(_ method: String, _ target: String, _ fields: [String]) -> String {
     "\(method) \(target) HTTP/1.1\r\nhost: model.test\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n"
+}
+
+/// What a server sees of a request; the client is trusted or a stranger.
+func seenBehind(_ request: String, trusted: Bool = false) throws -> Message {
+    let origin = try Origin.named("a")
+    let model = ModelPlan.trial([.version(0, "stable", 1_000_000, [origin.address])])
+    let plane = try Plane([model], trusted: trusted ? [.loopback] : [])
+    #expect(try plane.ask(request).status == 200)
+    return try origin.seen.wait(for: 1)[0]
+}
+
+extension AddressRange {
+    /// 127.0.0.0/8.
+    static let loopback = AddressRange(base: IPAddress(ipv4: 0x7F00_0000), prefixBits: 104)
 }
 
 extension ModelPlan {
