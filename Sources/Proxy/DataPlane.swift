@@ -153,6 +153,13 @@ public final class DataPlane: Sendable {
         board.words.health[endpoint].store(0, ordering: .releasing)
     }
 
+    /// What active health checks have said of the endpoint; nil: nothing yet.
+    public func health(_ endpoint: EndpointSlot) -> Bool? {
+        precondition(endpoint < Limits.endpointsMax)
+        let word = HealthWord(bits: board.words.health[endpoint].load(ordering: .relaxed))
+        return word.isUnknown ? nil : !word.isFailing
+    }
+
     /// One meter per core for the version; additive.
     public func meters(_ version: VersionSlot) -> [VersionMeter] {
         links.map { $0.meter(version) }

@@ -52,7 +52,7 @@ public struct Limits: Sendable, Hashable {
     var requestHeads: HeadLimits {
         HeadLimits(lineBytesMax: lineBytesMax, headBytesMax: headBytesMax, fieldsMax: fieldsMax)
     }
-    var responseHeads: HeadLimits {
+    public var responseHeads: HeadLimits {
         HeadLimits(
             lineBytesMax: responseHeadBytesMax, headBytesMax: responseHeadBytesMax,
             fieldsMax: responseFieldsMax)

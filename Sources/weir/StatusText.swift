@@ -115,8 +115,10 @@ enum StatusText {
         out += padLeft(live?["error_share"]?.number.map { fixed($0 * 100, 2) + "% errors" } ?? "-", 16)
         if version["quarantined"]?.bool == true { out += "  quarantined" }
         let endpoints = version["endpoints"]?.elements ?? []
-        let unhealthy = endpoints.filter { $0["healthy"]?.bool == false }.compactMap { $0["address"]?.line }
-        if !unhealthy.isEmpty { out += "  unhealthy: " + unhealthy.joined(separator: ", ") }
+        for health in ["unhealthy", "unchecked"] {
+            let some = endpoints.filter { $0["health"]?.string == health }.compactMap { $0["address"]?.line }
+            if !some.isEmpty { out += "  \(health): " + some.joined(separator: ", ") }
+        }
         return out + "\n"
     }
 

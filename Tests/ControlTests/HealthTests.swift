@@ -41,39 +41,55 @@ private func target(_ slot: Int, _ address: SocketAddress) -> HealthTarget {
     }
 }
 
-@Suite struct HealthCheckerTests {
-    private let transitions = Transitions()
+/// A checker over a plane, with servers that answer as they are told; all ends with it.
+private final class Rig: Sendable {
+    let plane = FakePlane(Trace())
+    let servers: [ScriptedServer]
+    private let checker: HealthChecker
+    private let list: Transitions
 
     private final class Transitions: Sendable {
-        private let list = Mutex<[HealthTransition]>([])
-        func add(_ transition: HealthTransition) { list.withLock { $0.append(transition) } }
-        var all: [HealthTransition] { list.withLock { $0 } }
+        let all = Mutex<[HealthTransition]>([])
     }
 
-    private func checker(_ plane: FakePlane) throws -> HealthChecker {
-        let checker = try HealthChecker(plane: plane) { [transitions] in transitions.add($0) }
+    init(_ answers: ScriptedServer.Answer...) throws {
+        servers = try answers.map(ScriptedServer.init)
+        let list = Transitions()
+        self.list = list
+        checker = try HealthChecker(plane: plane) { transition in
+            list.all.withLock { $0.append(transition) }
+        }
         try checker.start()
-        return checker
     }
 
+    deinit {
+        checker.stop()
+        for server in servers { server.stop() }
+    }
+
+    /// The first server.
+    var server: ScriptedServer { servers[0] }
+    var transitions: [HealthTransition] { list.all.withLock { $0 } }
+
+    /// Has the servers checked, the first in slot 1.
+    func check() -> Bool { check(servers.enumerated().map { target($0 + 1, $1.address) }) }
+
+    func check(_ targets: [HealthTarget]) -> Bool { checker.check(targets) }
+}
+
+@Suite struct HealthCheckerTests {
     @Test("An endpoint that answers badly turns unhealthy and comes back when it answers well")
     func thereAndBack() throws {
-        let server = try ScriptedServer(.bytes("HTTP/1.1 204 No Content\r\n\r\n"))
-        let plane = FakePlane(Trace())
-        let checker = try checker(plane)
-        defer {
-            checker.stop()
-            server.stop()
-        }
-        #expect(checker.check([target(7, server.address)]))
-        #expect(eventually { server.count >= 5 })
-        #expect(transitions.all.isEmpty && plane.health(7) == true)
-        server.set(.bytes("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n"))
-        #expect(eventually { plane.health(7) == false })
-        #expect(transitions.all.last?.reason == "status 500")
-        server.set(.bytes("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"))
-        #expect(eventually { plane.health(7) == true })
-        #expect(eventually { transitions.all.map(\.isHealthy) == [false, true] })
+        let rig = try Rig(.bytes("HTTP/1.1 204 No Content\r\n\r\n"))
+        #expect(rig.check([target(7, rig.server.address)]))
+        #expect(eventually { rig.server.count >= 5 })
+        #expect(rig.transitions.isEmpty && rig.plane.health(7) == true)
+        rig.server.set(.bytes("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n"))
+        #expect(eventually { rig.plane.health(7) == false })
+        #expect(rig.transitions.last?.reason == "status 500")
+        rig.server.set(.bytes("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"))
+        #expect(eventually { rig.plane.health(7) == true })
+        #expect(eventually { rig.transitions.map(\.isHealthy) == [false, true] })
     }
 
     @Test(
@@ -81,52 +97,52 @@ private func target(_ slot: Int, _ address: SocketAddress) -> HealthTarget {
         arguments: [
             ("SSH-2.0-x\r\n", "not HTTP"), ("HTTP/1.1 302 Found\r\nlocation: /\r\n\r\n", "status 302"),
             ("", "closed without an answer"),
-            ("HTTP/1.1 200 OK\r\nx: " + String(repeating: "a", count: 9_000), "HTTP"),
+            (
+                "HTTP/1.1 200 OK\r\nx: " + String(repeating: "a", count: 70_000) + "\r\n\r\n",
+                "the head of its answer is over 64KiB or 256 fields"
+            ),
+            (
+                "HTTP/1.1 200 OK\r\n" + String(repeating: "x: 1\r\n", count: 257) + "\r\n",
+                "limits.response_fields_max): fields_too_many"
+            ),
             ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n", "not HTTP"),
         ])
     func badAnswers(answer: String, reason: String) throws {
-        let server = try ScriptedServer(.bytes(answer))
-        let plane = FakePlane(Trace())
-        let checker = try checker(plane)
-        defer {
-            checker.stop()
-            server.stop()
-        }
-        #expect(checker.check([target(1, server.address)]))
-        #expect(eventually { plane.health(1) == false })
-        #expect(eventually { transitions.all.first?.reason.contains(reason) == true })
+        let rig = try Rig(.bytes(answer))
+        var patient = target(1, rig.server.address)
+        patient.check.timeout = .seconds(20)
+        #expect(rig.check([patient]))
+        #expect(eventually { rig.plane.health(1) == false })
+        #expect(eventually { rig.transitions.first?.reason.contains(reason) == true })
+    }
+
+    @Test("A head that the data plane takes is a good answer to a check too")
+    func largeHead() throws {
+        let fields = (0..<200).map { "x-\($0): \(String(repeating: "a", count: 250))\r\n" }.joined()
+        let rig = try Rig(.bytes("HTTP/1.1 200 OK\r\n\(fields)content-length: 2\r\n\r\nok"))
+        var patient = target(1, rig.server.address)
+        patient.check.timeout = .seconds(20)
+        #expect(rig.check([patient]))
+        #expect(eventually { rig.plane.health(1) == true })
     }
 
     @Test("An endpoint that accepts and says nothing, and one that refuses, turn unhealthy")
     func silentAndGone() throws {
-        let silent = try ScriptedServer(.silence)
-        let gone = try ScriptedServer(.silence)
-        gone.stop()
-        let plane = FakePlane(Trace())
-        let checker = try checker(plane)
-        defer {
-            checker.stop()
-            silent.stop()
-        }
-        #expect(checker.check([target(1, silent.address), target(2, gone.address)]))
-        #expect(eventually { plane.health(1) == false && plane.health(2) == false })
-        #expect(eventually { transitions.all.count == 2 })
-        let reasons = Set(transitions.all.map(\.reason))
+        let rig = try Rig(.silence, .silence)
+        rig.servers[1].stop()
+        #expect(rig.check())
+        #expect(eventually { rig.plane.health(1) == false && rig.plane.health(2) == false })
+        #expect(eventually { rig.transitions.count == 2 })
+        let reasons = Set(rig.transitions.map(\.reason))
         #expect(reasons.contains { $0.hasPrefix("no answer in") })
         #expect(reasons.contains { $0.contains("ECONNREFUSED") })
     }
 
     @Test("Interim answers are passed over")
     func interim() throws {
-        let server = try ScriptedServer(.bytes("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 500 Oh\r\n\r\n"))
-        let plane = FakePlane(Trace())
-        let checker = try checker(plane)
-        defer {
-            checker.stop()
-            server.stop()
-        }
-        #expect(checker.check([target(1, server.address)]))
-        #expect(eventually { transitions.all.first?.reason == "status 500" })
+        let rig = try Rig(.bytes("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 500 Oh\r\n\r\n"))
+        #expect(rig.check())
+        #expect(eventually { rig.transitions.first?.reason == "status 500" })
     }
 
     static let bodies = [
@@ -139,102 +155,71 @@ private func target(_ slot: Int, _ address: SocketAddress) -> HealthTarget {
         "A server that keeps the check's connection is asked as often as one that closes it",
         arguments: bodies)
     func kept(_ answer: String) throws {
-        let keeping = try ScriptedServer(.kept(answer))
-        let closing = try ScriptedServer(.bytes(answer))
-        let plane = FakePlane(Trace())
-        let checker = try checker(plane)
-        defer {
-            checker.stop()
-            keeping.stop()
-            closing.stop()
-        }
-        #expect(checker.check([target(1, keeping.address), target(2, closing.address)]))
+        let rig = try Rig(.kept(answer), .bytes(answer))
+        let (keeping, closing) = (rig.servers[0], rig.servers[1])
+        #expect(rig.check())
         #expect(eventually { closing.count >= 60 })
         // Waiting for a close would have taken a second each time: one for fifty of the others.
         #expect(keeping.count > 15, "\(keeping.count) beside \(closing.count)")
-        #expect(eventually { plane.health(1) == true && plane.health(2) == true })
-        #expect(transitions.all.isEmpty)
+        #expect(eventually { rig.plane.health(1) == true && rig.plane.health(2) == true })
+        #expect(rig.transitions.isEmpty)
     }
 
     @Test("A new endpoint is unknown until its first good check, and one is enough")
     func firstCheck() throws {
-        let server = try ScriptedServer(.bytes("HTTP/1.1 503 Loading\r\n\r\n"))
-        let silent = try ScriptedServer(.silence)
-        let plane = FakePlane(Trace())
+        let rig = try Rig(.bytes("HTTP/1.1 503 Loading\r\n\r\n"), .silence)
+        let silent = rig.servers[1]
         // What its slot was to another endpoint is forgotten.
-        for slot in 1...2 { plane.setHealthy(slot, true) }
-        let checker = try checker(plane)
-        defer {
-            checker.stop()
-            server.stop()
-            silent.stop()
-        }
-        var patient = target(1, server.address)
+        for slot in 1...2 { rig.plane.setHealthy(slot, true) }
+        var patient = target(1, rig.server.address)
         patient.check.unhealthyThreshold = 100
         patient.check.healthyThreshold = 100
         var slow = target(2, silent.address)
         slow.check.interval = .seconds(600)
         slow.check.timeout = .seconds(600)
-        #expect(checker.check([patient, slow]))
+        #expect(rig.check([patient, slow]))
         // The slow one is asked at once too, not somewhere in its interval.
-        #expect(eventually { server.count >= 5 && silent.count == 1 })
-        #expect(plane.health(1) == nil && plane.health(2) == nil)
-        server.set(.bytes("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"))
-        #expect(eventually { plane.health(1) == true })
-        #expect(transitions.all.isEmpty && plane.health(2) == nil)
+        #expect(eventually { rig.server.count >= 5 && silent.count == 1 })
+        #expect(rig.plane.health(1) == nil && rig.plane.health(2) == nil)
+        rig.server.set(.bytes("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"))
+        #expect(eventually { rig.plane.health(1) == true })
+        #expect(rig.transitions.isEmpty && rig.plane.health(2) == nil)
     }
 
     @Test("Every passed check is passed on, because it may end an ejection")
     func passes() throws {
-        let server = try ScriptedServer(.bytes("HTTP/1.1 204 No Content\r\n\r\n"))
-        let plane = FakePlane(Trace())
-        let checker = try checker(plane)
-        defer {
-            checker.stop()
-            server.stop()
-        }
-        #expect(checker.check([target(1, server.address)]))
-        #expect(eventually { plane.passes(1) >= 5 })
+        let rig = try Rig(.bytes("HTTP/1.1 204 No Content\r\n\r\n"))
+        #expect(rig.check())
+        #expect(eventually { rig.plane.passes(1) >= 5 })
     }
 
     @Test("Endpoints that leave are forgotten; those that stay keep what they are")
     func replaced() throws {
-        let bad = try ScriptedServer(.bytes("HTTP/1.1 500 Oh\r\n\r\n"))
-        let plane = FakePlane(Trace())
-        let checker = try checker(plane)
-        defer {
-            checker.stop()
-            bad.stop()
-        }
-        #expect(checker.check([target(1, bad.address), target(2, bad.address)]))
-        #expect(eventually { plane.health(1) == false && plane.health(2) == false })
-        #expect(checker.check([target(1, bad.address)]))
-        #expect(eventually { plane.health(2) == nil })
+        let rig = try Rig(.bytes("HTTP/1.1 500 Oh\r\n\r\n"))
+        let bad = rig.server
+        #expect(rig.check([target(1, bad.address), target(2, bad.address)]))
+        #expect(eventually { rig.plane.health(1) == false && rig.plane.health(2) == false })
+        #expect(rig.check([target(1, bad.address)]))
+        #expect(eventually { rig.plane.health(2) == nil })
         let seen = bad.count
         #expect(eventually { bad.count > seen + 3 })
-        #expect(plane.health(1) == false)
+        #expect(rig.plane.health(1) == false)
     }
 
     @Test("More endpoints than probes: every one is asked")
     func crowd() throws {
-        let server = try ScriptedServer(.bytes("HTTP/1.1 500 Oh\r\n\r\n"))
-        let plane = FakePlane(Trace())
-        let checker = try checker(plane)
-        defer {
-            checker.stop()
-            server.stop()
-        }
+        let rig = try Rig(.bytes("HTTP/1.1 500 Oh\r\n\r\n"))
         let count = HealthChecker.probesMax + 40
         var slow = check(unhealthy: 1)
         slow.timeout = .seconds(10)
         slow.interval = .seconds(10)
         let targets = (0..<count).map { slot in
-            var one = target(slot, server.address)
+            var one = target(slot, rig.server.address)
             one.check = slow
             one.check.interval = .millis(100)
             return one
         }
-        #expect(checker.check(targets))
-        #expect(eventually { (0..<count).allSatisfy { plane.health($0) == false } })
+        #expect(rig.check(targets))
+        #expect(eventually { (0..<count).allSatisfy { rig.plane.health($0) == false } })
     }
 }

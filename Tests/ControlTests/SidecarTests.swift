@@ -87,12 +87,35 @@ private let good = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\
         let sidecar = try Sidecar(config: config(scratch, upstream), log: WeirLog.silent())
         try sidecar.start()
         defer { sidecar.stop() }
-        func isHealthy() -> Bool? {
-            sidecar.status()?["models"]?[0]?["versions"]?[0]?["endpoints"]?[0]?["healthy"]?.bool
+        func health() -> String? {
+            sidecar.status()?["models"]?[0]?["versions"]?[0]?["endpoints"]?[0]?["health"]?.string
         }
-        #expect(eventually { isHealthy() == false })
+        #expect(eventually { health() == "unhealthy" })
         upstream.set(.bytes(good))
-        #expect(eventually { isHealthy() == true })
+        #expect(eventually { health() == "healthy" })
+    }
+
+    @Test("An endpoint that was not checked yet is unchecked in status and metrics, and not healthy")
+    func unchecked() throws {
+        let scratch = try Scratch()
+        let upstream = try ScriptedServer(.silence)
+        defer { upstream.stop() }
+        var slow = try config(scratch, upstream)
+        slow.models[0].versions[0].healthCheck?.interval = .seconds(600)
+        slow.models[0].versions[0].healthCheck?.timeout = .seconds(600)
+        let sidecar = try Sidecar(config: slow, log: WeirLog.silent())
+        try sidecar.start()
+        defer { sidecar.stop() }
+        let version = try #require(sidecar.status()?["models"]?[0]?["versions"]?[0])
+        let endpoint = try #require(version["endpoints"]?[0])
+        #expect(endpoint["health"]?.string == "unchecked" && endpoint["healthy"]?.bool == false)
+        #expect(endpoint["checked"]?.bool == true)
+        let text = try AdminClient(sidecar.adminAddress).get("/metrics").text
+            .split(separator: "\n").filter { $0.contains("v1") }
+        for (state, count) in [("healthy", 0), ("unhealthy", 0), ("unchecked", 1)] {
+            let end = "state=\"\(state)\"} \(count)"
+            #expect(text.contains { $0.hasPrefix("weir_endpoints{") && $0.hasSuffix(end) }, "\(end)")
+        }
     }
 
     @Test("A log line is one line, whatever is in the message")

@@ -4,6 +4,7 @@
 
 import Metrics
 import Platform
+import Proxy
 import Rollout
 
 /// Renders /status.
@@ -152,7 +153,8 @@ struct StatusPage {
                     [
                         "address": .string($0.address.description),
                         "checked": .bool(config.healthCheck != nil),
-                        "healthy": .bool(snapshot.health[$0.slot] ?? true),
+                        "health": .string(snapshot.health(of: $0, config).rawValue),
+                        "healthy": .bool(snapshot.health(of: $0, config) == .healthy),
                     ]
                 }),
             "split_log_e": model.splitLogE[i].map(JSON.number) ?? .null,
@@ -216,7 +218,21 @@ extension StatusSnapshot.Model {
 
 extension StatusSnapshot {
     /// The page behind /metrics, from this snapshot and the meters of the moment.
+/// What is known of an endpoint; the words are an interface.
+enum EndpointHealth: String {
+    /// Its last checks passed, or nobody checks it.
+    case healthy
+    case unhealthy
+    /// It has a check, which has neither passed nor failed yet.
+    case unchecked
+}
+
     func metricsPage(
+    func health(of endpoint: EndpointPlan, _ version: VersionConfig) -> EndpointHealth {
+        guard version.healthCheck != nil else { return .healthy }
+        return health[endpoint.slot].map { $0 ? .healthy : .unhealthy } ?? .unchecked
+    }
+
         cores: Int, core: CoreMeterSnapshot, meters: (Int) -> VersionMeterSnapshot
     ) -> MetricsPage {
         var versions: [MetricsPage.Version] = []
@@ -230,7 +246,10 @@ extension StatusSnapshot {
                         weight: Double(ppm) / 1_000_000,
                         isQuarantined: model.state.quarantined[version.name] != nil,
                         endpoints: model.endpoints[i].count,
-                        healthyEndpoints: model.endpoints[i].count { health[$0.slot] ?? true },
+                        healthyEndpoints: model.endpoints[i].count { health(of: $0, version) == .healthy },
+                        uncheckedEndpoints: model.endpoints[i].count {
+                            health(of: $0, version) == .unchecked
+                        },
                         splitLogE: model.splitLogE[i],
                         snapshot: meters(model.versionSlots[i])))
                 guardrails += model.readings[i].map {

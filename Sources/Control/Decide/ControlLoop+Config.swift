@@ -189,6 +189,9 @@ extension ControlLoop {
         outcomes.adopt(config.models)
         for i in models.indices { alignTrials(i) }
         for (i, setup) in setups { apply(i, .configured(setup), verb: nil) }
+        // A slot that is free now may be another endpoint's in the next plan.
+        let slots = Set(plan.models.flatMap(\.versions).flatMap(\.endpoints).map(\.slot))
+        health = health.filter { slots.contains($0.key) }
         alignPreflights()
     }
 }

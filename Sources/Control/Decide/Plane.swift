@@ -25,6 +25,8 @@ protocol Plane: Sendable {
     func setHealthy(_ endpoint: EndpointSlot, _ isHealthy: Bool)
     /// Checks that the endpoint has passed, and around: to be compared for equality.
     func passedChecks(_ endpoint: EndpointSlot) -> UInt64
+    /// What checks have said of the endpoint; nil: nothing yet.
+    func health(_ endpoint: EndpointSlot) -> Bool?
     /// Checks have nothing to say of the endpoint (any more, or yet).
     func forgetHealth(_ endpoint: EndpointSlot)
 }

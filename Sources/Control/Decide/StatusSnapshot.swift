@@ -37,6 +37,7 @@ struct StatusSnapshot: Sendable {
     }
 
     var models: [Model]
+    /// Of endpoints that have a check and were checked.
     var health: [EndpointSlot: Bool]
     var cuts: [CutCount]
     var outcomes: [OutcomeCount]
@@ -104,6 +105,18 @@ extension ControlLoop {
 
     /// Everything that the status page and the metrics say of decisions.
     var snapshot: StatusSnapshot {
+    /// What the checks of the plan's endpoints have said, as the cores know it.
+    private var checkedHealth: [EndpointSlot: Bool] {
+        var known: [EndpointSlot: Bool] = [:]
+        for (model, planned) in zip(models, plan.models) {
+            for (version, plannedVersion) in zip(model.config.versions, planned.versions)
+            where version.healthCheck != nil {
+                for slot in plannedVersion.endpoints.map(\.slot) { known[slot] = plane.health(slot) }
+            }
+        }
+        return known
+    }
+
         var counts = MetricsPage.ControlCounts()
         counts.reloadsApplied = reloadsApplied
         counts.reloadsRefused = reloadsRefused
@@ -136,7 +149,7 @@ extension ControlLoop {
                     live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
                     outcomes: model.book.figures)
             },
-            health: health, cuts: cuts.map { $0.key.with($0.value) }.sorted { $0.model < $1.model },
+            health: checkedHealth, cuts: cuts.map { $0.key.with($0.value) }.sorted { $0.model < $1.model },
             outcomes: outcomes.figures,
             epoch: plan.epoch, obeyedEpoch: counts.obeyedEpoch, digest: config.digest,
             journalTrouble: isLedgerDegraded, durability: durability, counts: counts, reports: desk.reports,

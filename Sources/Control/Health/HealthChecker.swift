@@ -9,6 +9,7 @@
 import Platform
 import Proxy
 import Synchronization
+import Wire
 
 /// The health checks' thread.
 final class HealthChecker: Sendable {
@@ -18,15 +19,19 @@ final class HealthChecker: Sendable {
     let targets: Mailbox<[HealthTarget]>
     let stopping = Atomic<Bool>(false)
     let plane: any Plane
+    /// The bounds of an answer's head: those of the data plane, so that both say the same of a server.
+    let heads: HeadLimits
     let report: @Sendable (HealthTransition) -> Void
     private let thread = Mutex<Thread?>(nil)
 
     /// - Parameter report: told of every transition, on the checker's thread.
     init(
-        plane: any Plane, report: @escaping @Sendable (HealthTransition) -> Void
+        plane: any Plane, heads: HeadLimits = Limits().responseHeads,
+        report: @escaping @Sendable (HealthTransition) -> Void
     ) throws(SystemFailure) {
         targets = try Mailbox(capacity: 64)
         self.plane = plane
+        self.heads = heads
         self.report = report
     }
 

@@ -23,12 +23,12 @@ final class HealthLoop {
         var due: Instant
     }
 
-    private static let answerBytesMax = 8 << 10
-
+    private static let restBytes = 4 << 10
     private let checker: HealthChecker
     private var poller: Poller
-    private var parser = HeadParser(
-        limits: HeadLimits(lineBytesMax: 4 << 10, headBytesMax: answerBytesMax, fieldsMax: 64))
+    private var parser: HeadParser
+    /// Bytes of a probe's buffer: a head, and what comes with its end.
+    private let answerBytesMax: Int
     private var watched: [Watched] = []
     private var probes: [Probe?]
     private let buffers: UnsafeMutableRawPointer
@@ -41,13 +41,15 @@ final class HealthLoop {
     init(_ checker: HealthChecker, _ poller: consuming Poller) {
         self.checker = checker
         self.poller = poller
+        parser = HeadParser(limits: checker.heads)
+        answerBytesMax = checker.heads.headBytesMax + Self.restBytes
         probes = Array(repeating: nil, count: HealthChecker.probesMax)
         // Touched only as probes run.
-        buffers = Pages.allocate(bytes: HealthChecker.probesMax * Self.answerBytesMax)
+        buffers = Pages.allocate(bytes: HealthChecker.probesMax * answerBytesMax)
         timers = TimerWheel(capacity: 1 << 20, start: Clock.now())
     }
 
-    deinit { Pages.release(buffers, bytes: HealthChecker.probesMax * Self.answerBytesMax) }
+    deinit { Pages.release(buffers, bytes: HealthChecker.probesMax * answerBytesMax) }
 
     func watch() throws(SystemFailure) {
         let token = Token(kind: Kind.mailbox.rawValue, generation: 0, slot: 0)
@@ -190,10 +192,11 @@ final class HealthLoop {
 
     private func read(_ probe: Probe, _ p: Int) {
         let buffer = UnsafeMutableRawBufferPointer(
-            start: buffers + p * Self.answerBytesMax, count: Self.answerBytesMax)
+            start: buffers + p * answerBytesMax, count: answerBytesMax)
         while true {
             guard probe.count < buffer.count else {
-                return conclude(p, isGood: false, "its answer's head is longer than 8 KiB")
+                // The parser refuses a longer head; interim ones before it count too.
+                return conclude(p, isGood: false, tooLarge)
             }
             // In bounds: `count` is below the buffer's size.
             let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[probe.count...])
@@ -217,7 +220,7 @@ final class HealthLoop {
                 probe.scanned = from == 0 ? scanned : 0
                 return false
             case .refused(let refusal):
-                conclude(p, isGood: false, "its answer is not HTTP: \(refusal.cause.label)")
+                conclude(p, isGood: false, Self.words(refusal, tooLarge))
                 return true
             case .complete(let head) where head.isInterim:
                 from += head.byteCount
@@ -228,6 +231,18 @@ final class HealthLoop {
                 return true
             }
         }
+    }
+
+    /// A head over the bounds is HTTP all the same: it is told apart as the data plane does it.
+    private static func words(_ refusal: Refusal, _ tooLarge: String) -> String {
+        refusal.cause.exceedsHeadBounds
+            ? "\(tooLarge): \(refusal.cause.label)" : "its answer is not HTTP: \(refusal.cause.label)"
+    }
+
+    private var tooLarge: String {
+        let (bytes, fields) = (checker.heads.headBytesMax, checker.heads.fieldsMax)
+        return "the head of its answer is over \(Notation.text(bytes: bytes)) or \(fields) fields "
+            + "(limits.response_head_bytes_max, limits.response_fields_max)"
     }
 
     /// Decides a probe and ends it, unless it is a good answer of whose body `rest` bytes have yet to come.
@@ -243,7 +258,7 @@ final class HealthLoop {
 
     private func drop(_ probe: Probe, _ p: Int) {
         let buffer = UnsafeMutableRawBufferPointer(
-            start: buffers + p * Self.answerBytesMax, count: Self.answerBytesMax)
+            start: buffers + p * answerBytesMax, count: answerBytesMax)
         // A body longer than this is not worth waiting for.
         for _ in 0..<8 {
             switch probe.descriptor.receive(into: buffer) {

@@ -99,9 +99,10 @@ extension MetricsPage {
         for version in versions { writer.sample(version.isQuarantined ? 1 : 0, version.labels) }
         writer.begin("weir_endpoints", .gauge, help: "Endpoints of the version, by state.")
         for version in versions {
-            let rest = version.endpoints - version.healthyEndpoints
+            let rest = version.endpoints - version.healthyEndpoints - version.uncheckedEndpoints
             writer.sample(version.healthyEndpoints, version.labels.with("state", "healthy"))
             writer.sample(rest, version.labels.with("state", "unhealthy"))
+            writer.sample(version.uncheckedEndpoints, version.labels.with("state", "unchecked"))
         }
         if !guardrails.isEmpty {
             writer.begin(

@@ -19,9 +19,10 @@ public struct MetricsPage: Sendable {
         public var weight: Double
         /// Barred from traffic until an operator says otherwise.
         public var isQuarantined: Bool
-        /// Endpoints in all, and those that may be sent requests.
+        /// Endpoints in all, those that may be sent requests, and those whose checks have said nothing yet.
         public var endpoints: Int
         public var healthyEndpoints: Int
+        public var uncheckedEndpoints: Int
         /// Natural log of the evidence that the split is not what its weights say; nil: not checked.
         public var splitLogE: Double?
         /// Summed over cores.
@@ -29,7 +30,8 @@ public struct MetricsPage: Sendable {
 
         public init(
             model: String, version: String, role: String, weight: Double, isQuarantined: Bool = false,
-            endpoints: Int = 0, healthyEndpoints: Int = 0, splitLogE: Double? = nil,
+            endpoints: Int = 0, healthyEndpoints: Int = 0, uncheckedEndpoints: Int = 0,
+            splitLogE: Double? = nil,
             snapshot: VersionMeterSnapshot
         ) {
             self.model = model
@@ -39,6 +41,7 @@ public struct MetricsPage: Sendable {
             self.isQuarantined = isQuarantined
             self.endpoints = endpoints
             self.healthyEndpoints = healthyEndpoints
+            self.uncheckedEndpoints = uncheckedEndpoints
             self.splitLogE = splitLogE
             self.snapshot = snapshot
         }

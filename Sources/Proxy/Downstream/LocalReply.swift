@@ -92,10 +92,7 @@ extension Refusal {
     /// What a response that the validator refused counts as. Either is its version's failure, for stable and
     /// candidate alike: the user did not get an answer that another version may have given within bounds.
     var outcome: Outcome {
-        switch cause {
-        case .fieldLineTooLong, .headTooLong, .fieldsTooMany: .responseHeadTooLarge
-        default: .protocolError
-        }
+        cause.exceedsHeadBounds ? .responseHeadTooLarge : .protocolError
     }
 
     /// The cause under which a refused message is counted.
