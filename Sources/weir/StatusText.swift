@@ -15,6 +15,12 @@ enum StatusText {
             out += "THE JOURNAL CANNOT BE WRITTEN: \(trouble)\n"
         }
         if let loss = status["journal"]?["loss"]?.line { out += "AT THE START: \(loss)\n" }
+        let withheld = status["journal"]?["withheld"]?.elements.compactMap(\.line) ?? []
+        if !withheld.isEmpty {
+            out += "ALL WEIGHT IS WITHHELD at stable in \(withheld.joined(separator: ", ")): "
+            out += "a line that is gone may have cut a version; "
+            out += "resume, weights, promote or rollback ends that\n"
+        }
         if let gain = status["journal"]?["recovered"]?.line { out += "at the start: \(gain)\n" }
         if let trouble = status["journal"]?["state_trouble"]?.line {
             out += "ROLLOUTS.JSON CANNOT BE WRITTEN: \(trouble); the journal has what is decided\n"
@@ -22,6 +28,11 @@ enum StatusText {
         if let reserve = status["journal"]?["reserve"], reserve["in_use"]?.bool == true {
             out += "THE DISK IS FULL: \(reserve["trouble"]?.line ?? ""); "
             out += "\(reserve["bytes"]?.integer ?? 0) bytes are left for cuts\n"
+        }
+        if let reserve = status["journal"]?["reserve"], reserve["in_use"]?.bool == false,
+            let trouble = reserve["trouble"]?.line
+        {
+            out += "no space is kept in reserve for cuts on a full disk: \(trouble)\n"
         }
         if let sentence = status["limits"]?["sentence"]?.line { out += "limits: \(sentence)\n" }
         for lowered in status["limits"]?["lowered"]?.elements ?? [] { out += "  \(lowered.line ?? "")\n" }

@@ -116,6 +116,18 @@ final class CrashWorld {
         return isDurable
     }
 
+    /// What `weir audit verify` says of a directory.
+    static func audit(_ files: MemoryFiles) throws -> AuditReport {
+        let storage = FileStorage(directory: directory, files: files)
+        let names = try storage.rotated() + [JournalFiles.active]
+        let all = names.compactMap { name in
+            files.bytes(directory + "/" + name).map { AuditFile(name: name, bytes: $0) }
+        }
+        var report = AuditVerify.check(files: all, try HeadReading(storage), isWhole: true)
+        report.state = AuditState(files.bytes(StateDirectory.statePath(in: directory)), all, storage)
+        return report
+    }
+
     /// What an automatic cut and everything after it looks like, with notes and evidence in between.
     static let script: [(verb: RolloutVerb, id: String)] = [
         (.rollback(version: "v2"), "a"), (.unquarantine(version: "v2"), "b"),

@@ -11,6 +11,8 @@ final class FaultyDisk: JournalStorage {
     /// What would survive a power cut.
     var synced: [UInt8] = []
     var head: [UInt8]?
+    /// What every reservation fails with.
+    var reserveErrno: Int32?
     var aside: [(name: String, bytes: [UInt8])] = []
     /// Appends beyond this size write what fits and fail.
     var capacity = Int.max
@@ -84,7 +86,9 @@ final class FaultyDisk: JournalStorage {
         files[name] = files.removeValue(forKey: JournalFiles.active)
     }
 
-    func reserve(from size: Int, bytes: Int) throws(SystemFailure) {}
+    func reserve(from size: Int, bytes: Int) throws(SystemFailure) {
+        if let reserveErrno { throw SystemFailure(operation: "reserve", errno: Errno(code: reserveErrno)) }
+    }
     func release(_ name: String) throws(SystemFailure) {}
 
     func remove(_ name: String) throws(SystemFailure) {

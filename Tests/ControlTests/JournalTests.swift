@@ -245,6 +245,23 @@ private func written(_ count: Int) throws -> FaultyDisk {
         #expect(disk.lines.count == 2)
     }
 
+    @Test("A file system that reserves no blocks is told once, and lines are durable all the same")
+    func noReserve() throws {
+        let disk = FaultyDisk()
+        // EOPNOTSUPP of Linux.
+        disk.reserveErrno = 95
+        var ledger = try make(disk, Saved())
+        let told = ledger.prepare(now: Instant(nanos: 0), wallMicros: 0)
+        guard case .reserve(.none(let reason)) = told.first, told.count == 1 else {
+            Issue.record("\(told)")
+            return
+        }
+        #expect(reason.contains("reserve"))
+        for id in 1...3 as ClosedRange<UInt64> {
+            #expect(ledger.write([entry(id)], now: Instant(nanos: id), wallMicros: id) == [.durable(id: id)])
+        }
+    }
+
     @Test("Steps that come together share one fsync and one state file, and fail together")
     func batch() throws {
         let disk = FaultyDisk()

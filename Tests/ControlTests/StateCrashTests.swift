@@ -37,7 +37,7 @@ private func restart(_ files: MemoryFiles) throws -> CrashWorld { try CrashWorld
                 #expect(first.possible.contains(found), "call \(n), \(files.log.suffix(2))")
                 #expect(second.recovery.loss == nil, "call \(n): \(second.recovery.loss ?? "")")
             }
-            let audit = check(next)
+            let audit = try CrashWorld.audit(next)
             #expect(audit.isIntact && audit.state.isWhole, "call \(n): \(audit.findings) \(audit.state)")
             // Whatever it found, it goes on: the rest of the script leaves what it leaves without a crash.
             try second.obey(.rollback(version: nil), id: "last")
@@ -79,7 +79,7 @@ private func restart(_ files: MemoryFiles) throws -> CrashWorld { try CrashWorld
             let next = try restart(files.after(which == 0 ? .kill : .power))
             let found = next.recovery.state.models["m"]?.rollout
             #expect(found == world.rollout, "call \(n)")
-            #expect(check(files.after(.kill)).isIntact, "call \(n)")
+            #expect(try CrashWorld.audit(files.after(.kill)).isIntact, "call \(n)")
         }
     }
 
@@ -106,7 +106,7 @@ private func restart(_ files: MemoryFiles) throws -> CrashWorld { try CrashWorld
         world.retry()
         #expect(world.reports.last { if case .reserve = $0 { true } else { false } } == .reserve(.filled))
         #expect(try world.obey(.weights(["v2": 500_000]), id: "raise again"))
-        let audit = check(files.after(.power))
+        let audit = try CrashWorld.audit(files.after(.power))
         #expect(audit.isIntact && audit.state.isWhole)
         let all = files.names.filter { $0.key.hasSuffix(".jsonl") }.values.flatMap(\.bytes)
         let text = String(decoding: all, as: UTF8.self)
@@ -130,18 +130,5 @@ private func restart(_ files: MemoryFiles) throws -> CrashWorld { try CrashWorld
                     "call \(n), \(crash), \(files.log.suffix(2))")
             }
         }
-    }
-
-    private func check(_ files: MemoryFiles) -> AuditReport {
-        let names =
-            JournalFiles.inOrder((try? files.list(CrashWorld.directory)) ?? []) + [JournalFiles.active]
-        let all = names.compactMap { name in
-            files.names["/s/" + name].map { AuditFile(name: name, bytes: $0.bytes) }
-        }
-        var report = AuditVerify.check(files: all, head: files.names["/s/journal.head"]?.bytes)
-        report.state = AuditState(
-            files.names["/s/rollouts.json"]?.bytes, all,
-            FileStorage(directory: CrashWorld.directory, files: files))
-        return report
     }
 }

@@ -21,15 +21,7 @@ private func cutOnce(_ id: String = "a") throws -> MemoryFiles {
 
 private func barred(_ world: CrashWorld) -> Set<String> { Set((world.rollout?.quarantined ?? [:]).keys) }
 
-private func audit(_ files: MemoryFiles) throws -> AuditReport {
-    let names = JournalFiles.inOrder(try files.list("/s")) + [JournalFiles.active]
-    let all = names.compactMap { name in
-        files.bytes("/s/" + name).map { AuditFile(name: name, bytes: $0) }
-    }
-    var report = AuditVerify.check(files: all, head: files.bytes(head))
-    report.state = AuditState(files.bytes(state), all, FileStorage(directory: "/s", files: files))
-    return report
-}
+private func audit(_ files: MemoryFiles) throws -> AuditReport { try CrashWorld.audit(files) }
 
 private func lines(_ files: MemoryFiles, _ path: String = journal) -> [String] {
     String(decoding: files.bytes(path) ?? [], as: UTF8.self).split(separator: "\n").map(String.init)
@@ -212,8 +204,89 @@ private func writeOld(_ files: MemoryFiles) {
         files.put(journal, hasJournal ? kept : nil)
         let found = try audit(files)
         #expect(found.exitCode != 0, "\(found)")
+        #expect(found.state.sentence.contains("withholds all weight at stable until a verb"))
         let next = try CrashWorld(files)
         #expect(next.recovery.loss?.contains("what was decided there is not known") == true)
+        try expectWithheld(next, files)
+    }
+
+    /// All weight is stable's, also after another crash, until an operator's verb.
+    private func expectWithheld(_ first: CrashWorld, _ files: MemoryFiles) throws {
+        let rollout = try #require(first.rollout)
+        #expect(rollout.isWithheld && rollout.weights == ["v1": 1_000_000, "v2": 0, "v3": 0])
+        #expect(rollout.quarantined.isEmpty && rollout.cutsByVersion.isEmpty && rollout.coolDownUntil == nil)
+        #expect(first.recovery.withheld.keys.sorted() == ["m"])
+        #expect(lines(files).contains { $0.contains("\"held\"") && $0.contains("decisions_lost") })
+        let again = try CrashWorld(files.after(.kill))
+        #expect(again.rollout == rollout && again.recovery.loss == nil && again.recovery.withheld.isEmpty)
+        let copy = files.after(.power)
+        let later = try CrashWorld(copy)
+        try later.obey(.resume, id: "resume")
+        #expect(later.rollout?.weights == ["v1": 850_000, "v2": 100_000, "v3": 50_000])
+        #expect(try CrashWorld(copy).rollout == later.rollout)
+    }
+
+    @Test("A journal that ends before the state withholds weight, unless the head says that nothing followed")
+    func behindWithoutHead() throws {
+        for hasHead in [true, false] {
+            let files = MemoryFiles()
+            let world = try CrashWorld(files, rotateBytes: .max)
+            try world.obey(.weights(["v2": 300_000]), id: "weights")
+            files.put(journal, nil)
+            if !hasHead { files.put(head, nil) }
+            let next = try CrashWorld(files)
+            #expect(next.recovery.loss?.contains("the journal is missing") == true)
+            if hasHead {
+                #expect(next.rollout == world.rollout && next.recovery.withheld.isEmpty)
+            } else {
+                try expectWithheld(next, files)
+            }
+        }
+    }
+
+    @Test("A gap that a checkpoint has covered since withholds nothing; one that none has covered does")
+    func coveredGap() throws {
+        for isCovered in [true, false] {
+            let files = MemoryFiles()
+            let world = try CrashWorld(files, rotateBytes: .max)
+            let before = files.bytes(state)
+            try world.obey(.weights(["v2": 200_000]), id: "lost")
+            if isCovered {
+                _ = world.post(world.saved.checkpoint(at: world.wall), state: world.saved)
+            } else {
+                _ = world.post([JournalEvent(at: 0, .health, model: "m", reason: "later")], state: nil)
+            }
+            files.put(state, before)
+            let all = lines(files)
+            let first = try #require(all.firstIndex { $0.contains("because lost") })
+            let last = try #require(all.lastIndex { $0.contains("because lost") })
+            // The line that the state names is gone as well, or the rest would not go on from it.
+            put(files, Array(all[..<(first - 1)] + all[(last + 1)...]))
+            let next = try CrashWorld(files)
+            #expect(next.recovery.loss?.contains("did not include that") == true, "\(next.recovery)")
+            #expect(next.rollout?.isWithheld == !isCovered)
+            if isCovered { #expect(next.rollout?.weights["v2"] == 200_000) }
+        }
+    }
+
+    @Test("Models that only the config knows are withheld too where what was decided is not known")
+    func configOnly() throws {
+        let files = MemoryFiles()
+        let first = try CrashWorld(files, rotateBytes: .max)
+        let (before, kept) = (files.bytes(state), files.bytes(journal))
+        try first.obey(.pause, id: "pause")
+        files.put(state, before)
+        files.put(journal, kept)
+        var recovery = try CrashWorld(files.after(.kill)).recovery
+        let config = try ConfigSample.model("weights: { v2: 5% }").config()
+        var model = config.models[0]
+        model.name = "other"
+        recovery.withhold([model], at: 7)
+        #expect(recovery.state.models["other"]?.rollout.isWithheld == true)
+        #expect(recovery.withheld.keys.sorted() == ["m", "other"])
+        var whole = try CrashWorld(try cutOnce()).recovery
+        whole.withhold([model], at: 7)
+        #expect(whole.state.models["other"] == nil && whole.withheld.isEmpty)
     }
 
     @Test("A state of another life of the directory lifts nothing that the whole journal has quarantined")

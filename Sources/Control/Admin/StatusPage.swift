@@ -46,6 +46,8 @@ struct StatusPage {
                 "failures": .count(snapshot.counts.journalFailures),
                 "loss": .optional(snapshot.durability.loss),
                 "recovered": .optional(snapshot.durability.gain),
+                "withheld": .array(
+                    snapshot.models.filter(\.state.isWithheld).map { .string($0.config.name) }),
                 "state_trouble": .optional(snapshot.durability.stateOwed),
                 "reserve": reserve,
             ],
@@ -216,8 +218,6 @@ extension StatusSnapshot.Model {
     func role(of version: String) -> String { config.role(of: version)?.rawValue ?? "none" }
 }
 
-extension StatusSnapshot {
-    /// The page behind /metrics, from this snapshot and the meters of the moment.
 /// What is known of an endpoint; the words are an interface.
 enum EndpointHealth: String {
     /// Its last checks passed, or nobody checks it.
@@ -227,12 +227,14 @@ enum EndpointHealth: String {
     case unchecked
 }
 
-    func metricsPage(
+extension StatusSnapshot {
     func health(of endpoint: EndpointPlan, _ version: VersionConfig) -> EndpointHealth {
         guard version.healthCheck != nil else { return .healthy }
         return health[endpoint.slot].map { $0 ? .healthy : .unhealthy } ?? .unchecked
     }
 
+    /// The page behind /metrics, from this snapshot and the meters of the moment.
+    func metricsPage(
         cores: Int, core: CoreMeterSnapshot, meters: (Int) -> VersionMeterSnapshot
     ) -> MetricsPage {
         var versions: [MetricsPage.Version] = []

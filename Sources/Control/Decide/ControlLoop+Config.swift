@@ -23,7 +23,9 @@ extension ControlLoop {
     func begin(_ started: JournalEvent) {
         if let recovery, recovery.isToBeSaved {
             // The state first of all: what was applied is in the file before anything follows.
-            record(recovery.events(at: wallMicros) + [started])
+            let events = recovery.events(at: wallMicros)
+            record(events + [started])
+            _ = announce(events)
         } else {
             note([started])
         }
@@ -187,11 +189,11 @@ extension ControlLoop {
         models = next
         indexByName = Dictionary(uniqueKeysWithValues: next.enumerated().map { ($1.config.name, $0) })
         outcomes.adopt(config.models)
-        for i in models.indices { alignTrials(i) }
-        for (i, setup) in setups { apply(i, .configured(setup), verb: nil) }
         // A slot that is free now may be another endpoint's in the next plan.
         let slots = Set(plan.models.flatMap(\.versions).flatMap(\.endpoints).map(\.slot))
         health = health.filter { slots.contains($0.key) }
+        for i in models.indices { alignTrials(i) }
+        for (i, setup) in setups { apply(i, .configured(setup), verb: nil) }
         alignPreflights()
     }
 }

@@ -33,8 +33,9 @@ final class Controller: Sendable {
     static let tickMillis: UInt64 = 100
 
     let commands: Mailbox<ControlCommand>
-    /// What is wrong with journal and state, as sentences; for the readiness page.
-    let troubles = Mutex<[String]>([])
+    /// What is wrong with journal and state, as sentences; for the readiness page. nil until the first turn
+    /// is over: nobody knows yet.
+    let troubles = Mutex<[String]?>(nil)
     fileprivate let stopping = Atomic<Bool>(false)
     private let thread = Mutex<Thread?>(nil)
 

@@ -89,7 +89,9 @@ extension ControlLoop {
 
     /// All that the readiness page says of the state directory.
     var troubles: [String] {
-        var all = [journalTrouble, recovery?.loss].compactMap { $0 }
+        let withheld = StateRecovery.withheld(
+            models.filter(\.decided.isWithheld).map(\.config.name))
+        var all = [journalTrouble, recovery?.loss, withheld].compactMap { $0 }
         if case .inUse(let bytes, let reason) = journalReserve {
             all.append("the disk is full: \(reason); \(bytes) bytes are left for cuts")
         }
@@ -103,8 +105,6 @@ extension ControlLoop {
             stateOwed: stateOwed, reserve: journalReserve)
     }
 
-    /// Everything that the status page and the metrics say of decisions.
-    var snapshot: StatusSnapshot {
     /// What the checks of the plan's endpoints have said, as the cores know it.
     private var checkedHealth: [EndpointSlot: Bool] {
         var known: [EndpointSlot: Bool] = [:]
@@ -117,6 +117,8 @@ extension ControlLoop {
         return known
     }
 
+    /// Everything that the status page and the metrics say of decisions.
+    var snapshot: StatusSnapshot {
         var counts = MetricsPage.ControlCounts()
         counts.reloadsApplied = reloadsApplied
         counts.reloadsRefused = reloadsRefused

@@ -1,5 +1,6 @@
 // Reading the journal for people: filters over its lines, the last so many of them, and following a journal
-// that grows and rotates. Offline: only files are read, so it works beside a running Weir and after a crash.
+// that grows and rotates. Offline: only files are read, so it works beside a running Weir and after a crash;
+// they are opened as the start opens them (`Directory`), so that no link shows another file's lines.
 // Invariant: lines come in the order of their numbers, each once, and unchanged.
 
 import Platform
@@ -62,23 +63,26 @@ public struct AuditLine: Sendable {
 
 /// A journal that is read, and read on.
 public struct AuditReader {
-    private let directory: String
+    private let path: String
+    /// Opened by the first read.
+    private var opened: Directory?
     /// The file that is being read, how far, and the number of the last line that was given out.
     private var open: (name: String, first: [UInt8])?
     private var offset = 0
     private var last: Int64 = 0
     private static let pieceBytes = 1 << 20
 
-    public init(directory: String) { self.directory = directory }
+    public init(directory: String) { path = directory }
 
     /// Hands over every wanted line that has come since the last call; at the first call, all of them.
     /// - Throws: when a file cannot be read; no journal at all is an error at the first call.
     public mutating func read(
         _ filter: AuditFilter, _ take: (AuditLine) -> Void
     ) throws(SystemFailure) {
-        var names = JournalFiles.inOrder(try File.list(directory).map(\.name)) + [JournalFiles.active]
+        let directory = try openDirectory()
+        var names = JournalFiles.inOrder(try directory.list().map(\.name)) + [JournalFiles.active]
         // What was read to its end and has the name that it had needs no second look.
-        if let open, let i = names.firstIndex(of: open.name), try head(open.name) == open.first {
+        if let open, let i = names.firstIndex(of: open.name), try head(open.name, directory) == open.first {
             names.removeFirst(i)
         } else {
             offset = 0
@@ -89,7 +93,7 @@ public struct AuditReader {
         }
         for (i, name) in names.enumerated() {
             do throws(SystemFailure) {
-                try read(name, filter, take)
+                try read(name, directory, filter, take)
             } catch {
                 // Between closing a file and beginning the next there is none; pruned ones vanish.
                 let isOnly = names.count == 1 && open == nil
@@ -99,12 +103,19 @@ public struct AuditReader {
         }
     }
 
+    private mutating func openDirectory() throws(SystemFailure) -> Directory {
+        if let opened { return opened }
+        let directory = try Directory(path, links: .followed)
+        opened = directory
+        return directory
+    }
+
     /// The first bytes of a file, which tell it from another one of its name: they hold its first number
     /// and the hash before it.
-    private func head(_ name: String) throws(SystemFailure) -> [UInt8]? {
+    private func head(_ name: String, _ directory: Directory) throws(SystemFailure) -> [UInt8]? {
         do throws(SystemFailure) {
-            let path = directory + "/" + name
-            return try File.read(try File.openRead(path), from: 0, count: 256, path: path)
+            return try File.read(
+                try directory.openRead(name), from: 0, count: 256, path: directory.path(of: name))
         } catch {
             if error.errno == .noSuchFile { return nil }
             throw error
@@ -112,10 +123,10 @@ public struct AuditReader {
     }
 
     private mutating func read(
-        _ name: String, _ filter: AuditFilter, _ take: (AuditLine) -> Void
+        _ name: String, _ directory: Directory, _ filter: AuditFilter, _ take: (AuditLine) -> Void
     ) throws(SystemFailure) {
-        let path = directory + "/" + name
-        let file = try File.openRead(path)
+        let path = directory.path(of: name)
+        let file = try directory.openRead(name)
         var rest: [UInt8] = []
         var position = offset
         while true {

@@ -89,6 +89,7 @@ public struct AuditState: Sendable, Equatable {
             return
         }
         let next = "; the next start "
+        let withholds = recovery.withheld.isEmpty ? nil : "withholds all weight at stable until a verb"
         switch finding {
         case .replayed(_, _, let what) where what.isEmpty:
             self.init(verdict: .current, sentence: line + ", and no later one decides anything")
@@ -105,9 +106,11 @@ public struct AuditState: Sendable, Equatable {
                 verdict: .missing,
                 sentence: "rollouts.json is missing\(next)rebuilds it from \(lines) lines: \(models) models")
         case .behind:
-            self.init(verdict: .newer, sentence: finding.sentence + next + "goes on with it")
-        case .gap, .forked, .forgotten:
-            self.init(verdict: .otherHistory, sentence: finding.sentence)
+            let does = "goes on with it" + (withholds.map { ", and " + $0 } ?? "")
+            self.init(verdict: .newer, sentence: finding.sentence + next + does)
+        case .gap, .forked, .forgotten, .headless, .otherHead:
+            let does = withholds.map { next + $0 } ?? ""
+            self.init(verdict: .otherHistory, sentence: finding.sentence + does)
         }
     }
 

@@ -85,6 +85,10 @@ public enum AuditVerify {
     ///   - head: the bytes of `journal.head`, when there is one.
     ///   - isWhole: whether lines before the first one must be accounted for; off for single files.
     public static func check(files: [AuditFile], head: [UInt8]?, isWhole: Bool = true) -> AuditReport {
+        check(files: files, HeadReading(bytes: head), isWhole: isWhole)
+    }
+
+    static func check(files: [AuditFile], _ head: HeadReading, isWhole: Bool) -> AuditReport {
         var walk = AuditWalk()
         for (i, file) in files.enumerated() {
             walk.take(file, isLast: i == files.count - 1)
@@ -100,34 +104,34 @@ public enum AuditVerify {
         check(files: [AuditFile(name: JournalFiles.active, bytes: journal)], head: head)
     }
 
-    /// Checks the journal of a state directory as it lies there; a running Weir may go on writing, rotating
-    /// and pruning meanwhile.
+    /// Checks the journal of a state directory as it lies there, by the descriptor of the directory as a start
+    /// does it: what a start refuses to open is not read here either. A running Weir may go on writing,
+    /// rotating and pruning meanwhile.
     /// - Throws: when the journal cannot be read; a missing one is an error too, where there is no state.
-    public static func check(directory: String) throws(SystemFailure) -> AuditReport {
+    public static func check(directory path: String) throws(SystemFailure) -> AuditReport {
+        let directory = try Directory(path, links: .followed)
+        let storage = FileStorage(directory)
         var attempts = 0
         while true {
             attempts += 1
             do throws(SystemFailure) {
                 // The head first: it is never ahead of a journal that is read after it.
                 let state = try DiskFiles(directory).readAll(
-                    StateDirectory.statePath(in: directory), bytesMax: 256 << 20)
-                let head = try? File.readAll(FileStorage.headPath(in: directory), bytesMax: 4 << 10)
-                let names = JournalFiles.inOrder(try File.list(directory).map(\.name))
-                let isRotating = { () throws(SystemFailure) in
-                    JournalFiles.inOrder(try File.list(directory).map(\.name)) != names
-                }
+                    StateDirectory.statePath(in: path), bytesMax: 256 << 20)
+                let head = Self.head(storage)
+                let names = try storage.rotated()
                 var files: [AuditFile] = []
-                for name in names { files.append(try read(directory + "/" + name)) }
+                for name in names { files.append(try read(name, in: directory)) }
                 do throws(SystemFailure) {
-                    files.append(try read(FileStorage.journalPath(in: directory)))
+                    files.append(try read(JournalFiles.active, in: directory))
                 } catch {
                     // Killed between closing a file and beginning the next: the closed ones are all. Beside a
                     // state a missing journal is a finding.
                     guard error.errno == .noSuchFile, !names.isEmpty || state != nil else { throw error }
                 }
-                if try isRotating(), attempts < 5 { continue }
-                var report = check(files: files, head: head)
-                report.state = AuditState(state, files, FileStorage(directory: directory))
+                if try storage.rotated() != names, attempts < 5 { continue }
+                var report = check(files: files, head, isWhole: true)
+                report.state = AuditState(state, files, storage)
                 // A running Weir writes the state a moment after the line.
                 if !report.state.isWhole, attempts < 5 {
                     if let poller = try? Poller(eventsMax: 1) { MailboxWait(poller).wait(timeoutMillis: 20) }
@@ -139,6 +143,19 @@ public enum AuditVerify {
                 guard error.errno == .noSuchFile, attempts < 5 else { throw error }
             }
         }
+    }
+
+    /// What a start refuses to open is a finding here.
+    private static func head(_ storage: FileStorage) -> HeadReading {
+        do throws(SystemFailure) {
+            return try HeadReading(storage)
+        } catch {
+            return .unreadable("\(error)")
+        }
+    }
+
+    private static func read(_ name: String, in directory: Directory) throws(SystemFailure) -> AuditFile {
+        AuditFile(name: name, bytes: try directory.readAll(name, bytesMax: 4 << 30))
     }
 
     /// Checks files given by path, in the order of their first lines; what came before them is not judged.

@@ -53,12 +53,15 @@ struct AuditWalk {
         let kind = value?["kind"]?.string
         if kind == JournalEvent.Kind.journalPruned.rawValue {
             for file in value?["files"]?.elements ?? [] {
-                guard let last = file["last"]?.integer, let hash = file["hash"]?.string else { continue }
-                prunes.append((last, hash))
+                guard let last = JournalNumber.line(file["last"]), let hash = file["hash"]?.string else {
+                    continue
+                }
+                prunes.append((Int64(last), hash))
             }
         }
         return Line(
-            digest: ChainHash(of: bytes), sequence: value?["seq"]?.integer, previous: value?["prev"]?.string,
+            digest: ChainHash(of: bytes), sequence: JournalNumber.line(value?["seq"]).map(Int64.init),
+            previous: value?["prev"]?.string,
             isGap: kind == JournalEvent.Kind.journalGap.rawValue, file: names.count - 1, number: number)
     }
 
@@ -78,21 +81,15 @@ struct AuditWalk {
     // MARK: Judging
 
     /// Judges every line; `files` have been taken in their order.
-    mutating func finish(head bytes: [UInt8]?, isWhole: Bool) {
-        let head = bytes.flatMap(JournalHead.init(bytes:))
+    mutating func finish(head reading: HeadReading, isWhole: Bool) {
+        let head = reading.head
         let base = judgeStart(isWhole: isWhole)
         let end = base &+ Int64(lines.count) &+ skipped(base)
         // The head stands in for the last line's successor.
         let vouched =
             head == nil || Int64(clamping: head?.lines ?? 0) != end || head?.hash == lines.last?.digest
         for i in lines.indices { judge(i, vouched: vouched, base: base) }
-        if bytes != nil, head == nil {
-            findings.append(
-                .init(
-                    file: JournalFiles.head, line: 1, problem: .notALine,
-                    sentence: "is not the record of a last line (a JSON object with lines and hash)"))
-        }
-        if let head { judge(head, base: base, end: end) }
+        judge(reading, end: end)
     }
 
     /// - Returns: the number of the line before the first.
@@ -157,20 +154,23 @@ struct AuditWalk {
         }
     }
 
-    private mutating func judge(_ head: JournalHead, base: Int64, end: Int64) {
-        let remembered = Int64(clamping: head.lines)
-        if remembered > end {
-            let last = lines.last
-            return report(
-                last?.file ?? 0, (last?.number ?? 0) + 1, .removed,
+    private mutating func judge(_ reading: HeadReading, end: Int64) {
+        let line = { [lines] (number: UInt64) in lines.last { $0.sequence == Int64(number) } }
+        switch reading.verdict(last: UInt64(max(0, end)), hash: { line($0)?.digest }) {
+        case .vouches: return
+        case .unreadable(let why):
+            let sentence = "says nothing of the journal's end: \(why)"
+            findings.append(
+                .init(file: JournalFiles.head, line: 1, problem: .notALine, sentence: sentence))
+        case .missing(let remembered):
+            report(
+                lines.last?.file ?? 0, (lines.last?.number ?? 0) + 1, .removed,
                 "is missing: journal.head remembers \(remembered) lines, there are \(end)")
+        case .altered(let number):
+            guard let line = line(number),
+                !findings.contains(where: { $0.file == names[line.file] && $0.line == line.number })
+            else { return }
+            report(line, .altered, "was changed: journal.head carries another hash for it")
         }
-        let i = Int(remembered - base - skipped(base)) - 1
-        guard lines.indices.contains(i), lines[i].digest != head.hash else { return }
-        let line = lines[i]
-        guard !findings.contains(where: { $0.file == names[line.file] && $0.line == line.number }) else {
-            return
-        }
-        report(line, .altered, "was changed: journal.head carries another hash for it")
     }
 }

@@ -10,6 +10,12 @@ struct ChainHash: Hashable, Sendable {
 
     init(hex: String) { self.hex = hex }
 
+    /// Whether a text is of the form of a hash.
+    static func isHash(_ text: String) -> Bool {
+        text.utf8.count == 64
+            && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+    }
+
     /// What the first line carries: it has no predecessor.
     static let origin = ChainHash(hex: String(repeating: "0", count: 64))
 }

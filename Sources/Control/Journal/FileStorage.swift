@@ -94,7 +94,7 @@ final class FileStorage: JournalStorage {
     }
 
     func readHead() throws(SystemFailure) -> [UInt8]? {
-        try files.readAll(Self.headPath(in: directory), bytesMax: 4 << 10)
+        try files.readAll(Self.headPath(in: directory), bytesMax: JournalHead.bytesMax)
     }
 
     func writeHead(_ bytes: [UInt8]) throws(SystemFailure) {

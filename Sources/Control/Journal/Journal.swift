@@ -95,12 +95,14 @@ struct Journal {
     }
 
     private mutating func compareHead() throws(SystemFailure) {
-        guard let bytes = try storage.readHead(), let head = JournalHead(bytes: bytes) else { return }
-        if head.lines > lines {
-            findings.append(.missing(lines: lines, remembered: head.lines))
-            goOn(after: head.lines, head.hash)
-        } else if head.lines == lines, head.hash != hash {
-            findings.append(.altered(line: lines))
+        let reading = try HeadReading(storage)
+        // Of an earlier line than the last nothing is said here: numbers go on all the same.
+        switch reading.verdict(last: lines, hash: { $0 == lines ? hash : nil }) {
+        case .missing(let remembered):
+            findings.append(.missing(lines: lines, remembered: remembered))
+            if let head = reading.head { goOn(after: head.lines, head.hash) }
+        case .altered(let line): findings.append(.altered(line: line))
+        case .vouches, .unreadable: break
         }
     }
 

@@ -19,7 +19,7 @@ struct JournalHistory {
             self.bytes = bytes
             hash = ChainHash(of: bytes)
             value = try? JSON(parsing: bytes)
-            number = value?["seq"]?.integer.flatMap { $0 > 0 ? UInt64($0) : nil }
+            number = JournalNumber.line(value?["seq"])
         }
 
         var previous: String? { value?["prev"]?.string }
@@ -76,6 +76,21 @@ struct JournalHistory {
                 throw .visitor(error)
             }
         }
+    }
+
+    /// The hash of a line; nil when there is none of that number.
+    func hash(of number: UInt64) throws(SystemFailure) -> ChainHash? {
+        var found: ChainHash?
+        do throws(HistoryFailure<Never>) {
+            try each(from: number) { (line: Line) throws(Never) in
+                if line.number == number { found = line.hash }
+            }
+        } catch {
+            switch error {
+            case .system(let failure): throw failure
+            }
+        }
+        return found
     }
 
     private static func lines<E: Error>(

@@ -52,41 +52,16 @@ enum JournalFiles {
 
     /// The first line's number in the name of a rotated file; nil for any other name.
     static func firstLine(of name: String) -> UInt64? {
-        guard name.hasPrefix("journal-"), name.hasSuffix(".jsonl") else { return nil }
-        return UInt64(name.dropFirst("journal-".count).prefix { $0 != "-" })
+        guard name.hasPrefix("journal-"), name.hasSuffix(".jsonl"),
+            let number = UInt64(name.dropFirst("journal-".count).prefix { $0 != "-" }),
+            (1...JournalNumber.lineMax).contains(number)
+        else { return nil }
+        return number
     }
 
     /// The rotated files among these names, by their first line.
     static func inOrder(_ names: some Sequence<String>) -> [String] {
         names.compactMap { name in firstLine(of: name).map { (line: $0, name: name) } }
             .sorted { ($0.line, $0.name) < ($1.line, $1.name) }.map(\.name)
-    }
-}
-
-/// `journal.head`: the number and hash of the last durable line, so that a tail cut off can be told from a
-/// tail never written. Written after the line is durable, hence never ahead of an honest journal.
-struct JournalHead: Equatable {
-    var lines: UInt64
-    var hash: ChainHash
-
-    init(lines: UInt64, hash: ChainHash) {
-        self.lines = lines
-        self.hash = hash
-    }
-
-    /// nil when the bytes are not a head (torn, or of another format).
-    init?(bytes: [UInt8]) {
-        guard let value = try? JSON(parsing: bytes), let lines = value["lines"]?.integer, lines >= 0,
-            let hash = value["hash"]?.string, hash.utf8.count == 64
-        else { return nil }
-        self.init(lines: UInt64(lines), hash: ChainHash(hex: hash))
-    }
-
-    /// Always the same length for up to 10^18 lines, so that a rewrite in place leaves no rest.
-    var bytes: [UInt8] {
-        let text = JSON.object([
-            .init("lines", .count(lines)), .init("hash", .string(hash.hex)),
-        ]).text
-        return Array((text + String(repeating: " ", count: max(0, 120 - text.utf8.count)) + "\n").utf8)
     }
 }

@@ -50,8 +50,7 @@ struct JournalTail {
 
     /// The number that the last line carries; nil when it carries none.
     var sequence: UInt64? {
-        guard let last, let value = try? JSON(parsing: last)["seq"]?.integer, value > 0 else { return nil }
-        return UInt64(value)
+        last.flatMap { JournalNumber.line(try? JSON(parsing: $0)["seq"]) }
     }
 
     /// When the first line of a file was written; nil when it does not say.

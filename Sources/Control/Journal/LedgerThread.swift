@@ -49,6 +49,8 @@ final class LedgerThread: Ledger {
         }
         let loop = LedgerLoop(self, writer, try Poller(eventsMax: 4))
         try loop.watch()
+        // Before the controller's first turn, so that readiness never says less than what is known.
+        loop.prepare()
         let started = try Thread.spawn(name: "weir-ledger") { loop.run() }
         thread.withLock { $0 = started }
     }
@@ -83,8 +85,10 @@ private final class LedgerLoop {
         if let errno = watched { throw SystemFailure(operation: "watch the ledger's mailbox", errno: errno) }
     }
 
+    /// Sets the reserve aside and reports what there is of it.
+    func prepare() { send(writer.prepare(now: Clock.now(), wallMicros: Clock.wallMicros())) }
+
     func run() {
-        send(writer.prepare(now: Clock.now(), wallMicros: Clock.wallMicros()))
         while true {
             _ = poller.wait(timeoutMillis: timeoutMillis(Clock.now()))
             ledger.entries.wakeup.drain()

@@ -45,7 +45,8 @@ public enum OfflineReports {
         let path = StateDirectory.statePath(in: stateDir)
         let bytes: [UInt8]
         do throws(SystemFailure) {
-            bytes = try File.readAll(path, bytesMax: 256 << 20)
+            bytes = try Directory(stateDir, links: .followed).readAll(
+                StateDirectory.stateName, bytesMax: 256 << 20)
         } catch {
             throw .system(error)
         }

@@ -70,8 +70,12 @@ extension Sidecar {
         var reasons: [String] = []
         if isDraining.load(ordering: .acquiring) { reasons.append("draining") }
         if plane.obeyedEpoch == 0 { reasons.append("no plan is obeyed yet") }
-        if !reasons.isEmpty { return .text(503, "not ready: " + reasons.joined(separator: "; ")) }
-        let troubles = controller.troubles.withLock { $0 } + [sources.trouble].compactMap { $0 }
+        let known = controller.troubles.withLock { $0 }
+        if known == nil { reasons.append("what the start found is not known yet") }
+        guard let known, reasons.isEmpty else {
+            return .text(503, "not ready: " + reasons.joined(separator: "; "))
+        }
+        let troubles = known + [sources.trouble].compactMap { $0 }
         // What registries and disks said is in there.
         let sentence = ForeignText.line(troubles.joined(separator: "; "))
         return .text(200, troubles.isEmpty ? "ready" : "ready, but \(sentence)")

@@ -60,6 +60,7 @@ public final class Sidecar: Sendable {
             throw .limits(error)
         }
         for sentence in resources.lowered { log.warning("\(sentence)") }
+        var recovery: StateRecovery
         do throws(StateProblem) {
             directory = try StateDirectory(path: config.stateDir)
             for warning in directory.warnings { log.warning("\(warning)") }
@@ -78,6 +79,9 @@ public final class Sidecar: Sendable {
         sources = SourceDesk(directory: directory.path, log: log) { controller.post(.source($0)) }
         let config = config.resolved(by: sources.saved)
         self.config = config
+        recovery.withhold(config.models, at: Clock.wallMicros())
+        self.recovery = recovery
+        if let sentence = StateRecovery.withheld(recovery.withheld.keys) { log.critical("\(sentence)") }
         drainConfig = DrainInForce(config.drain)
         var slots = SlotTable()
         do throws(PlanProblem) {

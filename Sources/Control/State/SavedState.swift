@@ -133,11 +133,17 @@ extension SavedState {
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
             positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        let state: SavedState
         do {
-            return try decoder.decode(SavedState.self, from: Data(body))
+            state = try decoder.decode(SavedState.self, from: Data(body))
         } catch {
             throw .corrupt(path: path, what: "a field is missing or has another type (\(error))")
         }
+        guard let mark = state.journal, mark.line > JournalNumber.rememberedMax else { return state }
+        throw .corrupt(
+            path: path,
+            what: "it names journal line \(mark.line), and a journal has "
+                + "\(JournalNumber.rememberedMax) at most")
     }
 }
 

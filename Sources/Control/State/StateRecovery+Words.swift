@@ -24,13 +24,40 @@ extension StateRecovery {
                 details: finding.details)
         }
         let isWhole = findings.allSatisfy { if case .replayed = $0 { true } else { false } }
-        return isWhole ? events : events + state.checkpoint(at: wallMicros)
+        return isWhole ? events : events + withholdings(at: wallMicros) + state.checkpoint(at: wallMicros)
+    }
+
+    /// A line for each model whose weight is withheld.
+    private func withholdings(at wallMicros: UInt64) -> [JournalEvent] {
+        withheld.sorted { $0.key < $1.key }.compactMap { name, rollout in
+            guard case .cut(let record) = rollout.phase else { return nil }
+            var event = JournalEvent(
+                at: wallMicros, .held, model: name,
+                reason: "all weight is withheld at \(rollout.setup.stable): \(record.reason)",
+                details: [
+                    .init("versions", .array(rollout.setup.candidates.map(JSON.string))),
+                    .init("stable", .string(rollout.setup.stable)), .init("cut", .string(record.id)),
+                    .init("cause", "decisions_lost"),
+                    .init("weights_before", JSON(shares: record.weightsBefore)),
+                ])
+            event.change = StateChange(models: [name: rollout], groups: state.groupTrips)
+            return event
+        }
     }
 
     /// What was lost, for the readiness page and the status; nil: nothing.
     var loss: String? {
         let lost = findings.filter(\.isLoss).map(\.sentence)
         return lost.isEmpty ? nil : lost.joined(separator: "; ")
+    }
+
+    /// Whose weight is withheld and what ends that; nil: nobody's.
+    static func withheld(_ models: some Collection<String>) -> String? {
+        guard !models.isEmpty else { return nil }
+        let names = models.sorted().prefix(20).joined(separator: ", ")
+        let more = models.count > 20 ? " and \(models.count - 20) more" : ""
+        return "all weight is withheld at stable in \(names)\(more), because a line that is gone may have "
+            + "cut a version: look at what was decided, then resume, weights, promote or rollback"
     }
 
     /// What was applied, for the status; nil: nothing.
@@ -53,15 +80,17 @@ extension StateRecovery.Finding {
     var isLoss: Bool {
         switch self {
         case .replayed, .unmarked: false
-        case .rebuilt, .behind, .gap, .forked, .forgotten: true
+        case .rebuilt, .behind, .gap, .forked, .forgotten, .headless, .otherHead: true
         }
     }
+
+    var isFork: Bool { if case .forked = self { true } else { false } }
 
     /// Whether journal lines are gone, or are not what they were.
     var isGap: Bool {
         switch self {
-        case .replayed, .unmarked, .rebuilt: false
-        case .behind, .gap, .forked, .forgotten: true
+        case .replayed, .unmarked, .rebuilt, .headless: false
+        case .behind, .gap, .forked, .forgotten, .otherHead: true
         }
     }
 
@@ -70,7 +99,7 @@ extension StateRecovery.Finding {
         switch self {
         case .replayed(_, _, let what): !what.isEmpty
         case .unmarked(let what): !what.isEmpty
-        case .rebuilt, .behind, .gap, .forked, .forgotten: true
+        case .rebuilt, .behind, .gap, .forked, .forgotten, .headless, .otherHead: true
         }
     }
 
@@ -87,7 +116,7 @@ extension StateRecovery.Finding {
         case .behind(let last, let mark):
             (last == 0 ? "the journal is missing or empty" : "the journal ends with line \(last)")
                 + ", and rollouts.json includes line \(mark): \(Self.range(last + 1, mark)) gone; what was "
-                + "decided is in rollouts.json"
+                + "decided until then is in rollouts.json"
         case .gap(let from, let to):
             "of the journal \(Self.range(from, to)) gone, and rollouts.json did not include that"
         case .forked(let line, let what):
@@ -95,8 +124,12 @@ extension StateRecovery.Finding {
                 + "rollouts.json says is in force" + Self.list(what, "barred as well")
         case .forgotten(let from, let to):
             "journal.head remembers \(to) lines, and \(Self.range(from, to)) neither in the journal nor in "
-                + "rollouts.json: what was decided there is not known. Restore the journal from a backup, or "
-                + "roll back by hand what must stay off"
+                + "rollouts.json: what was decided there is not known"
+        case .headless(let why):
+            "journal.head says nothing of the journal's end: \(why); whether lines are missing there is not "
+                + "known"
+        case .otherHead(let line):
+            "journal.head remembers another line \(line) than the journal has: one of the two was changed"
         }
     }
 
@@ -121,6 +154,8 @@ extension StateRecovery.Finding {
         case .behind(let last, let mark): [.init("lines", .count(last)), .init("remembered", .count(mark))]
         case .gap(let from, let to): [.init("from", .count(from)), .init("to", .count(to))]
         case .forgotten(let from, let to): [.init("from", .count(from)), .init("to", .count(to))]
+        case .headless: []
+        case .otherHead(let line): [.init("line", .count(line))]
         case .forked(let line, let what):
             [.init("line", .count(line)), .init("applied", Self.json(what))]
         }

@@ -9,10 +9,15 @@
 //   names a line                      has another there         the state holds; the journal's bars as well
 //   names a line                      ends before it, whole     the same: the state is of another journal
 //   any                               lost lines after both     gap; what they decided is not known
+//   any                               a head that says nothing, said; the files' numbers hold
+//                                     or another last line
 //   missing                           whole, or from a          rebuilt, without evidence
 //                                     checkpoint on
 //   missing                           anything else             no start
 //   missing                           there is none             a first start
+//
+// Where a line that is gone may have decided something, nobody knows whether it cut a version: then all weight
+// is withheld until an operator's verb (`RolloutMachine.withheld`).
 //
 // Invariant: what is applied here is written to `rollouts.json` before anything new is decided on top of it
 // can be acknowledged; applied again after another crash, it gives the same state.
@@ -38,24 +43,40 @@ struct StateRecovery {
         case forked(line: UInt64, [StateReplay.Applied])
         /// Lines that the journal's head remembers, and that neither the journal nor the state includes.
         case forgotten(from: UInt64, to: UInt64)
+        /// The head says nothing of the journal's end, so that nobody knows whether lines are gone there.
+        case headless(String)
+        /// The head remembers another line of that number than the journal has.
+        case otherHead(line: UInt64)
     }
 
     private(set) var state = SavedState()
     private(set) var findings: [Finding] = []
     /// Whether there was neither state nor journal.
     private(set) var isFirst = false
+    /// Why nobody knows what was decided last; nil when what is known is all.
+    private var unknown: String?
+    /// Models whose weight is withheld for that, by name: what the journal is to say of each.
+    private(set) var withheld: [String: RolloutState] = [:]
 
     /// - Parameters:
     ///   - saved: the state file's content; nil when there is none.
     ///   - directory: for messages.
+    ///   - wallMicros: now, for the record of what is withheld.
     init(
-        _ saved: SavedState?, _ journal: any JournalStorage, directory: String
+        _ saved: SavedState?, _ journal: any JournalStorage, directory: String,
+        at wallMicros: UInt64 = Clock.wallMicros()
     ) throws(StateProblem) {
+        let head: HeadReading
+        do throws(SystemFailure) {
+            head = try HeadReading(journal)
+        } catch {
+            throw StateDirectory.unreadable(error, directory + "/" + JournalFiles.head, in: directory)
+        }
         do throws(HistoryFailure<StateProblem>) {
             if let saved {
-                try catchUp(saved, JournalHistory(journal))
+                try catchUp(saved, JournalHistory(journal), head)
             } else {
-                try rebuild(JournalHistory(journal), directory)
+                try rebuild(JournalHistory(journal), head, directory)
             }
         } catch {
             switch error {
@@ -65,12 +86,34 @@ struct StateRecovery {
                     failure, directory + "/" + JournalFiles.active, in: directory)
             }
         }
+        for name in state.models.keys { withhold(name, at: wallMicros) }
+    }
+
+    // MARK: What is not known
+
+    /// Withholds the weight of models that only the config knows: what is gone may be all that was ever said
+    /// of them.
+    mutating func withhold(_ models: [ModelConfig], at wallMicros: UInt64) {
+        guard unknown != nil else { return }
+        for model in models where state.models[model.name] == nil {
+            let first = RolloutMachine.start(RolloutSetup(model), wallMicros: wallMicros)
+            state.models[model.name] = SavedState.Model(rollout: first)
+            withhold(model.name, at: wallMicros)
+        }
+    }
+
+    private mutating func withhold(_ name: String, at wallMicros: UInt64) {
+        guard let unknown, let before = state.models[name]?.rollout,
+            let after = RolloutMachine.withheld(before, reason: unknown, wallMicros: wallMicros)
+        else { return }
+        state.models[name]?.rollout = after
+        withheld[name] = after
     }
 
     // MARK: A state that is there
 
     private mutating func catchUp(
-        _ saved: SavedState, _ history: JournalHistory
+        _ saved: SavedState, _ history: JournalHistory, _ head: HeadReading
     ) throws(HistoryFailure<StateProblem>) {
         state = saved
         guard let mark = saved.journal else {
@@ -80,34 +123,68 @@ struct StateRecovery {
             }
             state = replay.state
             findings.append(.unmarked(replay.applied))
-            return
+            return try judge(head, history, last: Self.lastLine(history), mark: 0)
         }
         var walk = Walk(mark, saved)
         try history.each(from: max(1, mark.line)) { line throws(StateProblem) in try walk.take(line) }
-        let head = ((try? history.storage.readHead()) ?? nil).flatMap(JournalHead.init(bytes:))
         do throws(StateProblem) {
-            try walk.finish(head)
+            try walk.finish(head.head)
         } catch {
             throw .visitor(error)
         }
         let last = walk.last?.number ?? Self.lastLine(history)
         if walk.last == nil, mark.line > 0 {
-            if last > 0, head?.lines == last {
+            if last > 0, head.head?.lines == last {
                 try adoptBars(of: history, &walk.replay)
                 findings.append(.forked(line: last, walk.replay.applied))
             } else {
                 findings.append(.behind(last: last, mark: mark.line))
+                // The head may say that nothing came after what the state includes.
+                let isAll = head.head == JournalHead(lines: mark.line, hash: ChainHash(hex: mark.hash))
+                if !isAll { unknown = findings.last?.sentence }
             }
         } else if let line = walk.forkedAt {
             if line == mark.line { try adoptBars(of: history, &walk.replay) }
             findings.append(.forked(line: line, walk.replay.applied))
         } else if walk.newer > 0 {
-            if let gap = walk.gap { findings.append(.gap(from: gap.lowerBound, to: gap.upperBound)) }
+            if let gap = walk.gap {
+                findings.append(.gap(from: gap.lowerBound, to: gap.upperBound))
+                if !walk.isCovered { unknown = findings.last?.sentence }
+            }
             findings.append(.replayed(after: mark.line, lines: walk.newer, what: walk.replay.applied))
         }
         state = walk.replay.state
-        let known = max(last, mark.line)
-        if let head, head.lines > known { findings.append(.forgotten(from: known + 1, to: head.lines)) }
+        if let finding = findings.first(where: \.isFork) { unknown = finding.sentence }
+        try judge(head, history, last: last, mark: mark.line)
+    }
+
+    /// Takes what the head says of the journal's end.
+    private mutating func judge(
+        _ head: HeadReading, _ history: JournalHistory, last: UInt64, mark: UInt64
+    ) throws(HistoryFailure<StateProblem>) {
+        switch try Self.verdict(head, history, last: last) {
+        case .vouches: break
+        case .unreadable(let why): findings.append(.headless(why))
+        case .altered(let line):
+            if !findings.contains(where: \.isFork) { findings.append(.otherHead(line: line)) }
+        case .missing(let remembered):
+            let known = max(last, mark)
+            guard remembered > known else { return }
+            findings.append(.forgotten(from: known + 1, to: remembered))
+            unknown = findings.last?.sentence
+        }
+    }
+
+    private static func verdict(
+        _ head: HeadReading, _ history: JournalHistory, last: UInt64
+    ) throws(HistoryFailure<StateProblem>) -> HeadVerdict {
+        do throws(SystemFailure) {
+            return try head.verdict(last: last) { number throws(SystemFailure) in
+                try history.hash(of: number)
+            }
+        } catch {
+            throw .system(error)
+        }
     }
 
     /// The number of the journal's last line; 0: there is none.
@@ -138,6 +215,9 @@ struct StateRecovery {
         var newer: UInt64 = 0
         var gap: ClosedRange<UInt64>?
         var forkedAt: UInt64?
+        /// Whether a checkpoint after the gap says all that is decided.
+        private(set) var isCovered = false
+        private var checkpoints = StateReplay(SavedState())
         /// The line that nothing has vouched for yet.
         private var open: JournalHistory.Line?
 
@@ -163,6 +243,7 @@ struct StateRecovery {
                 if !isNoted { forkedAt = line.number ?? before.number + 1 }
             }
             newer += 1
+            if checkpoints.isCheckpoint(line) { isCovered = true }
             try applyOpen()
             open = line
         }
@@ -190,7 +271,7 @@ struct StateRecovery {
     // MARK: A state that is missing
 
     private mutating func rebuild(
-        _ history: JournalHistory, _ directory: String
+        _ history: JournalHistory, _ reading: HeadReading, _ directory: String
     ) throws(HistoryFailure<StateProblem>) {
         var replay = StateReplay(SavedState())
         var last: (number: UInt64, hash: String) = (0, ChainHash.origin.hex)
@@ -209,15 +290,13 @@ struct StateRecovery {
             if replay.isCheckpoint(line) { broken = nil }
             try replay.take(line, .whole)
         }
-        var head: JournalHead?
-        do throws(SystemFailure) {
-            head = try history.storage.readHead().flatMap(JournalHead.init(bytes:))
-        } catch {
-            throw .system(error)
-        }
-        if let head, head.lines > last.number {
+        switch try Self.verdict(reading, history, last: last.number) {
+        case .vouches: break
+        case .missing(let remembered):
             broken =
-                "journal.head remembers \(head.lines) lines, and the journal ends with line \(last.number)"
+                "journal.head remembers \(remembered) lines, and the journal ends with line \(last.number)"
+        case .altered(let line): broken = "journal.head remembers another line \(line) than the journal has"
+        case .unreadable(let why): broken = "journal.head says nothing of the journal's end: \(why)"
         }
         if broken == nil, !replay.uncovered.isEmpty {
             let cuts = replay.uncovered.sorted { $0.key < $1.key }.map { "\($0.value) of \($0.key)" }

@@ -81,7 +81,7 @@ struct StateReplay {
 
     /// Opens the report of a cut that the desk does not know, without the counts, which nobody has.
     private mutating func report(_ name: String, _ rollout: RolloutState, _ before: RolloutState?) {
-        guard case .cut(let record) = rollout.phase else { return }
+        guard case .cut(let record) = rollout.phase, !record.isWithheld else { return }
         var desk = state.reports ?? ReportDesk.Saved()
         let known = (desk.complete[name] ?? []).map(\.cut.id) + [desk.open[name]?.cut.id].compactMap { $0 }
         guard !known.contains(record.id) else { return }
