@@ -98,7 +98,7 @@ struct CrowdedProcessTests {
         try running.launch(descriptors: 1_024)
         #expect(try running.exitCode() == 71)
         let start = try #require(running.log.split(separator: "\n").last { $0.contains("not started: ") })
-        let sentence = String(start[try #require(start.range(of: "too few"))...])
+        let sentence = try #require(start.range(of: "too few").map { String(start[$0.lowerBound...]) })
         let cases: [(arguments: [String], code: Int32)] = [
             ([], 0), (["--here"], 71), (["--output", "json"], 0), (["--here", "--output", "json"], 71),
         ]

@@ -91,7 +91,7 @@ final class WeirProcess {
     /// What `weir check` says of the config, on both streams, with that many open files allowed.
     func check(_ arguments: [String], descriptors: Int) throws -> (exitCode: Int32, text: String) {
         let check = Process()
-        let said = Pipe()
+        let said = Foundation.Pipe()
         check.executableURL = URL(fileURLWithPath: "/bin/sh")
         check.arguments =
             ["-c", "ulimit -n \(descriptors) && exec \"$@\"", "sh", try #require(builtWeir)]
