@@ -38,6 +38,7 @@ private func hashes(_ files: MemoryFiles) throws -> [UInt64: ChainHash] {
         let last = known.keys.max() ?? 0
         let numbers: [String] = [
             "0", "1", "\(last - 1)", "\(last)", "\(last + 1)", "\(last + 1_000)", "-1", "1e3", "1.5", "\"7\"",
+            "\(JournalNumber.aheadMax)", "\(JournalNumber.aheadMax + 1)",
             "\(JournalNumber.rememberedMax)", "\(JournalNumber.rememberedMax + 1)",
             "\(JournalNumber.lineMax)", "\(Int64.max)", "\(Int64.max - 1)", "\(UInt64.max)", "1e300", "null",
         ]

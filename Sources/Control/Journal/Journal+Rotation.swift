@@ -57,10 +57,11 @@ struct Rotation {
 }
 
 extension Journal {
-    /// Closes the file when it is due. Never fails: the trouble is kept for the report.
+    /// Closes the file when it is due. Never fails: the trouble is kept for the report. A file at whose end
+    /// lines are gone gets the line that says so first: the first line of a file does not.
     mutating func rotateIfDue(at wallMicros: UInt64) {
         let age = wallMicros > beganAt ? wallMicros - beganAt : 0
-        guard bytesDurable > 0,
+        guard bytesDurable > 0, !isAhead,
             bytesDurable - bytesBegun >= rules.rotateBytes || age >= rules.rotateAge.micros,
             rotation.trouble == nil || wallMicros >= rotation.retryAt, wallMicros >= rotation.putOffUntil
         else { return }

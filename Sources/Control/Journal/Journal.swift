@@ -18,6 +18,8 @@ struct Journal {
     /// Bytes of the durable lines in the file that is written; anything beyond is rest of a failed append.
     var bytesDurable: Int
     private var mayHaveRest = false
+    /// The next line's number is not the one after the last line's: lines in between are gone.
+    private(set) var isAhead = false
     /// What opening had to repair, not yet journaled.
     private(set) var findings: [Finding] = []
     /// Number of the last line before the file that is written, and when that file begins (wall clock).
@@ -74,6 +76,7 @@ struct Journal {
 
     private mutating func goOn(after line: UInt64, _ hash: ChainHash) {
         (lines, self.hash) = (line, hash)
+        isAhead = true
         // A file that is empty begins with the next line.
         if bytesDurable == 0 { linesBefore = line }
     }
@@ -130,6 +133,7 @@ struct Journal {
             throw error
         }
         mayHaveRest = false
+        isAhead = false
         rotation.previous = nil
         lines += UInt64(all.count)
         hash = last

@@ -9,8 +9,11 @@ import Platform
 enum JournalNumber {
     /// The largest that a line may carry: below 2^53, so that every reader of JSON has it exactly.
     static let lineMax: UInt64 = 1 << 53
-    /// The largest that a head or a state may name; what is left is for the lines after it.
+    /// The largest that a head or a state may name.
     static let rememberedMax: UInt64 = 1 << 52
+    /// The largest that numbers go on after where the head alone knows it: heads and states of the lines that
+    /// are written then are within `rememberedMax`.
+    static let aheadMax: UInt64 = 1 << 51
 
     /// The number in a line; nil when it is none.
     static func line(_ value: JSON?) -> UInt64? { number(value, 1...lineMax) }
@@ -97,7 +100,14 @@ enum HeadReading: Equatable {
         case .missing: return .vouches
         case .unreadable(let why): return .unreadable(why)
         case .head(let head):
-            if head.lines > last { return .missing(remembered: head.lines) }
+            if head.lines > last {
+                guard head.lines <= JournalNumber.aheadMax else {
+                    return .unreadable(
+                        "it remembers \(head.lines) lines, there are \(last), and what is missing is not "
+                            + "believed beyond \(JournalNumber.aheadMax)")
+                }
+                return .missing(remembered: head.lines)
+            }
             guard head.lines > 0, let found = try hash(head.lines), found != head.hash else {
                 return .vouches
             }

@@ -295,7 +295,8 @@ struct StateRecovery {
         case .missing(let remembered):
             broken =
                 "journal.head remembers \(remembered) lines, and the journal ends with line \(last.number)"
-        case .altered(let line): broken = "journal.head remembers another line \(line) than the journal has"
+        case .altered(let line):
+            broken = broken ?? "journal.head remembers another line \(line) than the journal has"
         case .unreadable(let why): broken = "journal.head says nothing of the journal's end: \(why)"
         }
         if broken == nil, !replay.uncovered.isEmpty {
