@@ -3,9 +3,8 @@
 // guardrail (one for the evidence, one for the size of the effect), so six serve three quantiles. A slot that
 // counts sticky keys once takes a key's later slow requests, failed ones too, for fast.
 // Invariant: failed + excluded <= completed <= started; every fast slot <= completed - excluded, and where it
-// does not count keys once, <= completed - failed - excluded; renewed <= known <= excluded; rejected and
-// empty <= completed - failed - excluded; cancelled and every late slot <= excluded; overloaded <= unsent <=
-// excluded; begun + unwritten <= pending.
+// does not count keys once, <= completed - failed - excluded, as are rejected and empty; renewed <= known,
+// cancelled, every late slot and overloaded <= unsent are <= excluded; begun + unwritten <= pending.
 // Source: guardrails/statistics.md, section 2.
 
 /// Requests of one kind of bad event, failures among them. Of a sticky key's events in a rollout the first is

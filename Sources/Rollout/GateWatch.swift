@@ -38,8 +38,8 @@ public struct GateWatch: Sendable {
 
     /// Takes in what has happened before tick `now`; readings in the order of `specs`. Parameters as for
     /// `CandidateWatch.step`; `readings` are what that has just said, which drift gates rest on.
-    /// - Parameter keys: different sticky keys of the candidate in this stage; nil where requests are assigned
-    ///   one by one.
+    /// - Parameter keys: different sticky keys of the candidate in this stage; nil where requests are
+    ///   assigned one by one.
     public mutating func step(
         now: Tick, reference: LatencyReference, readings: [GuardrailReading], guardrails: [GuardrailSpec],
         keys: Int? = nil, values: ValueFeed = { _, _ in [] }, read: (Tick) -> PairTick?

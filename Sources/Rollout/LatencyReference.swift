@@ -62,8 +62,8 @@ public struct LatencyReference: Sendable, Hashable, Codable {
     /// What is gross: above both stable's median and its p99 by that factor.
     private static let grossMedians = 4.0
     private static let grossTails = 1.3
-    /// Where clocks have whole milliseconds, one more than the median may be twice the median: there an effect
-    /// is large beyond the next value, the quantile of so much of the ranks above more.
+    /// Where clocks have whole milliseconds, one more than the median may be twice the median: there an
+    /// effect is large beyond the next value, the quantile of so much of the ranks above more.
     private static let rankStep = 0.1
     /// Ticks between two renewals: at first a second, because what a process serves in its first second is
     /// no measure of it, then as long as it has been, up to a minute.

@@ -1,7 +1,7 @@
 // When a candidate is taken for warm, so that its latency says something about the version and not about cold
-// caches. A candidate that is as slow as a cold one may be cold; one that is as fast as stable is not. So the
-// bet begins when its slow requests, of two hundred or of a minute, are no more than stable's and two standard
-// errors; else after the rule's number of requests, or after ten minutes.
+// caches. A candidate that is as slow as a cold one may be cold; one that is as fast as stable is not. So
+// the bet begins when its slow requests, of two hundred or of a minute, are no more than stable's and two
+// standard errors; else after the rule's number of requests, or after ten minutes.
 // Invariant: the answer for a tick depends on earlier ticks alone, and a bet may begin at any such moment:
 // the evidence stays an e-process. Source: guardrails/dependence.md, section 5.
 

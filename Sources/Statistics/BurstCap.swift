@@ -50,8 +50,8 @@ public struct BurstCap: Sendable {
     public init(_ mode: Mode = .capped) { self.mode = mode }
 
     /// Says which slot the next tick belongs to; the schedule of slots is a matter of time alone.
-    /// - Returns: whether fresh money may be staked now. In the middle of a capped slot it may not: a bet that
-    ///   is far behind in the slot could win all of that back, and fresh money would win it without having
+    /// - Returns: whether fresh money may be staked now. In the middle of a capped slot it may not: a bet
+    ///   that is far behind in the slot could win all of that back, and fresh money would win it without having
     ///   lost it.
     @discardableResult
     public mutating func enter(slot: UInt64) -> Bool {

@@ -274,7 +274,7 @@ private let brokenModels: [Broken] = [
         [
             "9:24: models[0].retries.budget: wrong value '0.2'",
             "expected a percentage such as 5% or 0.1%, from",
-            "did you mean '0.2%'?",
+            "did you mean '20%'?",
         ]),
     Broken(
         .model("retries: { non_idempotent: yes }"),

@@ -303,15 +303,15 @@ private let brokenVersions: [Broken] = [
         ["9:17: models[0].guardrails: wrong value 'some'", "or none"]),
     Broken(
         .guardrail("kind: error_rate, above: 0.02"),
-        ["models[0].guardrails[0].above: wrong value '0.02'", "did you mean '2%'?"]),
+        ["10:36: models[0].guardrails[0].above: wrong value '0.02'", "did you mean '2%'?"]),
     Broken(
         .guardrail("kind: latency, quantile: p99, above: 300"),
-        ["models[0].guardrails[0].above: wrong value '300'", "did you mean '300ms'?"]),
+        ["10:48: models[0].guardrails[0].above: wrong value '300'", "did you mean '300ms'?"]),
     Broken(
         .guardrail("kind: eror_rate, above: 2%"),
         [
             "10:17: models[0].guardrails[0].kind: wrong value 'eror_rate'",
-            "expected one of error_rate, latency",
+            "expected one of error_rate, non_2xx, cancels, empty, latency",
             "did you mean 'error_rate'?",
         ]),
     Broken(
@@ -319,7 +319,10 @@ private let brokenVersions: [Broken] = [
         ["10:9: models[0].guardrails[0]: says nothing", "expected one of above, worse_than_stable,"]),
     Broken(
         .guardrail("above: 2%"),
-        ["10:9: models[0].guardrails[0]: lacks 'kind'", "expected one of error_rate, latency"]),
+        [
+            "10:9: models[0].guardrails[0]: lacks 'kind'",
+            "expected one of error_rate, non_2xx, cancels, empty, latency",
+        ]),
     Broken(
         .guardrail("kind: latency, above: 1s"),
         [

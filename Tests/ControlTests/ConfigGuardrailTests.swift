@@ -192,13 +192,17 @@ private func gates(_ yaml: String) throws -> (gates: [GateSpec]?, problems: [Con
     return (drafts?.map(\.spec), reading.problems)
 }
 
-@Test("Gates mean what they say, and `not_worse_than_stable` stands for errors and p99")
+@Test("Gates mean what they say, and `not_worse_than_stable` stands for errors, answers and p99")
 private func gatesAreRead() throws {
     let standard = try gates("not_worse_than_stable").gates
     #expect(standard == GateSpec.notWorseThanStable)
     #expect(
-        try gates("[{ kind: error_rate, margin: 0.5% }, { kind: latency, quantile: p99, margin: 30% }]").gates
-            == standard)
+        try gates(
+            """
+            [{ kind: error_rate, margin: 0.5% }, { kind: non_2xx, margin: 1% },
+             { kind: latency, quantile: p99, margin: 30% }]
+            """
+        ).gates == standard)
     let found = try gates(
         """
         [{ kind: outcome, metric: clicks, margin: 5% }, { kind: error_rate, below: 1% },

@@ -130,7 +130,7 @@ private let brokenRollouts: [Broken] = [
         .model("rollout: { stages: [{ shadow: 5%, gates: [{ kind: outcome, metric: clicks }] }] }"),
         [
             "9:14: models[0].rollout: stage 1 has copies only, whose answers are not looked into:",
-            "expected gates of kind error_rate and latency, or a weight",
+            "expected gates of kind error_rate, non_2xx and latency, or a weight",
         ],
         ["9:47: models[0].rollout.stages[0].gates[0]: looks at an outcome, and no response carries the id"]),
     Broken(
@@ -139,7 +139,7 @@ private let brokenRollouts: [Broken] = [
                 + "[{ kind: error_rate, above: 2%, window: 5m }] }] }"),
         [
             "9:14: models[0].rollout: stage 1 has copies only, which the guardrail error_rate_above does not",
-            "expected sequential rules over error_rate and latency, health, or a weight",
+            "expected sequential rules over error_rate, non_2xx, empty and latency, health, or a weight",
         ]),
     Broken(
         .model("preflight: { identity: { preset: v2 } }"),

@@ -1,5 +1,5 @@
-"""Every way to be wrong counts: a candidate that fails nothing and answers nothing useful is cut by the default
-guardrails, soon, and never promoted; an equal one is left alone, whatever it answers."""
+"""Every way to be wrong counts: a candidate that fails nothing and answers nothing useful is cut by the
+default guardrails, soon, and never promoted; an equal one is left alone, whatever it answers."""
 
 import http.client
 import http.server
@@ -146,7 +146,8 @@ def test_a_candidate_that_answers_wrongly_is_cut_and_never_promoted(weir, what):
 
 def test_equal_versions_are_left_alone_whatever_they_answer(weir):
     lots = random.Random(7)
-    answers = [(404, {}, b"{}"), (404, {}, b"{}"), (200, {}, b""), (302, {"location": "/"}, b"")] + [well(0)] * 6
+    odd = [(404, {}, b"{}"), (404, {}, b"{}"), (200, {}, b""), (302, {"location": "/"}, b"")]
+    answers = odd + [well(0)] * 6
 
     def some(_):
         return lots.choice(answers)

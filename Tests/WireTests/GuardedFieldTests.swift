@@ -33,8 +33,8 @@ private func respelled(_ name: String, _ separator: Character = "_") -> [String]
 
     @Test(
         """
-        A known name with any dash as another byte that is no letter or digit is a lookalike where Weir guards \
-        the field, else an unknown name
+        A known name with any dash as another byte that is no letter or digit is a lookalike where Weir \
+        guards the field, else an unknown name
         """,
         arguments: Array("_.!#$%&'*+^`|~"))
     func spellings(_ separator: Character) {

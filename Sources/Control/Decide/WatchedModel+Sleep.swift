@@ -1,5 +1,6 @@
 // Since when rules against stable sleep, by the wall clock: Rollout knows ticks only.
-// Place: after every step of a model's watches; the pages show the readings as they are.
+// Place: after every step of a model's watches.
+// Invariant: the pages show the readings as they are.
 
 import Metrics
 import Rollout

@@ -104,7 +104,7 @@ public enum AuditVerify {
         check(files: [AuditFile(name: JournalFiles.active, bytes: journal)], head: head)
     }
 
-    /// Checks the journal of a state directory as it lies there, by the descriptor of the directory as a start
+    /// Checks the journal of a state directory as it lies there, by the directory's descriptor as a start
     /// does it: what a start refuses to open is not read here either. A running Weir may go on writing,
     /// rotating and pruning meanwhile.
     /// - Throws: when the journal cannot be read; a missing one is an error too, where there is no state.

@@ -76,8 +76,8 @@ enum HeadReading: Equatable {
                     + "\(JournalNumber.rememberedMax), and hash)")
     }
 
-    /// - Throws: when it is something that Weir never made (a link, a directory, another user's file): whoever
-    ///   could put that there could replace the journal as well.
+    /// - Throws: when it is something that Weir never made (a link, a directory, another user's file):
+    ///   whoever could put that there could replace the journal as well.
     init(_ storage: any JournalStorage) throws(SystemFailure) {
         do throws(SystemFailure) {
             self.init(bytes: try storage.readHead())

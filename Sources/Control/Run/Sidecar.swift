@@ -61,15 +61,7 @@ public final class Sidecar: Sendable {
         }
         for sentence in resources.lowered { log.warning("\(sentence)") }
         var recovery: StateRecovery
-        do throws(StateProblem) {
-            directory = try StateDirectory(path: config.stateDir)
-            for warning in directory.warnings { log.warning("\(warning)") }
-            recovery = try directory.recover()
-        } catch {
-            throw .state(error)
-        }
-        if let loss = recovery.loss { log.critical("\(loss)") }
-        if let gain = recovery.gain { log.warning("\(gain)") }
+        (directory, recovery) = try Self.recover(config.stateDir, log)
         let controller: Controller
         do throws(SystemFailure) {
             controller = try Controller()
@@ -118,6 +110,22 @@ public final class Sidecar: Sendable {
             self.reloader = reloader
         } catch {
             throw .system(error)
+        }
+    }
+
+    /// Opens the state directory and says what was found in it.
+    private static func recover(
+        _ path: String, _ log: Logger
+    ) throws(SidecarProblem) -> (StateDirectory, StateRecovery) {
+        do throws(StateProblem) {
+            let directory = try StateDirectory(path: path)
+            for warning in directory.warnings { log.warning("\(warning)") }
+            let recovery = try directory.recover()
+            if let loss = recovery.loss { log.critical("\(loss)") }
+            if let gain = recovery.gain { log.warning("\(gain)") }
+            return (directory, recovery)
+        } catch {
+            throw .state(error)
         }
     }
 

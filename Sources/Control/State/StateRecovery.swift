@@ -16,8 +16,8 @@
 //   missing                           anything else             no start
 //   missing                           there is none             a first start
 //
-// Where a line that is gone may have decided something, nobody knows whether it cut a version: then all weight
-// is withheld until an operator's verb (`RolloutMachine.withheld`).
+// Where a line that is gone may have decided something, nobody knows whether it cut a version: then all
+// weight is withheld until an operator's verb (`RolloutMachine.withheld`).
 //
 // Invariant: what is applied here is written to `rollouts.json` before anything new is decided on top of it
 // can be acknowledged; applied again after another crash, it gives the same state.
