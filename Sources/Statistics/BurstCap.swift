@@ -51,8 +51,8 @@ public struct BurstCap: Sendable {
 
     /// Says which slot the next tick belongs to; the schedule of slots is a matter of time alone.
     /// - Returns: whether fresh money may be staked now. In the middle of a capped slot it may not: a bet
-    ///   that is far behind in the slot could win all of that back, and fresh money would win it without having
-    ///   lost it.
+    ///   that is far behind in the slot could win all of that back, and fresh money would win it without
+    ///   having lost it.
     @discardableResult
     public mutating func enter(slot: UInt64) -> Bool {
         let low = UInt32(truncatingIfNeeded: slot)
