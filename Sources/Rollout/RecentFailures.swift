@@ -57,7 +57,8 @@ struct RecentFailures: Sendable, Hashable {
             limit >= RecentFailures.outageLimit, run >= max(RecentFailures.runMin, spec.minEvents)
         else { return false }
         let ticks = max(RecentFailures.runTicks, UInt64(max(0, spec.toleratedTicks)))
-        return now >= runSince && now - runSince >= ticks
+        // The first failure may have come at the end of its tick.
+        return now > runSince && now - runSince - 1 >= ticks
     }
 
     /// What the version fails at least of its requests, with 95 % confidence; 0 without a run.
