@@ -5,11 +5,13 @@
 
 import Metrics
 
-/// Since when a candidate has had requests and stable none to compare them with.
+/// Since when a candidate has had requests and stable none to compare them with. A pause of both is no sleep:
+/// the time counts from the candidate's first request alone.
 struct Sleep: Sendable {
     /// The newest ticks with requests of the two that can be compared.
     private var stable: UInt64
-    private var candidate: UInt64 = 0
+    /// The candidate's first tick with requests since then; nil while it has none.
+    private var alone: UInt64?
     /// Whether the newest split leaves stable nothing.
     private var isWithoutWeight = false
     private var looked: UInt64
@@ -25,9 +27,12 @@ struct Sleep: Sendable {
         let oldest = now.number - min(now.number, UInt64(EvidenceRing.buckets - 2))
         for number in max(oldest, looked - min(looked, 2))..<max(oldest, now.number) {
             guard let pair = read(number) else { continue }
-            if pair.candidate.all.started > 0 || pair.candidate.copied.started > 0 { candidate = number }
             let copies = pair.candidate.copied.started > 0 && pair.stable.copied.started > 0
-            if copies || pair.split?.share != nil && pair.stable.randomised.started > 0 { stable = number }
+            if copies || pair.split?.share != nil && pair.stable.randomised.started > 0 {
+                (stable, alone) = (max(stable, number), nil)
+            } else if number > stable, pair.candidate.all.started > 0 || pair.candidate.copied.started > 0 {
+                alone = min(alone ?? number, number)
+            }
             if let split = pair.split { isWithoutWeight = split.stablePPM == 0 }
         }
         looked = now.number
@@ -36,7 +41,7 @@ struct Sleep: Sendable {
     /// The last tick in which there was something to compare with; nil while there is.
     func since(_ now: Tick) -> Tick? {
         let quiet = isWithoutWeight ? Sleep.weightlessTicks : Sleep.quietTicks
-        guard candidate > stable, now.number > stable, now.number - stable > quiet else { return nil }
+        guard let alone, now.number > alone, now.number - alone > quiet else { return nil }
         return Tick(number: stable)
     }
 }
