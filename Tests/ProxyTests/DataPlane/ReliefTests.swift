@@ -53,10 +53,12 @@ import Testing
         }
         var limits = Self.limits
         limits.stalledCutsMax = 2
+        // Each client holds a block at least. Only when twelve have gone is a quarter of the blocks free.
+        (limits.downstreamsMax, limits.upstreamsMax) = (64, 64)
         let (core, address) = try Self.core(to: origin, limits)
         defer { core.close() }
         var clients: [Peer] = []
-        for _ in 0..<36 {
+        for _ in 0..<60 {
             let client = try Peer(to: address, receiveBytes: 16 << 10)
             try client.send(get())
             clients.append(client)
