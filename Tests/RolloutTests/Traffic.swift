@@ -201,6 +201,8 @@ struct Bench {
     var readings: [GuardrailReading] = []
     /// What windows show; nil: nothing counted.
     var windows: WindowPair?
+    /// What active checks say; of a candidate without requests they say nothing.
+    var health = HealthShares()
 
     /// Stable's latency is known from before: 20 to 40 ms, uniformly.
     init(seed: UInt64, specs: [GuardrailSpec] = .defaults, start: UInt64 = 1000, knowsLatency: Bool = true) {
@@ -220,9 +222,9 @@ struct Bench {
     mutating func tick(candidate: Behaviour, stable: Behaviour) {
         traffic.run(now, candidate: candidate, stable: stable)
         now += 1
-        let (traffic, now, windows) = (traffic, now, windows)
+        let (traffic, now, windows, health) = (traffic, now, windows, health)
         readings = watch.step(
-            now: Tick(number: now), reference: reference, windows: { _ in windows },
+            now: Tick(number: now), reference: reference, windows: { _ in windows }, health: { health },
             read: { traffic.read($0, at: now) })
     }
 
