@@ -1,20 +1,21 @@
 // Is a version grossly slow for longer than any pause? Theory: a replica that pauses makes most requests of a
 // moment slow, and looks like a version ten times as slow, until the moment is over. So the question is asked
 // slot by slot. A slot is gross if most of the candidate's requests were slow in it and few of stable's. The
-// first gross slot is free, the next must be gross and is not bet on, because a moment may touch two; the one
-// after it is a bet that it is gross as well, then one is left out again.
+// first three gross slots of a run are free, because a pause of 5 s makes three or four of them; every one
+// after them is a bet that it is gross as well.
 //
-//   phase     the slot is gross             it is not
-//   waiting   a run begins: resting         waiting
-//   resting   betting                       waiting
-//   betting   the bet is won: resting       the bet is lost: waiting
+//   phase     the slot is gross                  it is not
+//   waiting   a run begins: first                waiting
+//   first     second                             waiting
+//   second    betting                            waiting
+//   betting   the bet is won: betting            the bet is lost: waiting
 //
-// A bet is won with a factor of 120, so it takes two or three, and a moment of less than four slots (6 s)
-// wins one at most; a lost bet costs more than a won one brings, so such moments never add up.
+// A bet is won with a factor of 120, so it takes two or three, and a moment of at most four slots wins one
+// and loses the next: a lost bet costs more than a won one brings, so such moments never add up.
 //
 // Invariant: every run has money of its own, granted as to an epoch of `Wealth`, and a slot's length depends
 // on time and counts of requests only. So the evidence is an e-process if a fine version's slot is gross with
-// a probability of 0.8 % at most, given that the two before it were.
+// a probability of 0.8 % at most, given that the three before it were.
 // Source: guardrails/dependence.md, section 3.
 
 import Glibc
@@ -46,7 +47,8 @@ public struct GrossSlowness: Sendable, Hashable, Codable {
 
     private enum Phase: UInt8, Sendable, Hashable, Codable {
         case waiting
-        case resting
+        case first
+        case second
         case betting
     }
 
@@ -115,13 +117,15 @@ public struct GrossSlowness: Sendable, Hashable, Codable {
             let m = Double(runs)
             if runs > 1 { staked = Float(logAddExp(Double(staked), -log(m) - log(m + 1))) }
             run = Counts()
-            phase = .resting
-        case (.resting, _):
+            phase = .first
+        case (.first, _):
+            phase = isGross ? .second : .waiting
+        case (.second, _):
             phase = isGross ? .betting : .waiting
         case (.betting, _):
             let (bet, fair) = (Self.chance, Self.fairChance)
             staked += Float(isGross ? log(bet / fair) : log((1 - bet) / (1 - fair)))
-            phase = isGross ? .resting : .waiting
+            phase = isGross ? .betting : .waiting
             largest = max(largest, Float(logE))
         }
         if isGross { run += slot }

@@ -63,7 +63,7 @@ import Testing
     @Test("a lost bet costs more than a won one brings")
     func lost() {
         var test = GrossSlowness()
-        // Runs of three gross slots: one bet is won, the next one lost.
+        // Runs of four gross slots: one bet is won, the next one lost.
         for run in 0..<200 as Range<UInt64> {
             for slot in 0..<8 as Range<UInt64> {
                 for tick in 0..<15 as Range<UInt64> {
