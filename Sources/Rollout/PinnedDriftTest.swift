@@ -22,6 +22,10 @@ struct PinnedDriftTest: ValueTest {
     /// high weight the candidate's evidence grows twenty times as fast from the same season.
     private static let natsPerRequest = 0.01
 
+    /// Nats by which stable's values must speak for the reference and against the candidate's distribution
+    /// before the candidate is blamed: a season is in stable's values long before it is proven by them.
+    private static let natsForReference = 3.0
+
     /// One version's counts of this stage, and the evidence of all stages.
     private struct Stages: Sendable, Hashable, Codable {
         var counts: [Int]
@@ -85,8 +89,16 @@ struct PinnedDriftTest: ValueTest {
         // nobody to ask.
         let (ours, theirs) = (candidate.counts.reduce(0, +), stable.counts.reduce(0, +))
         return ours >= max(PinnedDriftTest.requestsMin, spec.minRequests)
-            && (theirs == 0 || theirs >= PinnedDriftTest.requestsMin || !spec.vetoWhenStableToo)
+            && (theirs == 0 || !spec.vetoWhenStableToo
+                || (theirs >= PinnedDriftTest.requestsMin
+                    && natsForReference(pinned) >= PinnedDriftTest.natsForReference))
             && found >= limit
+    }
+
+    /// How much more likely stable's values are from the reference than from where the candidate's are.
+    private func natsForReference(_ pinned: DriftReference) -> Double {
+        let (usual, drifted) = (PinnedDrift.smooth(pinned.counts), PinnedDrift.smooth(candidate.counts))
+        return PinnedDrift.nats(of: stable.counts, from: usual, over: drifted)
     }
 
     private func distance(_ pinned: DriftReference, _ counts: [Int]) -> Double? {

@@ -21,6 +21,11 @@ public enum PinnedDrift {
         zip(p, q).reduce(0) { $1.0 > 0 ? $0 + $1.0 * log($1.0 / $1.1) : $0 }
     }
 
+    /// By how many nats counts are likelier from one distribution than from another; strictly positive ones.
+    public static func nats(of counts: [Int], from p: [Double], over q: [Double]) -> Double {
+        counts.indices.reduce(0) { $0 + Double(counts[$1]) * log(p[$1] / q[$1]) }
+    }
+
     /// The most likely probabilities whose divergence from the reference is at most `radius`: a mixture of
     /// the observed shares and the reference. At least one observation, and a radius above 0.
     ///
