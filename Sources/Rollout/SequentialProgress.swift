@@ -10,7 +10,7 @@ import Statistics
 
 /// When epochs start: with the stream, at a change of the split, after every thousand candidate requests.
 struct EpochClock: Sendable, Hashable, Codable {
-    private var since = 0
+    private var since: UInt32 = 0
     private var last: PairSplit?
 
     /// What starts before a tick with this split, if anything.
@@ -29,12 +29,12 @@ struct EpochClock: Sendable, Hashable, Codable {
                 return .stage
             }
         }
-        guard since >= requests else { return .none }
+        guard Int(since) >= requests else { return .none }
         since = 0
         return .epoch
     }
 
-    mutating func count(_ started: Int) { since += started }
+    mutating func count(_ started: Int) { since = UInt32(clamping: Int(since) + started) }
 }
 
 extension GuardrailSpec {

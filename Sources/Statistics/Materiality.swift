@@ -90,17 +90,25 @@ public struct StratifiedCounts: Sendable, Hashable, Codable {
     }
 }
 
-/// An epoch's counts in half the space, saved under the same names: an epoch ends after a thousand candidate
-/// requests, so no count of it comes near the end of 32 bits; one that did would stay there.
-private struct PackedCounts: Sendable, Hashable, Codable {
-    private var candidateRequests: UInt32 = 0
-    private var candidateEvents: UInt32 = 0
+/// An epoch's or a moment's counts in half the space or less, saved as `EpochCounts`: a count that came to
+/// the end of its type would stay there. `Own` is the candidate's: an epoch ends with the tick in which it
+/// comes to a thousand candidate requests, so 16 bits hold one up to 600,000 a second.
+private struct PackedCounts<Own>: Sendable, Hashable, Codable
+where Own: FixedWidthInteger & UnsignedInteger & Sendable {
+    private var candidateRequests: Own = 0
+    private var candidateEvents: Own = 0
     private var stableRequests: UInt32 = 0
     private var stableEvents: UInt32 = 0
 
+    init() {}
+
+    init(from decoder: any Decoder) throws { add(try EpochCounts(from: decoder)) }
+
+    func encode(to encoder: any Encoder) throws { try counts.encode(to: encoder) }
+
     mutating func add(_ more: EpochCounts) {
-        candidateRequests = UInt32(clamping: Int(candidateRequests) + more.candidateRequests)
-        candidateEvents = UInt32(clamping: Int(candidateEvents) + more.candidateEvents)
+        candidateRequests = Own(clamping: Int(candidateRequests) + more.candidateRequests)
+        candidateEvents = Own(clamping: Int(candidateEvents) + more.candidateEvents)
         stableRequests = UInt32(clamping: Int(stableRequests) + more.stableRequests)
         stableEvents = UInt32(clamping: Int(stableEvents) + more.stableEvents)
     }
@@ -128,12 +136,12 @@ public struct Materiality: Sendable, Hashable, Codable {
     private static let requestsAsGood = 3_000.0
     private static let eventsAsGood = 400.0
 
-    private var recent = RecentEpochs<32, PackedCounts>(PackedCounts())
+    private var recent = RecentEpochs<32, PackedCounts<UInt16>>(PackedCounts())
     /// The closed epochs of this stage.
     private var closed = StratifiedCounts()
     /// The moment under way, so that a sudden total failure is as large as it is whatever came before. Not
     /// saved, and empty where nobody enters moments.
-    private var moment = PackedCounts()
+    private var moment = PackedCounts<UInt32>()
     /// The lower half of its number; not one where nobody enters moments.
     private var momentNumber = UInt32.max
 

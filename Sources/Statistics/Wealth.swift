@@ -14,22 +14,24 @@ import Glibc
 public struct Wealth: Sendable {
     /// Natural log of the wealth staked on each alternative; nothing on those that there are not.
     private var lanes = Lanes(repeating: -.infinity)
-    /// Epochs opened so far, at least 1.
-    public private(set) var epochs: Int
     /// The largest `logE` seen after an `add` or `observe`; latched.
     public private(set) var maxLogE: Double
     /// The evidence, if it has been asked for since the stakes changed; else not a number.
     private var known = Double.nan
     private let restarts: Bool
     private let alternatives: UInt8
+    private var opened: UInt32
 
     private var count: Int { Int(alternatives) }
+
+    /// Epochs opened so far, at least 1.
+    public var epochs: Int { Int(opened) }
 
     /// At most ten alternatives. `restarts` is off only to show what it is for.
     public init(alternatives: Int, restarts: Bool = true) {
         precondition((1...10).contains(alternatives))
         self.alternatives = UInt8(alternatives)
-        epochs = 0
+        opened = 0
         maxLogE = 0
         self.restarts = restarts
         newEpoch()
@@ -42,8 +44,8 @@ public struct Wealth: Sendable {
     /// configuration, and after every `BetGrid.epochRequests` candidate requests; never because of the
     /// outcomes that are being bet on.
     public mutating func newEpoch() {
-        guard restarts || epochs == 0 else { return }
-        epochs += 1
+        guard restarts || opened == 0, opened < .max else { return }
+        opened += 1
         let m = Double(epochs)
         let alternatives = log(Double(count))
         let grant = restarts ? -log(m) - log(m + 1) - alternatives : -alternatives
@@ -143,7 +145,7 @@ extension Wealth: Hashable, Codable {
         }
         lanes = Lanes(staked, rest: -.infinity)
         alternatives = UInt8(staked.count)
-        epochs = try saved.decode(Int.self, forKey: .epochs)
+        opened = UInt32(clamping: try saved.decode(Int.self, forKey: .epochs))
         maxLogE = try saved.decode(Double.self, forKey: .maxLogE)
         restarts = try saved.decode(Bool.self, forKey: .restarts)
     }
