@@ -126,8 +126,8 @@ private struct StickyErrors {
             }
             #expect(found.isEmpty, "\(keys) keys: \(found)")
         }
-        let found = cuts(3) { ($0.event, $0.changesAt, $0.candidateRate) = (event, 3000, 1) }
-        #expect(found.count == 3 && found.allSatisfy { $0.0 >= 5 && $0.0 < 14 }, "\(found)")
+        let found = cuts(4) { ($0.event, $0.changesAt, $0.candidateRate) = (event, 6000, 1) }
+        #expect(found.count == 4 && found.allSatisfy { $0.0 >= 10 && $0.0 < 18 }, "\(found)")
     }
 
     @Test("with all weight as well, where there is nothing to compare with")

@@ -7,7 +7,7 @@ import Testing
 @Suite struct StickyGateTests {
     private static let errors = GateSpec(name: "errors", metric: .errorRate, margin: 0.01)
 
-    /// The gate after a thousand ticks of 25 candidate and 75 stable requests.
+    /// The gate after five hundred settled ticks of 25 candidate and 75 stable requests.
     /// - Parameters:
     ///   - first: of stable's requests in a tick those that are their key's first failure.
     ///   - again: those that are failures of keys that had failed before.
@@ -21,7 +21,7 @@ import Testing
             return ArmTick(randomised: counts)
         }
         return watch.step(
-            now: Tick(number: 1500), reference: LatencyReference(specs: [], gates: gates), readings: [],
+            now: Tick(number: 1501), reference: LatencyReference(specs: [], gates: gates), readings: [],
             guardrails: [], keys: keys,
             read: { tick in
                 PairTick(
