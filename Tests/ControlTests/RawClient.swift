@@ -96,6 +96,7 @@ final class ScriptedServer: Sendable {
     private let answer: Mutex<Answer>
     private let isStopping = Atomic<Bool>(false)
     private let served = Atomic<Int>(0)
+    private let asked = Atomic<Int>(0)
     private let released = Mutex<String?>(nil)
     private let thread = Mutex<Thread?>(nil)
 
@@ -112,7 +113,10 @@ final class ScriptedServer: Sendable {
     func release(_ text: String) { released.withLock { $0 = text } }
 
     func set(_ next: Answer) { answer.withLock { $0 = next } }
+    /// Connections, with those that are kept warm and carry nothing.
     var count: Int { served.load(ordering: .acquiring) }
+    /// Connections that a request came on; one that is answered with silence is not read.
+    var requestCount: Int { asked.load(ordering: .acquiring) }
 
     func stop() {
         isStopping.store(true, ordering: .releasing)
@@ -166,7 +170,9 @@ final class ScriptedServer: Sendable {
             _ = poller.add(client, token: Token(bits: 0), interest: .readable)
             _ = poller.wait(timeoutMillis: 1_000)
             var piece = [UInt8](repeating: 0, count: 4_096)
-            _ = piece.withUnsafeMutableBytes { client.receive(into: $0) }
+            if case .moved = piece.withUnsafeMutableBytes({ client.receive(into: $0) }) {
+                server.asked.wrappingAdd(1, ordering: .releasing)
+            }
             _ = Array(text.utf8).withUnsafeBytes { client.send($0) }
         }
     }

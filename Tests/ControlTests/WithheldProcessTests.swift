@@ -41,9 +41,10 @@ struct WithheldProcessTests {
         #expect(said.contains("all weight is withheld at stable in m,"), "\(said)")
         #expect(running.log.contains("all weight is withheld at stable in m,"))
         #expect(try running.status()["journal"]?["withheld"]?[0] == "m" && running.phase() == "cut")
-        let before = running.candidate.count
+        // What is kept warm at weight 0 is a connection, and no request.
+        let before = running.candidate.requestCount
         for _ in 0..<50 { #expect(try running.request() == "HTTP/1.1 200 OK") }
-        #expect(running.candidate.count == before)
+        #expect(running.candidate.requestCount == before)
         #expect(try running.journalKinds().contains("held"))
 
         // Neither another start nor a reload ends it.
@@ -54,11 +55,11 @@ struct WithheldProcessTests {
         #expect(readyz(running)?.contains("withheld at stable in m,") == true)
         #expect(try AdminClient(running.admin).send(AdminVerb(.reload)).isSuccess)
         for _ in 0..<50 { #expect(try running.request() == "HTTP/1.1 200 OK") }
-        #expect(running.candidate.count == before)
+        #expect(running.candidate.requestCount == before)
         #expect(try AdminClient(running.admin).send(AdminVerb(.resume, model: "m")).isSuccess)
         #expect(try running.model()["weights"]?["v2"]?.string == "70%")
         #expect(eventually { readyz(running) == "ready\n" })
         for _ in 0..<50 { #expect(try running.request() == "HTTP/1.1 200 OK") }
-        #expect(running.candidate.count > before)
+        #expect(running.candidate.requestCount > before)
     }
 }
