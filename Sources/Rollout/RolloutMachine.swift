@@ -57,8 +57,9 @@ public enum RolloutMachine {
         case .tick(let readings, let recovery, let stage, let conditions):
             let facts = TickFacts(
                 readings: readings, stage: stage, conditions: conditions, wallMicros: wallMicros)
-            step.judge(facts)
+            // First, so that it is the answer of the cut that was, not of one that is made now.
             step.take(recovery)
+            step.judge(facts)
             step.walk(facts)
         case .verb(let request):
             step.take(request)

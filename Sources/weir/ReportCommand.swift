@@ -39,7 +39,7 @@ struct Report: ParsableCommand {
 
     private func showReport() throws {
         let known = try fromAdmin("/reports")?["reports"]?.elements
-        let reports = try known ?? OfflineReports.reports(stateDir: try folder(), model: model, cut: cut)
+        let reports = try known ?? OfflineReports.reports(stateDir: try folder(), model: nil, cut: nil)
         let wanted = reports.filter { report in
             (model == nil || report["model"]?.string == model)
                 && (cut == nil || report["cut"]?.string == cut)

@@ -66,7 +66,7 @@ enum StatusText {
             }
         }
         if let until = model["cool_down_until"]?.line {
-            out += "  cooling down until \(until): more weight for a candidate takes --force\n"
+            out += "  cooling down until \(until): a verb that gives a candidate weight takes --force\n"
         }
         out += rollout(model["rollout"])
         out += notes(model)
@@ -83,7 +83,7 @@ enum StatusText {
         if let promoted = model["promoted"], let version = promoted["version"]?.line {
             out += "  promoted: \(version) has all weight since \(promoted["at"]?.line ?? "?")"
             out += " by \(promoted["by"]?.line ?? "?"): \(promoted["reason"]?.line ?? "")\n"
-            out += "    next: make \(version) stable in the config and reload\n"
+            out += "    next: in the config make \(version) stable, take candidate and rollout out; reload\n"
         }
         for held in model["held"]?.elements ?? [] {
             out += "  \(held["version"]?.line ?? "?") IS HELD AT 0%: \(held["reason"]?.line ?? "")\n"

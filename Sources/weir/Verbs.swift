@@ -20,10 +20,10 @@ struct Promote: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Give a candidate all traffic; stable stays warm, guardrails go on.",
         discussion: """
-            A rollout's candidate bakes first, with a share held back on stable to compare with; --force \
-            skips that. Without stable traffic only rules against a constant go on (the default rule \
-            outage, and rules with `above` or `below`); rules against stable sleep, and weir status says \
-            since when. weir check lists both sorts.
+            A rollout's candidate bakes first where the config has a bake, with a share held back on stable \
+            to compare with; --force skips that. Without stable traffic only rules against a constant go on \
+            (the default rule outage, and rules with `above` or `below`); rules against stable sleep, and \
+            weir status says since when. weir check lists both sorts.
             """)
 
     @Argument(help: "The model.") var model: String

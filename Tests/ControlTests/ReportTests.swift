@@ -212,6 +212,7 @@ import Testing
         #expect(found.count == 1)
         #expect(found[0]["harmed"] == (try report(world)["harmed"]))
         #expect(try OfflineReports.reports(stateDir: scratch.path, model: "m", cut: "cut-2").isEmpty)
+        #expect(try OfflineReports.reports(stateDir: scratch.path, model: "other", cut: nil).isEmpty)
         #expect(try OfflineReports.ledger(stateDir: scratch.path) == world.loop.snapshot.ledger)
     }
 

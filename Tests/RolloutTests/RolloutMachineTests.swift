@@ -29,11 +29,14 @@ struct Driver {
         return actions.compactMap { if case .answer(let answer) = $0 { answer } else { nil } }.last
     }
 
-    mutating func readings(_ version: String, _ verdict: Verdict, action: GuardrailSpec.Action = .cut) {
+    mutating func readings(
+        _ version: String, _ verdict: Verdict, action: GuardrailSpec.Action = .cut,
+        recovery: RecoveryReading? = nil
+    ) {
         let reading = GuardrailReading(
             name: "errors", rule: "error rate", verdict: verdict, action: action, progress: 1,
             reason: "candidate 12.0 % of 250 failed")
-        step(.tick([VersionReadings(version: version, readings: [reading])], recovery: nil))
+        step(.tick([VersionReadings(version: version, readings: [reading])], recovery: recovery))
     }
 
     mutating func configure(
@@ -331,6 +334,17 @@ extension VerbAnswer? {
         #expect(driver.events == ["recovery"] && driver.state.recovery == .recovered)
         driver.step(reading(.notRecovered))
         #expect(driver.actions.isEmpty && driver.state.recovery == .recovered)
+    }
+
+    @Test("a cut is not answered by what the recovery check said of an earlier one")
+    func lateRecovery() {
+        var driver = Driver()
+        driver.readings(
+            "v2", .fail,
+            recovery: RecoveryReading(
+                verdict: .recovered, requests: 224, events: 0, threshold: 0.02, reason: "of an earlier cut"))
+        #expect(driver.events.contains("cut") && !driver.events.contains("recovery"))
+        #expect(driver.state.recovery == .watching)
     }
 
     @Test("several candidates: the one to promote must be named")

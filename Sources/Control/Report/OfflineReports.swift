@@ -20,7 +20,11 @@ public enum OfflineReports {
             throw .system(error)
         }
         let open = try saved(stateDir)?.open.values.map(\.json) ?? []
-        return found + open
+        return found
+            + open.filter { report in
+                (model == nil || report["model"]?.string == model)
+                    && (cut == nil || report["cut"]?.string == cut)
+            }
     }
 
     /// Why there is no such report, as a sentence with the cuts that there are.
@@ -31,7 +35,11 @@ public enum OfflineReports {
             return model == nil ? "\(cut) of \(of)" : cut
         }
         let whose = model.map { " of \($0)" } ?? ""
-        guard let cut else { return "there is no report\(whose): nothing was cut" }
+        guard let cut else {
+            let others = Set(reports.compactMap { $0["model"]?.line }).sorted().joined(separator: ", ")
+            let list = others.isEmpty ? "nothing was cut" : "the models with cuts are \(others)"
+            return "there is no report\(whose): \(list)"
+        }
         let list = known.isEmpty ? "nothing was cut" : "the cuts are " + known.joined(separator: ", ")
         return "there is no cut \(cut)\(whose): \(list)"
     }
