@@ -9,6 +9,18 @@ import Testing
 @testable import Control
 
 @Suite struct ObserveMetricsPageTests {
+    @Test("Every metric that is served stands in Observing.md")
+    func documented() throws {
+        let path = configTestRoot + "/Sources/Control/Control.docc/Observing.md"
+        let page = try String(contentsOfFile: path, encoding: .utf8)
+        let families = Self.sample.text(.prometheusText).split(separator: "\n")
+            .filter { $0.hasPrefix("# TYPE weir_") }.map { $0.split(separator: " ")[2] }
+        #expect(families.count > 40)
+        for family in families {
+            #expect(page.contains("`\(family)"), "\(family)")
+        }
+    }
+
     /// A process with two models, one of them with hostile names, and something of everything.
     static let sample: MetricsPage = {
         var core = CoreMeterSnapshot()
