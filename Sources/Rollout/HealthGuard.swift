@@ -125,7 +125,7 @@ struct HealthGuard: Sendable {
         switch word {
         case .unasked: break
         case .fine: text += "; stable can be reached"
-        case .common: text += "; stable cannot be reached either, so the candidate is not blamed"
+        case .common: text += "; stable's endpoints fare no better, so the candidate is not blamed"
         case .unknown: text += "; waiting for word of stable"
         }
         return text

@@ -150,6 +150,7 @@ extension RolloutStep {
             return .refused("the rollout is a dry run and moves no weight; use force to promote in earnest")
         }
         switch state.phase {
+        case .cut where state.isWithheld: return .refused("all weight is withheld: resume, or use force")
         case .cut(let record): return .refused("\(record.id) is latched: retry, or use force")
         case .promoted(let record):
             return .refused("\(record.version) is promoted; roll it back, or use force")

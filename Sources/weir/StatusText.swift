@@ -19,7 +19,7 @@ enum StatusText {
         if !withheld.isEmpty {
             out += "ALL WEIGHT IS WITHHELD at stable in \(withheld.joined(separator: ", ")): "
             out += "a line that is gone may have cut a version; "
-            out += "resume, weights, promote or rollback ends that\n"
+            out += "resume, weights, rollback or promote (a rollout: --force) ends that\n"
         }
         if let gain = status["journal"]?["recovered"]?.line { out += "at the start: \(gain)\n" }
         if let trouble = status["journal"]?["state_trouble"]?.line {

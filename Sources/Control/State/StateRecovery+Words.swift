@@ -57,7 +57,7 @@ extension StateRecovery {
         let names = models.sorted().prefix(20).joined(separator: ", ")
         let more = models.count > 20 ? " and \(models.count - 20) more" : ""
         return "all weight is withheld at stable in \(names)\(more), because a line that is gone may have "
-            + "cut a version: look at what was decided, then resume, weights, promote or rollback"
+            + "cut a version: look at what was decided, then resume, weights, rollback, or promote by force"
     }
 
     /// What was applied, for the status; nil: nothing.
