@@ -25,16 +25,7 @@ final class PathServer: Sendable {
                 var waiting = pollfd(fd: listener.raw, events: Int16(POLLIN), revents: 0)
                 guard poll(&waiting, 1, 20) == 1 else { continue }
                 guard case .connection(let socket, _) = Socket.accept(listener) else { continue }
-                var seen: [UInt8] = []
-                while !String(decoding: seen, as: UTF8.self).contains("\r\n\r\n") {
-                    var piece = [UInt8](repeating: 0, count: 4_096)
-                    var readable = pollfd(fd: socket.raw, events: Int16(POLLIN), revents: 0)
-                    guard poll(&readable, 1, 5_000) == 1 else { break }
-                    let got = recv(socket.raw, &piece, piece.count, 0)
-                    guard got > 0 else { break }
-                    seen += piece[..<got]
-                }
-                let words = String(decoding: seen, as: UTF8.self).split(separator: " ")
+                let words = readHead(socket.raw).split(separator: " ")
                 let status = words.count > 1 ? answers[String(words[1])] : nil
                 let head = "HTTP/1.1 \(status ?? "404 Not Found")\r\nconnection: close\r\n"
                 let answer = Array((head + "content-length: 2\r\n\r\n{}").utf8)
@@ -48,4 +39,18 @@ final class PathServer: Sendable {
         stopping.store(true, ordering: .releasing)
         thread.withLock { $0.take() }?.join()
     }
+}
+
+/// What a client sends up to the end of its head, or until it says nothing for five seconds.
+func readHead(_ socket: Int32) -> String {
+    var seen: [UInt8] = []
+    while !String(decoding: seen, as: UTF8.self).contains("\r\n\r\n") {
+        var piece = [UInt8](repeating: 0, count: 4_096)
+        var readable = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+        guard poll(&readable, 1, 5_000) == 1 else { break }
+        let got = recv(socket, &piece, piece.count, 0)
+        guard got > 0 else { break }
+        seen += piece[..<got]
+    }
+    return String(decoding: seen, as: UTF8.self)
 }

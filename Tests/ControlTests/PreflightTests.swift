@@ -98,15 +98,7 @@ import Testing
                     _ = poll(&watched, 1, 20)
                     if stopping.load(ordering: .acquiring) { return }
                     guard case .connection(let socket, _) = Socket.accept(listener) else { continue }
-                    var seen: [UInt8] = []
-                    while !String(decoding: seen, as: UTF8.self).contains("\r\n\r\n") {
-                        var piece = [UInt8](repeating: 0, count: 4_096)
-                        var readable = pollfd(fd: socket.raw, events: Int16(POLLIN), revents: 0)
-                        guard poll(&readable, 1, 5_000) == 1 else { break }
-                        let got = recv(socket.raw, &piece, piece.count, 0)
-                        guard got > 0 else { break }
-                        seen += piece[..<got]
-                    }
+                    _ = readHead(socket.raw)
                     count.wrappingAdd(1, ordering: .relaxed)
                     _ = send(socket.raw, answer, answer.count, Int32(MSG_NOSIGNAL))
                 }
