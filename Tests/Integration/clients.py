@@ -49,15 +49,12 @@ def ask_many(url: str, count: int, threads: int = 6, headers=lambda i: {}) -> li
     return versions
 
 
-class Load:
-    """Clients that ask without pause until told to stop, and remember every end."""
+class Crew:
+    """Threads that run `ask` until the block ends."""
 
-    def __init__(self, url: str, threads: int = 6):
-        self.ends = collections.Counter()
-        self.failures = []
-        self.lock = threading.Lock()
+    def __init__(self, ask, threads: int):
         self.stopping = threading.Event()
-        self.workers = [threading.Thread(target=self._run, args=(url,)) for _ in range(threads)]
+        self.workers = [threading.Thread(target=ask) for _ in range(threads)]
 
     def __enter__(self):
         for worker in self.workers:
@@ -68,6 +65,16 @@ class Load:
         self.stopping.set()
         for worker in self.workers:
             worker.join()
+
+
+class Load(Crew):
+    """Clients that ask without pause until told to stop, and remember every end."""
+
+    def __init__(self, url: str, threads: int = 6):
+        self.ends = collections.Counter()
+        self.failures = []
+        self.lock = threading.Lock()
+        super().__init__(lambda: self._run(url), threads)
 
     def _run(self, url: str) -> None:
         with requests.Session() as session:

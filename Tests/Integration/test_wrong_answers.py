@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from clients import Crew
 from processes import wait_until
 from weir import endpoint
 
@@ -59,12 +60,11 @@ class Server:
         self.listener.server_close()
 
 
-class Clients:
+class Clients(Crew):
     """Four clients that ask some thirty times a second each and leave when an answer takes `patience`."""
 
     def __init__(self, port: int, patience: float):
-        self.stopping = threading.Event()
-        self.workers = [threading.Thread(target=self.ask, args=(port, patience)) for _ in range(4)]
+        super().__init__(lambda: self.ask(port, patience), threads=4)
 
     def ask(self, port: int, patience: float):
         connection = None
@@ -78,16 +78,6 @@ class Clients:
                 connection = None
         if connection:
             connection.close()
-
-    def __enter__(self):
-        for worker in self.workers:
-            worker.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        for worker in self.workers:
-            worker.join()
 
 
 def well(_):
