@@ -2,9 +2,11 @@
 
 A neighbour asks for 1 KB answers at a fixed rate (Poisson, latency from the intended send time) while other
 connections download, upload, flood or tunnel without end. The proxies run on their CPU as in bench/run; the
-flows share the other with the neighbour at the lowest priority, so that it is the proxy that makes it wait
-and not the peers. Proxies take turns within a round and only one has flows at a time; the figure is the
-median over rounds of the ratio of Weir's p99 to HAProxy's in one round.
+flows share the other with the neighbour and give way to it at once (SCHED_IDLE; nice alone lets them finish
+their slice of some milliseconds), so that it is the proxy that makes it wait and not the peers. Proxies take
+turns within a round and only one has flows at a time; the figure is the median over rounds of the ratio of
+Weir's p99 to HAProxy's in one round. HAProxy's own swings threefold from round to round, so a gate that
+misses is measured again with twice the rounds, and all of them count.
 """
 
 import argparse
@@ -69,13 +71,13 @@ backend versions
 CONFIGS = {"weir": WEIR, "before": WEIR, "haproxy": HAPROXY}
 
 
-def lowest_priority():
-    """For `preexec_fn`: on the load's CPU, behind everybody else there."""
+def gives_way():
+    """For `preexec_fn`: on the load's CPU, whenever nobody else wants it."""
     pin = on_cpus(LOAD_CPU)
 
     def run():
         pin()
-        os.nice(19)
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
     return run
 
@@ -89,7 +91,7 @@ class Flows:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=lowest_priority(),
+            preexec_fn=gives_way(),
         )
         self.said = self.child.stdout.readline().strip()
 
@@ -174,8 +176,12 @@ def gate(origin: Origin, options) -> list:
     """For bench/gates: (scenario, ratio, kept) of each."""
     rows = []
     for name, kinds in SCENARIOS.items():
-        found, kept = verdict(compare(kinds, ["weir", "haproxy"], origin, options))
-        rows.append((name, found, kept))
+        cells = compare(kinds, ["weir", "haproxy"], origin, options)
+        if not verdict(cells)[1]:
+            for _ in range(2):
+                again = compare(kinds, ["weir", "haproxy"], origin, options)
+                cells = {side: cells[side] + again[side] for side in cells}
+        rows.append((name, *verdict(cells)))
     return rows
 
 
