@@ -156,6 +156,42 @@ private func audit(_ disk: FaultyDisk) -> AuditReport {
         #expect(audit(disk).findings.contains { $0.file == names[3] && $0.problem == .removed })
     }
 
+    @Test(
+        "Where the file after a rotation is lost, the next one says the gap first, then what it goes on from",
+        arguments: [nil, [], Array("{\"seq\":".utf8)] as [[UInt8]?])
+    func lostBehindRotation(rest: [UInt8]?) throws {
+        let active = "/s/" + JournalFiles.active
+        for (hasHead, isLost) in [(true, true), (false, true), (true, false)] {
+            let files = MemoryFiles()
+            try CrashWorld(files, rotateBytes: 3_000, keep: 2).play()
+            let storage = FileStorage(directory: CrashWorld.directory, files: files)
+            let closed = try #require(try storage.rotated().last)
+            let last = try #require(try JournalTail(storage, closed)?.sequence)
+            let lost = try #require(try JournalTail(storage, JournalFiles.active)?.sequence)
+            if isLost { files.put(active, rest) }
+            if !hasHead { files.put("/s/journal.head", nil) }
+
+            let copy = files.after(.kill)
+            #expect((try CrashWorld(copy, rotateBytes: 3_000, keep: 9).recovery.loss != nil) == isLost)
+            let found = try CrashWorld.audit(copy)
+            guard isLost else {
+                #expect(found.findings == [])
+                continue
+            }
+            #expect(!found.findings.isEmpty)
+            #expect(found.findings.allSatisfy { $0.problem == .gap }, "\(found.findings)")
+            #expect(found.findings.first?.file == JournalFiles.active && found.findings.first?.line == 1)
+            let lines = try #require(copy.bytes(active)).split(separator: 0x0A).map { try JSON(parsing: $0) }
+            #expect(lines[0]["kind"]?.string == "journal_gap")
+            #expect(lines[0]["seq"]?.integer == Int64(lost + 1))
+            let rotated = try #require(lines.first { $0["kind"]?.string == "journal_rotated" })
+            #expect(rotated["previous"]?.string == closed)
+            #expect(rotated["previous_last"]?.integer == Int64(last))
+            let next = try CrashWorld(copy.after(.kill), rotateBytes: 3_000, keep: 9)
+            #expect(next.recovery.loss == nil, "\(next.recovery.loss ?? "")")
+        }
+    }
+
     @Test("A start reads only the ends of files, however long the journal is")
     func boundedStart() throws {
         final class Counting: JournalStorage {

@@ -26,8 +26,8 @@ public struct JournalConfig: Sendable, Hashable {
 
 /// Where a journal's rotation stands.
 struct Rotation {
-    /// The file that was closed and is not yet named by the first line of the next one.
-    var previous: String?
+    /// The file that was closed and is not yet named by the first lines of the next one.
+    var previous: Closed?
     /// Why the last attempt failed; nil after one that did not.
     var trouble: String?
     /// Rotations so far.
@@ -39,18 +39,25 @@ struct Rotation {
 
     static let retryMicros: UInt64 = 60_000_000
 
+    /// A closed file, its last line and that line's hash.
+    struct Closed {
+        var name: String
+        var last: UInt64
+        var hash: ChainHash
+    }
+
     mutating func putOff(until wallMicros: UInt64) { putOffUntil = wallMicros }
 
     /// What a file begins with: nothing, when it is the first one or has begun.
-    func begin(at wallMicros: UInt64, lines: UInt64, hash: ChainHash) -> [JournalEvent] {
+    func begin(at wallMicros: UInt64) -> [JournalEvent] {
         guard let previous else { return [] }
         return [
             JournalEvent(
                 at: wallMicros, .journalRotated,
-                reason: "goes on from \(previous), which ends with line \(lines)",
+                reason: "goes on from \(previous.name), which ends with line \(previous.last)",
                 details: [
-                    .init("previous", .string(previous)), .init("previous_last", .count(lines)),
-                    .init("previous_hash", .string(hash.hex)),
+                    .init("previous", .string(previous.name)), .init("previous_last", .count(previous.last)),
+                    .init("previous_hash", .string(previous.hash.hex)),
                 ])
         ]
     }
@@ -58,7 +65,7 @@ struct Rotation {
 
 extension Journal {
     /// Closes the file when it is due. Never fails: the trouble is kept for the report. A file at whose end
-    /// lines are gone gets the line that says so first: the first line of a file does not.
+    /// lines are gone gets the line that says so first.
     mutating func rotateIfDue(at wallMicros: UInt64) {
         let age = wallMicros > beganAt ? wallMicros - beganAt : 0
         guard bytesDurable > 0, !isAhead,
@@ -77,7 +84,7 @@ extension Journal {
         linesBefore = lines
         bytesDurable = 0
         beganAt = wallMicros
-        rotation.previous = name
+        rotation.previous = Rotation.Closed(name: name, last: lines, hash: hash)
         rotation.trouble = nil
         rotation.count += 1
         rotation.isPruneDue = true

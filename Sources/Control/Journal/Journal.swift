@@ -59,7 +59,9 @@ struct Journal {
                 }
             (lines, hash) = (linesBefore, ChainHash(of: last))
             // A crash between the renaming and the first line of the new file leaves that line to us.
-            if bytesDurable == 0 { rotation.previous = rotated }
+            if bytesDurable == 0 {
+                rotation.previous = Rotation.Closed(name: rotated, last: lines, hash: hash)
+            }
         }
         if let last = tail?.last {
             lines =
@@ -110,13 +112,16 @@ struct Journal {
     }
 
     /// Appends the events as one durable step; a file that begins says first what came before it.
+    /// - Parameter gaps: what is written before even that, since the first line's number is ahead.
     /// - Throws: when the disk refuses; then none of them counts as written and the chain is as before.
-    mutating func append(_ events: [JournalEvent]) throws(SystemFailure) {
-        guard let first = events.first else { return }
+    mutating func append(
+        _ events: [JournalEvent], after gaps: [JournalEvent] = []
+    ) throws(SystemFailure) {
+        guard let first = gaps.first ?? events.first else { return }
         try dropRest()
         var bytes: [UInt8] = []
         var last = hash
-        let all = rotation.begin(at: first.wallMicros, lines: lines, hash: hash) + events
+        let all = gaps + rotation.begin(at: first.wallMicros) + events
         for (i, event) in all.enumerated() {
             let line = event.line(sequence: lines + UInt64(i) + 1, previous: last)
             last = ChainHash(of: line)
@@ -156,17 +161,23 @@ struct Journal {
     ) throws(SystemFailure) {
         rotateIfDue(at: wallMicros)
         if bytesDurable == 0 { beganAt = wallMicros }
-        // A gap first: it is the line whose number jumps.
-        let found = findings.filter(\.isGap) + findings.filter { !$0.isGap }
+        // A gap first, also before what a file begins with: it is the line whose number jumps.
+        var gaps = findings.filter(\.isGap).map { $0.event(at: wallMicros) }
+        var others = findings.filter { !$0.isGap }.map { $0.event(at: wallMicros) }
+        for event in events {
+            if isAhead, event.kind == .journalGap { gaps.append(event) } else { others.append(event) }
+        }
         let isNew = rotation.previous != nil
         let first = isNew ? checkpoint() : []
         if !first.isEmpty {
-            try append(first)
+            try append(first, after: gaps)
             bytesBegun = bytesDurable
+            findings.removeAll(where: \.isGap)
+            gaps = []
         } else if isNew {
             bytesBegun = 0
         }
-        try append(found.map { $0.event(at: wallMicros) } + events)
+        try append(others, after: gaps)
         findings = []
         prune(at: wallMicros)
     }
