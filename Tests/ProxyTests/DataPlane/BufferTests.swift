@@ -8,32 +8,13 @@ import Testing
 @testable import Proxy
 
 @Suite struct BufferTests {
-    private static var limits: Limits {
-        var limits = Limits()
-        limits.blocksMax = 64
-        limits.downstreamsMax = 40
-        limits.upstreamsMax = 40
-        return limits
-    }
-
     @Test("Clients that never read are cut when others have no buffers left to go on with")
     func clientsThatNeverRead() throws {
-        let block = [UInt8](repeating: 0x62, count: 1 << 20)
-        let origin = try Origin { peer, _ in
-            while let request = try peer.request() {
-                guard request.target == "/endless" else {
-                    try peer.send(ok("served"))
-                    continue
-                }
-                try peer.send("HTTP/1.1 200 OK\r\n\r\n")
-                while true { try peer.send(block) }
-            }
-        }
-        let plane = try Plane(to: origin, limits: Self.limits)
+        let origin = try Origin.endless()
+        let plane = try Plane(to: origin, limits: .scarce)
         var clients: [Peer] = []
         while plane.core[CoreCounter.buffersExhausted] == 0, clients.count < 36 {
-            let client = try plane.connect(receiveBytes: 16 << 10)
-            try client.send(get("/endless"))
+            let client = try neverReading(plane.data.addresses[0])
             try eventually("its answer") { origin.seen.count > clients.count }
             clients.append(client)
             _ = try? client.responseHead()
@@ -53,7 +34,7 @@ import Testing
             _ = try peer.requestHead()
             try? gate.pass()
         }
-        let plane = try Plane(to: origin, limits: Self.limits)
+        let plane = try Plane(to: origin, limits: .scarce)
         // Uploads that their upstream does not read take all buffers.
         var uploads: [Peer] = []
         let block = [UInt8](repeating: 1, count: 1 << 20)
@@ -87,7 +68,7 @@ import Testing
         hanging.retries.attemptsMax = 0
         var sound = ModelPlan.trial([.version(1, "sound", 1_000_000, [origin.address])])
         sound.slot = 1
-        let plane = try Plane([hanging, sound], limits: Self.limits)
+        let plane = try Plane([hanging, sound], limits: .scarce)
         let block = [UInt8](repeating: 1, count: 1 << 20)
         var uploads: [Peer] = []
         for _ in 0..<12 where plane.core[CoreCounter.buffersExhausted] == 0 {

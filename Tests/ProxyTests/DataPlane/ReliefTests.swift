@@ -10,10 +10,7 @@ import Testing
 
 @Suite struct ReliefTests {
     private static var limits: Limits {
-        var limits = Limits()
-        limits.blocksMax = 64
-        limits.downstreamsMax = 40
-        limits.upstreamsMax = 40
+        var limits = Limits.scarce
         limits.replayBytesMax = 0
         return limits
     }
@@ -45,12 +42,7 @@ import Testing
 
     @Test("A turn cuts its part of those who do not move; the next turns go on")
     func stalled() throws {
-        let block = [UInt8](repeating: 0x62, count: 1 << 20)
-        let origin = try Origin { peer, _ in
-            _ = try peer.request()
-            try peer.send("HTTP/1.1 200 OK\r\n\r\n")
-            while true { try peer.send(block) }
-        }
+        let origin = try Origin.endless()
         var limits = Self.limits
         limits.stalledCutsMax = 2
         // Each client holds a block at least. Only when twelve have gone is a quarter of the blocks free.
@@ -58,11 +50,7 @@ import Testing
         let (core, address) = try Self.core(to: origin, limits)
         defer { core.close() }
         var clients: [Peer] = []
-        for _ in 0..<60 {
-            let client = try Peer(to: address, receiveBytes: 16 << 10)
-            try client.send(get())
-            clients.append(client)
-        }
+        for _ in 0..<60 { clients.append(try neverReading(address)) }
         try Self.turn(core, until: "a shortage") { core.pool.free < limits.blocksMax / 4 }
         var all = 0
         try Self.turn(core, until: "six cuts") {

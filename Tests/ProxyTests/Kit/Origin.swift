@@ -109,6 +109,21 @@ extension Origin {
     static func named(_ name: String, on place: SocketAddress = .loopback) throws -> Origin {
         try answering(on: place) { _ in ok(name) }
     }
+
+    /// Answers `/endless` with a body that never ends, and anything else with 200.
+    static func endless() throws -> Origin {
+        let block = [UInt8](repeating: 0x62, count: 1 << 20)
+        return try Origin { peer, _ in
+            while let request = try peer.request() {
+                guard request.target == "/endless" else {
+                    try peer.send(ok("served"))
+                    continue
+                }
+                try peer.send("HTTP/1.1 200 OK\r\n\r\n")
+                while true { try peer.send(block) }
+            }
+        }
+    }
 }
 
 /// A 200 with a length.

@@ -94,6 +94,24 @@ final class Plane {
     }
 }
 
+extension Limits {
+    /// Buffers and places so few that a test can use them up.
+    static var scarce: Limits {
+        var limits = Limits()
+        limits.blocksMax = 64
+        limits.downstreamsMax = 40
+        limits.upstreamsMax = 40
+        return limits
+    }
+}
+
+/// A client with a small window that has asked for a body without end, of which it reads nothing.
+func neverReading(_ address: SocketAddress) throws -> Peer {
+    let client = try Peer(to: address, receiveBytes: 16 << 10)
+    try client.send(get("/endless"))
+    return client
+}
+
 /// A GET as a client writes it.
 func get(_ target: String = "/", _ fields: String...) -> String { request("GET", target, fields) }
 
