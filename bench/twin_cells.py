@@ -11,6 +11,7 @@ FAULTS = (
     "hangs",
     "bad_user",
     "dead_replica",
+    "sick_replica",
     "wrong_health_path",
     "restarts",
     "overload",

@@ -14,6 +14,8 @@ class Replica:
 
     def __init__(self, plot: "Plot"):
         self.plot = plot
+        # Answers 500 to all, as one that was deployed with a broken volume.
+        self.is_sick = False
         self.connections = set()
         self.server = None
         self.port = 0
@@ -97,7 +99,7 @@ class Answering(asyncio.Protocol):
 
     def answer(self, head: bytes) -> None:
         plot = self.replica.plot
-        end = plot.end(head)
+        end = "500" if self.replica.is_sick else plot.end(head)
         if end == "hang":
             return
         delay = 0 if head.startswith(b"GET /ready") else plot.delay()
@@ -126,6 +128,8 @@ class Twins:
         if self.cell.fault == "dead_replica":
             for version in self.replicas:
                 version[1].stop()
+        for version in self.replicas:
+            version[1].is_sick = version[1].plot.fault == "sick_replica"
 
     async def play(self, begin: float, seconds: float) -> None:
         """What happens in the course of a run."""

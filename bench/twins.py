@@ -5,7 +5,7 @@ A cell is a fault, a way of drawing versions, a weight and a set of protections.
 own in one Weir, with two servers for stable and two for its twin, under independent arrivals. Servers, load
 and clients run in this process, Weir is the built binary.
 
-    bash bench/twins                        # all 576 cells, and the differences: some fifteen minutes
+    bash bench/twins                        # all 640 cells, and the differences: some fifteen minutes
     bash bench/twins --fault resets --seconds 20
     bash bench/twins --sample 40 --seed 7   # some cells of every fault
 """

@@ -133,6 +133,8 @@ struct Exchange {
     var evidence: Outcome = .success
     /// A request body or head byte of this attempt was accepted by the kernel.
     var hasSent = false
+    /// This attempt is no evidence, whatever comes of it: see `Core.isSickInBothArms`.
+    var saysNothing = false
     /// The last attempt found nobody at its endpoint.
     var hasConnectFailed = false
     var isSettled = false

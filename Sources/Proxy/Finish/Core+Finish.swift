@@ -77,9 +77,11 @@ extension Core {
         guard !exchange.pointee.hasEvidence else { return }
         exchange.pointee.hasEvidence = true
         exchange.pointee.evidence = outcome
-        let outcome = isTelling ? outcome : .localRefusal
+        var outcome = isTelling ? outcome : .localRefusal
         if exchange.pointee.isUnwritten { endWait(exchange) }
+        // Of a pair each side has as many requests as the other, and ejection takes as many of either.
         if exchange.pointee.pair != .none { settlePrimary(x, outcome) }
+        if exchange.pointee.saysNothing { outcome = .localRefusal }
         let evidence = link.meter(Int(exchange.pointee.assigned)).evidence
         let micros = (now - exchange.pointee.writtenAt).micros
         let events = badEvents(exchange, outcome)

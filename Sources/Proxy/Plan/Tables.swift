@@ -124,6 +124,10 @@ struct EndpointState {
     var address: RawAddress?
     var inFlight: Int32 = 0
     var failuresInRow: Int32 = 0
+    /// What came of its last request: an ejection that ends does not change it.
+    var hasFailedLast = false
+    /// It was ejected and has answered well to nobody since.
+    var isSick = false
     var ejections: Int32 = 0
     var ejectedUntil = Instant(nanos: 0)
     /// When the ejection began, and how many checks the endpoint had passed by then.

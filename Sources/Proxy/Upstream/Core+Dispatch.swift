@@ -9,6 +9,8 @@
 //   that fail their checks                       waiting is unwritten, and latency counts from the write
 //   a candidate's failure is shielded, stable's  the first attempt has settled the evidence by then
 //   is tried again or answered
+//   a sick replica is ejected after so many       what is sent to it is no evidence while the other
+//   failures, whatever the version's share       version has one as well and healthy ones answer
 //   versions at weight 0 stay connected, idle    opening a connection is before the write; a connection
 //   ones age out, the rarer the sooner           that carried a 5xx closes in either arm
 //
@@ -145,6 +147,8 @@ extension Core {
         exchange.pointee.isInFlight = true
         exchange.pointee.hasSent = false
         exchange.pointee.attempts &+= 1
+        exchange.pointee.saysNothing =
+            endpoints[endpoint].pointee.hasFailedLast && isSickInBothArms(x, endpoint)
         endpoints[endpoint].pointee.inFlight += 1
         versions[exchange.pointee.serving].pointee.inFlight += 1
     }

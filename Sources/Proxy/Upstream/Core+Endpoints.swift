@@ -139,6 +139,8 @@ extension Core {
         let endpoint = endpoints[slot]
         guard isFailure else {
             endpoint.pointee.failuresInRow = 0
+            endpoint.pointee.hasFailedLast = false
+            endpoint.pointee.isSick = false
             if endpoint.pointee.ejectedUntil > now, exchange.pointee.sentAt != .never,
                 exchange.pointee.sentAt > endpoint.pointee.ejectedAt
             {
@@ -146,6 +148,7 @@ extension Core {
             }
             return
         }
+        endpoint.pointee.hasFailedLast = true
         if endpoint.pointee.failuresInRow < Int32.max { endpoint.pointee.failuresInRow += 1 }
         guard endpoint.pointee.version != noSlot else { return }
         let version = versions[endpoint.pointee.version]
@@ -162,8 +165,49 @@ extension Core {
     func isAnswering(_ version: UnsafeMutablePointer<VersionState>, besides slot: UInt32) -> Bool {
         guard let slots = version.pointee.endpoints else { return false }
         for i in 0..<version.pointee.endpointCount
-        where slots[i] != slot && endpoints[slots[i]].pointee.failuresInRow == 0 && isUsable(slots[i]) {
+        where slots[i] != slot && !endpoints[slots[i]].pointee.hasFailedLast && isUsable(slots[i]) {
             return true
+        }
+        return false
+    }
+
+    /// Whether an attempt at an endpoint that has just failed would say nothing of its version: another one
+    /// of the version answers, a version that it is compared with has such an endpoint too, and one of the
+    /// two was ejected and has not answered since. Ejection then decides how many of either's requests
+    /// fail, and takes as many failures of each, whatever its share. Asked before the attempt, so that its
+    /// outcome has no part in it.
+    @inline(never)
+    func isSickInBothArms(_ x: UInt32, _ slot: UInt32) -> Bool {
+        let exchange = exchanges.pointer(x)
+        let serving = exchange.pointee.serving
+        let model = models[exchange.pointee.model]
+        guard versions[serving].pointee.ejection.consecutiveFailures > 0,
+            isAnswering(versions[serving], besides: slot)
+        else { return false }
+        let isSick = endpoints[slot].pointee.isSick
+        if serving != model.pointee.stable {
+            return model.pointee.stable != noSlot && hasFailing(model.pointee.stable, isEnough: isSick)
+        }
+        guard let others = model.pointee.versions else { return false }
+        for i in 0..<model.pointee.versionCount
+        where others[i] != serving && versions[others[i]].pointee.weightPPM > 0
+            && hasFailing(others[i], isEnough: isSick)
+        {
+            return true
+        }
+        return false
+    }
+
+    /// Whether ejection looks after an endpoint of the version that is sick, or whose last request failed
+    /// where that is enough.
+    private func hasFailing(_ slot: UInt32, isEnough: Bool) -> Bool {
+        let version = versions[slot]
+        guard version.pointee.ejection.consecutiveFailures > 0, let slots = version.pointee.endpoints else {
+            return false
+        }
+        for i in 0..<version.pointee.endpointCount {
+            let endpoint = endpoints[slots[i]]
+            if endpoint.pointee.isSick || isEnough && endpoint.pointee.hasFailedLast { return true }
         }
         return false
     }

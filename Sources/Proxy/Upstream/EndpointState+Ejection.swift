@@ -24,6 +24,7 @@ extension EndpointState {
         returnedAt = ejectedUntil
         ejections = min(ejections + 1, 16)
         failuresInRow = 0
+        isSick = true
     }
 
     /// Ends the ejection before its time, because the endpoint has shown that it serves.
@@ -37,6 +38,8 @@ extension EndpointState {
     mutating func forgive() {
         ejections = 0
         failuresInRow = 0
+        hasFailedLast = false
+        isSick = false
         ejectedUntil = Instant(nanos: 0)
     }
 }

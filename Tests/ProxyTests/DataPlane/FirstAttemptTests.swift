@@ -139,6 +139,59 @@ import Testing
         #expect(plane.counts(asked)[.connectFailure] == UInt64(failed))
     }
 
+    /// Which endpoints of stable and of the candidate answer 500 to everything, and what of that is evidence.
+    struct Sickness: Sendable {
+        var isStableSick: [Bool]
+        var isCandidateSick: [Bool]
+        var ejectedAfter = 5
+        var isTelling: Bool
+    }
+
+    @Test(
+        "What a sick replica answers says nothing where the other version has one too, and all where not",
+        arguments: [
+            Sickness(isStableSick: [true, false], isCandidateSick: [true, false], isTelling: false),
+            Sickness(isStableSick: [false, false], isCandidateSick: [true, false], isTelling: true),
+            Sickness(isStableSick: [true, false], isCandidateSick: [true, true], isTelling: true),
+            Sickness(
+                isStableSick: [true, false], isCandidateSick: [true, false], ejectedAfter: 0,
+                isTelling: true),
+        ])
+    func sickReplica(_ sickness: Sickness) throws {
+        let (sick, well) = try (Origin.answering { _ in reply(500, "sick") }, Origin.named("well"))
+        let again = try (Origin.answering { _ in reply(500, "sick") }, Origin.named("well"))
+        func addresses(_ isSick: [Bool]) -> [SocketAddress] {
+            [(isSick[0] ? sick : well).address, (isSick[1] ? again.0 : again.1).address]
+        }
+        var model = ModelPlan.trial([
+            .version(0, "stable", 500_000, addresses(sickness.isStableSick)),
+            .version(1, "candidate", 500_000, addresses(sickness.isCandidateSick)),
+        ])
+        model.shield = false
+        // An ejection is over at once: how often a sick one is asked does not depend on time.
+        let moment = Interval(nanos: 1)
+        for i in 0...1 {
+            model.versions[i].ejection = EjectionPlan(
+                consecutiveFailures: sickness.ejectedAfter, time: moment, timeMax: moment)
+        }
+        let plane = try Plane([model])
+        let client = try plane.connect()
+        for _ in 0..<400 {
+            try client.send(get())
+            _ = try client.response()
+        }
+        let failed = plane.counts(1)[.upstreamError]
+        #expect(failed > 50)
+        let evidence = Self.evidence(plane, 1)
+        // Until each version has met its sick one, once or some times, there is nothing to leave out.
+        if sickness.isTelling {
+            #expect(UInt64(evidence.failed) + 20 >= failed)
+        } else {
+            #expect(evidence.failed <= 20)
+        }
+        #expect(UInt64(evidence.failed) + UInt64(evidence.excluded) == failed)
+    }
+
     @Test("A version none of whose endpoints can be reached fails, in either arm", arguments: [0, 1])
     func deadVersion(_ asked: Int) throws {
         let dead = try (0..<2).map { _ in try RefusingAddress() }
