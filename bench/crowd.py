@@ -5,7 +5,8 @@
 
 Each of four good clients asks fifteen times a second on a connection that it keeps; an answer counts when
 it is a whole 200 within two seconds. After anything else the client goes on with a new connection. Their
-model server is a process of its own: what the crowd does to its own model server is not the proxy's doing.
+model server is a process of its own: what the crowd does to its own model server is not the proxy's doing,
+and the crowd gives way to the good clients on the CPU that they share.
 The last column is Weir's p99 over HAProxy's, which is not to be more than 3.
 """
 
@@ -17,7 +18,7 @@ import threading
 import time
 
 from contestants import LOAD_CPU, Contestant, Origin, find
-from machine import on_cpus
+from machine import gives_way
 
 GOOD = b"GET /good HTTP/1.1\r\nhost: bench\r\n\r\n"
 PERIOD, PATIENCE, CLIENTS = 1 / 15, 2.0, 4
@@ -80,7 +81,7 @@ def beside(port: int, kind: str, options) -> tuple:
             [os.environ["CROWD_BINARY"], str(port), str(options.clients)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            preexec_fn=on_cpus(LOAD_CPU),
+            preexec_fn=gives_way(LOAD_CPU),
         )
         crowd.stdin.write(KINDS[kind])
         crowd.stdin.close()

@@ -19,7 +19,7 @@ import time
 
 import contestants
 from contestants import LOAD_CPU, Contestant, Origin
-from machine import cpu_nanos, on_cpus, raise_descriptor_limit
+from machine import cpu_nanos, gives_way, raise_descriptor_limit
 from measure import open_loop
 from scenarios import Load
 
@@ -71,17 +71,6 @@ backend versions
 CONFIGS = {"weir": WEIR, "before": WEIR, "haproxy": HAPROXY}
 
 
-def gives_way():
-    """For `preexec_fn`: on the load's CPU, whenever nobody else wants it."""
-    pin = on_cpus(LOAD_CPU)
-
-    def run():
-        pin()
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-    return run
-
-
 class Flows:
     """A process of flows: the server, or some clients."""
 
@@ -91,7 +80,7 @@ class Flows:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=gives_way(),
+            preexec_fn=gives_way(LOAD_CPU),
         )
         self.said = self.child.stdout.readline().strip()
 

@@ -117,7 +117,7 @@ public struct Limits: Sendable, Hashable {
     /// How long the resumed line is worked off before the poller is asked again: as long as the events took,
     /// and at least this. Some two slices: with half of it a tunnel moves a tenth less; with twice as much a
     /// neighbour waits as long as HAProxy's.
-    public static let lineMin = Interval.micros(300)
+    public static let lineMin = Interval.micros(400)
     /// Timers that are obeyed in one turn. Each may close a connection or write a reply: 64 are below 1 ms,
     /// and those that are left come with the next turn, which waits for nothing.
     public static let expiriesPerTurnMax = 64
