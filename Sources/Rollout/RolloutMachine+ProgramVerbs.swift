@@ -37,7 +37,7 @@ extension RolloutStep {
         case .paused, .held:
             return climb.place == .before
                 ? .refused("\(standstill); resume first") : .accepted("already started")
-        case .cut(let record): return .refused("\(record.id) is latched: retry starts again")
+        case .cut(let record): return .refused(latched(record))
         case .promoted(let record):
             return record.version == climb.candidate
                 ? .accepted("already promoted")
@@ -63,7 +63,7 @@ extension RolloutStep {
         switch state.phase {
         case .waiting: return .refused("not started; start with force leaves out the pre-flight checks")
         case .paused: return .refused("paused; resume first")
-        case .cut(let record): return .refused("\(record.id) is latched: retry starts again")
+        case .cut(let record): return .refused(latched(record))
         case .promoted(let record): return .refused("\(record.version) is promoted: there is nothing to skip")
         case .held where climb.place == .before:
             return .refused("\(standstill); resume first, then start")
@@ -89,7 +89,8 @@ extension RolloutStep {
         let candidate = climb.candidate
         var wasCut = state.quarantined[candidate] != nil
         if case .cut(let record) = state.phase, record.versions.contains(candidate) { wasCut = true }
-        guard wasCut else {
+        // Withheld weight leaves it open whether the candidate was cut; it may start again all the same.
+        guard wasCut || state.isWithheld else {
             return climb.attempt > 1
                 ? .accepted("attempt \(climb.attempt) is under way: \(standstill)")
                 : .refused("\(candidate) was not cut: there is nothing to retry")

@@ -95,6 +95,7 @@ extension RolloutStep {
             return .refused("\(record.version) is promoted; use weights or rollback")
         case .cut(let record):
             if let refusal = refusal(toWeigh: [], request) { return refusal }
+            if let answer = resumeInterrupted(record) { return answer }
             if state.setup.program != nil { return resumeProgram(after: record) }
             leaveCut()
             state.phase = .split

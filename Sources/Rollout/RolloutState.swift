@@ -172,6 +172,16 @@ public struct CutRecord: Sendable, Hashable, Codable {
     public var evidence: [GuardrailReading]
     /// Parts per million in force before, by version name.
     public var weightsBefore: [String: UInt32]
+    /// What withheld weight interrupted; nil for cuts.
+    public internal(set) var interrupted: Interrupted?
+
+    /// What stood before weight was withheld, as far as a resume brings it back.
+    public struct Interrupted: Sendable, Hashable, Codable {
+        /// The promotion in force.
+        public var promotion: PromotionRecord?
+        /// The weights that were configured then.
+        public var configured: [String: UInt32]
+    }
 
     public init(
         id: String, wallMicros: UInt64, versions: [String], guardrail: String?, actor: String, reason: String,

@@ -68,6 +68,45 @@ private func step(_ state: RolloutState, _ verb: RolloutVerb, force: Bool = fals
         #expect(Set(rolledBack.state.quarantined.keys) == ["v2"])
     }
 
+    @Test(
+        "Resume brings back a promotion and weights that a verb had set, unless the config has changed since")
+    func interrupted() throws {
+        let split = RolloutMachine.start(fixed)
+        let promoted = step(split, .promote(version: "v2")).state
+        let again = step(try withheld(promoted), .resume)
+        guard case .promoted(let record) = again.state.phase else {
+            Issue.record("\(again.state.phase)")
+            return
+        }
+        #expect(record.version == "v2" && record.actor == "ann")
+        #expect(again.isAccepted && again.state.weights == promoted.weights)
+
+        let weighed = step(split, .weights(["v2": 300_000])).state
+        let held = try withheld(weighed)
+        #expect(step(held, .resume).state.weights == weighed.weights)
+        let other = RolloutSetup(stable: "v1", candidates: ["v2", "v3"], weights: ["v2": 700_000])
+        let configured = RolloutMachine.step(held, .configured(other), wallMicros: 15).state
+        #expect(step(configured, .resume).state.weights == other.weights)
+
+        // A version that is barred, or gone, is not promoted again.
+        let gone = RolloutSetup(stable: "v1", candidates: ["v3"], weights: ["v3": 10_000])
+        let without = RolloutMachine.step(try withheld(promoted), .configured(gone), wallMicros: 15).state
+        #expect(step(without, .resume).state.weights == gone.weights)
+        let old = try withheld(split)
+        #expect(step(old, .resume).state.weights == fixed.weights)
+    }
+
+    @Test("Retry starts a withheld rollout again; of one that was neither cut nor withheld it is refused")
+    func retry() throws {
+        var driver = ProgramDriver()
+        driver.state = step(driver.state, .start).state
+        driver.tick()
+        #expect(!step(driver.state, .retry).isAccepted)
+        let retried = step(try withheld(driver.state), .retry)
+        #expect(retried.isAccepted && retried.state.phase == .waiting && !retried.state.isWithheld)
+        #expect(retried.state.climb?.attempt == 2)
+    }
+
     @Test("A staged rollout goes on by resume where it stood, with the evidence of that stage anew")
     func program() throws {
         var driver = ProgramDriver()
