@@ -15,13 +15,18 @@ public struct WindowReading: Sendable, Hashable {
     public var requests: UInt64
     /// Those whose first attempt failed by the version's fault, whatever a retry did for the user.
     public var failures: UInt64
+    /// Those that their clients left before the end; they are not among `requests`.
+    public var cancelled: UInt64
     /// One of the times of all exchanges ended.
     public var latency: HistogramSnapshot
 
-    public init(started: UInt64, requests: UInt64, failures: UInt64, latency: HistogramSnapshot) {
+    public init(
+        started: UInt64, requests: UInt64, failures: UInt64, cancelled: UInt64 = 0, latency: HistogramSnapshot
+    ) {
         self.started = started
         self.requests = requests
         self.failures = failures
+        self.cancelled = cancelled
         self.latency = latency
     }
 
@@ -29,7 +34,8 @@ public struct WindowReading: Sendable, Hashable {
     public init(_ snapshot: VersionMeterSnapshot, latency kind: TimeKind) {
         self.init(
             started: snapshot.counts.started, requests: snapshot.counts.counted,
-            failures: snapshot.counts.failedFirst, latency: snapshot[kind])
+            failures: snapshot.counts.failedFirst, cancelled: snapshot.counts[.clientCancel],
+            latency: snapshot[kind])
     }
 
     /// What was counted between `earlier` and this reading.
@@ -39,7 +45,8 @@ public struct WindowReading: Sendable, Hashable {
         return WindowReading(
             started: Self.grown(earlier.started, started),
             requests: Self.grown(earlier.requests, requests),
-            failures: Self.grown(earlier.failures, failures), latency: latency)
+            failures: Self.grown(earlier.failures, failures),
+            cancelled: Self.grown(earlier.cancelled, cancelled), latency: latency)
     }
 
     private static func grown(_ earlier: UInt64, _ now: UInt64) -> UInt64 {
@@ -68,6 +75,7 @@ public struct Window: Sendable {
         var started: UInt64
         var requests: UInt64
         var failures: UInt64
+        var cancelled: UInt64
         var sumNanos: UInt64
         var bins: [(bin: UInt16, count: UInt64)]
     }
@@ -123,7 +131,7 @@ public struct Window: Sendable {
         }
         return Slice(
             number: number, started: added.started, requests: added.requests, failures: added.failures,
-            sumNanos: added.latency.sumNanos, bins: bins)
+            cancelled: added.cancelled, sumNanos: added.latency.sumNanos, bins: bins)
     }
 
     /// What is in the window; nil before the first reading.
@@ -141,6 +149,7 @@ extension WindowReading {
         started &+= slice.started
         requests &+= slice.requests
         failures &+= slice.failures
+        cancelled &+= slice.cancelled
         latency.move(sumNanos: slice.sumNanos, bins: slice.bins)
     }
 }

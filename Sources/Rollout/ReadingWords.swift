@@ -116,10 +116,10 @@ extension EpochCounts {
         return "\(share) of the last \(Sentence.count(candidateRequests))"
     }
 
-    /// The whole stage, behind the part of it that decides.
+    /// Everything since the weight of now, behind the part of it that decides.
     fileprivate func beside(_ whole: EpochCounts) -> String {
         guard self != whole, whole.candidateRequests > candidateRequests else { return "" }
-        return "; over the stage \(whole.ours) of the candidate's"
+        return "; since it has had this weight \(whole.ours)"
     }
     fileprivate var theirs: String { Sentence.share(stableEvents, of: stableRequests) }
 }

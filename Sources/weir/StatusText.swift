@@ -59,10 +59,9 @@ enum StatusText {
         }
         if model["phase"]?.string == "cut", let cut = model["last_cut"] {
             out += "  \(cut["cut"]?.line ?? "cut") at \(cut["at"]?.line ?? "?")"
-            out += " by \(cut["actor"]?.line ?? "?"): "
-            out += "\(cut["reason"]?.line ?? "")\n"
+            out += " by \(cut["actor"]?.line ?? "?")\(because(cut["reason"]))\n"
             if let verdict = model["recovery"]?["verdict"]?.line {
-                out += "  recovery: \(verdict) \(model["recovery"]?["reason"]?.line ?? "")\n"
+                out += "  recovery: \(verdict)\(because(model["recovery"]?["reason"]))\n"
             }
         }
         if let until = model["cool_down_until"]?.line {
@@ -77,12 +76,18 @@ enum StatusText {
         return out
     }
 
+    /// ": reason", and nothing where nobody gave one.
+    private static func because(_ reason: JSON?) -> String {
+        guard let reason = reason?.line, !reason.isEmpty else { return "" }
+        return ": \(reason)"
+    }
+
     /// What a reader must not overlook: a promotion, weight that is held, and that nothing is watched.
     private static func notes(_ model: JSON) -> String {
         var out = ""
         if let promoted = model["promoted"], let version = promoted["version"]?.line {
             out += "  promoted: \(version) has all weight since \(promoted["at"]?.line ?? "?")"
-            out += " by \(promoted["by"]?.line ?? "?"): \(promoted["reason"]?.line ?? "")\n"
+            out += " by \(promoted["by"]?.line ?? "?")\(because(promoted["reason"]))\n"
             out += "    next: in the config make \(version) stable, take candidate and rollout out; reload\n"
         }
         for held in model["held"]?.elements ?? [] {
@@ -124,6 +129,14 @@ enum StatusText {
         out += padLeft(live?["p50_ms"]?.number.map { "p50 " + fixed($0, 1) + " ms" } ?? "-", 16)
         out += padLeft(live?["p99_ms"]?.number.map { "p99 " + fixed($0, 1) + " ms" } ?? "-", 16)
         out += padLeft(live?["error_share"]?.number.map { fixed($0 * 100, 2) + "% errors" } ?? "-", 16)
+        if let share = live?["cancelled_share"]?.number, share > 0 {
+            out += "  \(fixed(share * 100, 2))% cancelled by clients"
+        }
+        if live?["requests"]?.integer == 0, let waiting = version["totals"]?["in_flight"]?.integer,
+            waiting > 0
+        {
+            out += "  \(waiting) in flight, none answered lately"
+        }
         if version["quarantined"]?.bool == true { out += "  quarantined" }
         let endpoints = version["endpoints"]?.elements ?? []
         for health in ["unhealthy", "unchecked"] {

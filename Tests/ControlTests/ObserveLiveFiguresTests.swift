@@ -41,6 +41,24 @@ import Testing
         #expect(second.p99Micros.map { (3_000...3_030).contains($0) } == true)
     }
 
+    @Test(
+        "A version whose clients give up has its rate of requests, and the share that gave up",
+        arguments: [0, 1, 10])
+    func cancelled(perTick: UInt64) throws {
+        var window = Window(ticks: 20)
+        var snapshot = VersionMeterSnapshot()
+        for number: UInt64 in 1_000...1_100 {
+            window.observe(WindowReading(snapshot, latency: .total), at: Tick(number: number))
+            snapshot.counts.started += 10
+            snapshot.counts[.success] += 10 - perTick
+            snapshot.counts[.clientCancel] += perTick
+        }
+        let figures = try Self.figures(of: window)
+        #expect(abs(figures.requestsPerSecond - 100) < 11)
+        #expect(figures.cancelledShare == Double(perTick) / 10)
+        #expect(figures.errorShare == (perTick == 10 ? nil : 0))
+    }
+
     @Test("A version without requests has no quantile and no error share, and one never seen no content")
     func nothing() throws {
         var window = Window(ticks: 10)
@@ -48,7 +66,7 @@ import Testing
         window.observe(WindowReading(VersionMeterSnapshot(), latency: .total), at: Tick(number: 5))
         let figures = try Self.figures(of: window)
         #expect(figures.requestsPerSecond == 0)
-        #expect(figures.p99Micros == nil && figures.errorShare == nil)
+        #expect(figures.p99Micros == nil && figures.errorShare == nil && figures.cancelledShare == nil)
     }
 
     private static func figures(of window: Window) throws -> LiveFigures {

@@ -94,12 +94,11 @@ def test_a_cut_ends_with_its_report(ends, scenario):
         assert report["recovery"]["verdict"] == "recovered"
     tripped = [reading["name"] for reading in report["evidence"] if reading["verdict"] == "fail"]
     assert summary["rule"] in tripped
+    # A report closes when what was under way has ended, so that whom stable rescues late is not harmed.
+    assert report["completed_at"] and report["unfinished"] == 0
     # Stable answers a candidate's failures; who waited too long was harmed.
     if summary["rule"].startswith("latency"):
         assert report["harmed"] > 0
-    elif scenario == "hang":
-        # What stable is still answering for when the report closes is not counted as saved.
-        assert report["harmed"] < report["failures"] / 2
     elif scenario != "trickle":
         assert report["harmed"] == 0
     assert ledger["cuts"] == {summary["rule"]: 1} and ledger["promotions"] == 0

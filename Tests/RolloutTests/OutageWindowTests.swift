@@ -92,7 +92,7 @@ private let seeds: [UInt64] = [31, 32, 33, 34]
         #expect(try #require(trip.candidate) > 0.5)
         #expect(trip.candidateEvents == trip.candidateRequests && trip.candidateRequests < 100)
         #expect(trip.reason.hasPrefix("candidate 100.0 % of the last \(trip.candidateRequests) failed"))
-        #expect(trip.reason.contains("over the stage"))
+        #expect(trip.reason.contains("since it has had this weight"))
     }
 
     @Test("A late regression against stable is quoted by the requests that show it", arguments: seeds)

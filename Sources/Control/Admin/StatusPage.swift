@@ -187,6 +187,7 @@ struct StatusPage {
             "rps": .number(figures.requestsPerSecond), "requests": .count(figures.requests),
             "p50_ms": millis(figures.p50Micros), "p99_ms": millis(figures.p99Micros),
             "error_share": figures.errorShare.map(JSON.number) ?? .null,
+            "cancelled_share": figures.cancelledShare.map(JSON.number) ?? .null,
             "window_s": .number(Double(window.observedTicks) / 10),
         ]
     }
@@ -219,7 +220,7 @@ extension StatusSnapshot.Model {
 }
 
 /// What is known of an endpoint; the words are an interface.
-enum EndpointHealth: String {
+enum EndpointHealth: String, CaseIterable {
     /// Its last checks passed, or nobody checks it.
     case healthy
     case unhealthy

@@ -157,6 +157,7 @@ final class ControlLoop {
             stepModels(tick)
             stepGroups()
             settleGroups()
+            closeReports()
             saveEvidence()
         }
         settlePlan()

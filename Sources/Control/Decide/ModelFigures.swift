@@ -82,7 +82,8 @@ struct ModelFigures {
         }
         return WindowReading(
             started: counts.started, requests: counts.counted,
-            failures: counts.failedFirst(countingClientErrors: countsClientErrors), latency: latency)
+            failures: counts.failedFirst(countingClientErrors: countsClientErrors),
+            cancelled: counts[.clientCancel], latency: latency)
     }
 
     /// Stable's last ten minutes.

@@ -4,25 +4,30 @@
 
 import Metrics
 
-/// One version's recent traffic in four numbers.
+/// One version's recent traffic in a few numbers.
 public struct LiveFigures: Sendable, Hashable {
+    /// Requests assigned, whatever became of them: a version that hangs has traffic too.
     public var requestsPerSecond: Double
     /// Microseconds, upper edge of the bin; nil without requests.
     public var p50Micros: UInt64?
     public var p99Micros: UInt64?
     /// Failed requests as a share of those that count, 0...1; nil without requests.
     public var errorShare: Double?
-    /// Requests that the figures rest on.
+    /// Requests that quantiles and error share rest on.
     public var requests: UInt64
+    /// Requests that their clients left, as a share of these and of those that count, 0...1; nil without any.
+    public var cancelledShare: Double?
 
     /// - Parameters:
     ///   - content: what a window holds.
     ///   - ticks: how much of the window has been observed.
     public init(_ content: WindowReading, ticks: UInt64) {
         requests = content.requests
-        requestsPerSecond = ticks == 0 ? 0 : Double(content.requests) * 10 / Double(ticks)
+        requestsPerSecond = ticks == 0 ? 0 : Double(content.started) * 10 / Double(ticks)
         p50Micros = content.latency.quantile(0.5)
         p99Micros = content.latency.quantile(0.99)
         errorShare = content.requests == 0 ? nil : Double(content.failures) / Double(content.requests)
+        let ended = content.requests + content.cancelled
+        cancelledShare = ended == 0 ? nil : Double(content.cancelled) / Double(ended)
     }
 }

@@ -23,10 +23,12 @@ extension ControlLoop {
             } else if case .promoted(let record) = event {
                 desk.saved.tallies[name, default: Tally()].note(promoted: record.version)
             } else if case .recovery(_, let reading) = event {
-                if let done = closeReport(i, reading) { events.append(done.event) }
+                answerReport(i, reading)
             }
         }
-        if after.recovery != .watching, let done = closeReport(i, nil) { events.append(done.event) }
+        // An operator who leaves the cut ends the watch, and with it the wait for what is under way.
+        let isOver = after.recovery == nil || after.recovery != .watching && !isReportAwaited(i)
+        if isOver, let done = closeReport(i, nil) { events.append(done.event) }
         alignTrials(i)
         if !events.isEmpty || before.weights != after.weights { saved.reports = desk.saved }
         return events
@@ -73,11 +75,14 @@ extension ControlLoop {
             epochBefore: before.epoch, epochAfter: model.decided.epoch,
             runbookURL: record.evidence.first { $0.name == record.guardrail }?.runbookURL
                 ?? model.config.runbookURL)
+        report.measure = spec.map { RollbackReport.Measure($0.measure) }
         for version in record.versions {
             guard let v = model.config.index(of: version) else { continue }
             let exposed = desk.exposures[report.model]?[version]?.tick
             guard let onset = model.onset(v, spec, since: exposed, now: lastTick) else { continue }
-            let start = wall(of: onset.tick)
+            // The tick in which the exposure began had begun before it.
+            let since = desk.exposures[report.model]?[version]?.since ?? 0
+            let start = max(wall(of: onset.tick), since)
             if start < report.firstBad ?? .max {
                 // Before it came under trial the version had no request that could have been bad.
                 let isSinceExposure = exposed.map { onset.tick.number <= $0.number + 1 } ?? false
@@ -89,13 +94,50 @@ extension ControlLoop {
         countReport(i)
     }
 
+    // MARK: The end of a report
+
+    /// How long a report waits for the end of what its versions were assigned, once recovery has answered.
+    private static let unfinishedWithin = Interval.seconds(10)
+
+    /// Takes the answer of the recovery check.
+    private func answerReport(_ i: Int, _ reading: RecoveryReading) {
+        let name = models[i].config.name
+        guard desk.saved.open[name] != nil else { return }
+        desk.saved.open[name]?.recovery = reading
+        saved.reports = desk.saved
+        desk.closing[name] = now + Self.unfinishedWithin
+    }
+
+    /// Whether an answered report still has to wait: for requests that the cut versions were assigned, and
+    /// for those of them that stable is answering. What is under way has harmed nobody yet.
+    private func isReportAwaited(_ i: Int) -> Bool {
+        let name = models[i].config.name
+        guard let deadline = desk.closing[name], now < deadline else { return false }
+        countReport(i)
+        return desk.saved.open[name]?.unfinished ?? 0 > 0
+    }
+
+    /// Closes the answered reports whose requests have ended; a line each.
+    func closeReports() {
+        for (name, report) in desk.saved.open where report.recovery != nil {
+            guard let i = indexByName[name], !isReportAwaited(i), let done = closeReport(i, nil) else {
+                continue
+            }
+            saved.reports = desk.saved
+            record([done.event])
+            _ = announce([done.event])
+        }
+    }
+
     /// Takes the last counts, and closes the report.
+    /// - Parameter recovery: nil: what has been answered, if anything has.
     private func closeReport(_ i: Int, _ recovery: RecoveryReading?) -> RollbackReport? {
         let name = models[i].config.name
         guard desk.saved.open[name] != nil else { return nil }
         settleTimings(orGiveUp: name)
         countReport(i)
-        let report = desk.complete(name, at: wallMicros, recovery)
+        desk.closing[name] = nil
+        let report = desk.complete(name, at: wallMicros, recovery ?? desk.saved.open[name]?.recovery)
         for version in report?.cut.versions ?? [] { desk.exposures[name]?[version] = nil }
         return report
     }
@@ -106,11 +148,19 @@ extension ControlLoop {
         guard var report = desk.saved.open[name] else { return }
         let exposures = desk.exposures[name] ?? [:]
         let known = report.cut.versions.filter { exposures[$0] != nil }
-        guard !known.isEmpty else { return }
+        guard !known.isEmpty else {
+            desk.saved.open[name]?.unfinished = nil
+            return
+        }
         (report.requests, report.failures, report.shielded) = (0, 0, 0)
         (report.rescued, report.copies, report.copyFailures) = (0, 0, 0)
         let limit = slowLimit(i, report)
         report.slow = limit.map { _ in 0 }
+        let harms = harms(i, report)
+        report.events = harms.isEmpty ? nil : 0
+        report.unfinished = 0
+        // Where client errors are failures they are counted as such.
+        let counts4xx = models[i].config.clientErrors != .count
         for version in known {
             var now = counts(i, version)
             if let before = exposures[version]?.counts { now.subtract(before) }
@@ -124,6 +174,8 @@ extension ControlLoop {
             report.copyFailures? += Outcome.allCases.reduce(0) {
                 $1.isFailure ? $0 + now.shadowOutcomes[Int($1.rawValue)] : $0
             }
+            for harm in harms { report.events? += now.count(of: harm.event, beyond: harm.share, counts4xx) }
+            report.unfinished? += now.unfinished
             guard let limit else { continue }
             var taken = times(i, version)
             if let before = exposures[version]?.times { taken.subtract(before) }
@@ -146,6 +198,25 @@ extension ControlLoop {
             case .latency(let quantile) = spec.measure, spec.time == WatchedModel.judged
         else { return nil }
         return (UInt64(micros) * 1_000, 1 - quantile)
+    }
+
+    /// The events other than failures by which the cut's rule says that clients were harmed, and the share of
+    /// each that stable had. Who gave up was harmed by slowness as well.
+    private func harms(_ i: Int, _ report: RollbackReport) -> [(event: BadEvent, share: Double)] {
+        let events: [BadEvent] =
+            switch report.measure {
+            case .rejected?: [.rejected]
+            case .cancelled?, .latency?: [.cancelled]
+            case .empty?: [.empty]
+            case .failures?, .health?, .values?, nil: []
+            }
+        let specs = models[i].config.allGuardrails
+        return events.map { event in
+            let names = Set(specs.filter { $0.measure.event == event && $0.rule.isRelative }.map(\.name))
+            let known = report.trip.flatMap { names.contains($0.name) ? $0.stable : nil }
+            let other = report.cut.evidence.first { names.contains($0.name) && $0.stable != nil }?.stable
+            return (event, known ?? other ?? 0)
+        }
     }
 
     /// When a tick began, by the wall clock of this turn.
@@ -213,6 +284,27 @@ extension ControlLoop {
             saveState()
             _ = announce([told])
         }
+    }
+}
+
+extension VersionCounts {
+    /// Requests that have not ended, and those that stable was asked for and has not answered; clients that
+    /// left meanwhile are among the latter.
+    fileprivate var unfinished: UInt64 {
+        let answered = rescued &+ unrescued
+        return inFlight &+ (shielded > answered ? shielded &- answered : 0)
+    }
+
+    /// How many events of a kind there were beyond a share of the requests that could have had one.
+    fileprivate func count(of event: BadEvent, beyond share: Double, _ counts4xx: Bool) -> UInt64 {
+        let (bad, all): (UInt64, UInt64) =
+            switch event {
+            case .failure: (0, 0)
+            case .rejected: (statuses[1] &+ (counts4xx ? statuses[2] : 0), counted)
+            case .cancelled: (self[.clientCancel], counted &+ self[.clientCancel])
+            case .empty: (empty, counted)
+            }
+        return UInt64(max(0, Double(bad) - share * Double(all)).rounded())
     }
 }
 

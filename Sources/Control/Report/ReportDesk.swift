@@ -58,6 +58,9 @@ struct ReportDesk {
 
     var saved = Saved()
     var timings: [Timing] = []
+    /// Until when an answered report waits for the end of its versions' requests, by model. A restart has
+    /// nothing to wait for.
+    var closing: [String: Instant] = [:]
     /// By model, then by version.
     var exposures: [String: [String: Exposure]] = [:]
     /// Times of cuts, since the start.

@@ -8,8 +8,11 @@ import Payload
 /// Renders reports for people.
 public enum ReportText {
     /// The page of one report, as `/reports` or the journal has it; every line ends with a newline.
-    public static func render(_ report: JSON) -> String {
+    /// - Parameter isOffline: it was read from files, and nobody may be watching.
+    public static func render(_ report: JSON, isOffline: Bool = false) -> String {
+        if report["withheld"]?.bool == true { return render(withheld: report) }
         let versions = (report["versions"]?.elements ?? []).compactMap(\.line).joined(separator: ", ")
+        let isOpen = report["completed_at"]?.line == nil
         var out = "\(word(report["cut"])) of \(word(report["model"])): \(versions) cut back to "
         out += "\(word(report["stable"]))\n\(word(report["cut_reason"]))\n\n"
         let bound = report["first_bad_or_earlier"]?.bool == true ? " or earlier" : ""
@@ -25,26 +28,44 @@ public enum ReportText {
         out += line("failed", number(report["failures"]))
         out += line("shielded by stable", number(report["shielded"]))
         if report["slow"]?.integer != nil { out += line("too slow", number(report["slow"])) }
+        if report["events"]?.integer != nil { out += line(eventName(report), number(report["events"])) }
         if let copies = report["copies"]?.integer, copies > 0 {
             out += line("copies", "\(copies), \(number(report["copy_failures"])) failed; no client saw them")
         }
-        out += line("clients harmed", number(report["harmed"]))
+        out += line("clients harmed", harmed(report))
         out += "\n"
         if let recovery = report["recovery"], let verdict = recovery["verdict"]?.line {
             out += line("recovery", "\(verdict): \(word(recovery["reason"]))")
+            if isOpen, !isOffline {
+                out += line("report", "open until the requests that are under way have ended")
+            }
         } else {
-            let isOpen = report["completed_at"]?.line == nil
-            out += line("recovery", isOpen ? "still being watched" : "no answer: the watch was ended")
+            let watched = isOffline ? "no answer in the files yet" : "still being watched"
+            out += line("recovery", isOpen ? watched : "no answer: the watch was ended")
         }
-        let weights = (report["weights_before"]?.members ?? []).map {
-            "\(ForeignText.line($0.name)) \($0.value.line ?? "")"
-        }
-        out += line("weights before", weights.joined(separator: ", "))
+        out += line("weights before", shares(report["weights_before"]))
         out += line("epoch", "\(number(report["epoch_before"])) -> \(number(report["epoch_after"]))")
         if let runbook = report["runbook_url"]?.line { out += line("runbook", runbook) }
         for reading in report["evidence"]?.elements ?? [] {
             out += line(
                 "evidence", "\(word(reading["name"])) \(word(reading["verdict"])): \(word(reading["reason"]))"
+            )
+        }
+        return out
+    }
+
+    /// The page of weight that was withheld under a cut's number.
+    private static func render(withheld report: JSON) -> String {
+        let (model, stable) = (word(report["model"]), word(report["stable"]))
+        let over = report["over"]?.bool
+        var out = "\(word(report["cut"])) of \(model): no version was cut; all weight "
+        out += "\(over == false ? "is" : "was") withheld at \(stable)\n\(word(report["reason"]))\n\n"
+        out += line("since", word(report["at"]))
+        out += line("weights before", shares(report["weights_before"]))
+        if over != true {
+            out += line(
+                "what ends it",
+                "weir resume \(model) (as it was before), weights, promote, or rollback, which bars the candidate"
             )
         }
         return out
@@ -75,6 +96,32 @@ public enum ReportText {
 
     private static func line(_ name: String, _ value: String) -> String {
         "  " + name + String(repeating: " ", count: max(1, 20 - name.count)) + value + "\n"
+    }
+
+    private static func shares(_ weights: JSON?) -> String {
+        (weights?.members ?? []).map { "\(ForeignText.line($0.name)) \($0.value.line ?? "")" }
+            .joined(separator: ", ")
+    }
+
+    /// What the clients of `events` got.
+    private static func eventName(_ report: JSON) -> String {
+        switch report["measure"]?.string {
+        case "non_2xx": "answered 3xx or 4xx"
+        case "empty": "answered empty"
+        default: "given up"
+        }
+    }
+
+    private static func harmed(_ report: JSON) -> String {
+        var text = number(report["harmed"])
+        if report["measure"]?.string == "values" {
+            text += " by failures; how many the values that tripped harmed is not counted"
+        }
+        if let waiting = report["unfinished"]?.integer, waiting > 0 {
+            text += report["completed_at"]?.line == nil ? "; " : " at most; "
+            text += "\(waiting) had not got their answer when this was counted"
+        }
+        return text
     }
 
     private static func detected(_ report: JSON) -> String {

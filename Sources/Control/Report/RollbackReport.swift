@@ -35,18 +35,39 @@ public struct RollbackReport: Sendable, Equatable, Codable {
     public var rescued: UInt64?
     /// After a cut for latency: requests that were too slow, beyond the share that the rule grants; nil else.
     public var slow: UInt64?
+    /// After a cut by 3xx and 4xx answers, cancels (these after one for latency as well) or empty answers: so
+    /// many of them, beyond the share that stable had at the trip; nil else.
+    public var events: UInt64?
+    /// What the rule that tripped is over; nil for an operator's cut and in reports of earlier releases.
+    public var measure: Measure?
+    /// Requests of the versions that had not ended, and those that stable had been asked for and had not
+    /// answered, when the counts were taken; nil in reports of earlier releases.
+    public var unfinished: UInt64?
     /// Copies that the versions were sent, and the failed ones.
     public var copies: UInt64?
     public var copyFailures: UInt64?
     /// nil while the check runs, and when it was ended by an operator.
     public var recovery: RecoveryReading?
-    /// When the report was complete; nil while it is open.
+    /// When the report was complete; nil while it is open: until the check has answered and the versions'
+    /// requests have ended.
     public var completedAt: UInt64?
 
-    /// Clients that got a failure, or waited longer than the rule allows. Copies have no clients.
+    /// Clients that got a failure, waited longer than the rule allows, or got what the rule was over. Copies
+    /// have no clients.
     public var harmed: UInt64 {
         let saved = rescued ?? shielded
-        return min(requests, (failures > saved ? failures - saved : 0) + (slow ?? 0))
+        return min(requests, (failures > saved ? failures - saved : 0) + (slow ?? 0) + (events ?? 0))
+    }
+
+    /// What harmed clients beside failures, in words; nil: nothing else.
+    private var harm: String? {
+        if slow != nil { return "were too slow" }
+        return switch measure {
+        case nil, .failures?, .latency?, .values?, .health?: nil
+        case .rejected?: "were answered with 3xx or 4xx"
+        case .cancelled?: "were given up"
+        case .empty?: "were answered empty"
+        }
     }
 
     /// Whether its time to detect says something about the rule: a guardrail decided, on trouble whose
@@ -75,6 +96,28 @@ public struct RollbackReport: Sendable, Equatable, Codable {
         self.epochBefore = epochBefore
         self.epochAfter = epochAfter
         self.runbookURL = runbookURL
+    }
+}
+
+extension RollbackReport {
+    /// What a rule can be over, as far as it says who was harmed. The words are an interface.
+    public enum Measure: String, Sendable, Codable {
+        case failures, latency, health, values
+        case rejected = "non_2xx"
+        case cancelled = "cancels"
+        case empty
+
+        init(_ measure: GuardrailSpec.Measure) {
+            switch measure {
+            case .errorRate: self = .failures
+            case .non2xx: self = .rejected
+            case .cancels: self = .cancelled
+            case .empty: self = .empty
+            case .latency: self = .latency
+            case .health: self = .health
+            case .outcome, .drift, .missing, .confidence, .cost: self = .values
+            }
+        }
     }
 }
 
@@ -109,6 +152,8 @@ extension RollbackReport {
             .init("exposed_since", time(exposedSince)), .init("requests", .count(requests)),
             .init("failures", .count(failures)), .init("shielded", .count(shielded)),
             .init("rescued", rescued.map(JSON.count) ?? .null), .init("slow", slow.map(JSON.count) ?? .null),
+            .init("measure", .optional(measure?.rawValue)), .init("events", events.map(JSON.count) ?? .null),
+            .init("unfinished", unfinished.map(JSON.count) ?? .null),
             .init("copies", copies.map(JSON.count) ?? .null),
             .init("copy_failures", copyFailures.map(JSON.count) ?? .null),
             .init("harmed", .count(harmed)), .init("recovery", recovery?.json ?? .null),
@@ -133,7 +178,7 @@ extension RollbackReport {
         if let copies, requests == 0 {
             parts.append("\(copyFailures ?? 0) of \(copies) copies failed, which no client saw")
         } else {
-            let how = slow == nil ? "failed for clients" : "failed or were too slow for clients"
+            let how = "failed\(harm.map { " or \($0)" } ?? "") for clients"
             parts.append("\(harmed) of \(requests) requests \(how), \(shielded) were shielded")
         }
         parts.append(recovery.map { "stable: \($0.verdict.words)" } ?? "the recovery check has no answer")

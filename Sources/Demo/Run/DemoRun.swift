@@ -46,6 +46,8 @@ struct DemoRun: ~Copyable {
     private var cut: StatusReading.Cut?
     private var cutAt: Interval?
     private var recovery: StatusReading.Recovery?
+    /// Whether the cut's report is complete.
+    private var isReported = false
     private var promotedAt: Interval?
     private var stageShown: String?
     private var isInterrupted = false
@@ -128,8 +130,7 @@ struct DemoRun: ~Copyable {
         let elapsed = now - stage.begin
         if isInterrupted || elapsed >= options.duration { return true }
         if let cutAt {
-            let isAnswered = recovery.map { $0.verdict != "watching" } ?? false
-            return elapsed >= cutAt + Self.afterCut + (isAnswered ? .zero : Self.recoveryMax)
+            return elapsed >= cutAt + Self.afterCut + (isReported ? .zero : Self.recoveryMax)
         }
         return promotedAt.map { elapsed >= $0 + Self.afterPromotion } ?? false
     }
@@ -180,6 +181,10 @@ struct DemoRun: ~Copyable {
         if reading.isPromoted, promotedAt == nil {
             promotedAt = elapsed
             events.append(DemoEvent(at: elapsed, text: "promoted: the candidate has all traffic"))
+        }
+        if !isReported, recovery.map({ $0.verdict != "watching" }) ?? false {
+            let last = stage.ask("/reports")?["reports"]?.elements.last
+            isReported = last?["completed_at"]?.string != nil
         }
         if cut != nil, let found = reading.recovery, found.verdict != recovery?.verdict {
             recovery = found
