@@ -16,7 +16,7 @@ import Metrics
 import Statistics
 
 /// The answer of a recovery check.
-public enum RecoveryVerdict: String, Sendable, Hashable, Codable {
+public enum RecoveryVerdict: String, Sendable, Hashable, Codable, CaseIterable {
     case watching
     case recovered
     case notRecovered = "not_recovered"

@@ -3,7 +3,7 @@
 // Invariant: without traffic the verdict is `notEnoughData`.
 
 /// What a guardrail says now. No traffic is never a pass and never a fail.
-public enum Verdict: String, Sendable, Hashable, Codable {
+public enum Verdict: String, Sendable, Hashable, Codable, CaseIterable {
     case pass
     case fail
     case notEnoughData = "not_enough_data"

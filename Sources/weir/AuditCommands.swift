@@ -21,12 +21,11 @@ struct StateDirOption: ParsableArguments {
     func directory() throws -> String {
         if let stateDir { return stateDir }
         let path = try config.path()
-        switch ConfigLoader.load(path: path) {
-        case .success(let loaded): return loaded.stateDir
-        case .failure(let problems):
-            Output.error("\(problems.all[0])")
-            Output.error(
-                "the state directory is unknown, because \(path) is wrong; name it with --state-dir")
+        do throws(ConfigProblem) {
+            return try ConfigGlance.stateDir(path: path)
+        } catch {
+            Output.error("\(error)")
+            Output.error("so the state directory is not known; name it with --state-dir")
             throw ExitCode(78)
         }
     }
@@ -68,16 +67,14 @@ struct AuditVerifyCommand: ParsableCommand {
         switch output {
         case .json: Output.json(report.json)
         case .text:
-            for finding in report.findings { Output.error("\(finding)") }
-            let verdict = report.isIntact ? "intact" : "NOT intact: \(report.findings.count) findings"
+            for finding in report.findings { Output.text("\(finding)\n") }
+            let found = Plural.text(report.findings.count, "finding")
+            let verdict = report.isIntact ? "intact" : "NOT intact: \(found)"
             let pruned = report.pruned == 0 ? "" : ", \(report.pruned) earlier ones pruned on record"
-            let lines = "\(report.lines) lines in \(report.files) files\(pruned)"
+            let files = Plural.text(report.files, "file")
+            let lines = "\(Plural.text(report.lines, "line")) in \(files)\(pruned)"
             Output.text("\(lines), \(verdict); last hash \(report.hash)\n")
-            if report.state.isWhole {
-                Output.text("\(report.state.sentence)\n")
-            } else {
-                Output.error("\(report.state.sentence)")
-            }
+            Output.text("\(report.state.sentence)\n")
         }
         if report.exitCode != 0 { throw ExitCode(report.exitCode) }
     }
@@ -124,6 +121,7 @@ struct AuditShowCommand: ParsableCommand {
         let directory = try state.directory()
         var reader = AuditReader(directory: directory)
         var found: [AuditLine] = []
+        var said = 0
         do {
             try reader.read(filter) { line in
                 if let limit {
@@ -131,17 +129,30 @@ struct AuditShowCommand: ParsableCommand {
                     if found.count > 2 * limit { found.removeFirst(found.count - limit) }
                 } else {
                     say(line)
+                    said += 1
                 }
             }
             for line in found.suffix(limit ?? 0) { say(line) }
+            if said == 0, found.isEmpty, !follow { try explainNothing(directory) }
             while follow {
                 Console.pause(millis: 200)
                 try reader.read(filter) { say($0) }
             }
+        } catch let error as ExitCode {
+            throw error
         } catch {
             Output.error("the journal cannot be read: \(error)")
             throw ExitCode(1)
         }
+    }
+
+    /// A name that does not exist is an error, an answer without lines is none.
+    private func explainNothing(_ directory: String) throws {
+        if let unknown = try AuditNames(directory: directory).unknown(model: model, cut: cut) {
+            Output.error(unknown)
+            throw ExitCode(1)
+        }
+        Output.error("no lines")
     }
 
     private func say(_ line: AuditLine) {

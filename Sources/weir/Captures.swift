@@ -40,6 +40,18 @@ struct CaptureOptions: ParsableArguments {
         return selection
     }
 
+    /// Of an answer that is empty: a name that does not exist is an error.
+    func explainNothing() throws {
+        var names = (try? AuditNames(directory: try state.directory())) ?? AuditNames()
+        var archive = try archive()
+        names.add(try reading { try archive.sets(CaptureSelection()) })
+        if let unknown = names.unknown(model: model, version: version, cut: cut) {
+            Output.error(unknown)
+            throw ExitCode(1)
+        }
+        Output.error("no captures")
+    }
+
     /// Runs a reading; a folder that cannot be read is exit code 1.
     func reading<Value>(_ body: () throws -> Value) throws -> Value {
         do {
@@ -62,10 +74,10 @@ struct CapturesList: ParsableCommand {
         var archive = try options.archive()
         let selection = try options.selection()
         let sets = try options.reading { try archive.sets(selection) }
+        if sets.isEmpty { try options.explainNothing() }
         switch output {
         case .json: Output.json(.array(sets.map(\.json)))
         case .text:
-            if sets.isEmpty { Output.error("no captures") }
             for set in sets { Output.text(set.summary + "\n") }
         }
         if archive.skipped > 0 { Output.error("\(archive.skipped) lines are no captures and were skipped") }
@@ -88,6 +100,7 @@ struct CapturesExport: ParsableCommand {
         var archive = try options.archive()
         let selection = try options.selection()
         var har = CaptureHAR()
+        if try options.reading({ try archive.sets(selection) }).isEmpty { try options.explainNothing() }
         if format == .har { Output.text(har.head) }
         try options.reading {
             try archive.each(selection) { capture, line in

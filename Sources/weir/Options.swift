@@ -48,11 +48,13 @@ struct AdminOption: ParsableArguments {
     func client() throws -> AdminClient {
         if let admin { return try Self.client(at: admin) }
         if let path = config.found {
-            switch ConfigLoader.load(path: path) {
-            case .success(let loaded): return AdminClient(loaded.admin)
-            case .failure(let problems):
-                Output.error("\(problems.all[0])")
-                Output.error("the admin address is unknown, because \(path) is wrong; name it with --admin")
+            // A verb must work whatever is wrong with the rest of the file.
+            do throws(ConfigProblem) {
+                return AdminClient(try ConfigGlance.admin(path: path))
+            } catch {
+                Output.error("\(error)")
+                Output.error(
+                    "so the address of the admin API is not known; name it, as --admin \(Self.standard)")
                 throw ExitCode(78)
             }
         }

@@ -46,21 +46,33 @@ struct Report: ParsableCommand {
         }
         guard let report = wanted.last else {
             // What Weir no longer keeps stands in the journal.
-            if known != nil, cut != nil, let old = try? archived() { return say(old) }
+            if known != nil, cut != nil, let old = try? archived() { return say(old, isOffline: true) }
+            if let cut, let held = try withheld(cut, isRunning: known != nil) { return say(held) }
             Output.error(OfflineReports.unknown(cut: cut, model: model, among: reports))
             throw ExitCode(1)
         }
-        say(report)
+        say(report, isOffline: known == nil)
+    }
+
+    /// The page of weight that was withheld under that number, when no version was cut.
+    private func withheld(_ cut: String, isRunning: Bool) throws -> JSON? {
+        if isRunning, let status = try fromAdmin("/status"),
+            let held = OfflineReports.withheld(status: status, model: model, cut: cut)
+        {
+            return held
+        }
+        guard stateDir != nil || admin.config.found != nil else { return nil }
+        return try? OfflineReports.withheld(stateDir: try folder(), model: model, cut: cut)
     }
 
     private func archived() throws -> JSON? {
         try OfflineReports.reports(stateDir: try folder(), model: model, cut: cut).last
     }
 
-    private func say(_ report: JSON) {
+    private func say(_ report: JSON, isOffline: Bool = false) {
         switch output {
         case .json: Output.json(report)
-        case .text: Output.text(ReportText.render(report))
+        case .text: Output.text(ReportText.render(report, isOffline: isOffline))
         }
     }
 
@@ -100,10 +112,12 @@ struct Report: ParsableCommand {
 
     private func folder() throws -> String {
         if let stateDir { return stateDir }
-        switch ConfigLoader.load(path: try admin.config.path()) {
-        case .success(let loaded): return loaded.stateDir
-        case .failure(let problems):
-            Output.error("\(problems.all[0])")
+        let path = try admin.config.path()
+        do throws(ConfigProblem) {
+            return try ConfigGlance.stateDir(path: path)
+        } catch {
+            Output.error("\(error)")
+            Output.error("so the state directory is not known; name it with --state-dir")
             throw ExitCode(78)
         }
     }

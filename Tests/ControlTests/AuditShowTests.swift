@@ -22,6 +22,38 @@ private func small(keep: Int = 1_000) -> JournalConfig {
     return rules
 }
 
+@Suite struct AuditNamesTests {
+    @Test(
+        "A model, a version or a cut that no line speaks of is unknown, and the sentence has those that there are"
+    )
+    func unknown() throws {
+        let scratch = try Scratch()
+        var journal = try Journal(opening: FileStorage(directory: scratch.path), wallMicros: 0)
+        try journal.append([
+            JournalEvent(
+                at: 1, .configured, model: "m", reason: "",
+                details: [.init("stable", "v1"), .init("candidates", .array(["v2"]))]),
+            JournalEvent(
+                at: 2, .cut, model: "m", reason: "",
+                details: [.init("cut", "cut-1"), .init("versions", .array(["v2"]))]),
+            JournalEvent(at: 3, .configured, model: "n", reason: "", details: [.init("stable", "w1")]),
+        ])
+        let names = try AuditNames(directory: scratch.path)
+        for (model, cut) in [(nil, nil), ("m", nil), ("n", nil), (nil, "cut-1"), ("m", "cut-1")] {
+            #expect(names.unknown(model: model, cut: cut) == nil)
+        }
+        #expect(names.unknown(model: nil, version: "v2", cut: nil) == nil)
+        #expect(names.unknown(model: nil, version: "v3", cut: nil) != nil)
+        #expect(names.unknown(model: "o", cut: nil) == "there is no model o: the models are m, n")
+        #expect(names.unknown(model: nil, cut: "cut-2") == "there is no cut cut-2: the cuts are cut-1 of m")
+        #expect(names.unknown(model: "n", cut: "cut-1") == "there is no cut cut-1 of n: nothing was cut")
+        var more = AuditNames()
+        #expect(more.unknown(model: nil, cut: "alert-1") == "there is no cut alert-1: nothing was cut")
+        more.add([CaptureSet(model: "m", version: "v2", kept: "alert", cut: "alert-1")])
+        #expect(more.unknown(model: "m", version: "v2", cut: "alert-1") == nil)
+    }
+}
+
 @Suite struct AuditShowTests {
     private func shown(
         _ reader: inout AuditReader, _ filter: AuditFilter = AuditFilter()

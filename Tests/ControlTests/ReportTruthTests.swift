@@ -39,6 +39,7 @@ import Testing
         let open = try #require(world.loop.snapshot.reports.last)
         #expect(open.cut.id == "cut-2")
         #expect(try #require(open.firstBad) >= since - 200_000)
+        #expect(try #require(open.firstBad) >= (try #require(open.exposedSince)))
         #expect(!open.isFirstBadBound)
     }
 
@@ -57,6 +58,99 @@ import Testing
         (report.copies, report.copyFailures) = (50, 40)
         #expect(report.harmed == 0)
         #expect(report.sentence.contains("40 of 50 copies failed, which no client saw"))
+    }
+
+    /// Requests of a version that are not failures and bad all the same, as cores count them.
+    private func answer(_ world: World, _ version: Int, _ count: Int, bad: Int, _ event: BadEvent) {
+        let meter = world.model.meters[version][0]
+        world.plane.count(count)
+        let weight = world.plane.last?.models[0].versions[version].weightPPM ?? 0
+        for i in 0..<count {
+            let isBad = i < bad
+            let outcome: Outcome =
+                switch event {
+                case .rejected where isBad: .clientError
+                case .cancelled where isBad: .clientCancel
+                default: .success
+                }
+            meter.start(tick: world.tick, weightPPM: weight, isPinned: false)
+            meter.count(outcome)
+            meter.evidence.settle(
+                start: world.tick, isPinned: false, outcome: outcome, events: isBad ? KeyEvents(event) : [],
+                micros: 5_000, known: [])
+            if outcome != .clientCancel {
+                meter.countStatus(outcome == .clientError ? 404 : 200)
+                meter.record(.total, nanos: 5_000_000)
+            }
+            if isBad, event == .empty { meter.countEmpty() }
+        }
+    }
+
+    @Test(
+        "What tripped is what harmed: 4xx answers, cancels and empty answers, beyond stable's share of them",
+        arguments: [BadEvent.rejected, .cancelled, .empty], [0, 7])
+    func harmedByEvents(event: BadEvent, ofStable: Int) throws {
+        let world = try World()
+        world.step(50) {
+            answer(world, 0, 70, bad: ofStable, event)
+            answer(world, 1, 20, bad: ofStable * 2 / 7, event)
+        }
+        #expect(world.model.decided.cutCount == 0)
+        for _ in 0..<300 where world.model.decided.cutCount == 0 {
+            world.step {
+                answer(world, 0, 70, bad: ofStable, event)
+                answer(world, 1, 20, bad: 18, event)
+            }
+        }
+        let report = try #require(world.loop.snapshot.reports.last)
+        #expect(report.measure == [.rejected: .rejected, .cancelled: .cancelled, .empty: .empty][event])
+        let counts = world.model.meters[1].reduce(into: VersionCounts()) { $1.read(into: &$0) }
+        let bad = counts[.clientError] + counts[.clientCancel] + counts.empty
+        let own = Double(counts.started) * Double(ofStable) / 70
+        #expect(report.failures == 0 && report.harmed > 0)
+        #expect(abs(Double(report.harmed) - (Double(bad) - own)) <= 0.1 * Double(counts.started))
+        let page = ReportText.render(report.json)
+        #expect(page.contains("clients harmed      \(report.harmed)\n"), "\(page)")
+    }
+
+    @Test("A report waits for what is under way: whom stable still answers was not harmed, and the wait ends")
+    func waits() throws {
+        for isRescued in [true, false] {
+            let world = try World()
+            world.step(50) { healthy(world) }
+            let meter = world.model.meters[1][0]
+            let tick = world.tick
+            for _ in 0..<5 { meter.start(tick: tick, weightPPM: 200_000, isPinned: false) }
+            untilCut(world, number: 1)
+            let failures = try #require(world.loop.snapshot.reports.last).failures
+            for _ in 0..<300 where world.model.decided.recovery != .recovered {
+                world.step { world.requests(0, 100) }
+            }
+            let open = try #require(world.loop.snapshot.reports.last)
+            #expect(open.completedAt == nil && open.unfinished == 5)
+            #expect(open.recovery?.verdict == .recovered)
+            #expect(!world.ledger.events.contains { $0.kind == .report })
+            guard isRescued else {
+                world.step(101) { world.requests(0, 100) }
+                let closed = try #require(world.loop.snapshot.reports.last)
+                #expect(closed.completedAt != nil && closed.unfinished == 5)
+                #expect(ReportText.render(closed.json).contains("5 had not got their answer"))
+                continue
+            }
+            for _ in 0..<5 {
+                meter.settle(start: tick, isPinned: false, outcome: .timeoutFirstByte, nanos: 1_000_000)
+                meter.countShielded()
+            }
+            world.step { world.requests(0, 100) }
+            #expect(world.loop.snapshot.reports.last?.completedAt == nil)
+            for _ in 0..<5 { meter.countRescue(true) }
+            world.step { world.requests(0, 100) }
+            let closed = try #require(world.loop.snapshot.reports.last)
+            #expect(closed.completedAt != nil && closed.unfinished == 0)
+            #expect(closed.failures == failures + 5 && closed.harmed == failures)
+            #expect(world.ledger.events.count { $0.kind == .report } == 1)
+            #expect(closed.recovery?.verdict == .recovered)
+        }
     }
 
     @Test("Time to detect enters the ledger from sound reports only")
@@ -102,5 +196,47 @@ import Testing
         #expect(
             OfflineReports.unknown(cut: nil, model: nil, among: [])
                 == "there is no report: nothing was cut")
+    }
+
+    @Test(
+        "Weight that is withheld has a page under its cut's number; a cut of versions, or another number, none"
+    )
+    func withheldPage() throws {
+        func status(_ versions: JSON, _ withheld: JSON) -> JSON {
+            [
+                "journal": ["withheld": withheld],
+                "models": [
+                    [
+                        "name": "m", "stable": "v1",
+                        "last_cut": [
+                            "cut": "cut-1", "versions": versions, "at": "2026-11-30T00:00:00Z",
+                            "reason": "lines are gone", "weights_before": ["v2": "60%"],
+                        ],
+                    ]
+                ],
+            ]
+        }
+        let held = status([], ["m"])
+        let report = try #require(OfflineReports.withheld(status: held, model: nil, cut: "cut-1"))
+        let page = ReportText.render(report)
+        #expect(
+            page.hasPrefix("cut-1 of m: no version was cut; all weight is withheld at v1\nlines are gone\n"))
+        #expect(page.contains("weir resume m"))
+        let over = try #require(OfflineReports.withheld(status: status([], []), model: "m", cut: "cut-1"))
+        #expect(!ReportText.render(over).contains("weir resume m"))
+        #expect(OfflineReports.withheld(status: held, model: nil, cut: "cut-2") == nil)
+        #expect(OfflineReports.withheld(status: held, model: "n", cut: "cut-1") == nil)
+        #expect(OfflineReports.withheld(status: status(["v2"], []), model: nil, cut: "cut-1") == nil)
+    }
+
+    @Test("Files that cannot be read are said to be unread, and nothing is said of changes")
+    func unreadable() {
+        do {
+            _ = try OfflineReports.reports(stateDir: "/nonexistent", model: nil, cut: nil)
+            Issue.record("read /nonexistent")
+        } catch {
+            #expect("\(error)".hasPrefix("the state directory cannot be read: "), "\(error)")
+            #expect(!"\(error)".contains("changed"))
+        }
     }
 }

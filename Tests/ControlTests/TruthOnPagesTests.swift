@@ -130,6 +130,58 @@ import Testing
         #expect(listed == Set(JournalEvent.Kind.allCases.map(\.rawValue)))
     }
 
+    @Test("The words of verdicts, phases and states that pages print are defined in one table, and no others")
+    func words() throws {
+        let path = configTestRoot + "/Sources/Control/Control.docc/Observing.md"
+        let page = String(decoding: try File.readAll(path, bytesMax: 1 << 20), as: UTF8.self)
+        let start = try #require(page.firstRange(of: "## Words on the pages"))
+        let rows = page[start.upperBound...].split(separator: "\n").filter { !$0.hasPrefix("#") }
+            .prefix { $0.hasPrefix("|") || !$0.hasPrefix("##") }.filter { $0.hasPrefix("| ") }
+        var defined: [String: Set<String>] = [:]
+        for row in rows {
+            let cells = row.split(separator: "|").map { $0.filter { $0 != " " } }
+            guard cells.count > 2, cells[1].hasPrefix("`") else { continue }
+            defined[cells[0], default: []].insert(cells[1].filter { $0 != "`" })
+        }
+        let climbs: [Climb.Place] = [.before, .stage(0), .baking]
+        let record = PromotionRecord(version: "v", wallMicros: 0, actor: "a", reason: "")
+        let phases: [RolloutPhase] = [.split, .paused, .waiting, .stage, .baking, .promoted(record)]
+        let printed: [String: Set<String>] = [
+            "guardrail": Set(Verdict.allCases.map(\.rawValue) + ["asleep"]),
+            "recovery": Set(RecoveryVerdict.allCases.map(\.rawValue)),
+            "phase": Set(phases.map(\.word) + ["held", "cut"]),
+            "place": Set(climbs.map(\.word) + ["promoted"]),
+            "endpoint": Set(EndpointHealth.allCases.map(\.rawValue)),
+            "preflight": ["unknown", "passed", "failed"],
+            "trip": ["confirmed", "refuted"],
+        ]
+        #expect(defined == printed)
+    }
+
+    @Test("A rule has the same words in check, in status and in the sentence of its cut")
+    func oneWording() throws {
+        let world = try World()
+        world.step(50) {
+            world.requests(0, 70)
+            world.requests(1, 20)
+            world.requests(2, 10)
+        }
+        let check = ConfigCheck.of(.success(try World.config()), file: "f").text
+        for rule in status(world)["versions"]?[1]?["guardrails"]?.elements ?? [] {
+            let sentence = rule["rule"]?.string ?? "-"
+            #expect(check.contains("when \(sentence)"), "\(sentence)")
+        }
+        for _ in 0..<30 where world.model.decided.cutCount == 0 {
+            world.step {
+                world.requests(0, 70)
+                world.requests(1, 20, failing: 10)
+            }
+        }
+        let cut = try #require(world.loop.snapshot.reports.last?.cut)
+        #expect(
+            cut.reason.hasPrefix("v2: \(try #require(cut.evidence.first { $0.verdict == .fail }).rule): "))
+    }
+
     @Test("The page's table of default rules is the rules' own")
     func defaults() throws {
         let path = configTestRoot + "/Sources/Control/Control.docc/Configuration.md"

@@ -194,59 +194,10 @@ extension RolloutConfig {
 }
 
 extension GuardrailSpec {
-    /// The rule in words, such as `cut when the error rate is above 2% for 5m`.
+    /// What the rule does, and the rule in the words that status, reports and cuts have for it: `cut when error
+    /// rate above 2.0 %, alpha 1.0 %`.
     var summary: String {
-        "\(isDryRun ? "dry run: " : "")\(action.rawValue) when \(condition)"
+        let from = rule.isSequential || minRequests < 2 ? "" : ", from \(minRequests) requests"
+        return "\(isDryRun ? "dry run: " : "")\(action.rawValue) when \(sentence)\(from)"
     }
-
-    private var condition: String {
-        let what: String
-        switch measure {
-        case .errorRate: what = "the error rate"
-        case .non2xx: what = "the share of 3xx and 4xx answers"
-        case .cancels: what = "the share of cancelled requests"
-        case .empty: what = "the share of empty 2xx answers"
-        case .latency(let quantile): what = "latency \(Notation.text(quantile: quantile))"
-        case .outcome, .drift, .missing, .confidence, .cost, .health: return sentence
-        }
-        let tolerated = Notation.text(.millis(UInt64(toleratedTicks) * 100))
-        let moments = toleratedTicks > 0 ? ", \(tolerated) now and then tolerated" : ""
-        let bound =
-            rule.isSequential
-            ? "\(moments); false alarms below \(Notation.text(share: alpha))"
-            : "; from \(minRequests) requests"
-        switch rule {
-        case .sequentialWorseThanStable(_, let ratio, let difference) where ratio <= 1:
-            return "\(what) is worse than stable's by \(Notation.text(share: difference)) of all requests or"
-                + " more, at any time\(bound)"
-        case .sequentialWorseThanStable(_, let ratio, _):
-            return "\(what) is worse than stable's by \(Notation.text(share: ratio - 1)) or more, at any time"
-                + bound
-        case .sequentialAbove(let limit): return "\(what) is above \(text(limit)), at any time\(bound)"
-        case .windowAbove(let limit): return "\(what) is above \(text(limit)) over \(window)\(bound)"
-        case .windowWorseThanStable(let by):
-            return "\(what) is worse than stable's by more than \(Notation.text(share: by)) over \(window)"
-                + bound
-        case .sequentialBelow, .sequentialDrift, .sequentialDriftFrom, .sequentialBurn, .windowBurn, .below:
-            return sentence
-        }
-    }
-
-    private var window: String {
-        let length = Notation.text(.millis(UInt64(windowTicks) * 100))
-        return forTicks == 0 ? length : "\(length), for \(Notation.text(.millis(UInt64(forTicks) * 100)))"
-    }
-
-    private func text(_ limit: Double) -> String {
-        if case .latency = measure {
-            Notation.text(.micros(UInt64(limit)))
-        } else {
-            Notation.text(share: limit)
-        }
-    }
-}
-
-extension Notation {
-    /// A share of 1 as a percentage, to four decimals.
-    static func text(share: Double) -> String { text(ppm: UInt32((share * 1_000_000).rounded())) }
 }

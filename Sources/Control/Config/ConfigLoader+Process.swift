@@ -42,7 +42,7 @@ extension Kind where Value == Config {
 }
 
 extension Kind where Value == SocketAddress {
-    fileprivate static var admin: Kind {
+    static var admin: Kind {
         .section("a mapping with listen") { section in
             guard let listen = section.required("listen", .marked(.listenAddress)) else { return nil }
             if listen.value.isLocal { return listen.value }

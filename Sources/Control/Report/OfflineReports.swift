@@ -17,7 +17,7 @@ public enum OfflineReports {
             var reader = AuditReader(directory: stateDir)
             try reader.read(filter) { found.append($0.value) }
         } catch {
-            throw .system(error)
+            throw .unreadable(error)
         }
         let open = try saved(stateDir)?.open.values.map(\.json) ?? []
         return found
@@ -25,6 +25,50 @@ public enum OfflineReports {
                 (model == nil || report["model"]?.string == model)
                     && (cut == nil || report["cut"]?.string == cut)
             }
+    }
+
+    /// What became of weight that was withheld under a cut's number, where no version was cut: the `held` line
+    /// of the journal.
+    public static func withheld(
+        stateDir: String, model: String?, cut: String
+    ) throws(OfflineProblem) -> JSON? {
+        var filter = AuditFilter()
+        (filter.model, filter.cut, filter.kinds) = (model, cut, [JournalEvent.Kind.held.rawValue])
+        var found: JSON?
+        do throws(SystemFailure) {
+            var reader = AuditReader(directory: stateDir)
+            try reader.read(filter) { line in
+                if line.value["cause"]?.string == "decisions_lost" { found = line.value }
+            }
+        } catch {
+            throw .unreadable(error)
+        }
+        return found.map { line in
+            withheld(
+                line, of: line["model"] ?? .null, stable: line["stable"] ?? .null, isOver: nil)
+        }
+    }
+
+    /// The same of the page of a running Weir.
+    public static func withheld(status: JSON, model: String?, cut: String) -> JSON? {
+        for page in status["models"]?.elements ?? [] where model == nil || page["name"]?.string == model {
+            guard let record = page["last_cut"], record["cut"]?.string == cut,
+                record["versions"]?.elements.isEmpty == true
+            else { continue }
+            let names = status["journal"]?["withheld"]?.elements ?? []
+            return withheld(
+                record, of: page["name"] ?? .null, stable: page["stable"] ?? .null,
+                isOver: !names.contains { $0 == page["name"] })
+        }
+        return nil
+    }
+
+    private static func withheld(_ record: JSON, of model: JSON, stable: JSON, isOver: Bool?) -> JSON {
+        [
+            "cut": record["cut"] ?? .null, "model": model, "stable": stable, "withheld": true,
+            "over": isOver.map(JSON.bool) ?? .null, "at": record["at"] ?? .null,
+            "reason": record["reason"] ?? .null, "weights_before": record["weights_before"] ?? .null,
+        ]
     }
 
     /// Why there is no such report, as a sentence with the cuts that there are.
@@ -56,7 +100,7 @@ public enum OfflineReports {
             bytes = try Directory(stateDir, links: .followed).readAll(
                 StateDirectory.stateName, bytesMax: 256 << 20)
         } catch {
-            throw .system(error)
+            throw .unreadable(error)
         }
         do throws(StateProblem) {
             return try SavedState.decoded(bytes, path: path).reports

@@ -6,17 +6,21 @@
 import Platform
 import Rollout
 
-/// Why an offline verb changed nothing; the description says what to do.
+/// Why files were not read, or an offline verb changed nothing; the description says what to do.
 public enum OfflineProblem: Error, Sendable, CustomStringConvertible {
     case state(StateProblem)
     case system(SystemFailure)
     case refused(String)
+    /// Files that were only to be read.
+    case unreadable(SystemFailure)
 
     public var description: String {
         switch self {
         case .state(let problem): problem.description
         case .system(let failure): "nothing was changed: \(failure)"
         case .refused(let sentence): "nothing was changed: \(sentence)"
+        case .unreadable(let failure):
+            "the state directory cannot be read: \(failure); --state-dir names it, and --admin a running weir"
         }
     }
 
@@ -24,7 +28,7 @@ public enum OfflineProblem: Error, Sendable, CustomStringConvertible {
     public var exitCode: Int32 {
         switch self {
         case .state(let problem): SidecarProblem.state(problem).exitCode
-        case .system: 71
+        case .system, .unreadable: 71
         case .refused: 1
         }
     }

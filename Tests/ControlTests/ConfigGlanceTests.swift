@@ -1,0 +1,64 @@
+// The admin address and the state directory of configs that are wrong everywhere else: the brake must work.
+
+import Platform
+import Testing
+
+@testable import Control
+
+@Suite struct ConfigGlanceTests {
+    private static let right = "admin: { listen: \"127.0.0.1:7001\" }\n"
+
+    private func admin(_ text: String) throws(ConfigProblem) -> String {
+        let standard = SocketAddress.ip(.loopback, port: 9_902)
+        return "\(try ConfigGlance.value("admin", .admin, or: standard, in: text, file: "weir.yaml"))"
+    }
+
+    @Test(
+        "The admin address is found whatever is wrong with the rest of the file",
+        arguments: [
+            right,
+            right + "models: [{ name: m, guardrails: [{ kind: eror_rate }] }]\n",
+            right + "modles: 7\n",
+            right + "models:\n  - name: [\n",
+            "models:\n\t- x\n" + right,
+            "models: {]\n\"admin\" :\n  # where\n  listen: 127.0.0.1:7001\n\nlisteners: }\n",
+            "listeners: [{ listen: \"no.such.name.invalid:1\" }]\n" + right,
+        ])
+    func found(text: String) throws {
+        #expect(try admin(text) == "127.0.0.1:7001")
+    }
+
+    @Test(
+        "Without the key it is the default, also where the file is no YAML",
+        arguments: [
+            "models: []\n", "# admin: { listen: \"127.0.0.1:1\" }\nmodels: {]\n", "  admin: 7\nx: {]\n",
+        ])
+    func standard(text: String) throws {
+        #expect(try admin(text) == "127.0.0.1:9902")
+    }
+
+    @Test(
+        "An admin address that is wrong itself is a problem with its place, never the default",
+        arguments: [
+            "models: []\nadmin: { listen: nonsense }\n", "models: []\nadmin: { listen: 10.0.0.1:80 }\n",
+            "x: {]\nadmin: { listen: nonsense }\n", "\nadmin: {\n", "models: []\nadmin: 7\n",
+        ])
+    func wrong(text: String) {
+        #expect(throws: ConfigProblem.self) { try admin(text) }
+        do {
+            _ = try admin(text)
+        } catch {
+            #expect(error.line >= 2, "\(error)")
+        }
+    }
+
+    @Test("The state directory is read in the same way")
+    func stateDir() throws {
+        let kind = Kind<String>.text("the path of a folder")
+        func read(_ text: String) throws -> String {
+            try ConfigGlance.value("state_dir", kind, or: "/var/lib/weir", in: text, file: "weir.yaml")
+        }
+        #expect(try read("state_dir: /srv/weir\nmodels: [\n") == "/srv/weir")
+        #expect(try read("models: [\n") == "/var/lib/weir")
+    }
+}
