@@ -26,7 +26,7 @@ extension RolloutStep {
     }
 
     private static func why(_ place: Climb.Place, _ stage: StageReading?) -> String {
-        guard place != .before, let stage else { return "the pre-flight checks have passed" }
+        guard place != .before, let stage else { return "no check and no blackout forbids it" }
         return "after \(Sentence.duration(micros: stage.watchedMicros)) and "
             + "\(Sentence.count(stage.requests)) requests"
     }

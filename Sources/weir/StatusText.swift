@@ -93,6 +93,14 @@ enum StatusText {
         for held in model["held"]?.elements ?? [] {
             out += "  \(held["version"]?.line ?? "?") IS HELD AT 0%: \(held["reason"]?.line ?? "")\n"
         }
+        let watched = (model["versions"]?.elements ?? []).contains {
+            $0["guardrails"]?.elements.isEmpty == false
+        }
+        if model["sticky"]?.bool == true, watched {
+            out +=
+                "  sticky keys: rules against stable count a key's first bad request of a kind; its repeats"
+            out += " are left out of their figures\n"
+        }
         if model["guarded"]?.bool == false {
             out += "  NO GUARDRAILS: nothing cuts, holds or alerts; only an operator takes traffic back\n"
         }

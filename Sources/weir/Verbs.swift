@@ -70,10 +70,11 @@ struct Skip: ParsableCommand {
 
 struct Retry: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "After a cut: start the candidate again from its first stage, with fresh evidence.")
+        abstract: "Start a candidate that was cut again from its first stage, with fresh evidence.",
+        discussion: "Also after withheld weight, where nobody knows whether it was cut.")
 
     @Argument(help: "The model.") var model: String
-    @Flag(help: "Also while the model is cooling down, or for a version that was cut before.") var force =
+    @Flag(help: "Also while the model is cooling down, or for a version that was cut twice.") var force =
         false
     @OptionGroup var options: VerbOptions
 
@@ -82,7 +83,8 @@ struct Retry: ParsableCommand {
 
 struct Hold: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Keep the weights as they are until resume; guardrails go on and still cut.")
+        abstract: "Keep a rollout where it is until resume; guardrails go on and still cut.",
+        discussion: "Only for a model with a rollout: fixed weights stay anyway, and weir weights sets them.")
 
     @Argument(help: "The model.") var model: String
     @OptionGroup var options: VerbOptions
@@ -92,7 +94,8 @@ struct Hold: ParsableCommand {
 
 struct Pause: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Freeze promotion; guardrails go on and still cut.")
+        abstract: "Let nothing go up by itself until resume; guardrails go on and still cut.",
+        discussion: "Start, promote and weights are obeyed all the same.")
 
     @Argument(help: "The model.") var model: String
     @OptionGroup var options: VerbOptions
@@ -102,7 +105,13 @@ struct Pause: ParsableCommand {
 
 struct Resume: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Leave a pause or a cut, with the configured weights of versions that are not quarantined.")
+        abstract: "Leave a pause, a hold, a cut of other versions, or withheld weight.",
+        discussion: """
+            A rollout goes on where it stood. After a cut, fixed weights are the configured ones of versions \
+            that are not quarantined; after withheld weight a promotion and weights that a verb had set are in \
+            force again, unless the config has changed since. A candidate that was cut itself takes retry, and \
+            a promotion is left by rollback or weights.
+            """)
 
     @Argument(help: "The model.") var model: String
     @Flag(help: "Also while the model is cooling down.") var force = false
@@ -114,7 +123,11 @@ struct Resume: ParsableCommand {
 struct Weights: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Set the candidates' shares of traffic; stable gets the rest.",
-        discussion: "Example: weir weights recommender v1.13=10%")
+        discussion: """
+            Example: weir weights recommender v1.13=10%
+
+            A rollout is held at these weights until resume, which sets its own again.
+            """)
 
     @Argument(help: "The model.") var model: String
     @Argument(help: ArgumentHelp("Shares, as v1.13=10%.", valueName: "version=share"))

@@ -54,6 +54,33 @@ private func small(keep: Int = 1_000) -> JournalConfig {
     }
 }
 
+@Suite struct AuditSummaryTests {
+    private func summary(_ text: String) throws -> String {
+        AuditLine(text: text, value: try JSON(parsing: Array(text.utf8))).summary
+    }
+
+    @Test(
+        "A line says what a verb asked for and whether it was refused, what weights were set, and what was wrong"
+    )
+    func details() throws {
+        let refused = try summary(
+            #"{"seq":1,"kind":"verb","actor":"ann","verb":"weights","weights":{"v2":"10%"},"#
+                + #""force":true,"accepted":false,"answer":"no"}"#)
+        #expect(refused.hasSuffix("weights  v2=10%  by force  -> refused: no"), "\(refused)")
+        let obeyed = try summary(
+            #"{"seq":1,"kind":"verb","actor":"ann","verb":"pause","force":false,"accepted":true,"answer":"yes"}"#
+        )
+        #expect(obeyed.hasSuffix("pause  -> yes"), "\(obeyed)")
+        let weights = try summary(
+            #"{"seq":2,"kind":"weights","actor":"weir","weights":{"v1":"90%","v2":"10%"}}"#)
+        #expect(weights.hasSuffix("v1 90%, v2 10%"), "\(weights)")
+        let config = try summary(
+            #"{"seq":3,"kind":"config_refused","actor":"ann","reason":"refused","problems":["a","b","c","d"]}"#
+        )
+        #expect(config.hasSuffix("refused  a; b; c; and 1 more"), "\(config)")
+    }
+}
+
 @Suite struct AuditShowTests {
     private func shown(
         _ reader: inout AuditReader, _ filter: AuditFilter = AuditFilter()

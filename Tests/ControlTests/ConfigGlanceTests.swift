@@ -31,7 +31,7 @@ import Testing
     @Test(
         "Without the key it is the default, also where the file is no YAML",
         arguments: [
-            "models: []\n", "# admin: { listen: \"127.0.0.1:1\" }\nmodels: {]\n", "  admin: 7\nx: {]\n",
+            "models: []\n", "# admin: { listen: \"127.0.0.1:1\" }\nmodels: {]\n",
         ])
     func standard(text: String) throws {
         #expect(try admin(text) == "127.0.0.1:9902")
@@ -42,6 +42,7 @@ import Testing
         arguments: [
             "models: []\nadmin: { listen: nonsense }\n", "models: []\nadmin: { listen: 10.0.0.1:80 }\n",
             "x: {]\nadmin: { listen: nonsense }\n", "\nadmin: {\n", "models: []\nadmin: 7\n",
+            "\n{ \"admin\": { \"listen\": \"127.0.0.1:7001\" }, \"models\": [ }\n",
         ])
     func wrong(text: String) {
         #expect(throws: ConfigProblem.self) { try admin(text) }

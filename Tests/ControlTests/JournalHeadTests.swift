@@ -97,6 +97,33 @@ private func hashes(_ files: MemoryFiles) throws -> [UInt64: ChainHash] {
         #expect(accepted > 20 && accepted < 380)
     }
 
+    @Test(
+        "A head that says nothing withholds weight, unless the state includes the journal's last line",
+        arguments: ["{}", "", "garbage\n"])
+    func unreadable(text: String) throws {
+        let files = MemoryFiles()
+        let world = try CrashWorld(files)
+        try world.obey(.weights(["v2": 200_000]), id: "a")
+        let state = try #require(files.bytes("/s/rollouts.json"))
+        try world.obey(.weights(["v2": 300_000]), id: "b")
+        for isBehind in [false, true] {
+            let copy = files.after(.kill)
+            copy.put(head, Array(text.utf8))
+            if isBehind { copy.put("/s/rollouts.json", state) }
+            let found = try CrashWorld.audit(copy)
+            let next = try CrashWorld(copy)
+            #expect(next.rollout?.isWithheld == isBehind)
+            #expect(
+                next.recovery.loss?.contains(isBehind ? "is not known" : "nothing is missing there") == true)
+            #expect(found.exitCode == 1)
+            // An honest head of a state that is behind is no reason to withhold anything.
+            let twin = files.after(.kill)
+            if isBehind { twin.put("/s/rollouts.json", state) }
+            let whole = try CrashWorld(twin)
+            #expect(whole.rollout?.isWithheld == false && whole.rollout?.weights["v2"] == 300_000)
+        }
+    }
+
     @Test("Beside a missing state a head that says nothing, or something else, stops the start")
     func missingState() throws {
         let files = try directory(rotateBytes: .max)

@@ -162,6 +162,20 @@ private func written(_ count: Int) throws -> FaultyDisk {
         #expect(first.problem == tampering.problem)
     }
 
+    @Test("A line that is gone from the middle is one finding, and the end is not said to be missing as well")
+    func oneFinding() throws {
+        let disk = try written(6)
+        var lines = disk.lines
+        lines.remove(at: 3)
+        let bytes = Array(lines.map { $0 + "\n" }.joined().utf8)
+        let report = AuditVerify.check(journal: bytes, head: disk.head)
+        #expect(report.findings.count == 1, "\(report.findings)")
+        // What is gone from the end as well is a second one.
+        lines.removeLast()
+        let shorter = Array(lines.map { $0 + "\n" }.joined().utf8)
+        #expect(AuditVerify.check(journal: shorter, head: disk.head).findings.count == 2)
+    }
+
     @Test("Every one-bit change anywhere is found")
     func everyBit() throws {
         let disk = try written(3)

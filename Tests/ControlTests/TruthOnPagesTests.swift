@@ -135,8 +135,8 @@ import Testing
         let path = configTestRoot + "/Sources/Control/Control.docc/Observing.md"
         let page = String(decoding: try File.readAll(path, bytesMax: 1 << 20), as: UTF8.self)
         let start = try #require(page.firstRange(of: "## Words on the pages"))
-        let rows = page[start.upperBound...].split(separator: "\n").filter { !$0.hasPrefix("#") }
-            .prefix { $0.hasPrefix("|") || !$0.hasPrefix("##") }.filter { $0.hasPrefix("| ") }
+        let section = page[start.upperBound...].split(separator: "\n").prefix { !$0.hasPrefix("## ") }
+        let rows = section.filter { $0.hasPrefix("| ") }
         var defined: [String: Set<String>] = [:]
         for row in rows {
             let cells = row.split(separator: "|").map { $0.filter { $0 != " " } }

@@ -89,6 +89,7 @@ struct StatusPage {
             "promoted": promoted(state),
             "held": .array(
                 model.held.map { ["version": .string($0.version), "reason": .string($0.reason)] }),
+            "sticky": .bool(!model.config.stickyKeys.isEmpty),
             "guarded": .bool(model.isGuarded), "recovery": recovery(model),
             "last_cut": model.lastCut?.json ?? .null,
             "quarantined": .object(

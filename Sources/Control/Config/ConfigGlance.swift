@@ -42,7 +42,11 @@ public enum ConfigGlance {
             tree = try YAMLTree(text, file: file)
         } catch {
             // Something else in the file is no YAML; the key's own lines may be.
-            guard let block = block(key, in: text) else { return standard }
+            guard let block = block(key, in: text) else {
+                // Where the key may stand in what cannot be read, its default would be a guess.
+                if mentions(key, text) { throw error }
+                return standard
+            }
             tree = try YAMLTree(block, file: file)
         }
         let reading = Reading(file: file, resolve: ConfigLoader.systemNames, masked: tree.masked)
@@ -73,6 +77,10 @@ public enum ConfigGlance {
         }
         guard !lines.isEmpty else { return nil }
         return String(repeating: "\n", count: before) + lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func mentions(_ key: String, _ text: String) -> Bool {
+        text.split(separator: "\n").contains { $0.prefix { $0 != "#" }.contains(key) }
     }
 
     private static func isKey(_ key: String, _ line: Substring) -> Bool {

@@ -2,7 +2,8 @@
 // transpositions; Boytsov, "Indexing methods for approximate dictionary searching", 2011), with a bound that
 // grows with the word, and a table of the names that other proxies use for the same things.
 
-enum Nearest {
+/// Finds the word that was meant.
+public enum Nearest {
     /// What users of other systems may write, and Weir's word for it.
     private static let otherWords = [
         "canary": "candidate", "experiment": "candidate", "canaries": "candidates", "primary": "stable",
@@ -23,7 +24,7 @@ enum Nearest {
     ]
 
     /// The known word nearest to `word`, if one is near enough to be what was meant.
-    static func to(_ word: String, among known: [String]) -> String? {
+    public static func to(_ word: String, among known: [String]) -> String? {
         let spelled = word.lowercased()
         if let other = otherWords[spelled], known.contains(other) { return other }
         let bound = max(1, min(3, spelled.count / 3))

@@ -53,10 +53,28 @@ public struct AuditLine: Sendable {
         if let verb = value["verb"]?.line {
             words.append(verb)
             if let version = value["version"]?.line { words.append(version) }
-            if let answer = value["answer"]?.line { words.append("-> \(answer)") }
+            if let weights = value["weights"]?.members, !weights.isEmpty {
+                words.append(
+                    weights.map { "\(JSON.string($0.name).line ?? "")=\($0.value.line ?? "")" }
+                        .joined(separator: ", "))
+            }
+            if value["force"]?.bool == true { words.append("by force") }
+            let isRefused = value["accepted"]?.bool == false
+            if let answer = value["answer"]?.line {
+                words.append("-> \(isRefused ? "refused: " : "")\(answer)")
+            }
+        } else if kind == JournalEvent.Kind.weights.rawValue, let weights = value["weights"]?.members {
+            words.append(
+                weights.map { "\(JSON.string($0.name).line ?? "") \($0.value.line ?? "")" }
+                    .joined(separator: ", "))
         }
         if let cut = value["cut"]?.line { words.append(cut) }
         if let reason = value["reason"]?.line, !reason.isEmpty { words.append(reason) }
+        let problems = (value["problems"]?.elements ?? []).compactMap(\.line)
+        if !problems.isEmpty {
+            let more = problems.count > 3 ? "; and \(problems.count - 3) more" : ""
+            words.append(problems.prefix(3).joined(separator: "; ") + more)
+        }
         return words.joined(separator: "  ")
     }
 }

@@ -104,7 +104,8 @@ public struct AuditState: Sendable, Equatable {
         case .rebuilt(let lines, let models):
             self.init(
                 verdict: .missing,
-                sentence: "rollouts.json is missing\(next)rebuilds it from \(lines) lines: \(models) models")
+                sentence: "rollouts.json is missing\(next)rebuilds it from "
+                    + "\(Plural.text(lines, "line")): \(Plural.text(models, "model"))")
         case .behind:
             let does = "goes on with it" + (withholds.map { ", and " + $0 } ?? "")
             self.init(verdict: .newer, sentence: finding.sentence + next + does)

@@ -84,7 +84,8 @@ struct AuditWalk {
     mutating func finish(head reading: HeadReading, isWhole: Bool) {
         let head = reading.head
         let base = judgeStart(isWhole: isWhole)
-        let end = base &+ Int64(lines.count) &+ skipped(base)
+        // Lines that are gone from the middle are blamed there; the last one that is left has its number.
+        let end = max(base &+ Int64(lines.count) &+ skipped(base), lines.last?.sequence ?? 0)
         // The head stands in for the last line's successor.
         let vouched =
             head == nil || Int64(clamping: head?.lines ?? 0) != end || head?.hash == lines.last?.digest

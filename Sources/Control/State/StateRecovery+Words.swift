@@ -125,9 +125,11 @@ extension StateRecovery.Finding {
         case .forgotten(let from, let to):
             "journal.head remembers \(to) lines, and \(Self.range(from, to)) neither in the journal nor in "
                 + "rollouts.json: what was decided there is not known"
-        case .headless(let why):
-            "journal.head says nothing of the journal's end: \(why); whether lines are missing there is not "
-                + "known"
+        case .headless(let why, let isVouchedFor):
+            "journal.head says nothing of the journal's end: \(why); "
+                + (isVouchedFor
+                    ? "nothing is missing there, by rollouts.json, which includes the journal's last line"
+                    : "whether lines are missing there is not known")
         case .otherHead(let line):
             "journal.head remembers another line \(line) than the journal has: one of the two was changed"
         }

@@ -9,8 +9,8 @@
 //   names a line                      has another there         the state holds; the journal's bars as well
 //   names a line                      ends before it, whole     the same: the state is of another journal
 //   any                               lost lines after both     gap; what they decided is not known
-//   any                               a head that says nothing, said; the files' numbers hold
-//                                     or another last line
+//   any                               a head that says nothing, said; the files' numbers hold, and weight is
+//                                     or another last line      withheld unless the state names the last line
 //   missing                           whole, or from a          rebuilt, without evidence
 //                                     checkpoint on
 //   missing                           anything else             no start
@@ -43,8 +43,9 @@ struct StateRecovery {
         case forked(line: UInt64, [StateReplay.Applied])
         /// Lines that the journal's head remembers, and that neither the journal nor the state includes.
         case forgotten(from: UInt64, to: UInt64)
-        /// The head says nothing of the journal's end, so that nobody knows whether lines are gone there.
-        case headless(String)
+        /// The head says nothing of the journal's end. Where the state includes the journal's last line the two
+        /// vouch for each other, else nobody knows whether lines are gone there.
+        case headless(String, isVouchedFor: Bool)
         /// The head remembers another line of that number than the journal has.
         case otherHead(line: UInt64)
     }
@@ -164,9 +165,15 @@ struct StateRecovery {
     ) throws(HistoryFailure<StateProblem>) {
         switch try Self.verdict(head, history, last: last) {
         case .vouches: break
-        case .unreadable(let why): findings.append(.headless(why))
+        case .unreadable(let why):
+            let isVouchedFor = mark > 0 && last == mark
+            findings.append(.headless(why, isVouchedFor: isVouchedFor))
+            if !isVouchedFor { unknown = unknown ?? findings.last?.sentence }
         case .altered(let line):
-            if !findings.contains(where: \.isFork) { findings.append(.otherHead(line: line)) }
+            guard !findings.contains(where: \.isFork) else { return }
+            findings.append(.otherHead(line: line))
+            // The state has the hash of the line that it includes, and was found to agree.
+            if last != mark { unknown = unknown ?? findings.last?.sentence }
         case .missing(let remembered):
             let known = max(last, mark)
             guard remembered > known else { return }
