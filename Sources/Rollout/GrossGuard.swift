@@ -2,6 +2,7 @@
 // seconds, before it is warm and where pauses are tolerated, because no pause lasts that long. It counts the
 // model's gross slot, on a clock of its own: a request is decided at the age of that threshold, and the
 // rule's other evidence must not wait for it.
+// Cancels against stable have it too: there a slot is gross if most clients of the candidate left.
 // Invariant: takes settled ticks only, in order of start; its alpha is a share of the rule's.
 // Source: guardrails/dependence.md, section 3.
 
@@ -10,8 +11,9 @@ import Statistics
 
 /// How far the fast path of one rule has come.
 struct GrossGuard: Sendable {
-    /// The share of the rule's alpha.
-    static let alphaShare = 0.1
+    /// The share of the rule's alpha; of cancels, which have half of a latency rule's alpha, twice that, so
+    /// that it takes as many slots.
+    static func alphaShare(_ spec: GuardrailSpec) -> Double { spec.isLatencyBet ? 0.1 : 0.2 }
 
     private(set) var test = GrossSlowness()
     /// The first tick that is not counted.
@@ -33,8 +35,10 @@ struct GrossGuard: Sendable {
 
     /// Counts the ticks that have settled.
     /// - Parameter slot: where gross slowness is counted; nil where no slot was left for it.
-    mutating func advance(_ ticks: TickCache, at now: UInt64, countsCopies: Bool, slot: Int?) {
-        guard let slot else {
+    mutating func advance(
+        _ ticks: TickCache, at now: UInt64, _ spec: GuardrailSpec, countsCopies: Bool, slot: Int?
+    ) {
+        guard slot != nil || !spec.isLatencyBet else {
             next = max(next, now)
             return
         }
@@ -48,7 +52,13 @@ struct GrossGuard: Sendable {
                 next += 1
                 continue
             }
-            let view = TickView.latency(seen, age: now - next - 1, rho: 1, evidence: slot, size: slot)
+            let age = now - next - 1
+            let view =
+                if spec.isLatencyBet, let slot {
+                    TickView.latency(seen, age: age, rho: 1, evidence: slot, size: slot)
+                } else {
+                    TickView.cancels(seen, age: age)
+                }
             switch view.state {
             case .hidden, .open: return
             case .dropped: break
@@ -70,12 +80,12 @@ struct GrossGuard: Sendable {
     }
 
     func logThreshold(_ spec: GuardrailSpec) -> Double {
-        Wealth.logThreshold(alpha: spec.alpha * GrossGuard.alphaShare)
+        Wealth.logThreshold(alpha: spec.alpha * GrossGuard.alphaShare(spec))
     }
 }
 
 extension GuardrailSpec {
-    /// Whether the rule has the fast path: latency against stable, request by request. A few heavy sticky
-    /// keys may be slow by themselves.
-    var watchesGrossSlowness: Bool { isLatencyBet && !countsKeysOnce }
+    /// Whether the rule has the fast path: latency and cancels against stable, request by request. A few
+    /// heavy sticky keys may be slow by themselves.
+    var watchesGrossSlowness: Bool { isRequestBet && comesInBursts && !countsKeysOnce }
 }

@@ -132,6 +132,10 @@ extension GuardrailSpec {
     /// Whether this is a sequential test of candidates' latency against stable's.
     public var isLatencyBet: Bool { rule.isSequential && rule.isRelative && measure.quantile != nil }
 
+    /// Whether one pause of a process makes many bad requests at once: it slows them down, and clients that
+    /// do not wait cancel them. A failure is one however many there are.
+    var comesInBursts: Bool { measure == .cancels || measure.quantile != nil }
+
     /// Whether this is a sequential test of candidates' bad events or latency against stable's.
     public var isRequestBet: Bool {
         rule.isSequential && rule.isRelative && (measure.event != nil || measure.quantile != nil)

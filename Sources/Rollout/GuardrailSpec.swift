@@ -123,10 +123,12 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     }
 
     /// The rule for versions of so many endpoints: with fewer than three, one endpoint's pause is all of its
-    /// version's, so latency against stable tolerates such moments unless the rule says how long or 0.
+    /// version's, so latency and cancels against stable tolerate such moments unless the rule says how long
+    /// or 0.
     public func comparing(endpoints: Int...) -> GuardrailSpec {
         var spec = self
-        if isLatencyBet, tolerated == nil, (endpoints.min() ?? 0) < GuardrailSpec.endpointsMin {
+        let isFew = (endpoints.min() ?? 0) < GuardrailSpec.endpointsMin
+        if isRequestBet, comesInBursts, tolerated == nil, isFew {
             spec.tolerated = GuardrailSpec.toleratedByDefault
         }
         return spec

@@ -59,6 +59,10 @@ public struct LatencyReference: Sendable, Hashable, Codable {
     /// Requests of stable without which no quantile is taken for a threshold. Any threshold that was chosen
     /// beforehand is sound, so the first is taken from few requests, and renewed soon.
     public static let requestsMin: UInt64 = 50
+    /// The same for what is gross, which lies far from all of them.
+    static let grossRequestsMin: UInt64 = 20
+    /// Ticks between two looks before anything is known.
+    private static let firstLookTicks: UInt64 = 3
     /// What is gross: above both stable's median and its p99 by that factor.
     private static let grossMedians = 4.0
     private static let grossTails = 1.3
@@ -79,7 +83,7 @@ public struct LatencyReference: Sendable, Hashable, Codable {
             + gates.compactMap { LatencyReference.slot(of: $0) }
         for slot in needed where !slots.contains(slot) { slots.append(slot) }
         // What rules and gates leave free.
-        if specs.contains(where: \.watchesGrossSlowness) { slots.append(.gross) }
+        if specs.contains(where: { $0.isLatencyBet && $0.watchesGrossSlowness }) { slots.append(.gross) }
         self.slots = Array(slots.prefix(ArmCounts.fastSlots))
         let compared =
             specs.compactMap { LatencyReference.slots(of: $0).first }
@@ -145,8 +149,22 @@ public struct LatencyReference: Sendable, Hashable, Codable {
         }
     }
 
-    /// Where a sequential latency rule is counted; nil when the slots did not suffice.
+    /// Where requests are counted by the lowest quantile of stable's that is known, its median at the least.
+    private var medianSlot: Int? {
+        let known = slots.indices.filter {
+            guard case .relative(let quantile, let factor) = slots[$0] else { return false }
+            return quantile >= 0.5 && factor >= 1
+        }
+        func quantile(_ slot: Int) -> Double { slots[slot].share?.quantile ?? 1 }
+        return known.min { quantile($0) < quantile($1) }
+    }
+
+    /// Where a sequential latency rule is counted; nil when the slots did not suffice. Of an outage rule,
+    /// where stable's median is.
     func slots(for spec: GuardrailSpec) -> (evidence: Int, size: Int)? {
+        if spec.watchesLoss {
+            return medianSlot.map { ($0, $0) }
+        }
         let needed = LatencyReference.slots(of: spec)
         guard let first = needed.first, let evidence = slots.firstIndex(of: first),
             let size = slots.firstIndex(of: needed[needed.count - 1])
@@ -157,10 +175,11 @@ public struct LatencyReference: Sendable, Hashable, Codable {
     /// Where what is grossly slow is counted; nil when no slot was left, or no rule asks.
     var grossSlot: Int? { slots.firstIndex(of: .gross) }
 
-    /// Whether `refresh` would look at anything: at most once a second.
+    /// Whether `refresh` would look at anything: at most once a second, until something is known every 0.3 s.
     public func isDue(at now: Tick) -> Bool {
-        let shortest = LatencyReference.renewalTicks.lowerBound
-        if let lookedAt, now.number < lookedAt &+ shortest { return false }
+        let shortest = UInt64(LatencyReference.renewalTicks.lowerBound)
+        let pause = firstRenewedAt == nil ? LatencyReference.firstLookTicks : shortest
+        if let lookedAt, now.number < lookedAt &+ pause { return false }
         guard let first = firstRenewedAt, let last = renewedAt else { return true }
         let range = LatencyReference.renewalTicks
         return now.number >= last &+ min(max(last - first, range.lowerBound), range.upperBound)
@@ -176,17 +195,18 @@ public struct LatencyReference: Sendable, Hashable, Codable {
         guard requests > 0, isDue(at: now) else { return false }
         lookedAt = now.number
         if let p99 = quantile(0.99) { stableLagTicks = LatencyReference.ticks(p99) }
-        guard requests >= LatencyReference.requestsMin else { return false }
+        let before = (candidateThresholds, stableThresholds)
+        guard requests >= LatencyReference.requestsMin else {
+            // Once, and soon again with all others.
+            if requests >= LatencyReference.grossRequestsMin, let i = grossSlot, stableThresholds[i] == 0 {
+                setGross(i, quantile)
+            }
+            return before != (candidateThresholds, stableThresholds)
+        }
         firstRenewedAt = firstRenewedAt ?? now.number
         renewedAt = now.number
-        let before = (candidateThresholds, stableThresholds)
         for (i, slot) in slots.enumerated() {
-            if case .gross = slot, let median = quantile(0.5), let tail = quantile(0.99), tail > 0 {
-                let (medians, tails) = (LatencyReference.grossMedians, LatencyReference.grossTails)
-                stableThresholds[i] = LatencyReference.micros(
-                    max(medians * Double(median), tails * Double(tail)).rounded(.up))
-                candidateThresholds[i] = stableThresholds[i]
-            }
+            if case .gross = slot { setGross(i, quantile) }
             guard let (q, factor) = slot.share, let tau = quantile(q), tau > 0 else { continue }
             stableThresholds[i] = LatencyReference.micros(Double(tau))
             candidateThresholds[i] = LatencyReference.threshold(factor, of: stableThresholds[i])
@@ -195,6 +215,14 @@ public struct LatencyReference: Sendable, Hashable, Codable {
             }
         }
         return before != (candidateThresholds, stableThresholds)
+    }
+
+    private mutating func setGross(_ slot: Int, _ quantile: (Double) -> UInt64?) {
+        guard let median = quantile(0.5), let tail = quantile(0.99), tail > 0 else { return }
+        let (medians, tails) = (LatencyReference.grossMedians, LatencyReference.grossTails)
+        stableThresholds[slot] = LatencyReference.micros(
+            max(medians * Double(median), tails * Double(tail)).rounded(.up))
+        candidateThresholds[slot] = stableThresholds[slot]
     }
 
     /// Whole ticks that hold `micros`.

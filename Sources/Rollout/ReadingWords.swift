@@ -17,6 +17,8 @@ enum ReadingWords: Sendable {
         EpochCounts, of: EpochCounts, micros: UInt32, stableMicros: UInt32, stable: CommonCause.Word)
     /// Most of the candidate's requests are far slower, for seconds on end.
     case gross(EpochCounts, micros: UInt32)
+    /// No good answers any more, of so many requests.
+    case loss(TotalLoss, stable: CommonCause.Word)
     case quantileUnknown(Double)
     case warmingUp(Int, of: Int)
     case missing(EpochCounts)
@@ -52,6 +54,11 @@ enum ReadingWords: Sendable {
         case .gross(let counts, let micros):
             "far slower than stable for seconds on end: candidate \(counts.ours) failed or took longer than"
                 + " \(Sentence.time(micros: Double(micros))), stable \(counts.theirs)"
+        case .loss(let loss, let stable):
+            "no good answer to the candidate's last \(Sentence.count(loss.amiss)) requests:"
+                + " \(Sentence.count(Int(loss.lost))) cancelled by clients that had waited longer than stable"
+                + " usually takes, \(Sentence.count(Int(loss.wrong))) answered with 3xx, 4xx or an empty 2xx,"
+                + " \(Sentence.count(Int(loss.failed))) failed" + Self.cause(stable)
         case .quantileUnknown(let quantile):
             "stable's \(Sentence.quantile(quantile)) is not known yet:"
                 + " it takes \(Sentence.count(Int(LatencyReference.requestsMin))) requests"

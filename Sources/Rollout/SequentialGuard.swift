@@ -52,7 +52,7 @@ struct SequentialGuard: Sendable {
 
     /// The log evidence that trips; the fast path has a share of the alpha.
     var logThreshold: Double {
-        Wealth.logThreshold(alpha: spec.alpha * (gross == nil ? 1 : 1 - GrossGuard.alphaShare))
+        Wealth.logThreshold(alpha: spec.alpha * (gross == nil ? 1 : 1 - GrossGuard.alphaShare(spec)))
     }
 
     /// The first tick that is not counted yet.
@@ -88,6 +88,7 @@ struct SequentialGuard: Sendable {
             }
         }
         committed.bet.wealth.observe(seen.bet.wealth.maxLogE)
+        if spec.watchesLoss { committed.loss.begin(seen.loss, at: now) }
         badInAll = seen.bad
         return seen
     }
@@ -100,7 +101,7 @@ struct SequentialGuard: Sendable {
 
     /// Looks at what is grossly slow.
     mutating func advanceGross(_ ticks: TickCache, slot: Int?) {
-        gross?.advance(ticks, at: ticks.now.number, countsCopies: countsCopies, slot: slot)
+        gross?.advance(ticks, at: ticks.now.number, spec, countsCopies: countsCopies, slot: slot)
     }
 
     /// Whether the fast path trips.
@@ -113,7 +114,7 @@ struct SequentialGuard: Sendable {
     /// however seldom control gets to step: looked at later, a bad moment would be judged by others.
     mutating func look(
         _ ticks: TickCache, lag: UInt64, slots: (evidence: Int, size: Int)?,
-        moment: (_ number: UInt64, _ now: UInt64) -> CommonCause.Moment?
+        moment: (_ number: UInt64, _ now: UInt64, _ isLoss: Bool) -> CommonCause.Moment?
     ) -> (seen: SequentialProgress, stable: CommonCause.Word) {
         let now = ticks.now.number
         guard spec.vetoWhenStableToo, !spec.rule.isRelative else {
@@ -125,14 +126,25 @@ struct SequentialGuard: Sendable {
         while true {
             let seen = advance(ticks, at: at, lag: lag, slots: slots)
             let isDown = seen.recent.isDown(spec, now: at)
+            let isProven = wealth.maxLogE >= logThreshold || isDown
+            let isLoss = !isProven && seen.loss.isSuspected
+            let rate = isDown ? seen.recent.rateAtLeast : isLoss ? seen.loss.rateAtLeast : 0
             let word = cause.judge(
-                isProven: wealth.maxLogE >= logThreshold || isDown, now: at, limit: spec.rateLimit,
-                rate: isDown ? seen.recent.rateAtLeast : 0, minEvents: spec.minEvents
-            ) { moment($0, at) }
-            if word == .common { committed.bet.wealth.forfeit() }
+                isProven: isProven || isLoss, now: at, limit: spec.rateLimit, rate: rate,
+                minEvents: spec.minEvents
+            ) {
+                // What went amiss before is what is usual.
+                isLoss && $0 < seen.loss.since ? nil : moment($0, at, isLoss)
+            }
+            if word == .common, isProven { committed.bet.wealth.forfeit() }
             if word == .fine || at == now { return (seen, word) }
             at += 1
         }
+    }
+
+    /// Whether what goes amiss is no failure: there is no evidence of these.
+    func isLoss(_ seen: SequentialProgress) -> Bool {
+        wealth.maxLogE < logThreshold && seen.loss.isSuspected && !seen.recent.isDown(spec, now: stepped)
     }
 
     /// Whether the trip rule holds, and has held for the rule's `for`.
@@ -143,6 +155,7 @@ struct SequentialGuard: Sendable {
         var decisive: EpochCounts?
         if !isHeld {
             if isProven { decisive = seen.decisive(spec) }
+            if decisive == nil, isLoss(seen), seen.loss.isTotal(spec) { decisive = seen.loss.counts }
             // The fast path has figures of its own.
             if decisive == nil, isGross { decisive = seen.materiality.stage.pooled }
         }

@@ -38,11 +38,11 @@ struct EpochClock: Sendable, Hashable, Codable {
 }
 
 extension GuardrailSpec {
-    /// Ticks of a slot of the cap: a second, where moments are tolerated twice their length for latency (a
-    /// moment touches two slots at most) and once for events.
+    /// Ticks of a slot of the cap: a second, where moments are tolerated twice their length for latency and
+    /// cancels (a moment touches two slots at most) and once for other events.
     fileprivate var capTicks: UInt64 {
         guard toleratedTicks > 0 else { return 10 }
-        return UInt64(toleratedTicks) * (measure.event != nil ? 1 : 2)
+        return UInt64(toleratedTicks) * (comesInBursts ? 2 : 1)
     }
 
     /// Requests of the candidate after which an epoch ends: a thousand, or those after which a version
@@ -106,7 +106,7 @@ enum Bet: Sendable {
         switch self {
         case .events(var test):
             // Most ticks of a good version say nothing.
-            guard let share = view.share, candidate.bad > 0 || stable.bad > 0 else { return }
+            guard let share = view.share, candidate.bad > 0 || stable.bad > 0 || cap.owesToll else { return }
             test.apply(share: share, candidate: candidate.bad, stable: stable.bad, cap: &cap)
             if candidate.bad > 0 { test.wealth.latchIfLarger() }
             self = .events(test)
@@ -123,7 +123,9 @@ enum Bet: Sendable {
             self = .rate(test)
         case .keys(var test):
             let again = (view.candidateAgain, view.stableAgain)
-            guard let share = view.share, candidate.bad + stable.bad + again.0 + again.1 > 0 else { return }
+            guard let share = view.share,
+                candidate.bad + stable.bad + again.0 + again.1 > 0 || cap.owesToll
+            else { return }
             test.apply(
                 share: share, first: (candidate.bad, stable.bad), again: again, cap: &cap)
             if candidate.bad + again.0 > 0 { test.wealth.latchIfLarger() }
@@ -137,7 +139,8 @@ struct SequentialProgress: Sendable {
     var bet: Bet
     var materiality = Materiality()
     private var clock = EpochClock()
-    /// A pause of the candidate's process makes all requests of its moment slow; no second may decide alone.
+    /// A pause of the candidate's process makes all requests of its moment slow, and impatient clients cancel
+    /// them; no second may decide alone.
     /// Failures are not capped unless the rule tolerates such moments: a version that fails for a second
     /// fails.
     private var cap: BurstCap
@@ -151,6 +154,8 @@ struct SequentialProgress: Sendable {
     private static let minuteTicks: UInt64 = 600
     /// Against a constant: the candidate's last requests, as far back as they break the limit.
     private(set) var recent = RecentFailures()
+    /// Under an outage rule: whether it answers nobody well, though nothing fails.
+    var loss = TotalLoss()
     /// The last tick with a decided request of the candidate, and how many there were in all.
     private var lastDecided = SequentialProgress.never
     private(set) var decided = 0
@@ -163,7 +168,8 @@ struct SequentialProgress: Sendable {
     init(_ spec: GuardrailSpec) {
         let tolerates = spec.toleratedTicks > 0
         let isOfEvents = spec.measure.event != nil
-        cap = BurstCap(isOfEvents ? tolerates ? .resting : .free : tolerates ? .tolerant : .capped)
+        cap = BurstCap(
+            spec.comesInBursts ? tolerates ? .tolerant : .capped : tolerates ? .resting : .free)
         switch (spec.rule, spec.measure) {
         case (.sequentialWorseThanStable(let rho, _, _), _) where isOfEvents && spec.countsKeysOnce:
             bet = .keys(KeyedEvents(rho: rho))
@@ -212,6 +218,7 @@ struct SequentialProgress: Sendable {
         materiality.enter(moment: number / (spec.isLatencyBet ? Self.latencyMomentTicks : Self.momentTicks))
         materiality.add(tick.size)
         if case .sequentialAbove = spec.rule { recent.take(tick, limit: spec.rateLimit, at: number) }
+        if spec.watchesLoss { loss.take(tick.loss, at: number) }
         bad += tick.candidate.bad + tick.candidateAgain
         clock.count(tick.started)
         let requests = tick.size.candidateRequests
@@ -250,7 +257,9 @@ struct SequentialProgress: Sendable {
 
     /// Whether there is traffic to judge: enough in all, and some within the last window.
     func hasData(_ spec: GuardrailSpec, now: Tick) -> Bool {
-        guard lastDecided <= now.number, decided >= max(1, spec.minRequests) else { return false }
+        // A rule against a constant is silent about fewer requests than it could trip on.
+        let least = spec.rule.isRelative ? 1 : max(1, spec.minEvents)
+        guard lastDecided <= now.number, decided >= max(least, spec.minRequests) else { return false }
         return now.number - lastDecided <= UInt64(max(spec.windowTicks, 1)) + TickView.deadlineTicks
     }
 }

@@ -13,9 +13,14 @@ extension SequentialGuard {
         let lag = reference.stableLagTicks ?? SequentialGuard.lagUnknown
         let slots = reference.slots(for: spec)
         let spec = spec
-        let (seen, stable) = look(ticks, lag: lag, slots: slots) { number, now in
+        let (seen, stable) = look(ticks, lag: lag, slots: slots) { number, now, isLoss in
             let pair = number >= ticks.from ? ticks.pair(number) : read(Tick(number: number))
-            return pair.flatMap { spec.moment($0, age: now - number - 1, lag: lag, slots: slots) }
+            guard isLoss else {
+                return pair.flatMap { spec.moment($0, age: now - number - 1, lag: lag, slots: slots) }
+            }
+            return pair.map {
+                CommonCause.Moment(lossOf: $0, age: now - number - 1, lag: lag, slot: slots?.evidence)
+            }
         }
         advanceGross(ticks, slot: reference.grossSlot)
         let isAwaited = stable == .common || stable == .unknown
@@ -38,7 +43,7 @@ extension GuardrailSpec {
         if rule.isRelative, let event = measure.event { return .events(event, pair, age: age, lag: lag) }
         switch (rule, measure) {
         case (.sequentialAbove, .errorRate):
-            return .errors(pair, age: age)
+            return .errors(pair, age: age, slot: slots?.evidence)
         case (.sequentialWorseThanStable(let rho, _, _), .latency):
             guard let slots else { return .dropped }
             if countsKeysOnce {
@@ -86,7 +91,11 @@ extension SequentialGuard {
         // A trip shows the requests that it rests on, everything else the whole stage.
         let whole = seen.materiality.stage.pooled
         let isHeldBack = word == .common || word == .unknown
-        let recent = isHeldBack && seen.recent.counts.candidateEvents > 0 ? seen.recent.counts : nil
+        let isLoss = isLoss(seen) && (verdict == .fail || isHeldBack)
+        let recent =
+            isLoss
+            ? seen.loss.counts
+            : isHeldBack && seen.recent.counts.candidateEvents > 0 ? seen.recent.counts : nil
         let used = decisive ?? recent ?? whole
         let counts = isGross ? gross?.test.run.epoch ?? EpochCounts() : used
         let maxLogE = isGross ? gross?.test.maxLogE ?? 0 : wealth.maxLogE
@@ -106,7 +115,8 @@ extension SequentialGuard {
             reading.stable = Double(counts.stableEvents) / Double(counts.stableRequests)
         }
         reading.threshold = threshold(stable: reading.stable, slots: slots, reference: reference)
-        if isGross, let slot = reference.grossSlot {
+        if isLoss { reading.reason = ReadingWords.loss(seen.loss, stable: word).text }
+        if isGross, spec.isLatencyBet, let slot = reference.grossSlot {
             let micros = reference.candidateThresholds[slot]
             reading.threshold = Double(micros)
             reading.reason = ReadingWords.gross(counts, micros: micros).text

@@ -58,6 +58,8 @@ struct TickView: Sendable {
     var size = EpochCounts()
     /// The candidate's requests, which make epochs.
     var started = 0
+    /// What the candidate's users got; of errors against a constant only.
+    var loss = Loss()
 
     /// Unsettled requests of this age are decided: 30 s.
     static let deadlineTicks: UInt64 = 300
@@ -108,16 +110,22 @@ extension TickView {
     }
 
     /// Errors against a constant; pinned requests and copies count as well, and of a sticky key's failures
-    /// one a minute.
-    static func errors(_ pair: PairTick, age: UInt64, for side: BetSide = .worse) -> TickView {
+    /// one a minute. Guardrails show stable's beside them, and wait for its slow ones.
+    /// - Parameter slot: of stable's median latency.
+    static func errors(
+        _ pair: PairTick, age: UInt64, for side: BetSide = .worse, slot: Int? = nil
+    ) -> TickView {
         let (candidate, stable) = (pair.candidate.answered(for: side), pair.stable.all)
-        let isSettled = age >= deadlineTicks || (age >= graceTicks && candidate.pending == 0)
+        let atDeadline = age >= deadlineTicks
+        let isAwaited = candidate.pending > 0 || (side == .worse && stable.pending > 0)
+        let isSettled = atDeadline || (age >= graceTicks && !isAwaited)
         var view = TickView(state: isSettled ? .settled : .open, split: pair.split)
         view.candidate.bad = Int(candidate.failed) + Int(candidate.renewed)
         view.pendingAsGood = Int(candidate.pending)
         view.candidate.good = candidate.answered - Int(candidate.failed) + view.pendingAsGood
-        view.stable.bad = Int(stable.failed) + Int(stable.renewed)
+        view.stable.bad = Int(stable.failed) + Int(stable.renewed) + (atDeadline ? Int(stable.silent) : 0)
         view.stable.good = stable.answered - Int(stable.failed)
+        view.loss = Loss(pair.candidate, slot: slot)
         view.size = EpochCounts(view.candidate, view.stable)
         view.started = Int(candidate.started)
         return view
@@ -162,6 +170,22 @@ extension TickView {
         view.size = EpochCounts(
             Arm(ended: candidate, slot: size, slow: late),
             Arm(ended: stable, slot: size, slow: atDeadline ? lateOfStable : 0))
+        view.started = Int(candidate.started)
+        return view
+    }
+
+    /// Cancels against stable for the fast path: decided when nearly all of either arm's requests have ended,
+    /// the candidate's others taken for good and stable's, failed ones too, for cancelled.
+    static func cancels(_ pair: PairTick, age: UInt64) -> TickView {
+        guard let split = pair.split, let share = split.share else { return .dropped }
+        let (candidate, stable) = (pair.candidate.randomised, pair.stable.randomised)
+        let isNearlyAll = [candidate, stable].allSatisfy { 10 * UInt64($0.pending) <= UInt64($0.started) }
+        guard age >= deadlineTicks || (age >= graceTicks && isNearlyAll) else { return .hidden }
+        var view = TickView(state: .settled, share: share, split: split)
+        view.candidate.bad = Int(candidate.cancelled)
+        view.candidate.good = candidate.ended(.cancelled) - view.candidate.bad + Int(candidate.pending)
+        view.stable.bad = Int(stable.cancelled) + stable.failures + Int(stable.pending)
+        view.stable.good = max(0, stable.ended(.cancelled) - Int(stable.cancelled) - stable.failures)
         view.started = Int(candidate.started)
         return view
     }

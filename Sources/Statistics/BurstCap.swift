@@ -66,6 +66,10 @@ public struct BurstCap: Sendable {
         return true
     }
 
+    /// Whether the slot has a toll that is not paid: a slot without events pays as well, or only those that
+    /// won something would.
+    public var owesToll: Bool { mode == .tolerant && !hasPaid && !isResting }
+
     /// What of a tick's log factors counts, by alternative.
     mutating func limit(_ increments: Lanes) -> Lanes {
         guard mode != .free else { return increments }

@@ -56,7 +56,7 @@ public struct GrossSlowness: Sendable, Hashable, Codable {
     /// at most.
     private static let slotTicks: UInt32 = 15
     private static let slotTicksMax: UInt32 = 600
-    private static let requestsMin = 10
+    private static let requestsMin = 8
     /// What a gross slot's probability is bet to be, and what it is at most.
     private static let chance = 0.995
     private static let fairChance = 0.008

@@ -34,7 +34,7 @@ public struct RelativeEvents: Sendable {
 
     /// As `apply`, with the gains of the current slot capped.
     public mutating func apply(share: Double, candidate: Int, stable: Int, cap: inout BurstCap) {
-        guard candidate > 0 || stable > 0 else { return }
+        guard candidate > 0 || stable > 0 || cap.owesToll else { return }
         wealth.apply(cap.limit(factors(share, candidate, stable)))
     }
 

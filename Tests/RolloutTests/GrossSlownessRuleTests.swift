@@ -42,6 +42,31 @@ import Testing
     }
 
     @Test(
+        "where both are new, stable's first twenty requests say what is gross",
+        arguments: 1...4 as ClosedRange<UInt64>)
+    func bothNew(seed: UInt64) throws {
+        var bench = Bench(seed: seed, specs: Self.specs, knowsLatency: false)
+        bench.traffic.split = PairSplit(candidatePPM: 500_000, stablePPM: 500_000)
+        bench.traffic.requestsPerTick = 2
+        var stable = HistogramSnapshot()
+        for _ in 0..<300 {
+            let tick = bench.now
+            bench.tick(candidate: Behaviours.slow(10), stable: Behaviours.slow(1))
+            for request in bench.traffic.started[tick] ?? [] where !request.isCandidate {
+                stable.record(nanos: request.ending.micros * 1000)
+            }
+            let (now, known) = (Tick(number: bench.now), stable)
+            if bench.reference.refresh(now: now, requests: known.count, quantile: { known.quantile($0) }) {
+                let reference = bench.reference
+                bench.traffic.thresholds = (reference.candidateThresholds, reference.stableThresholds)
+            }
+            if bench.readings.contains(where: { $0.verdict == .fail }) { break }
+        }
+        #expect(bench.readings.contains { $0.verdict == .fail })
+        #expect(bench.traffic.candidates(through: bench.now).requests <= 120)
+    }
+
+    @Test(
         "equal versions are not cut by thresholds from sixty requests",
         arguments: 1...6 as ClosedRange<UInt64>)
     func twins(seed: UInt64) {

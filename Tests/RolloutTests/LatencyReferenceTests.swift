@@ -46,13 +46,18 @@ import Testing
         #expect(reference.candidateThresholds == [300_000] && reference.stableThresholds == [300_000])
     }
 
-    @Test("fewer than fifty requests give no threshold, and the lag all the same")
+    @Test("fewer than fifty requests give no threshold but the gross one, and the lag all the same")
     func tooFew() {
         var reference = LatencyReference(specs: .defaults)
-        let renewal2 = reference.refresh(now: Tick(number: 5), requests: 49, quantile: quantile(1_000_000))
-        #expect(!renewal2)
+        let few = reference.refresh(now: Tick(number: 5), requests: 19, quantile: quantile(1_000_000))
+        #expect(!few)
         #expect(reference.stableThresholds == [0, 0, 0, 0, 0])
         #expect(reference.stableLagTicks == 10)
+        let more = reference.refresh(now: Tick(number: 8), requests: 49, quantile: quantile(1_000_000))
+        #expect(more)
+        #expect(reference.stableThresholds.prefix(4) == [0, 0, 0, 0] && reference.stableThresholds[4] > 0)
+        let again = reference.refresh(now: Tick(number: 11), requests: 49, quantile: quantile(2_000_000))
+        #expect(!again)
     }
 
     @Test("thresholds are renewed soon at first, and once a minute in the end; between that they are frozen")

@@ -82,6 +82,33 @@ private let seeds: [UInt64] = [31, 32, 33, 34]
         }
     }
 
+    @Test("Fewer requests than the rule could trip on are not enough to pass")
+    func few() {
+        var bench = Bench(seed: 6, specs: Self.outage)
+        bench.traffic.requestsPerTick = 3
+        bench.traffic.split = PairSplit(candidatePPM: 1_000_000, stablePPM: 0)
+        for requests in [3, 6, 9, 12] {
+            bench.tick(candidate: Behaviours.failing(0), stable: Behaviours.failing(0))
+            bench.traffic.requestsPerTick = 0
+            bench.tick(candidate: Behaviours.failing(0), stable: Behaviours.failing(0))
+            bench.traffic.requestsPerTick = 3
+            let verdict = bench.reading("outage")?.verdict
+            #expect(verdict == (requests < 10 ? .notEnoughData : .pass), "\(requests)")
+        }
+    }
+
+    @Test("Stable's slow failures stand beside the candidate's")
+    func slowFailures() throws {
+        var bench = Bench(seed: 6, specs: Self.outage)
+        bench.traffic.split = PairSplit(candidatePPM: 500_000, stablePPM: 500_000)
+        let timingOut: Behaviour = { _, random in
+            random.chance(0.3) ? Ending(micros: 2_000_000, isFailure: true) : Ending()
+        }
+        for _ in 0..<200 { bench.tick(candidate: Behaviours.failing(0.3), stable: timingOut) }
+        let share = try #require(bench.reading("outage")?.stable)
+        #expect((0.2...0.4).contains(share))
+    }
+
     @Test("A reason quotes what decided: above the limit of the rule, and the stage's figures beside it")
     func quotes() throws {
         var bench = Bench(seed: 3, specs: Self.outage)

@@ -1,0 +1,125 @@
+// A version that answers nobody well although nothing fails: it is cut as an outage, also where stable has no
+// traffic to compare with. What clients do by themselves is not blamed on it.
+
+import Metrics
+import Rollout
+import Testing
+
+/// Good answers until a tick, then an ending of another kind.
+private func until(_ tick: UInt64, _ then: Ending) -> Behaviour {
+    { now, _ in now < tick ? Ending() : then }
+}
+
+/// Its client leaves after so long.
+private func leaving(_ micros: UInt64) -> Ending { Ending(micros: micros, event: .cancelled) }
+
+@Suite struct TotalLossTests {
+    /// The first trip, in ticks after tick 1300, of versions whose stable's median is 30 ms.
+    /// - Parameters:
+    ///   - ppm: the candidate's weight.
+    ///   - rate: requests of a tick.
+    private func trip(
+        seed: UInt64 = 5, ppm: UInt32 = 1_000_000, ticks: Int = 900,
+        rate: (UInt64) -> Int = { _ in 10 },
+        candidate: Behaviour, stable: Behaviour = Behaviours.failing(0)
+    ) -> (after: Int, trip: GuardrailReading)? {
+        var bench = Bench(seed: seed)
+        bench.traffic.split = PairSplit(candidatePPM: ppm, stablePPM: 1_000_000 - ppm)
+        for _ in 0..<ticks {
+            bench.traffic.requestsPerTick = rate(bench.now)
+            bench.tick(candidate: candidate, stable: stable)
+            if let trip = bench.readings.first(where: { $0.verdict == .fail }) {
+                return (Int(bench.now) - 1300, trip)
+            }
+        }
+        return nil
+    }
+
+    @Test("a promoted version that hangs while its clients leave is cut as an outage within 15 s")
+    func hangs() throws {
+        for seed in 1...3 as ClosedRange<UInt64> {
+            let found = try #require(trip(seed: seed, candidate: until(1300, leaving(200_000))))
+            #expect(found.trip.name == "outage" && (1...150).contains(found.after), "\(found)")
+            #expect(found.trip.reason.hasPrefix("no good answer to the candidate's last"))
+            #expect(found.trip.candidateEvents >= 20 && found.trip.candidate == 1)
+        }
+        // One request a second.
+        let slow = try #require(
+            trip(ticks: 1500, rate: { $0 % 10 == 0 ? 1 : 0 }, candidate: until(1300, leaving(200_000))))
+        #expect(slow.trip.name == "outage" && slow.after > 0)
+    }
+
+    @Test(
+        "one that answers everything with 404 or with nothing as well",
+        arguments: [.rejected, .empty] as [BadEvent])
+    func wrong(event: BadEvent) throws {
+        let found = try #require(trip(candidate: until(1300, Ending(event: event))))
+        #expect(found.trip.name == "outage" && (1...200).contains(found.after), "\(found)")
+    }
+
+    @Test("clients that leave before stable usually answers say nothing, a little later they do")
+    func early() throws {
+        #expect(trip(candidate: until(1300, leaving(25_000))) == nil)
+        #expect(try #require(trip(candidate: until(1300, leaving(35_000)))).after > 0)
+    }
+
+    @Test("impatient clients of a healthy version are silent, however many, and so is one good answer in ten")
+    func impatient() {
+        let often: Behaviour = { _, random in random.chance(0.6) ? leaving(200_000) : Ending() }
+        #expect(trip(ticks: 3000, candidate: often) == nil)
+        let rarely: Behaviour = { tick, random in
+            tick < 1300 || random.chance(0.1) ? Ending() : leaving(200_000)
+        }
+        #expect(trip(ticks: 2000, candidate: rarely) == nil)
+    }
+
+    @Test("clients that are all shut down leave at one moment, and a few that come later are no traffic")
+    func shutdown() {
+        let fleet: Behaviour = { tick, _ in
+            if tick >= 1500 { return leaving(50_000) }
+            return tick < 1420 ? Ending(micros: 8_000_000) : leaving((1500 - tick) * Tick.micros)
+        }
+        #expect(trip(rate: { $0 < 1500 ? 10 : 0 }, candidate: fleet) == nil)
+        #expect(trip(rate: { $0 < 1500 ? 10 : $0 % 100 == 0 ? 1 : 0 }, candidate: fleet) == nil)
+    }
+
+    @Test("what is left when the others have gone is as before: an impatient client, a prober, a scanner")
+    func left() {
+        let batch: Behaviour = { tick, random in
+            tick >= 1300 || random.chance(0.2) ? leaving(100_000) : Ending()
+        }
+        #expect(trip(rate: { $0 < 1300 ? 10 : 2 }, candidate: batch) == nil)
+        let prober = until(1300, Ending(event: .rejected))
+        #expect(trip(rate: { $0 < 1300 ? 10 : $0 % 10 == 0 ? 1 : 0 }, candidate: prober) == nil)
+        let scanner: Behaviour = { tick, random in
+            Ending(event: tick >= 1300 && random.chance(0.98) ? .rejected : nil)
+        }
+        #expect(trip(rate: { $0 < 1300 ? 1 : 50 }, candidate: scanner) == nil)
+    }
+
+    @Test("pauses of five seconds whose clients leave are none, with stable's word and without")
+    func pauses() {
+        let pausing: Behaviour = { tick, _ in tick % 600 < 50 ? leaving(200_000) : Ending() }
+        #expect(trip(ticks: 3000, candidate: pausing) == nil)
+        var bench = Bench(seed: 4)
+        bench.traffic.split = PairSplit(candidatePPM: 990_000, stablePPM: 10_000)
+        bench.traffic.requestsPerTick = 10
+        for _ in 0..<3000 {
+            bench.tick(candidate: pausing, stable: Behaviours.failing(0))
+            #expect(bench.reading("outage")?.verdict != .fail)
+        }
+    }
+
+    @Test("what stable refuses in the same moments is not blamed on the candidate")
+    func common() {
+        let both: Behaviour = { tick, random in
+            Ending(event: tick >= 1300 || random.chance(0.1) ? .rejected : nil)
+        }
+        for seed in 1...4 as ClosedRange<UInt64> {
+            for ppm in [900_000, 990_000] as [UInt32] {
+                let found = trip(seed: seed, ppm: ppm, candidate: both, stable: both)
+                #expect(found == nil, "\(seed), \(ppm): \(found.map { "\($0)" } ?? "")")
+            }
+        }
+    }
+}
