@@ -16,6 +16,12 @@ extension ControlLoop {
             }
         }
         add("stable", .string(models[i].config.stable))
+        if let control = models[i].config.control {
+            // What a cut rests on is what the arm had before it.
+            let weights = event.kind == .cut ? before.weights : models[i].decided.weights
+            let ppm = models[i].config.weight(of: control.version, under: weights)
+            add("control", ["version": .string(control.version), "weight": .string(Notation.text(ppm: ppm))])
+        }
         add("epoch_before", .count(before.epoch))
         add("epoch_after", .count(models[i].decided.epoch))
         if let url = runbook(event, models[i].config) { add("runbook_url", .string(url)) }

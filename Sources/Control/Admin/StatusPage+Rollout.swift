@@ -27,11 +27,22 @@ extension StatusSnapshot.Model {
             "preflight": ["verdict": .string(conditions.preflight.word), "reason": .string(preflight)],
             "blackout": .optional(conditions.blackout),
             "shadow": .optional(state.shadow.map { Notation.text(ppm: $0.ppm) }),
+            "control": config.control.map(control) ?? .null,
         ]
     }
 }
 
 extension StatusSnapshot.Model {
+    /// The arm that the candidate is compared with.
+    private func control(_ arm: ControlArm) -> JSON {
+        let ppm = config.weight(of: arm.version, under: state.weights)
+        return [
+            "version": .string(arm.version), "weight": .string(Notation.text(ppm: ppm)),
+            "share_max": .string(Notation.text(ppm: arm.sharePPM)),
+            "own_endpoints": .bool(arm.hasOwnEndpoints),
+        ]
+    }
+
     /// Where the rollout is, as a word; a rollout that came to its end says so.
     private func place(_ climb: Climb) -> String {
         if case .promoted(let record) = state.phase, record.version == climb.candidate { return "promoted" }

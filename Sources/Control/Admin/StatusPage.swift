@@ -136,7 +136,7 @@ struct StatusPage {
     private func version(_ i: Int, of model: StatusSnapshot.Model) -> JSON {
         let config = model.config.versions[i]
         let name = config.name
-        let ppm = model.state.weights[name] ?? 0
+        let ppm = model.config.weight(of: name, under: model.state.weights)
         let totals = counts(model.versionSlots[i])
         return [
             "name": .string(name), "role": .string(model.role(of: name)),
@@ -216,7 +216,7 @@ extension ActionStatus {
 }
 
 extension StatusSnapshot.Model {
-    /// stable, candidate, shadow or none.
+    /// stable, candidate, shadow, control or none.
     func role(of version: String) -> String { config.role(of: version)?.rawValue ?? "none" }
 }
 
@@ -243,10 +243,11 @@ extension StatusSnapshot {
         var guardrails: [MetricsPage.Guardrail] = []
         for model in models {
             for (i, version) in model.config.versions.enumerated() {
-                let ppm = model.state.weights[version.name] ?? 0
+                let ppm = model.config.weight(of: version.name, under: model.state.weights)
                 versions.append(
                     MetricsPage.Version(
-                        model: model.config.name, version: version.name, role: model.role(of: version.name),
+                        model: model.config.name, version: model.config.label(of: version.name),
+                        role: model.role(of: version.name),
                         weight: Double(ppm) / 1_000_000,
                         isQuarantined: model.state.quarantined[version.name] != nil,
                         endpoints: model.endpoints[i].count,
@@ -274,14 +275,22 @@ extension StatusSnapshot {
         page.outcomes = outcomes
         page.groups = groups
         page.outcomeMeans = models.flatMap { model in
-            model.outcomes.flatMap { figures in
-                zip(model.config.versions, figures.matured).map {
-                    MetricsPage.OutcomeMean(
-                        model: model.config.name, version: $0.name, metric: figures.metric,
-                        requests: $1.requests, sum: $1.sum)
-                }
-            }
+            model.outcomes.flatMap { model.config.means(of: $0) }
         }
         return page
+    }
+}
+
+extension ModelConfig {
+    /// What outcomes came to, by version; those of a control arm are stable's.
+    fileprivate func means(of figures: OutcomeFigures) -> [MetricsPage.OutcomeMean] {
+        let part = (control?.version).flatMap(index(of:)).map { figures.matured[$0] }
+        return zip(versions, figures.matured).compactMap { version, matured in
+            guard version.name != control?.version else { return nil }
+            let more = version.name == stable ? part : nil
+            return MetricsPage.OutcomeMean(
+                model: name, version: version.name, metric: figures.metric,
+                requests: matured.requests + (more?.requests ?? 0), sum: matured.sum + (more?.sum ?? 0))
+        }
     }
 }

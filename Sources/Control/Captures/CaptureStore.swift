@@ -70,7 +70,7 @@ struct CaptureStore {
             guard let captures = model.captures else { continue }
             let slot = UInt32(planned.slot)
             let versions = Dictionary(
-                planned.versions.map { (UInt32($0.slot), $0.name) }, uniquingKeysWith: { first, _ in first })
+                planned.versions.map { (UInt32($0.slot), $0.label) }, uniquingKeysWith: { first, _ in first })
             var kept = Model(
                 names: CaptureNames(model: model.name, versions: versions), config: captures,
                 line: CaptureLine(captures), drawnPPM: planned.tap?.ppm ?? 0)

@@ -74,7 +74,7 @@ public struct ModelConfig: Sendable, Equatable {
     public var name: String
     /// At least one; a request that meets any of them is this model's.
     public var matches: [RouteMatch]
-    /// 1...`Limits.versionsPerModelMax`, in file order, names unique.
+    /// 1...`Limits.versionsPerModelMax`, in file order, names unique; a control arm's entry comes last.
     public var versions: [VersionConfig]
     /// Names one of `versions`.
     public var stable: String
@@ -135,17 +135,19 @@ public struct ModelConfig: Sendable, Equatable {
     /// The gates of all stages.
     var allGates: [GateSpec] { rollout?.program.stages.flatMap(\.gates) ?? [] }
 
-    /// What a version is to this model by the file: stable, candidate, shadow, or nothing yet.
+    /// What a version is to this model by the file: stable, its control arm, candidate, shadow, or nothing
+    /// yet.
     public func role(of name: String) -> VersionRole? {
         if name == stable { return .stable }
         if candidates.contains(name) { return .candidate }
+        if control?.version == name { return .control }
         return shadow?.version == name ? .shadow : nil
     }
 }
 
 /// What a version is to a model.
 public enum VersionRole: String, Sendable, Hashable, Codable {
-    case stable, candidate, shadow
+    case stable, candidate, shadow, control
 }
 
 /// One immutable release of a model.

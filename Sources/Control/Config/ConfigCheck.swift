@@ -188,8 +188,21 @@ extension RolloutConfig {
                 "    bake: \(Notation.text(.micros(program.bakeMicros))),"
                     + " \(Notation.text(ppm: program.holdBackPPM)) held back")
         }
+        if let control { lines.append("    control: \(control.sentence)") }
         for window in blackouts { lines.append("    blackout: \(window.text)") }
         return lines
+    }
+}
+
+extension ControlArm {
+    /// What it takes, and what that costs.
+    fileprivate var sentence: String {
+        let most = Notation.text(ppm: sharePPM)
+        let servers =
+            hasOwnEndpoints
+            ? "at servers of its own" : "through connections of its own to stable's servers"
+        return "\(version) takes as much of stable's traffic as the candidate has, at most \(most) of all"
+            + " requests, \(servers); compared in place of all of stable, so evidence comes slower"
     }
 }
 

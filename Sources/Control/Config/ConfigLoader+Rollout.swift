@@ -17,6 +17,7 @@ struct RolloutDraft {
     var guardrails: [[Marked<GuardrailDraft>]]
     /// Of all stages.
     var gates: [GateDraft]
+    var control: ControlDraft?
 }
 
 private struct StageDraft {
@@ -44,6 +45,7 @@ extension Kind where Value == RolloutDraft {
             let blackouts = section.value("blackout", .list(of: .blackout, count: 0...64), or: [])
             let window = section.optional("rollback_window", .duration(.zero...longest))
             let isDryRun = section.value("dry_run", .flag, or: false)
+            let control = section.optional("control", .control)
             guard let stages else { return nil }
             let program = RolloutProgram(
                 candidate: "", startsByItself: start == "automatic", stages: stages.map(\.stage),
@@ -55,7 +57,8 @@ extension Kind where Value == RolloutDraft {
             }
             return RolloutDraft(
                 place: section.place, candidate: candidate, program: program, blackouts: blackouts,
-                guardrails: stages.map(\.guardrails), gates: stages.flatMap(\.gates))
+                guardrails: stages.map(\.guardrails), gates: stages.flatMap(\.gates),
+                control: control)
         }
     }
 }

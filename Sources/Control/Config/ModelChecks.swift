@@ -39,12 +39,15 @@ struct ModelChecks {
         checkCohorts(draft)
         checkShadow(draft, stable)
         let (guardrails, stages) = checkedGuardrails(draft)
-        let rollout = checkedRollout(draft, stages)
+        var rollout = checkedRollout(draft, stages)
+        let control = checkedControl(draft, stable)
+        rollout?.control = control?.arm
         source?.weights = weights
         source?.rollout = rollout
         guard let name = draft.name?.value, let matches = draft.matches?.map(\.value),
-            let versions = draft.versions?.compactMap(\.value), let stable
+            var versions = draft.versions?.compactMap(\.value), let stable
         else { return nil }
+        if let control { versions.append(control.version) }
         return ModelConfig(
             name: name, matches: matches, versions: versions, stable: stable,
             candidates: draft.candidates.map(\.value), source: source, weights: weights,
@@ -110,7 +113,9 @@ struct ModelChecks {
     }
 
     private func checkTotals(_ list: Marked<[ModelDraft]>) {
-        let versions = list.value.reduce(0) { $0 + ($1.versions?.count ?? 0) }
+        let versions = list.value.reduce(0) {
+            $0 + ($1.versions?.count ?? 0) + ($1.rollout?.control == nil ? 0 : 1)
+        }
         if versions > Limits.versionsMax {
             reading.report(
                 list.place, "has \(versions) versions in all", expected: "at most \(Limits.versionsMax)")
@@ -122,7 +127,9 @@ struct ModelChecks {
                 expected: "at most \(CandidateSource.sourcesMax), which are asked by a thread each")
         }
         let endpoints = list.value.reduce(0) { sum, draft in
-            (draft.versions ?? []).reduce(sum) { $0 + ($1.value?.endpoints.count ?? 0) }
+            (draft.versions ?? []).reduce(sum + draft.controlEndpoints) {
+                $0 + ($1.value?.endpoints.count ?? 0)
+            }
         }
         if endpoints > Limits.endpointsMax {
             reading.report(

@@ -114,8 +114,8 @@ public enum PlanBuilder {
     }
 
     /// The weights of a model's versions, in their order, parts per million: what is `asked` for candidates
-    /// that are not quarantined, scaled down in proportion should it exceed the whole; the rest is stable's.
-    /// Sum 1,000,000.
+    /// that are not quarantined, scaled down in proportion should it exceed the whole; the rest is stable's,
+    /// and of that its control arm has as much as the candidate that walks. Sum 1,000,000.
     public static func weights(
         of model: ModelConfig, asked: [String: UInt32], quarantined: Set<String>
     ) -> [UInt32] {
@@ -129,9 +129,17 @@ public enum PlanBuilder {
         // At most 32 versions of at most 1,000,000: far from overflow.
         let total = shares.reduce(0, +)
         if total > whole { shares = shares.map { $0 * whole / total } }
-        let rest = whole - shares.reduce(0, +)
+        var rest = UInt32(whole - shares.reduce(0, +))
+        var part: UInt32 = 0
+        if let control = model.control, let candidate = model.rollout?.program.candidate,
+            let index = model.index(of: candidate)
+        {
+            part = control.weight(beside: UInt32(shares[index]), of: rest)
+            rest -= part
+        }
         return zip(model.versions, shares).map { version, share in
-            UInt32(version.name == model.stable ? rest : share)
+            if version.name == model.stable { return rest }
+            return version.name == model.control?.version ? part : UInt32(share)
         }
     }
 
@@ -142,9 +150,10 @@ public enum PlanBuilder {
         let weights = weights(
             of: model, asked: asked ?? model.weights ?? [:], quarantined: quarantined.union(held))
         precondition(weights.reduce(0, +) == 1_000_000)
-        let versions = zip(model.versions, weights).map { version, weight in
+        var versions = zip(model.versions, weights).map { version, weight in
             plan(version, of: model, slots, weight: weight, isQuarantined: quarantined.contains(version.name))
         }
+        divideBounds(of: model, &versions)
         return ModelPlan(
             slot: known(slots.slot(model: model.name)), name: model.name, matches: model.matches,
             versions: versions, stable: known(model.index(of: model.stable)),
@@ -158,6 +167,18 @@ public enum PlanBuilder {
             clientHalfClose: model.clientHalfClose, clientErrors: model.clientErrors,
             sendsVersion: model.sendsVersion, sendsID: model.sendsID,
             epochHeader: model.sendsEpoch ? climb?.epoch ?? 1 : nil, keyRound: climb?.keyRound ?? 0)
+    }
+
+    /// Stable's bounds hold for its servers, so a control arm that they serve too has a part of them.
+    private static func divideBounds(of model: ModelConfig, _ versions: inout [VersionPlan]) {
+        guard let control = model.control, !control.hasOwnEndpoints else { return }
+        let (a, b) = (known(model.index(of: model.stable)), known(model.index(of: control.version)))
+        guard versions[b].weightPPM > 0 else { return }
+        let ppm = versions[a].weightPPM
+        (versions[a].inFlightMax, versions[b].inFlightMax) = ControlArm.divided(
+            versions[a].inFlightMax, stablePPM: ppm)
+        (versions[a].queueMax, versions[b].queueMax) = ControlArm.divided(
+            versions[a].queueMax, stablePPM: ppm)
     }
 
     /// A copy that is compared lives until its evidence is decided, 30 s: a hang is a failure then, as
@@ -192,6 +213,7 @@ public enum PlanBuilder {
         }
         return VersionPlan(
             slot: known(slots.slot(model: model.name, version: version.name)), name: version.name,
+            label: model.label(of: version.name),
             weightPPM: weight, isQuarantined: isQuarantined, endpoints: endpoints, rewrite: version.rewrite,
             inFlightMax: version.inFlightMax, queueMax: version.queueMax, queueTimeout: version.queueTimeout,
             ejection: version.ejection, slowStart: version.slowStart)

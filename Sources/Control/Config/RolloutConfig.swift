@@ -11,6 +11,8 @@ public struct RolloutConfig: Sendable, Equatable {
     /// Has no `problem`.
     public var program: RolloutProgram
     public var blackouts: [BlackoutWindow]
+    /// What the candidate is compared with; nil: all of stable.
+    public var control: ControlArm?
 
     /// The first window in force.
     func blackout(wallMicros: UInt64) -> BlackoutWindow? {

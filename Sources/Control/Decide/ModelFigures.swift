@@ -26,10 +26,16 @@ struct ModelFigures {
     /// The times that some window needs.
     private let times: Set<TimeKind>
     private let stable: Int
+    /// A part of stable with meters of its own.
+    private let control: Int?
     private let countsClientErrors: Bool
     private var lastReading: Tick?
 
-    init(specs: [GuardrailSpec], versions: Int, stable: Int, countsClientErrors: Bool = false) {
+    init(
+        specs: [GuardrailSpec], versions: Int, stable: Int, control: Int? = nil,
+        countsClientErrors: Bool = false
+    ) {
+        self.control = control
         self.countsClientErrors = countsClientErrors
         var keys: Set = [Key(ticks: Self.liveTicks, time: WatchedModel.judged)]
         for spec in specs {
@@ -45,7 +51,9 @@ struct ModelFigures {
         }
         times = Set(keys.map(\.time))
         var all = Array(repeating: windows(keys), count: versions)
-        all[stable] = windows(keys.union([Key(ticks: Self.recentTicks, time: WatchedModel.judged)]))
+        for arm in [stable, control].compactMap({ $0 }) {
+            all[arm] = windows(keys.union([Key(ticks: Self.recentTicks, time: WatchedModel.judged)]))
+        }
         empty = all
         self.windows = all
         self.stable = stable
@@ -86,8 +94,11 @@ struct ModelFigures {
             cancelled: counts[.clientCancel], latency: latency)
     }
 
-    /// Stable's last ten minutes.
+    /// Stable's last ten minutes, less what its control arm served.
     var recent: WindowReading? { window(stable, Self.recentTicks)?.content }
+
+    /// Those of its control arm.
+    var recentControl: WindowReading? { control.flatMap { window($0, Self.recentTicks)?.content } }
 
     /// A version's last ten seconds.
     func liveWindow(_ version: Int) -> Window? { window(version, Self.liveTicks) }

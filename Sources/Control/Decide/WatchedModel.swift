@@ -27,6 +27,9 @@ struct WatchedModel {
     let versionSlots: [VersionSlot]
     private let endpointSlots: [[EndpointSlot]]
     let stable: Int
+    /// The part of stable that `controlled`, the climbing candidate, is compared with while it has weight.
+    let control: Int?
+    let controlled: Int?
     /// By version, then by core.
     let meters: [[VersionMeter]]
 
@@ -72,6 +75,8 @@ struct WatchedModel {
         versionSlots = plan.versions.map(\.slot)
         endpointSlots = plan.versions.map { $0.endpoints.map(\.slot) }
         stable = plan.stable
+        control = config.control.flatMap { config.index(of: $0.version) }
+        controlled = (config.rollout?.program.candidate).flatMap(config.index(of:))
         self.meters = meters
         decided = state
         durable = state
@@ -83,7 +88,7 @@ struct WatchedModel {
         history = SplitHistory(SplitInForce(plan), at: now)
         figures = ModelFigures(
             specs: config.allGuardrails, versions: plan.versions.count, stable: plan.stable,
-            countsClientErrors: config.clientErrors == .count)
+            control: control, countsClientErrors: config.clientErrors == .count)
         // The tick under way may have been counted by an earlier process or under an earlier config.
         book =
             kept
@@ -163,7 +168,9 @@ struct WatchedModel {
 
     /// Stable's share of failures in its last minutes; nil without requests.
     private var stableErrorRate: Double? {
-        figures.recent.flatMap { $0.requests > 0 ? Double($0.failures) / Double($0.requests) : nil }
+        let arms = [figures.recent, figures.recentControl].compactMap { $0 }
+        let requests = arms.reduce(0) { $0 + $1.requests }
+        return requests > 0 ? Double(arms.reduce(0) { $0 + $1.failures }) / Double(requests) : nil
     }
 
     mutating func startRecovery(at now: Tick) {
@@ -248,13 +255,15 @@ extension WatchedModel {
         var all: [VersionReadings] = []
         for version in watches.keys.sorted() {
             guard var watch = watches.removeValue(forKey: version) else { continue }
-            let found = watch.step(
+            let other = opponent(of: version, now: now)
+            var found = watch.step(
                 now: now, reference: reference,
-                windows: { figures.pair(candidate: version, stable: stable, $0) },
-                values: { book.ticks($0, candidate: version, stable: stable, from: $1, now: now) },
+                windows: { figures.pair(candidate: version, stable: other, $0) },
+                values: { book.ticks($0, candidate: version, stable: other, from: $1, now: now) },
                 health: { healthShares(version, now, health, passes) },
                 read: { pair(version, at: $0, now: now) })
             watches[version] = watch
+            tellOpponent(other, &found)
             readings[version] = found
             all.append(VersionReadings(version: name(version), readings: found))
         }
@@ -303,11 +312,13 @@ extension WatchedModel {
             reference: reference, keys: isCounted ? KeySketch.count(meters[version].map(\.keys)) : 0,
             isSticky: !config.stickyKeys.isEmpty, readings: readings[version] ?? [],
             specs: config.guardrails)
-        let found = running.step(
-            now: now, facts, windows: { figures.pair(candidate: version, stable: stable, $0) },
-            values: { book.ticks($0, candidate: version, stable: stable, from: $1, now: now) },
+        let other = opponent(of: version, now: now)
+        var found = running.step(
+            now: now, facts, windows: { figures.pair(candidate: version, stable: other, $0) },
+            values: { book.ticks($0, candidate: version, stable: other, from: $1, now: now) },
             health: { health }, read: { pair(version, at: $0, now: now) })
         stage = running
+        tellOpponent(other, &found)
         if !found.isEmpty { add(found, of: version, to: &all) }
     }
 
@@ -326,7 +337,7 @@ extension WatchedModel {
     private mutating func refreshReference(_ now: Tick) {
         // What stable is held to after a cut must not follow what stable does after it.
         if recovery?.judgesSlots == true { return }
-        guard reference.isDue(at: now), let latency = latencyOfStable else { return }
+        guard reference.isDue(at: now), let latency = latencyOfControl(now) ?? latencyOfStable else { return }
         let changed = reference.refresh(now: now, requests: latency.count) { latency.quantile($0) }
         if changed { writeThresholds() }
     }
@@ -343,7 +354,8 @@ extension WatchedModel {
     /// Writes the frozen thresholds to every meter of the model.
     private func writeThresholds() {
         for version in meters.indices {
-            let thresholds = version == stable ? reference.stableThresholds : reference.candidateThresholds
+            let isStable = version == stable || version == control
+            let thresholds = isStable ? reference.stableThresholds : reference.candidateThresholds
             for meter in meters[version] {
                 for (i, micros) in thresholds.enumerated() { meter.setThreshold(i, micros: micros) }
                 meter.countKeysOnce(reference.countsKeysOnce)
@@ -358,12 +370,13 @@ extension WatchedModel {
 
     func pair(_ version: Int, at tick: Tick, now: Tick) -> PairTick? {
         guard isRemembered(tick, now) else { return nil }
-        let candidate = VersionMeter.evidence(meters[version], at: tick)
-        let stable = VersionMeter.evidence(meters[stable], at: tick)
         let inForce = history.split(at: tick)
+        let other = opponent(of: version, inForce)
+        let candidate = VersionMeter.evidence(meters[version], at: tick)
+        let stable = VersionMeter.evidence(meters[other], at: tick)
         var split: PairSplit?
         if let weights = inForce?.weights {
-            split = PairSplit(candidatePPM: weights[version], stablePPM: weights[self.stable])
+            split = PairSplit(candidatePPM: weights[version], stablePPM: weights[other])
         }
         // A core that assigned by another weight, however that came about, spoils the tick.
         if let candidate, candidate.weightPPM != split?.candidatePPM { split = nil }

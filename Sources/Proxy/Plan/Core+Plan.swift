@@ -130,7 +130,7 @@ extension Core {
         state.pointee.slowStart = version.slowStart
         state.pointee.ejection = version.ejection
         state.pointee.rewrite = compile(version.rewrite, &arena)
-        state.pointee.versionLine = arena.bytes("x-weir-version: \(version.name)\r\n")
+        state.pointee.versionLine = arena.bytes("x-weir-version: \(version.label)\r\n")
         state.pointee.nameHash = ExchangeID.versionHash(model: model.name, version: version.name)
         var slots: [UInt32] = []
         for endpoint in version.endpoints {

@@ -135,7 +135,10 @@ public struct RouteMatch: Sendable, Hashable {
 /// One immutable release of a model.
 public struct VersionPlan: Sendable, Equatable {
     public var slot: VersionSlot
+    /// Unique in its model: what keys are dealt by, and what ids of exchanges stand for.
     public var name: String
+    /// What clients and logs are told: the name, but for a part of a version that is measured by itself.
+    public var label: String
     /// Parts per million; a model's versions sum to 1,000,000.
     public var weightPPM: UInt32
     /// A quarantined version gets no traffic at all, by no rule.
@@ -153,13 +156,14 @@ public struct VersionPlan: Sendable, Equatable {
     public var slowStart: Interval
 
     public init(
-        slot: VersionSlot, name: String, weightPPM: UInt32, isQuarantined: Bool = false,
+        slot: VersionSlot, name: String, label: String? = nil, weightPPM: UInt32, isQuarantined: Bool = false,
         endpoints: [EndpointPlan], rewrite: RewritePlan = RewritePlan(), inFlightMax: Int = 4096,
         queueMax: Int = 1024, queueTimeout: Interval = .seconds(1),
         ejection: EjectionPlan = EjectionPlan(), slowStart: Interval = .zero
     ) {
         self.slot = slot
         self.name = name
+        self.label = label ?? name
         self.weightPPM = weightPPM
         self.isQuarantined = isQuarantined
         self.endpoints = endpoints
