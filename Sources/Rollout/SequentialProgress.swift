@@ -146,16 +146,18 @@ struct SequentialProgress: Sendable {
     private var cap: BurstCap
     /// An epoch has begun, and its money waits for the next slot of the cap.
     private var owesEpoch = false
-    /// How much less latencies say than independent ones; nothing is learned of events.
-    private var design = DesignEffect()
+    /// What only some rules need, in one place.
+    private var extra: Extra
+    private enum Extra: Sendable {
+        case design(DesignEffect)
+        case loss(TotalLoss)
+    }
     private static let blockTicks: UInt64 = 50
     private static let momentTicks: UInt64 = 20
     private static let latencyMomentTicks: UInt64 = 100
     private static let minuteTicks: UInt64 = 600
     /// Against a constant: the candidate's last requests, as far back as they break the limit.
     private(set) var recent = RecentFailures()
-    /// Under an outage rule: whether it answers nobody well, though nothing fails.
-    var loss = TotalLoss()
     /// The last tick with a decided request of the candidate, and how many there were in all.
     private var lastDecided = SequentialProgress.never
     private(set) var decided = 0
@@ -168,6 +170,7 @@ struct SequentialProgress: Sendable {
     init(_ spec: GuardrailSpec) {
         let tolerates = spec.toleratedTicks > 0
         let isOfEvents = spec.measure.event != nil
+        extra = spec.watchesLoss ? .loss(TotalLoss()) : .design(DesignEffect())
         cap = BurstCap(
             spec.comesInBursts ? tolerates ? .tolerant : .capped : tolerates ? .resting : .free)
         switch (spec.rule, spec.measure) {
@@ -185,6 +188,18 @@ struct SequentialProgress: Sendable {
         default:
             preconditionFailure("\(spec.name) is no sequential test on requests")
         }
+    }
+
+    /// Under an outage rule: whether it answers nobody well, though nothing fails.
+    var loss: TotalLoss {
+        get { if case .loss(let loss) = extra { loss } else { TotalLoss() } }
+        set { extra = .loss(newValue) }
+    }
+
+    /// How much less latencies say than independent ones; nothing is learned of events.
+    private var design: DesignEffect {
+        get { if case .design(let design) = extra { design } else { DesignEffect() } }
+        set { extra = .design(newValue) }
     }
 
     /// Goes on from the evidence of an earlier process; the restart opens a new epoch.

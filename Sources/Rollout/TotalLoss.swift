@@ -38,11 +38,12 @@ struct TotalLoss: Sendable, Hashable {
     private var usualWell: Float = 0
     private var usualAmiss: Float = 0
     private var ticks: Float = 0
+    /// In how many seconds of a loss requests began that went amiss.
+    private var seconds: UInt32 = 0
     /// The tick in which the loss was first seen; `never` where there is none.
     private(set) var since = TotalLoss.never
-    /// The last tick in which a request began that went amiss, and in how many seconds some did.
+    /// The last tick in which a request began that went amiss.
     private var last: UInt64 = 0
-    private var seconds: UInt32 = 0
     /// Requests that began since, by what they came to.
     private(set) var failed: UInt32 = 0
     private(set) var wrong: UInt32 = 0
