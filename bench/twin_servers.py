@@ -19,9 +19,14 @@ class Replica:
         self.connections = set()
         self.server = None
         self.port = 0
+        # Keeps the port of a replica that is down: taken by a stranger, it would answer again.
+        self.place = None
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
+        if self.place:
+            self.place.close()
+            self.place = None
         self.server = await loop.create_server(
             lambda: Answering(self), "127.0.0.1", self.port, reuse_address=True, backlog=512
         )
@@ -33,6 +38,9 @@ class Replica:
             return
         self.server.close()
         self.server = None
+        self.place = socket.socket()
+        self.place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.place.bind(("127.0.0.1", self.port))
         for transport in list(self.connections):
             reset(transport)
 
