@@ -108,9 +108,9 @@ struct Resume: ParsableCommand {
         abstract: "Leave a pause, a hold, a cut of other versions, or withheld weight.",
         discussion: """
             A rollout goes on where it stood. After a cut, fixed weights are the configured ones of versions \
-            that are not quarantined; after withheld weight a promotion and weights that a verb had set are in \
-            force again, unless the config has changed since. A candidate that was cut itself takes retry, and \
-            a promotion is left by rollback or weights.
+            that are not quarantined; after withheld weight a promotion and weights that a verb had set are \
+            in force again, unless the config has changed since. A candidate that was cut itself takes \
+            retry, and a promotion is left by rollback or weights.
             """)
 
     @Argument(help: "The model.") var model: String

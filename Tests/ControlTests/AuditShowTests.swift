@@ -24,7 +24,7 @@ private func small(keep: Int = 1_000) -> JournalConfig {
 
 @Suite struct AuditNamesTests {
     @Test(
-        "A model, a version or a cut that no line speaks of is unknown, and the sentence has those that there are"
+        "A model, a version or a cut that no line speaks of is unknown, and the sentence has those there are"
     )
     func unknown() throws {
         let scratch = try Scratch()
@@ -60,7 +60,7 @@ private func small(keep: Int = 1_000) -> JournalConfig {
     }
 
     @Test(
-        "A line says what a verb asked for and whether it was refused, what weights were set, and what was wrong"
+        "A line says what a verb asked for and whether it was refused, weights that were set, what was wrong"
     )
     func details() throws {
         let refused = try summary(
@@ -68,15 +68,15 @@ private func small(keep: Int = 1_000) -> JournalConfig {
                 + #""force":true,"accepted":false,"answer":"no"}"#)
         #expect(refused.hasSuffix("weights  v2=10%  by force  -> refused: no"), "\(refused)")
         let obeyed = try summary(
-            #"{"seq":1,"kind":"verb","actor":"ann","verb":"pause","force":false,"accepted":true,"answer":"yes"}"#
-        )
+            #"{"seq":1,"kind":"verb","actor":"ann","verb":"pause","force":false,"#
+                + #""accepted":true,"answer":"yes"}"#)
         #expect(obeyed.hasSuffix("pause  -> yes"), "\(obeyed)")
         let weights = try summary(
             #"{"seq":2,"kind":"weights","actor":"weir","weights":{"v1":"90%","v2":"10%"}}"#)
         #expect(weights.hasSuffix("v1 90%, v2 10%"), "\(weights)")
         let config = try summary(
-            #"{"seq":3,"kind":"config_refused","actor":"ann","reason":"refused","problems":["a","b","c","d"]}"#
-        )
+            #"{"seq":3,"kind":"config_refused","actor":"ann","reason":"refused","#
+                + #""problems":["a","b","c","d"]}"#)
         #expect(config.hasSuffix("refused  a; b; c; and 1 more"), "\(config)")
     }
 }

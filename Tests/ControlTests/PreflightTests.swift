@@ -152,7 +152,7 @@ import Testing
     }
 
     @Test(
-        "What names the version is looked for where the config says, and where that was stands in the finding",
+        "What names the version is looked for where the config says, and the finding says where that was",
         arguments: [
             ("{ path: /, header: x-model }", "x-model: v2\r\n", "", ["v1 at", "says it is v2"]),
             (

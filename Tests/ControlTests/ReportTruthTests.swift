@@ -199,7 +199,7 @@ import Testing
     }
 
     @Test(
-        "Weight that is withheld has a page under its cut's number; a cut of versions, or another number, none"
+        "Weight that is withheld has a page under its cut's number; a cut of versions or another number none"
     )
     func withheldPage() throws {
         func status(_ versions: JSON, _ withheld: JSON) -> JSON {

@@ -207,8 +207,8 @@ extension ControlArm {
 }
 
 extension GuardrailSpec {
-    /// What the rule does, and the rule in the words that status, reports and cuts have for it: `cut when error
-    /// rate above 2.0 %, alpha 1.0 %`.
+    /// What the rule does, and the rule in the words that status, reports and cuts have for it: `cut when
+    /// error rate above 2.0 %, alpha 1.0 %`.
     var summary: String {
         let from = rule.isSequential || minRequests < 2 ? "" : ", from \(minRequests) requests"
         return "\(isDryRun ? "dry run: " : "")\(action.rawValue) when \(sentence)\(from)"

@@ -1,5 +1,5 @@
-// The models, versions and cuts that a journal speaks of, so that a misspelt name in a question is told from an
-// answer that is empty.
+// The models, versions and cuts that a journal speaks of, so that a misspelt name in a question is told from
+// an answer that is empty.
 // Place: behind `weir audit show` and `weir captures`, asked when their answer would be empty.
 // Invariant: reads files only; a journal that was pruned knows only what its lines that are left say.
 

@@ -27,8 +27,8 @@ public enum OfflineReports {
             }
     }
 
-    /// What became of weight that was withheld under a cut's number, where no version was cut: the `held` line
-    /// of the journal.
+    /// What became of weight that was withheld under a cut's number, where no version was cut: the `held`
+    /// line of the journal.
     public static func withheld(
         stateDir: String, model: String?, cut: String
     ) throws(OfflineProblem) -> JSON? {

@@ -65,7 +65,7 @@ public enum ReportText {
         if over != true {
             out += line(
                 "what ends it",
-                "weir resume \(model) (as it was before), weights, promote, or rollback, which bars the candidate"
+                "weir resume \(model) (as it was), weights, promote, or rollback, which bars the candidate"
             )
         }
         return out
@@ -105,11 +105,8 @@ public enum ReportText {
 
     /// What the clients of `events` got.
     private static func eventName(_ report: JSON) -> String {
-        switch report["measure"]?.string {
-        case "non_2xx": "answered 3xx or 4xx"
-        case "empty": "answered empty"
-        default: "given up"
-        }
+        if report["measure"] == "non_2xx" { return "answered 3xx or 4xx" }
+        return report["measure"] == "empty" ? "answered empty" : "given up"
     }
 
     private static func harmed(_ report: JSON) -> String {

@@ -43,8 +43,8 @@ struct StateRecovery {
         case forked(line: UInt64, [StateReplay.Applied])
         /// Lines that the journal's head remembers, and that neither the journal nor the state includes.
         case forgotten(from: UInt64, to: UInt64)
-        /// The head says nothing of the journal's end. Where the state includes the journal's last line the two
-        /// vouch for each other, else nobody knows whether lines are gone there.
+        /// The head says nothing of the journal's end. Where the state includes the journal's last line the
+        /// two vouch for each other, else nobody knows whether lines are gone there.
         case headless(String, isVouchedFor: Bool)
         /// The head remembers another line of that number than the journal has.
         case otherHead(line: UInt64)

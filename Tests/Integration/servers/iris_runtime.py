@@ -1,8 +1,8 @@
 """An MLServer runtime: scikit-learn as MLServer ships it, which turns slow while a file exists.
 
 The path of that file is the environment variable IRIS_SLOW_FILE; without it the runtime is MLServer's own.
-Head and body of an answer leave in one write, so that a server that is killed leaves no half answers: once the
-client has a head, nobody can repeat the request.
+Head and body of an answer leave in one write, so that a server that is killed leaves no half answers: once
+the client has a head, nobody can repeat the request.
 """
 
 import asyncio
