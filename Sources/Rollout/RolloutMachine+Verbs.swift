@@ -171,7 +171,7 @@ extension RolloutStep {
         }
         if raises, let until = state.coolDownUntil, steadyMicros < until {
             let seconds = (until - steadyMicros) / 1_000_000 + 1
-            return .refused("cooling down for another \(seconds) s after a cut; wait, or use force")
+            return .refused("cooling down for another \(seconds) s after a cut; wait, or use --force")
         }
         return nil
     }

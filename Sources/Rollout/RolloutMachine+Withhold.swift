@@ -63,11 +63,19 @@ extension RolloutStep {
                 + (list.isEmpty ? "\(stable) 100 %" : list.joined(separator: ", ")))
     }
 
+    /// A candidate that was cut itself is tried again; another one begins.
+    private func remedy(_ record: CutRecord) -> String {
+        guard let candidate = state.setup.program?.candidate, !record.versions.contains(candidate) else {
+            return "retry starts again"
+        }
+        return "resume lets \(candidate) begin"
+    }
+
     /// What a verb that a cut refuses is told to use instead.
     func latched(_ record: CutRecord) -> String {
         record.isWithheld
             ? "all weight is withheld: resume goes on where the rollout stood, retry starts it again"
-            : "\(record.id) is latched: retry starts again"
+            : "\(record.id) is latched: \(remedy(record))"
     }
 }
 

@@ -49,7 +49,7 @@ struct CaptureOptions: ParsableArguments {
             Output.error(unknown)
             throw ExitCode(1)
         }
-        Output.error("no captures")
+        Output.error("no captures; a model keeps them where its config has captures")
     }
 
     /// Runs a reading; a folder that cannot be read is exit code 1.

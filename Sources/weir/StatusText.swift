@@ -123,7 +123,9 @@ enum StatusText {
             out += ": \(seen["requests"]?.integer ?? 0) requests in \(seconds) s"
         }
         out += "\n"
-        if let control = rollout["control"], let arm = control["version"]?.line {
+        if let control = rollout["control"], let arm = control["version"]?.line,
+            control["weight"]?.line != "0%"
+        {
             out += "    compared with \(arm), \(control["weight"]?.line ?? "?") of all requests\n"
         }
         for reason in rollout["waiting_for"]?.elements ?? [] {

