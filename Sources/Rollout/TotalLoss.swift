@@ -1,8 +1,8 @@
-// A version that answers nobody well any more although nothing fails: it hangs and its clients leave, or it
-// answers everything with 404. The outage rule counts the requests that began since the loss was first seen,
-// of cancelled ones those older than stable's median: a fleet of clients that is shut down leaves at one
-// moment. It is a loss without a good answer for seconds where twenty were usual, and with twice the usual
-// amiss. Not covered by alpha: clients that all begin to send what must be refused look the same.
+// A version that answers nobody well any more although nothing fails: it hangs and its clients leave. The
+// outage rule counts the requests that began since the loss was first seen, of cancelled ones those older than
+// stable's median: a fleet of clients that is shut down leaves at one moment. It is a loss without a good
+// answer for seconds where twenty were usual, and with twice the usual amiss. Wrong answers alone are none: a
+// scanner that goes on when the users have left looks the same. Not covered by alpha.
 // Invariant: a good answer to a request that began after the first sight of the loss ends it.
 
 import Metrics
@@ -56,10 +56,8 @@ struct TotalLoss: Sendable, Hashable {
     private static let memory: Float = 3_000
     /// Requests that must have gone amiss, and good ones that would have been usual meanwhile.
     private static let enough: UInt32 = 20
-    /// Seconds of a loss: longer than a pause of a replica where clients leave, and than a moment of
-    /// strangers where answers are wrong.
+    /// Seconds of a loss: longer than a pause of a replica.
     private static let secondsLost: UInt32 = 7
-    private static let secondsWrong: UInt32 = 11
     /// Seconds after which word of stable is asked for.
     private static let secondsSuspect: UInt32 = 2
     /// Ticks without a request that end a loss.
@@ -118,9 +116,8 @@ struct TotalLoss: Sendable, Hashable {
 
     /// Whether the version answers nobody well any more.
     func isTotal(_ spec: GuardrailSpec) -> Bool {
-        guard amiss >= spec.minEvents else { return false }
-        let least = lost >= wrong ? TotalLoss.secondsLost : TotalLoss.secondsWrong
-        return holds(seconds: least + UInt32(clamping: spec.toleratedTicks / 10))
+        guard amiss >= spec.minEvents, lost >= wrong else { return false }
+        return holds(seconds: TotalLoss.secondsLost + UInt32(clamping: spec.toleratedTicks / 10))
     }
 
     private func holds(seconds least: UInt32) -> Bool {

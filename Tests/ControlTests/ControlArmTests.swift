@@ -17,21 +17,15 @@ private func rollout(_ control: String, stages: String = "[{ weight: 10%, hold: 
 }
 
 private let refused: [Broken] = [
-    Broken(rollout("{}"), ["9:", "models[0].rollout.control: says neither share nor endpoints"]),
+    Broken(rollout("{}"), ["9:", "models[0].rollout.control: says no share"]),
     Broken(rollout("{ share: 51% }"), ["9:", "models[0].rollout.control.share: wrong value '51%'"]),
     Broken(rollout("{ share: 0% }"), ["9:", "models[0].rollout.control.share: wrong value '0%'"]),
     Broken(
         .model("control: { share: 50% }"),
         ["9:5: models[0]: unknown key 'control'"]),
     Broken(
-        rollout("{ endpoints: [127.0.0.1:9002] }"),
-        [
-            "9:", "models[0].rollout.control.endpoints: is an endpoint of v2, which is not stable:",
-            "'127.0.0.1:9002'", "expected a server that runs v1",
-        ]),
-    Broken(
-        rollout("{ endpoints: [127.0.0.1:8080] }"),
-        ["9:", "models[0].rollout.control.endpoints: Weir itself listens on '127.0.0.1:8080'"]),
+        rollout("{ share: 50%, endpoints: [127.0.0.1:9003] }"),
+        ["9:", "models[0].rollout.control: unknown key 'endpoints'"]),
     Broken(
         rollout("{ share: 50% }", stages: "[{ shadow: 10%, hold: 1h }]"),
         ["9:", "models[0].rollout.control: no stage has a weight"]),
@@ -50,7 +44,7 @@ private let refused: [Broken] = [
             """),
         [
             "9:", "models[0].rollout.control: shares stable's servers, and stable's max_in_flight of 1",
-            "expected a max_in_flight of at least 2 at v1, or endpoints",
+            "expected a max_in_flight of at least 2 at v1",
         ]),
 ]
 
@@ -72,13 +66,10 @@ private func plan(_ config: Config, candidate ppm: UInt32) throws -> ModelPlan {
         #expect(model.versions.map(\.name) == ["v1", "v2", arm])
         #expect(model.versions[2].endpoints == model.versions[0].endpoints)
         #expect(model.role(of: arm) == .control && model.label(of: arm) == "v1")
-        #expect(model.control?.sharePPM == 200_000 && model.control?.hasOwnEndpoints == false)
+        #expect(model.control?.sharePPM == 200_000)
         let text = ConfigCheck.of(.success(config), file: "f").text
         #expect(text.contains("    control: v1 (control) takes as much of stable's traffic as the candidate"))
         #expect(text.contains("at most 20% of all requests") && text.contains("evidence comes slower"))
-        let own = try rollout("{ endpoints: [127.0.0.1:9003] }").config().models[0]
-        #expect(own.versions[2].endpoints.map(\.description) == ["127.0.0.1:9003"])
-        #expect(own.control?.sharePPM == 500_000 && own.control?.hasOwnEndpoints == true)
         let none = try ConfigSample.model("rollout: { stages: [{ weight: 10% }] }").config().models[0]
         #expect(none.control == nil && none.versions.count == 2)
         let diff = ConfigDiff(
@@ -133,8 +124,6 @@ private func plan(_ config: Config, candidate ppm: UInt32) throws -> ModelPlan {
         #expect(shared[0].queueMax + shared[2].queueMax == 1_024)
         let idle = try plan(rollout("{ share: 50% }").config(), candidate: 0).versions
         #expect(idle[0].inFlightMax == 4_096)
-        let own = try plan(rollout("{ endpoints: [127.0.0.1:9003] }").config(), candidate: 100_000).versions
-        #expect(own.map(\.inFlightMax) == [4_096, 4_096, 4_096])
     }
 
     @Test("Cores tell clients and logs stable's name, and deal keys and ids by the arm's own")

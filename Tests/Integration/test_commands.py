@@ -91,5 +91,5 @@ def test_names_that_do_not_exist_are_errors_and_empty_answers_are_not(weir):
 @pytest.mark.parametrize("words", ["rollback m", "promote m", "captures list", "captures export"])
 def test_a_verb_s_version_takes_a_value(words, tmp_path):
     done = weir_says(*words.split(), "--version", "v2", cwd=tmp_path)
-    assert done.returncode not in (0, 2) and "Unexpected" not in done.stderr, done.stderr
+    assert done.returncode != 0 and "nexpected" not in done.stderr and "take" not in done.stderr, done.stderr
     assert weir_says("--version").stdout.strip()

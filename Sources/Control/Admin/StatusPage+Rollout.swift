@@ -39,7 +39,6 @@ extension StatusSnapshot.Model {
         return [
             "version": .string(arm.version), "weight": .string(Notation.text(ppm: ppm)),
             "share_max": .string(Notation.text(ppm: arm.sharePPM)),
-            "own_endpoints": .bool(arm.hasOwnEndpoints),
         ]
     }
 

@@ -198,11 +198,9 @@ extension ControlArm {
     /// What it takes, and what that costs.
     fileprivate var sentence: String {
         let most = Notation.text(ppm: sharePPM)
-        let servers =
-            hasOwnEndpoints
-            ? "at servers of its own" : "through connections of its own to stable's servers"
         return "\(version) takes as much of stable's traffic as the candidate has, at most \(most) of all"
-            + " requests, \(servers); compared in place of all of stable, so evidence comes slower"
+            + " requests, through connections of its own to stable's servers; compared in place of all of"
+            + " stable, so evidence comes slower"
     }
 }
 

@@ -10,8 +10,6 @@ public struct ControlArm: Sendable, Hashable {
     public var version: String
     /// The largest share of the requests that it takes, parts per million.
     public var sharePPM: UInt32
-    /// Whether servers of its own answer; else stable's do.
-    public var hasOwnEndpoints: Bool
 
     /// The name of a stable version's control arm.
     static func name(of stable: String) -> String { "\(stable) (control)" }

@@ -171,7 +171,7 @@ public enum PlanBuilder {
 
     /// Stable's bounds hold for its servers, so a control arm that they serve too has a part of them.
     private static func divideBounds(of model: ModelConfig, _ versions: inout [VersionPlan]) {
-        guard let control = model.control, !control.hasOwnEndpoints else { return }
+        guard let control = model.control else { return }
         let (a, b) = (known(model.index(of: model.stable)), known(model.index(of: control.version)))
         guard versions[b].weightPPM > 0 else { return }
         let ppm = versions[a].weightPPM
