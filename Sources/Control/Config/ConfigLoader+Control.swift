@@ -1,7 +1,7 @@
 // The section of a rollout's control arm, and what must hold between it and the versions of its model.
 // Invariant: an arm is made of stable's own settings and servers, so that but for its size and age nothing
-// tells the two apart. Servers of its own would have to be watched themselves: where the arm alone is ill, a candidate
-// that is as ill looks well beside it.
+// tells the two apart. Servers of its own would have to be watched themselves: where the arm alone is ill, a
+// candidate that is as ill looks well beside it.
 
 import Proxy
 
