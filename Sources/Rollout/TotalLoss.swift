@@ -1,8 +1,8 @@
 // A version that answers nobody well any more although nothing fails: it hangs and its clients leave. The
 // outage rule counts the requests that began since the loss was first seen, of cancelled ones those older
 // than stable's median: a fleet of clients that is shut down leaves at one moment. It is a loss without a
-// good answer for seconds where twenty were usual, and with twice the usual amiss. Wrong answers alone are none: a
-// scanner that goes on when the users have left looks the same. Not covered by alpha.
+// good answer for seconds where twenty were usual, and with twice the usual amiss. Wrong answers alone
+// are none: a scanner that goes on when the users have left looks the same. Not covered by alpha.
 // Invariant: a good answer to a request that began after the first sight of the loss ends it.
 
 import Metrics
