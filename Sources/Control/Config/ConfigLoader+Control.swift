@@ -5,7 +5,7 @@
 
 import Proxy
 
-/// A control arm as read, before its endpoints are checked.
+/// A control arm as read, before it is held against its model.
 struct ControlDraft {
     var place: Place
     var sharePPM: UInt32
