@@ -337,8 +337,10 @@ struct ProcessTests {
     func owedState() throws {
         let running = try WeirProcess()
         try running.start()
-        // The state file's replacement cannot be written while a directory has its name.
+        // The state file's replacement cannot be written while a directory has its name. The first state is
+        // written behind readiness, and its spare behind it.
         let spare = running.stateDir + "/rollouts.json.new"
+        #expect(eventually { access(spare, F_OK) == 0 }, "\(running.log)")
         _ = try File.remove(spare)
         try File.makeDirectory(spare + "/x")
         try running.provokeCut()

@@ -20,6 +20,8 @@ struct WithheldProcessTests {
         try running.start()
         let files = try Directory(running.stateDir, links: .followed)
         let names = ["rollouts.json", "journal.jsonl"]
+        // The first state is written behind readiness.
+        #expect(eventually { (try? files.readAll(names[0], bytesMax: 1 << 20)) != nil }, "\(running.log)")
         let kept = try names.map { try files.readAll($0, bytesMax: 1 << 20) }
         let verb = AdminVerb(.weights, model: "m", reason: "lost", weights: ["v2": 600_000])
         #expect(try AdminClient(running.admin).send(verb).isSuccess)
