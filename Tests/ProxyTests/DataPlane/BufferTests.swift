@@ -99,7 +99,7 @@ import Testing
         }
         var limits = Limits()
         limits.bodyRateWindow = .millis(50)
-        let plane = try Plane(to: origin, limits: limits) { $0.timeouts.firstByte = .millis(500) }
+        let plane = try Plane(to: origin, limits: limits) { $0.timeouts.firstByte = .seconds(600) }
         let expecting = request("POST", "/", ["content-length: 4", "expect: 100-continue"])
         let client = try plane.connect()
         try client.send(expecting)
@@ -111,6 +111,7 @@ import Testing
         #expect(try client.responseHead().status == 100)
         try client.send("body")
         #expect(try client.response().text == "late")
+        try plane.publish { $0.models[0].timeouts.firstByte = .millis(100) }
         let hung = try plane.connect()
         try hung.send(expecting)
         #expect(try hung.response().status == 504)

@@ -195,10 +195,11 @@ import Testing
         ])
         model.retries.budgetPPM = 0
         let plane = try Plane([model])
+        let begin = Clock.now()
         let tally = try Self.tally(plane, 300)
-        // A hundred at once and three a second are free.
+        // A hundred at once and three a second are free; in a minute those are 300.
         #expect((tally["stable"] ?? 0) == 300 || isSent, "\(tally)")
-        #expect((tally["502"] ?? 0) > 0 || !isSent, "\(tally)")
+        #expect((tally["502"] ?? 0) > 0 || !isSent || Clock.now() - begin > .seconds(60), "\(tally)")
     }
 
     @Test("A connection that carried a 5xx is not used again, be it stable's, a candidate's or a copy's")

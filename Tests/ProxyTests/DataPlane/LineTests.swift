@@ -21,8 +21,9 @@ import Testing
         }
     }
 
-    private func plane(_ origin: Origin, queueMax: Int, queueTimeout: Interval = .seconds(30)) throws -> Plane
-    {
+    private func plane(
+        _ origin: Origin, queueMax: Int, queueTimeout: Interval = .seconds(600)
+    ) throws -> Plane {
         var version = VersionPlan.version(0, "stable", 1_000_000, [origin.address])
         version.inFlightMax = 1
         version.queueMax = queueMax

@@ -53,7 +53,10 @@ import Testing
     @Test(
         "A copy that is not begun is no pair; one that is given up before its primary ends counts nowhere"
     )
-    func dropped() throws {
+    func dropped() throws { try calmly(from: .millis(300), dropsAged) }
+
+    /// False: the first copy was given up before the second request came.
+    private func dropsAged(_ age: Interval) throws -> Bool {
         let gate = try Gate()
         let stable = try Origin { peer, _ in
             while let request = try peer.request() {
@@ -67,38 +70,49 @@ import Testing
         }
         let plane = try ShadowTests.plane(stable, shadow: candidate.address) { model in
             model.shadow?.inFlightMax = 1
-            model.shadow?.ageMax = .millis(300)
+            model.shadow?.ageMax = age
         }
+        defer { gate.open() }
         let slow = try plane.connect()
+        let begin = Clock.now()
         try slow.send(get("/slow"))
         try candidate.seen.wait(for: 1)
         #expect(try plane.ask().text == "stable")
+        guard Clock.now() - begin < age else { return false }
         #expect(plane.drops(1, .inFlight) == 1)
         try eventually("the copy's age") { plane.drops(1, .aged) == 1 }
         gate.open()
         #expect(try slow.response().text == "stable")
         let (ours, theirs) = try ended(plane, 1)
         #expect(ours.excluded == 1 && theirs.excluded == 1)
+        return true
     }
 
     @Test(
         "A copy given up after its primary has ended is unknown, or a failure if its time was up"
     )
     func aged() throws {
-        for (limit, isFailure) in [(Interval.seconds(60), false), (.millis(100), true)] {
-            let stable = try Origin.named("stable")
-            let candidate = try Origin { peer, _ in
-                _ = try peer.request()
-                peer.hold()
+        for isFailure in [false, true] {
+            // Stable has the same limit, and is to answer before the copy is given up.
+            try calmly(from: .millis(100)) { limit in
+                let stable = try Origin.named("stable")
+                let candidate = try Origin { peer, _ in
+                    _ = try peer.request()
+                    peer.hold()
+                }
+                let plane = try ShadowTests.plane(stable, shadow: candidate.address) { model in
+                    model.shadow?.ageMax = limit + limit + limit
+                    model.timeouts.firstByte = isFailure ? limit : .seconds(3_600)
+                }
+                let begin = Clock.now()
+                let answer = try plane.ask()
+                guard Clock.now() - begin < limit else { return false }
+                #expect(answer.text == "stable")
+                let (ours, theirs) = try ended(plane, 1)
+                #expect(theirs.failed == 0 && theirs.excluded == 0 && theirs.unknown == 0)
+                #expect(ours.unknown == (isFailure ? 0 : 1) && ours.failed == (isFailure ? 1 : 0))
+                return true
             }
-            let plane = try ShadowTests.plane(stable, shadow: candidate.address) { model in
-                model.shadow?.ageMax = .millis(300)
-                model.timeouts.firstByte = limit
-            }
-            #expect(try plane.ask().text == "stable")
-            let (ours, theirs) = try ended(plane, 1)
-            #expect(theirs.failed == 0 && theirs.excluded == 0 && theirs.unknown == 0)
-            #expect(ours.unknown == (isFailure ? 0 : 1) && ours.failed == (isFailure ? 1 : 0))
         }
     }
 

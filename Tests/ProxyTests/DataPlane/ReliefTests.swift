@@ -33,7 +33,7 @@ import Testing
 
     /// Turns the core until something is so.
     private static func turn(_ core: Core, until what: String, _ holds: () -> Bool) throws {
-        let deadline = Clock.now() + .seconds(30)
+        let deadline = Clock.now() + .patience
         while !holds() {
             guard Clock.now() < deadline else { throw PeerFailure.late(what, sofar: "") }
             core.turn()
@@ -84,7 +84,7 @@ import Testing
     func smallBlocks(_ ending: Ending) throws {
         let gate = try Gate()
         let origin = try Origin.answering { message in
-            if message.target == "/held" { try? gate.pass(within: .seconds(30)) }
+            if message.target == "/held" { try? gate.pass() }
             return ok()
         }
         let (core, address) = try Self.core(to: origin, Self.limits)

@@ -43,7 +43,7 @@ private final class Occupancy: Sendable {
     private static func gated(_ gate: Gate) throws -> Origin {
         try Origin { peer, _ in
             while let request = try peer.request() {
-                try gate.pass(within: .seconds(60))
+                try gate.pass()
                 try peer.send(ok(request.target))
             }
         }
@@ -59,7 +59,6 @@ private final class Occupancy: Sendable {
             try Thread.spawn(name: "client-\(i)") {
                 for round in 0..<times {
                     guard let peer = try? Peer(to: address) else { continue }
-                    peer.patience = .seconds(60)
                     statuses.add((try? body(peer, i * times + round)) ?? 0)
                 }
             }
@@ -106,7 +105,7 @@ private final class Occupancy: Sendable {
             while let request = try peer.request() {
                 let number = served.count
                 served.add(request.target)
-                try turns[number].pass(within: .seconds(60))
+                try turns[number].pass()
                 try peer.send(ok(request.target))
             }
         }

@@ -26,14 +26,14 @@ import Testing
     }
 
     private static func plane(
-        _ stable: Origin, _ candidate: SocketAddress, limits: Limits = Limits(),
+        _ stable: Origin, _ candidate: SocketAddress, limits: Limits = .patient,
         _ change: (inout ModelPlan) -> Void = { _ in }
     ) throws -> Plane {
         var model = ModelPlan.trial([
             .version(0, "stable", 0, [stable.address]), .version(1, "candidate", 1_000_000, [candidate]),
         ])
         model.versions[1].ejection.consecutiveFailures = 0
-        model.timeouts.firstByte = .millis(150)
+        model.timeouts.firstByte = .seconds(60)
         change(&model)
         return try Plane([model], limits: limits)
     }
@@ -42,18 +42,33 @@ import Testing
         "Whatever a candidate does before its first byte, the client sees stable's answer",
         arguments: Fault.allCases)
     func shielded(_ fault: Fault) throws {
-        let stable = try Origin.answering { ok("stable \($0.method) \($0.text)") }
-        let broken = try Self.candidate(fault)
-        let refusing = try RefusingAddress()
-        let plane = try Self.plane(stable, fault == .refuses ? refusing.address : broken.address)
+        // What hangs is given up at the limit, and stable has as long for its own answer.
+        try calmly(from: fault == .hangs ? .millis(150) : .seconds(60)) { limit in
+            let stable = try Origin.answering { ok("stable \($0.method) \($0.text)") }
+            let broken = try Self.candidate(fault)
+            let refusing = try RefusingAddress()
+            let plane = try Self.plane(stable, fault == .refuses ? refusing.address : broken.address) {
+                $0.timeouts.firstByte = limit
+            }
+            return try Self.isShielded(fault, plane, limit)
+        }
+    }
+
+    /// False: stable was too slow.
+    private static func isShielded(_ fault: Fault, _ plane: Plane, _ limit: Interval) throws -> Bool {
         let client = try plane.connect()
+        let begin = Clock.now()
         try client.send(post("hello"))
         let first = try client.response()
+        guard Clock.now() - begin < limit + limit else { return false }
         #expect(first.text == "stable POST hello")
         #expect(first["x-weir-version"] == "stable")
+        let middle = Clock.now()
         try client.send(
             request("POST", "/", ["transfer-encoding: chunked"]) + "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n")
-        #expect(try client.response().text == "stable POST hello")
+        let second = try client.response()
+        guard Clock.now() - middle < limit + limit else { return false }
+        #expect(second.text == "stable POST hello")
         let outcome: Outcome =
             switch fault {
             case .answers500: .upstreamError
@@ -72,6 +87,7 @@ import Testing
         #expect(records.allSatisfy { $0.status == 200 && $0.outcome == outcome })
         let after = plane.counts(1)
         #expect(after.rescued == 2 && after.unrescued == 0)
+        return true
     }
 
     @Test("A body too long to be kept is not shielded: the candidate's own 500 passes")
@@ -137,7 +153,6 @@ import Testing
         let candidate = try Self.candidate(.hangs)
         let plane = try Self.plane(stable, candidate.address) { model in
             model.versions[1].inFlightMax = 1
-            model.timeouts.firstByte = .seconds(60)
         }
         let hanging = try plane.connect()
         try hanging.send(get())

@@ -40,11 +40,15 @@ import Testing
     }
 
     @Test("A body slower than the least rate is answered 408; one at that rate is not")
-    func slowBody() throws {
+    func slowBody() throws { try calmly(from: .millis(150), Self.judgesRate) }
+
+    /// False: the steady client was slow itself.
+    private static func judgesRate(_ window: Interval) throws -> Bool {
         let origin = try Origin.named("a")
         var limits = Limits()
-        limits.bodyRateWindow = .millis(150)
-        limits.bodyBytesPerSecondMin = 1_000
+        limits.bodyRateWindow = window
+        // 150 bytes in a window, however long that is.
+        limits.bodyBytesPerSecondMin = 150_000 / window.millis
         let plane = try Plane(to: origin, limits: limits)
         let slow = try plane.connect()
         try slow.send(request("POST", "/", ["content-length: 1000"]) + "few bytes")
@@ -56,20 +60,29 @@ import Testing
         #expect(plane.counts(0).failed == 0)
         let steady = try plane.connect()
         try steady.send(request("POST", "/", ["content-length: 100000"]))
-        let end = Clock.now() + .millis(500)
+        var last = Clock.now()
+        let end = last + window + window + window
         var sent = 0
-        // Each part waits for the last one's echo in the byte counter, so the rate is the machine's own.
         while Clock.now() < end, sent < 90_000 {
             try steady.send([UInt8](repeating: 1, count: 500))
             sent += 500
+            // The core has had a turn since.
             _ = try plane.ask()
+            guard Clock.now() - last < .micros(window.micros / 2) else { return false }
+            last = Clock.now()
         }
         try steady.send([UInt8](repeating: 1, count: 100_000 - sent))
-        #expect(try steady.response().text == "a")
+        let answer = try steady.response()
+        guard Clock.now() - last < .micros(window.micros / 2) else { return false }
+        #expect(answer.text == "a")
+        return true
     }
 
     @Test("An early answer is not cut because its client has stopped sending the body")
-    func silentDuringEarlyAnswer() throws {
+    func silentDuringEarlyAnswer() throws { try calmly(from: .millis(50), Self.leavesEarlyAnswers) }
+
+    /// False: the answer did not begin within a window.
+    private static func leavesEarlyAnswers(_ window: Interval) throws -> Bool {
         let gates = try (0..<2).map { _ in try Gate() }
         let origin = try Origin { peer, index in
             _ = try peer.requestHead()
@@ -79,20 +92,24 @@ import Testing
             peer.hold()
         }
         var limits = Limits()
-        limits.bodyRateWindow = .millis(50)
+        limits.bodyRateWindow = window
         let plane = try Plane(to: origin, limits: limits)
+        defer { gates.forEach { $0.open() } }
         let heads = ["content-length: 1000", "content-length: 1000\r\nexpect: 100-continue"]
         for (i, fields) in heads.enumerated() {
             let client = try plane.connect()
+            let begin = Clock.now()
             try client.send(request("POST", "/", [fields]))
             let before = plane.core[TimeLimit.body]
             _ = try client.responseHead()
+            guard Clock.now() - begin < window else { return false }
             try eventually("three rate windows") { plane.core[TimeLimit.body] >= before + 3 }
             gates[i].open()
             #expect(try client.take(10) == Array("earlylater".utf8))
         }
         try plane.waitForRest()
         #expect(plane.counts(0)[.success] == 2)
+        return true
     }
 
     @Test("An upstream that says nothing in time is answered for with 504")

@@ -75,7 +75,6 @@ import Testing
         // Small blocks are as many as ordinary ones.
         for i in 0..<(kind.isOrdinary ? Self.blocks - 4 : 120) {
             let client = try plane.connect()
-            client.patience = .seconds(60)
             // A client that is cut while it sends is what this is about.
             try? client.send(kind.text)
             crowd.append(client)

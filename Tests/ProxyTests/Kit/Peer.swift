@@ -38,7 +38,7 @@ final class Peer {
     /// Its number among the connections of its origin.
     var number = 0
     /// How long one call may take.
-    var patience = Interval.seconds(10)
+    var patience = Interval.patience
     /// A descriptor that becomes readable when this end is to give up; an origin's, else none.
     var cutoff: Int32 = -1
     private var scratch = [UInt8](repeating: 0, count: 64 << 10)
@@ -56,7 +56,9 @@ final class Peer {
             self.init(socket)
         case .inProgress(let socket):
             var watch = pollfd(fd: socket.raw, events: Int16(POLLOUT), revents: 0)
-            guard poll(&watch, 1, 10_000) > 0 else { throw PeerFailure.late("a connection", sofar: "") }
+            guard poll(&watch, 1, Int32(clamping: Interval.patience.millis)) > 0 else {
+                throw PeerFailure.late("a connection", sofar: "")
+            }
             if let errno = Socket.pendingError(of: socket) { throw PeerFailure.failed(errno) }
             self.init(socket)
         case .failed(let errno):

@@ -15,7 +15,7 @@ final class Plane {
     var plan: Plan
 
     init(
-        _ models: [ModelPlan], cores: Int = 1, limits: Limits = Limits(), idKey: (UInt64, UInt64) = (1, 2),
+        _ models: [ModelPlan], cores: Int = 1, limits: Limits = .patient, idKey: (UInt64, UInt64) = (1, 2),
         trusted: [AddressRange] = [], accessLogPPM: UInt32 = 1_000_000
     ) throws {
         let settings = DataPlaneSettings(listeners: [.loopback], cores: cores, limits: limits, idKey: idKey)
@@ -26,7 +26,7 @@ final class Plane {
 
     /// One model with one version.
     convenience init(
-        to origin: Origin, limits: Limits = Limits(), _ change: (inout ModelPlan) -> Void = { _ in }
+        to origin: Origin, limits: Limits = .patient, _ change: (inout ModelPlan) -> Void = { _ in }
     ) throws {
         var model = ModelPlan.trial([.version(0, "stable", 1_000_000, [origin.address])])
         change(&model)
@@ -95,6 +95,14 @@ final class Plane {
 }
 
 extension Limits {
+    /// Those of a data plane, but that no connection is given up because the test is slow.
+    static var patient: Limits {
+        var limits = Limits()
+        (limits.headerDeadline, limits.bodyRateWindow) = (.seconds(600), .seconds(600))
+        (limits.keepAliveIdle, limits.poolIdle) = (.seconds(600), .seconds(600))
+        return limits
+    }
+
     /// Buffers and places so few that a test can use them up.
     static var scarce: Limits {
         var limits = Limits()

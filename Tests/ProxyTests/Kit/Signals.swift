@@ -7,6 +7,11 @@ import Glibc
 import Platform
 import Synchronization
 
+extension Interval {
+    /// How long a test waits for what has to come: only against hanging, so longer than any machine is busy.
+    static let patience = Interval.seconds(60)
+}
+
 /// A door that stays open once opened.
 final class Gate: Sendable {
     private let wakeup: Wakeup
@@ -16,7 +21,7 @@ final class Gate: Sendable {
     func open() { wakeup.signal() }
 
     /// Waits until the gate is open.
-    func pass(within patience: Interval = .seconds(10)) throws {
+    func pass(within patience: Interval = .patience) throws {
         var watch = pollfd(fd: wakeup.descriptor.raw, events: Int16(POLLIN), revents: 0)
         guard poll(&watch, 1, Int32(clamping: patience.millis)) > 0 else {
             throw PeerFailure.late("a gate", sofar: "")
@@ -41,7 +46,7 @@ final class Notes<Value: Sendable>: Sendable {
 
     /// Waits until there are `count` notes and returns them all.
     @discardableResult
-    func wait(for count: Int, within patience: Interval = .seconds(10)) throws -> [Value] {
+    func wait(for count: Int, within patience: Interval = .patience) throws -> [Value] {
         let deadline = Clock.now() + patience
         while true {
             let now = all
@@ -55,8 +60,16 @@ final class Notes<Value: Sendable>: Sendable {
     }
 }
 
+/// Judges what has to happen within a limit where a machine that is busy with others may be too slow for it:
+/// the limit is four times as long each time, until the body could judge.
+/// - Parameter body: gets the limit; false: the machine was too slow to judge anything.
+func calmly(from limit: Interval, _ body: (Interval) throws -> Bool) throws {
+    for factor: UInt64 in [1, 4, 16, 64] where try body(.micros(limit.micros * factor)) { return }
+    throw PeerFailure.late("a machine that is quick enough", sofar: "")
+}
+
 /// Waits for a counter of another thread to come to what it must: looks again every few milliseconds.
-func eventually(_ what: String, within patience: Interval = .seconds(10), _ holds: () -> Bool) throws {
+func eventually(_ what: String, within patience: Interval = .patience, _ holds: () -> Bool) throws {
     let deadline = Clock.now() + patience
     while !holds() {
         guard Clock.now() < deadline else { throw PeerFailure.late(what, sofar: "") }
