@@ -54,14 +54,20 @@ final class ActionSinkServer: Sendable {
     func script(_ answers: [String: [JSON]]) throws {
         let body = JSON.object(answers.map { .init($0.key, .array($0.value)) }).text
         let request = HTTPRequest(.post, try url("/script"), body: Array(body.utf8))
-        try #require(try HTTPClient().send(request).isSuccess)
+        try #require(try client().send(request).isSuccess)
+    }
+
+    private func client() -> HTTPClient {
+        var client = HTTPClient()
+        client.connectWithin = .seconds(60)
+        client.answerWithin = .seconds(120)
+        return client
     }
 
     /// The recorded requests, oldest first.
     func recorded() throws -> [JSON] {
-        var client = HTTPClient()
+        var client = client()
         client.bodyBytesMax = 64 << 20
-        client.answerWithin = .seconds(60)
         return try #require(try client.send(HTTPRequest(.get, try url("/recorded"))).json).elements
     }
 

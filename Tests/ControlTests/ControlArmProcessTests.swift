@@ -38,7 +38,7 @@ import Testing
         let admin = AdminClient(sidecar.adminAddress)
         func model() -> JSON? { sidecar.status()?["models"]?[0] }
         var answers = ""
-        let deadline = Clock.now() + .seconds(100)
+        let deadline = Clock.now() + .seconds(3 * patienceSeconds)
         while model()?["phase"]?.string != "cut", Clock.now() < deadline {
             let client = try RawClient(sidecar.addresses[0])
             let request = "GET /m HTTP/1.1\r\nhost: a\r\n"

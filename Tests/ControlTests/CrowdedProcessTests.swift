@@ -26,12 +26,12 @@ struct CrowdedProcessTests {
         // Half of them have said something.
         var crowd: [RawClient] = []
         for i in 0..<1_010 {
-            crowd.append(try RawClient(listener, seconds: 120))
+            crowd.append(try RawClient(listener))
             crowd[i].sendNow(i % 2 == 0 ? "" : "GET / HTTP/1.1\r\nhost: ")
         }
         // And as many at the admin API as would once have filled it.
         var strangers: [RawClient] = []
-        for _ in 0..<100 { strangers.append(try RawClient(running.admin, seconds: 120)) }
+        for _ in 0..<100 { strangers.append(try RawClient(running.admin)) }
         for round in 0..<20 {
             #expect(try running.request() == "HTTP/1.1 200 OK", "round \(round)")
             #expect(try AdminClient(running.admin).get("/readyz").status == 200)
@@ -59,7 +59,7 @@ struct CrowdedProcessTests {
         try running.start()
         var crowd: [RawClient] = []
         for _ in 0..<100 {
-            crowd.append(try RawClient(running.admin, seconds: 120))
+            crowd.append(try RawClient(running.admin))
             crowd[crowd.count - 1].sendNow(request)
         }
         var answered = 0
@@ -67,7 +67,7 @@ struct CrowdedProcessTests {
             // Who was made to leave comes back.
             for i in 0..<4 {
                 let slot = (round * 4 + i) % crowd.count
-                crowd[slot] = try RawClient(running.admin, seconds: 120)
+                crowd[slot] = try RawClient(running.admin)
                 crowd[slot].sendNow(request)
             }
             let verb = AdminVerb(.rollback, model: "m", reason: "round \(round)")

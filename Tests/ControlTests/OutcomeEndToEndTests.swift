@@ -7,8 +7,11 @@ import Testing
 @testable import Control
 
 @Suite struct OutcomeEndToEndTests {
-    private func config(_ scratch: Scratch, _ upstream: ScriptedServer) throws -> Config {
-        try World.config(
+    private func config(
+        _ scratch: Scratch, _ upstream: ScriptedServer, _ window: Interval
+    ) throws -> Config {
+        let seconds = window.millis / 1_000
+        return try World.config(
             """
             admin: { listen: 127.0.0.1:0 }
             state_dir: \(scratch.path)/state
@@ -28,7 +31,7 @@ import Testing
                 cohorts:
                   - { name: staff, when: { header: { x-staff: "true" } }, version: v2 }
                 guardrails:
-                  - { kind: outcome, metric: clicks, window: 2s, worse_than_stable_by: 5% }
+                  - { kind: outcome, metric: clicks, window: \(seconds)s, worse_than_stable_by: 5% }
             """)
     }
 
@@ -62,14 +65,16 @@ import Testing
     private func click(_ id: String) -> String { "{\"id\":\"\(id)\",\"metric\":\"clicks\",\"value\":1}" }
 
     /// Posts the clicks of v1 through a sidecar of its own.
-    /// - Returns: what was posted.
-    private func firstProcess(_ config: Config) throws -> [String] {
+    /// - Returns: what was posted; nil: it came after the window.
+    private func firstProcess(_ config: Config, _ window: Interval) throws -> [String]? {
         let sidecar = try Sidecar(config: config, log: WeirLog.silent())
         try sidecar.start()
         defer { sidecar.stop() }
+        let begin = Clock.now()
         let first = try ask(sidecar, 20)
         let lines = first.filter { $0.version == "v1" }.map { click($0.id) }
         let taken = try post(sidecar, lines)
+        guard Clock.now() - begin < window else { return nil }
         #expect(taken["accepted"]?.integer == Int64(lines.count) && taken["durable"] == true)
         #expect(try post(sidecar, lines)["accepted"]?.integer == 0)
         let forged = String(first[0].id.dropLast()) + (first[0].id.hasSuffix("0") ? "1" : "0")
@@ -80,32 +85,41 @@ import Testing
     }
 
     @Test("A candidate with fewer clicks is cut; forged ids are refused, repetitions count once")
-    func cut() throws {
+    func cut() throws { try calmly(from: .seconds(2), cuts) }
+
+    /// False: clicks came after the window.
+    private func cuts(_ window: Interval) throws -> Bool {
         let scratch = try Scratch()
         let upstream = try ScriptedServer(
             .bytes("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"))
         defer { upstream.stop() }
-        let lines = try firstProcess(config(scratch, upstream))
-        let sidecar = try Sidecar(config: config(scratch, upstream), log: WeirLog.silent())
+        let config = try config(scratch, upstream, window)
+        guard let lines = try firstProcess(config, window) else { return false }
+        let sidecar = try Sidecar(config: config, log: WeirLog.silent())
         try sidecar.start()
         defer { sidecar.stop() }
         // Known from the log, or, on a slow machine, too late by now; in no case counted twice.
         #expect(try post(sidecar, lines)["accepted"]?.integer == 0)
         func phase() -> String? { sidecar.status()?["models"]?[0]?["phase"]?.string }
-        let isCut = try eventually(seconds: 60) {
-            let answers = try ask(sidecar, 20)
+        var slowest = Interval.zero
+        let isCut = try eventually(seconds: 3 * patienceSeconds) {
+            let begin = Clock.now()
+            let answers = try ask(sidecar, 10)
             _ = try post(sidecar, answers.filter { $0.version == "v1" }.map { click($0.id) })
-            return phase() == "cut"
+            slowest = max(slowest, Clock.now() - begin)
+            return phase() == "cut" || slowest >= window
         }
+        guard slowest < window else { return false }
         #expect(isCut)
         let status = try #require(sidecar.status()?["models"]?[0])
         #expect(status["last_cut"]?["guardrail"]?.string?.contains("clicks") == true)
         let metric = try #require(status["outcomes"]?[0])
-        #expect(metric["metric"] == "clicks" && metric["window_s"]?.number == 2)
+        #expect(metric["metric"] == "clicks" && metric["window_s"]?.number == Double(window.millis / 1_000))
         #expect(metric["versions"]?[1]?["mean"]?.number == 0)
         #expect((metric["versions"]?[0]?["mean"]?.number ?? 0) > 0.5)
         let page = try AdminClient(sidecar.adminAddress).get("/metrics").text
         #expect(page.contains("weir_outcomes_total{model=\"m\",metric=\"clicks\",result=\"accepted\"}"))
         #expect(page.contains("weir_outcome_requests_total{model=\"m\",version=\"v2\",metric=\"clicks\"}"))
+        return true
     }
 }

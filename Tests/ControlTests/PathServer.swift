@@ -41,13 +41,13 @@ final class PathServer: Sendable {
     }
 }
 
-/// What a client sends up to the end of its head, or until it says nothing for five seconds.
+/// What a client sends up to the end of its head, or until it says nothing for a minute.
 func readHead(_ socket: Int32) -> String {
     var seen: [UInt8] = []
     while !String(decoding: seen, as: UTF8.self).contains("\r\n\r\n") {
         var piece = [UInt8](repeating: 0, count: 4_096)
         var readable = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
-        guard poll(&readable, 1, 5_000) == 1 else { break }
+        guard poll(&readable, 1, 60_000) == 1 else { break }
         let got = recv(socket, &piece, piece.count, 0)
         guard got > 0 else { break }
         seen += piece[..<got]

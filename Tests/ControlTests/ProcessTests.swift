@@ -124,8 +124,12 @@ final class WeirProcess {
     /// Requests until the candidate is cut.
     func provokeCut() throws {
         candidate.set(.bytes(bad))
-        for _ in 0..<400 where phase() != "cut" { #expect(try request() == "HTTP/1.1 200 OK") }
-        try #require(phase() == "cut")
+        let isCut = try eventually {
+            let answer = try request()
+            #expect(answer == "HTTP/1.1 200 OK")
+            return phase() == "cut"
+        }
+        try #require(isCut)
     }
 
     func signal(_ number: Int32) { kill(process.processIdentifier, number) }
@@ -191,6 +195,11 @@ struct ProcessTests {
         var acknowledged: UInt32 = 0
         for round in 1...6 {
             try running.start()
+            let client = AdminClient(running.admin)
+            // One verb is acknowledged, however slow the machine is.
+            try #require(try client.send(AdminVerb(.weights, model: "m", weights: ["v2": next])).isSuccess)
+            acknowledged = next
+            next += 1
             let delay = Int32(random.below(120))
             let pid = running.process.processIdentifier
             let killer = try Platform.Thread.spawn(name: "killer") {
@@ -198,7 +207,6 @@ struct ProcessTests {
                 if var poller = try? Poller(eventsMax: 1) { _ = poller.wait(timeoutMillis: delay) }
                 kill(pid, SIGKILL)
             }
-            let client = AdminClient(running.admin)
             while let answer = try? client.send(AdminVerb(.weights, model: "m", weights: ["v2": next])) {
                 if answer.isSuccess { acknowledged = next }
                 next += 1
@@ -214,7 +222,6 @@ struct ProcessTests {
             let report = try AuditVerify.check(directory: running.stateDir)
             #expect(report.isIntact, "seed \(seed) round \(round): \(report.findings)")
         }
-        #expect(acknowledged > 0)
     }
 
     @Test("SIGHUP with a bad file changes nothing and says so in log and journal; a good one is taken over")

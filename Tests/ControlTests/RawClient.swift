@@ -6,6 +6,9 @@ import Testing
 
 @testable import Control
 
+/// How long a test waits for what has to come: only against hanging, so longer than any machine is busy.
+let patienceSeconds: UInt64 = 120
+
 /// One connection with a deadline on every wait.
 final class RawClient {
     private let descriptor: Descriptor
@@ -14,7 +17,7 @@ final class RawClient {
     /// The peer ended with a reset.
     private(set) var wasReset = false
 
-    init(_ address: SocketAddress, seconds: UInt64 = 20) throws {
+    init(_ address: SocketAddress, seconds: UInt64 = patienceSeconds) throws {
         let raw = try #require(RawAddress(address))
         poller = try Poller(eventsMax: 1)
         deadline = Clock.now() + .seconds(seconds)
@@ -104,7 +107,7 @@ final class ScriptedServer: Sendable {
         let listener = try Socket.listen(.ip(IPAddress(ipv4: 0x7F00_0001), port: 0), reusePort: false)
         address = Socket.localAddress(of: listener) ?? .unix(path: "")
         answer = Mutex(first)
-        let loop = ScriptedLoop(self, listener)
+        let loop = try ScriptedLoop(self, listener)
         let started = try Thread.spawn(name: "scripted") { loop.run() }
         thread.withLock { $0 = started }
     }
@@ -115,7 +118,7 @@ final class ScriptedServer: Sendable {
     func set(_ next: Answer) { answer.withLock { $0 = next } }
     /// Connections, with those that are kept warm and carry nothing.
     var count: Int { served.load(ordering: .acquiring) }
-    /// Connections that a request came on; one that is answered with silence is not read.
+    /// Connections that a request came on; those that come while the answer is silence are not read.
     var requestCount: Int { asked.load(ordering: .acquiring) }
 
     func stop() {
@@ -124,25 +127,47 @@ final class ScriptedServer: Sendable {
         running?.join()
     }
 
+    /// The server's thread. A connection is answered when its first bytes come; those that are kept warm and
+    /// carry nothing hold nobody up.
     private final class ScriptedLoop {
         private let server: ScriptedServer
         private let listener: Descriptor
+        private var poller: Poller
+        /// Connections that wait for their first bytes.
+        private var waiting: Set<Int32> = []
+        /// Answered ones, until the client has closed: closing on unread bytes would reset the answer away.
+        private var ending: Set<Int32> = []
         private var silent: [Int32] = []
 
-        init(_ server: ScriptedServer, _ listener: consuming Descriptor) {
+        init(_ server: ScriptedServer, _ listener: consuming Descriptor) throws {
             self.server = server
             self.listener = listener
+            poller = try Poller(eventsMax: 64)
         }
 
         func run() {
-            guard var poller = try? Poller(eventsMax: 1) else { return }
-            _ = poller.add(listener, token: Token(bits: 0), interest: .readable)
+            _ = poller.add(listener, token: Token(bits: .max), interest: .readable)
             while !server.isStopping.load(ordering: .acquiring) {
-                _ = poller.wait(timeoutMillis: 5)
-                while case .connection(let client, _) = Socket.accept(listener) { serve(client) }
+                for i in 0..<poller.wait(timeoutMillis: 5) {
+                    let token = poller[i].token
+                    if token.bits == .max { accept() } else { serve(Int32(token.bits)) }
+                }
                 if let text = server.released.withLock({ $0.take() }) { release(text) }
             }
-            for raw in silent { _ = Descriptor(adopting: raw) }
+            for raw in silent + waiting + ending { _ = Descriptor(adopting: raw) }
+        }
+
+        private func accept() {
+            while case .connection(let client, _) = Socket.accept(listener) {
+                server.served.wrappingAdd(1, ordering: .releasing)
+                let raw = client.raw
+                if case .silence = server.answer.withLock({ $0 }) {
+                    silent.append(client.release())
+                    continue
+                }
+                _ = poller.add(client, token: Token(bits: UInt64(raw)), interest: [.readable, .peerClosed])
+                waiting.insert(client.release())
+            }
         }
 
         private func release(_ text: String) {
@@ -153,33 +178,46 @@ final class ScriptedServer: Sendable {
             silent = []
         }
 
-        private func serve(_ client: consuming Descriptor) {
-            server.served.wrappingAdd(1, ordering: .releasing)
-            switch server.answer.withLock({ $0 }) {
-            case .silence: silent.append(client.release())
-            case .bytes(let text):
-                answer(client, text)
-            case .kept(let text):
-                answer(client, text)
-                silent.append(client.release())
+        private func serve(_ raw: Int32) {
+            guard waiting.contains(raw) || ending.contains(raw) else { return }
+            let client = Descriptor(adopting: raw)
+            var piece = [UInt8](repeating: 0, count: 64 << 10)
+            while true {
+                switch piece.withUnsafeMutableBytes({ client.receive(into: $0) }) {
+                case .moved:
+                    guard waiting.remove(raw) != nil else { continue }
+                    server.asked.wrappingAdd(1, ordering: .releasing)
+                    guard answer(client) else { return silent.append(client.release()) }
+                    client.shutdownWrite()
+                    ending.insert(raw)
+                case .wouldBlock:
+                    _ = client.release()
+                    return
+                case .closed, .failed:
+                    waiting.remove(raw)
+                    ending.remove(raw)
+                    return
+                }
             }
         }
 
-        private func answer(_ client: borrowing Descriptor, _ text: String) {
-            guard var poller = try? Poller(eventsMax: 1) else { return }
-            _ = poller.add(client, token: Token(bits: 0), interest: .readable)
-            _ = poller.wait(timeoutMillis: 1_000)
-            var piece = [UInt8](repeating: 0, count: 4_096)
-            if case .moved = piece.withUnsafeMutableBytes({ client.receive(into: $0) }) {
-                server.asked.wrappingAdd(1, ordering: .releasing)
+        /// False: the connection is kept open.
+        private func answer(_ client: borrowing Descriptor) -> Bool {
+            switch server.answer.withLock({ $0 }) {
+            case .silence: return false
+            case .bytes(let text):
+                _ = Array(text.utf8).withUnsafeBytes { client.send($0) }
+                return true
+            case .kept(let text):
+                _ = Array(text.utf8).withUnsafeBytes { client.send($0) }
+                return false
             }
-            _ = Array(text.utf8).withUnsafeBytes { client.send($0) }
         }
     }
 }
 
 /// Looks every few milliseconds until something holds; false when it never did.
-func eventually(seconds: UInt64 = 20, _ holds: () throws -> Bool) rethrows -> Bool {
+func eventually(seconds: UInt64 = patienceSeconds, _ holds: () throws -> Bool) rethrows -> Bool {
     let deadline = Clock.now() + .seconds(seconds)
     guard var poller = try? Poller(eventsMax: 1) else { return false }
     while Clock.now() < deadline {
@@ -187,4 +225,12 @@ func eventually(seconds: UInt64 = 20, _ holds: () throws -> Bool) rethrows -> Bo
         _ = poller.wait(timeoutMillis: 5)
     }
     return try holds()
+}
+
+/// Judges what has to happen within a limit where a machine that is busy with others may be too slow for it:
+/// the limit is four times as long each time, until the body could judge.
+/// - Parameter body: gets the limit; false: the machine was too slow to judge anything.
+func calmly(from limit: Interval, _ body: (Interval) throws -> Bool) throws {
+    for factor: UInt64 in [1, 4, 16, 64] where try body(.micros(limit.micros * factor)) { return }
+    Issue.record("the machine is too slow for \(limit.micros * 64) us")
 }

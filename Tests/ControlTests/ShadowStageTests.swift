@@ -52,7 +52,7 @@ private final class ShadowStage {
 
     /// Sends requests, a few at a time, until something holds; false: it did not in time.
     func traffic(until isThere: () throws -> Bool) throws -> Bool {
-        let deadline = Clock.now() + .seconds(100)
+        let deadline = Clock.now() + .seconds(3 * patienceSeconds)
         while Clock.now() < deadline {
             let client = try RawClient(sidecar.addresses[0])
             let request = "GET /m HTTP/1.1\r\nhost: a\r\n"
