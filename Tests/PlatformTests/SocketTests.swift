@@ -10,7 +10,7 @@ import Testing
 func waitReadable(_ descriptor: borrowing Descriptor) throws {
     var poller = try Poller(eventsMax: 1)
     _ = poller.add(descriptor, token: Token(kind: 0, generation: 0, slot: 0), interest: .readable)
-    let count = poller.wait(timeoutMillis: 10_000)
+    let count = poller.wait(timeoutMillis: 60_000)
     try #require(count == 1)
 }
 
@@ -22,7 +22,7 @@ func connected(to address: SocketAddress) throws -> Descriptor {
     case .inProgress(let socket):
         var poller = try Poller(eventsMax: 1)
         _ = poller.add(socket, token: Token(kind: 0, generation: 0, slot: 0), interest: .writable)
-        let count = poller.wait(timeoutMillis: 10_000)
+        let count = poller.wait(timeoutMillis: 60_000)
         try #require(count == 1)
         if let errno = Socket.pendingError(of: socket) { throw errno }
         return socket

@@ -72,7 +72,7 @@ import Testing
         var next = [0, 0, 0]
         while next != [1_000, 1_000, 1_000] {
             // A lost wake-up would show here as a turn without an event.
-            let events = poller.wait(timeoutMillis: 10_000)
+            let events = poller.wait(timeoutMillis: 60_000)
             try #require(events == 1)
             mailbox.wakeup.drain()
             while let message = mailbox.take() {
