@@ -152,7 +152,7 @@ def main(kills: int, full_disk: bool, seed: int) -> None:
         candidate.is_bad = False
         asking = [Asking(proxy.port) for _ in range(2)]
         before = candidate.count
-        wait_until(lambda: candidate.count > before + 3, "requests at the candidate", 20, 0.002)
+        wait_until(lambda: candidate.count > before + 3, "requests at the candidate", pause=0.002)
         if full_disk:
             fill(proxy.state)
         cuts = cut_lines(proxy)
@@ -180,7 +180,7 @@ def main(kills: int, full_disk: bool, seed: int) -> None:
             tally["state behind the journal"] += status["journal"]["recovered"] is not None
         if full_disk:
             (proxy.state / "filler").unlink()
-            wait_until(lambda: reads(proxy) == "ready", f"round {number}: space", 20)
+            wait_until(lambda: reads(proxy) == "ready", f"round {number}: space")
         if proxy.status()["models"][0]["quarantined"]:
             verb(proxy, "unquarantine")
             verb(proxy, "resume")
@@ -190,14 +190,14 @@ def main(kills: int, full_disk: bool, seed: int) -> None:
 
 
 def reads(proxy) -> str:
-    with urllib.request.urlopen(proxy.admin + "/readyz", timeout=5) as reply:
+    with urllib.request.urlopen(proxy.admin + "/readyz", timeout=60) as reply:
         return reply.read().decode().strip()
 
 
 def check(proxy, candidate, before: int, where: str) -> None:
     """The version that was cut gets nothing."""
     for _ in range(20):
-        urllib.request.urlopen(proxy.url + "/", timeout=5).read()
+        urllib.request.urlopen(proxy.url + "/", timeout=60).read()
     said = proxy.status()["models"][0]
     assert said["phase"] == "cut" and "v2" in said["quarantined"], f"{where}: {said['phase']}"
     assert candidate.count == before, f"{where}: the candidate got {candidate.count - before} requests"

@@ -106,7 +106,7 @@ def main(seconds: float) -> None:
 
 
 def model_phase(proxy) -> str:
-    return wait_until(lambda: proxy.status()["models"], "a status", 10)[0]["phase"]
+    return wait_until(lambda: proxy.status()["models"], "a status")[0]["phase"]
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-def wait_until(condition, what: str, seconds: float = 30.0, pause: float = 0.02):
+def wait_until(condition, what: str, seconds: float = 120.0, pause: float = 0.02):
     """Waits for a condition to hold; its last value is returned, and lateness is a failure that says what."""
     deadline = time.monotonic() + seconds
     while True:
@@ -69,7 +69,7 @@ class Process:
     def pid(self) -> int:
         return self.child.pid
 
-    def wait_ready(self, check, what: str, seconds: float = 60.0) -> None:
+    def wait_ready(self, check, what: str, seconds: float = 180.0) -> None:
         def ready():
             if self.child.poll() is not None:
                 raise AssertionError(f"{what} ended with {self.child.returncode}:\n{self.tail()}")
@@ -143,7 +143,7 @@ class MLServer:
     def served(self) -> int:
         """Inference requests that this server counted itself."""
         url = f"http://127.0.0.1:{self.metrics_port}/metrics"
-        with urllib.request.urlopen(url, timeout=5) as reply:
+        with urllib.request.urlopen(url, timeout=60) as reply:
             lines = reply.read().decode().splitlines()
         return sum(
             int(float(line.rsplit(" ", 1)[1]))

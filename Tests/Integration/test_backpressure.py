@@ -100,7 +100,7 @@ def test_an_upload_waits_for_a_model_server_that_does_not_read(through, tmp_path
 
 def test_a_download_waits_for_a_client_that_does_not_read(through):
     peer, proxy = through(source)
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as client:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         stalled = watch_rss(proxy.process.pid, 1.5)
         received = 0
@@ -116,6 +116,6 @@ def test_a_truncated_body_is_an_error_at_the_client(through):
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf")
 
     _, proxy = through(cut)
-    done = subprocess.run(["curl", "-sS", proxy.url + "/"], capture_output=True, timeout=30)
+    done = subprocess.run(["curl", "-sS", proxy.url + "/"], capture_output=True, timeout=60)
     assert done.stdout == b"half"
     assert done.returncode in (18, 56), done.stderr

@@ -51,7 +51,7 @@ def test_a_cut_keeps_what_both_versions_said(iris, weir):
     ask_many(proxy.url, 400)
     assert exported(proxy) == []
     body = {"model": "iris", "actor": "test"}
-    assert requests.post(proxy.admin + "/verbs/rollback", json=body, timeout=5).status_code == 200
+    assert requests.post(proxy.admin + "/verbs/rollback", json=body, timeout=60).status_code == 200
     wait_until(lambda: exported(proxy, "--cut", "cut-1"), "captures of the cut")
     found = exported(proxy, "--cut", "cut-1")
     assert {one["version"] for one in found} == {"v1", "v2"}

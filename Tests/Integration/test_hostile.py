@@ -60,7 +60,7 @@ CASES = {
 def exchange(port: int, sent: bytes) -> bytes:
     """Everything that comes back until the connection ends."""
     got = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
         try:
             s.sendall(sent)
             while chunk := s.recv(65536):

@@ -2,6 +2,7 @@
 
 import collections
 import pathlib
+import re
 import signal
 import socket
 import sys
@@ -15,7 +16,8 @@ from processes import SERVERS, Process, answers, free_port, wait_until
 from weir import endpoint
 
 RESTARTS_EACH = 2
-CHECK = {"path": "/ready", "interval": "200ms", "timeout": "150ms", "unhealthy_threshold": 1}
+CHECK = {"path": "/ready", "interval": "1s", "timeout": "1s", "unhealthy_threshold": 1}
+UNDER_WAY = re.compile(r"^weir_inflight_requests{.*} 1$", re.MULTILINE)
 
 
 class Uvicorn:
@@ -70,7 +72,7 @@ def test_a_rolling_restart_costs_no_request(endpoints, weir, version):
             while not is_over.is_set():
                 try:
                     data = b"x" if method == "POST" else None
-                    reply = session.request(method, proxy.url, data=data, timeout=30)
+                    reply = session.request(method, proxy.url, data=data, timeout=60)
                     ends[method, "answered" if reply.ok else reply.text.strip()] += 1
                 except requests.RequestException as problem:
                     ends[method, repr(problem)] += 1
@@ -104,8 +106,8 @@ def test_a_server_that_closes_after_an_error_costs_the_next_request_nothing(endp
     proxy = weir([echo_model(endpoints[:1])])
     with requests.Session() as session:
         for i in range(150):
-            assert session.post(proxy.url + "/raise", data=b"x", timeout=30).status_code == 500
-            assert session.post(proxy.url, data=b"y", timeout=30).text == "y", i
+            assert session.post(proxy.url + "/raise", data=b"x", timeout=60).status_code == 500
+            assert session.post(proxy.url, data=b"y", timeout=60).text == "y", i
 
 
 @pytest.mark.parametrize("half", [False, True], ids=["closes", "half-closes"])
@@ -114,14 +116,14 @@ def test_a_client_that_leaves_frees_its_server(endpoints, weir, half):
     proxy = weir([echo_model([server])])
     client = socket.create_connection(("127.0.0.1", proxy.port))
     client.sendall(b"GET /hold HTTP/1.1\r\nhost: m\r\n\r\n")
-    time.sleep(0.3)
+    wait_until(lambda: UNDER_WAY.search(requests.get(proxy.admin + "/metrics").text), "the request under way")
     assert not server.left.exists()
     begin = time.monotonic()
     if half:
         client.shutdown(socket.SHUT_WR)
     else:
         client.close()
-    wait_until(server.left.exists, "the server noticing", 10)
+    wait_until(server.left.exists, "the server noticing")
     print(f"noticed after {time.monotonic() - begin:.3f} s")
     if half:
         assert client.recv(100) == b""

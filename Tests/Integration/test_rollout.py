@@ -54,7 +54,7 @@ def test_a_good_candidate_walks_all_the_way(iris, weir):
     ]
     proxy = weir([climbing(iris, *stages, bake="1s", hold_back="10%")])
     with Load(proxy.url) as load:
-        promoted = proxy.wait_for("promoted", 60)
+        promoted = proxy.wait_for("promoted")
         assert promoted["version"] == "v2"
         wait_until(lambda: epoch(proxy) >= 5, "the epoch after four steps and a promotion")
     assert load.failures == []
@@ -80,7 +80,7 @@ def test_a_stage_waits_for_an_approval(iris, weir):
         ).stdout
         assert proxy.journal("promoted") == []
         verb(proxy, "approve", "iris", "--reason", "looks right")
-        proxy.wait_for("promoted", 30)
+        proxy.wait_for("promoted")
     assert load.failures == []
 
 
@@ -91,7 +91,7 @@ def test_a_bad_candidate_is_cut_and_only_a_retry_starts_it_again(iris, weir):
             wait_until(lambda: load.ends["v2"] > 50, "traffic on the candidate")
             before = epoch(proxy)
             iris["v2"].process.kill()
-            cut = proxy.wait_for("cut", 30)
+            cut = proxy.wait_for("cut")
             wait_until(lambda: epoch(proxy) > before, "another epoch")
         assert load.failures == []
         assert cut["versions"] == ["v2"] and model(proxy)["phase"] == "cut"
@@ -135,7 +135,7 @@ def test_a_version_that_is_not_what_it_claims_gets_no_traffic(iris, weir):
         return found
 
     proxy = weir([claiming(("iris", "another model"))])
-    failed = proxy.wait_for("preflight", 20)
+    failed = proxy.wait_for("preflight")
     assert "says it is iris; expected another model" in failed["reason"]
     assert set(ask_many(proxy.url, 100)) == {"v1"}
     assert model(proxy)["phase"] == "waiting"
@@ -152,7 +152,7 @@ def test_signatures_are_compared_and_a_cold_candidate_is_warmed_up(iris, weir, t
     before = iris["v2"].served()
     preflight = {"signatures": {"model": "iris"}, "warm_up": {"requests": 25, "file": str(lines)}}
     proxy = weir([climbing(iris, {"weight": "50%"}, preflight=preflight)])
-    wait_until(lambda: model(proxy)["phase"] == "stage", "the first stage", 30)
+    wait_until(lambda: model(proxy)["phase"] == "stage", "the first stage")
     assert iris["v2"].served() - before == 25
 
 
@@ -167,7 +167,7 @@ def test_models_of_a_group_are_cut_together(iris, weir):
     verb(proxy, "rollback", "iris", "--reason", "a schema that does not fit")
     wait_until(lambda: model(proxy, "other")["phase"] == "cut", "the cut of the other model")
     assert "group pair" in model(proxy, "other")["last_cut"]["reason"]
-    assert proxy.wait_for("group", 10)["left"] == []
+    assert proxy.wait_for("group")["left"] == []
 
 
 def test_nothing_is_promoted_in_a_blackout(iris, weir):
@@ -187,4 +187,4 @@ def test_an_experiment_keeps_its_split_and_a_stage_asks_for_users(iris, weir):
     ask_many(proxy.url, 600, headers=lambda i: {"x-user-id": f"user-{i % 30}"})
     assert model(proxy)["rollout"]["stage"] == 1
     ask_many(proxy.url, 600, headers=lambda i: {"x-user-id": f"user-{i % 300}"})
-    proxy.wait_for("promoted", 20)
+    proxy.wait_for("promoted")

@@ -62,7 +62,7 @@ def infer(client, values, binary: bool):
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("count", [1, 1000, 500_000])
 def test_tensors_pass_unchanged(proxy, binary, count):
-    client = tritonclient.http.InferenceServerClient(f"127.0.0.1:{proxy.port}", connection_timeout=30)
+    client = tritonclient.http.InferenceServerClient(f"127.0.0.1:{proxy.port}", connection_timeout=60)
     values = numpy.random.default_rng(1).standard_normal((1, count)).astype(numpy.float32)
     for _ in range(3):
         assert numpy.allclose(infer(client, values, binary), values * 2)
@@ -70,7 +70,7 @@ def test_tensors_pass_unchanged(proxy, binary, count):
 
 def test_the_models_name_survives_a_request_line_that_comes_byte_by_byte(proxy):
     """Triton misreads a request line that is split over segments; Weir's leaves in one write."""
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as s:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in b"GET /v2/models/double/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n":
             s.sendall(bytes([byte]))

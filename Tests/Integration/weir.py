@@ -90,17 +90,17 @@ class Weir:
         events = [json.loads(line) for line in path.read_text().splitlines()]
         return [e for e in events if kind is None or e["kind"] == kind]
 
-    def wait_for(self, kind: str, seconds: float) -> dict:
+    def wait_for(self, kind: str, seconds: float = 120.0) -> dict:
         """The first event of a kind."""
         wait_until(lambda: self.journal(kind), f"a {kind} in the journal", seconds, 0.05)
         return self.journal(kind)[0]
 
     def status(self) -> dict:
-        with urllib.request.urlopen(self.admin + "/status", timeout=5) as reply:
+        with urllib.request.urlopen(self.admin + "/status", timeout=60) as reply:
             return json.load(reply)
 
     def metrics(self, accept: str = "text/plain") -> tuple:
         """Content type and text of /metrics."""
         request = urllib.request.Request(self.admin + "/metrics", headers={"Accept": accept})
-        with urllib.request.urlopen(request, timeout=5) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return reply.headers["Content-Type"], reply.read().decode()
