@@ -64,7 +64,8 @@ enum ReadingWords: Sendable {
                 + " it takes \(Sentence.count(Int(LatencyReference.requestsMin))) requests"
         case .warmingUp(let started, let all):
             "warming up until the candidate is as fast as stable, or has had"
-                + " \(Sentence.count(all)) requests: \(Sentence.count(started)) so far"
+                + " \(Sentence.count(all)) requests or ten minutes:"
+                + " \(Sentence.count(started)) requests so far"
         case .missing(let counts): "candidate \(counts.ours) missing, stable \(counts.theirs)"
         case .means(let ours, let theirs, let cap):
             "candidate's mean \(Self.number(ours.mean, of: ours.count)),"

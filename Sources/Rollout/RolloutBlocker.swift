@@ -7,7 +7,8 @@
 public enum RolloutBlocker: Sendable, Hashable {
     case quarantined(version: String, cutID: String)
     case notStarted
-    case preflightUnknown
+    /// Why nothing is known yet; empty: nobody has answered.
+    case preflightUnknown(String)
     case preflightFailed(String)
     /// The name of the window.
     case blackout(String)
@@ -26,7 +27,7 @@ public enum RolloutBlocker: Sendable, Hashable {
     case lastStage(weightPPM: UInt32)
     case paused
     case held(String)
-    case cut(String)
+    case cut(id: String, CutExit)
     /// Another model of the group; with where it is and what it waits for itself.
     case member(group: String, model: String, reason: String)
     /// The step that the members of the group take together.
@@ -38,7 +39,8 @@ public enum RolloutBlocker: Sendable, Hashable {
         case .quarantined(let version, let cutID):
             "\(version) is quarantined by \(cutID): retry starts it again"
         case .notStarted: "an operator's start"
-        case .preflightUnknown: "the pre-flight checks, which have no answer yet"
+        case .preflightUnknown(""): "the pre-flight checks, which have no answer yet"
+        case .preflightUnknown(let reason): "the pre-flight checks, which have no answer yet: \(reason)"
         case .preflightFailed(let reason): "the pre-flight checks, which fail: \(reason)"
         case .blackout(let name): "the end of the blackout \(name)"
         case .experimentOver: "nothing: the end of the experiment has passed; change it, or promote"
@@ -57,10 +59,33 @@ public enum RolloutBlocker: Sendable, Hashable {
             "an operator's promote: the last stage keeps \(Sentence.percent(Double(ppm) / 1_000_000))"
         case .paused: "an operator's resume: it is paused"
         case .held(let reason): "an operator's resume: \(reason)"
-        case .cut(let id): "an operator's retry or resume after \(id)"
+        case .cut(let id, .retry): "an operator's retry after \(id)"
+        case .cut(let id, .resume): "an operator's resume after \(id)"
+        case .cut(let id, .either):
+            "an operator's resume, which goes on where it stood, or retry, which starts again, after \(id)"
         case .member(let group, let model, let reason): "model \(model) of group \(group): \(reason)"
         case .groupStep(let group): "the step that group \(group) takes together"
         }
+    }
+}
+
+/// The verb that leaves a cut.
+public enum CutExit: Sendable, Hashable {
+    /// The candidate was cut itself: it starts again.
+    case retry
+    /// Others were cut: the candidate, or the fixed weights, go on.
+    case resume
+    /// Weight is withheld, and nobody knows whether anybody was cut.
+    case either
+}
+
+extension RolloutState {
+    /// Which verb the cut in force is left by: the one that is not refused for it.
+    func exit(of record: CutRecord) -> CutExit {
+        guard setup.program != nil, let climb else { return .resume }
+        if record.isWithheld, quarantined[climb.candidate] == nil { return .either }
+        let isOwn = record.versions.contains(climb.candidate) || quarantined[climb.candidate] != nil
+        return isOwn ? .retry : .resume
     }
 }
 
@@ -87,7 +112,7 @@ extension RolloutMachine {
         case .split, .promoted: return []
         case .paused: return [.paused]
         case .held(let record): return [.held(record.reason)]
-        case .cut(let record): return [.cut(record.id)]
+        case .cut(let record): return [.cut(id: record.id, state.exit(of: record))]
         case .waiting: return state.startBlockers(program, climb, facts)
         case .stage:
             guard case .stage(let i) = climb.place, program.stages.indices.contains(i) else { return [] }
@@ -177,7 +202,7 @@ extension RolloutConditions {
         var found: [RolloutBlocker] = []
         switch preflight {
         case .passed: break
-        case .unknown: found.append(.preflightUnknown)
+        case .unknown: found.append(.preflightUnknown(preflightReason))
         case .failed(let reason): found.append(.preflightFailed(reason))
         }
         if let blackout { found.append(.blackout(blackout)) }

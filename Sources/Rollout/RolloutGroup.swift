@@ -49,7 +49,7 @@ public struct GroupMember: Sendable {
             standing = .standing
         case .cut(let record):
             standing = .standing
-            blockers = [.cut(record.id)]
+            blockers = [.cut(id: record.id, state.exit(of: record))]
         case .split, .promoted:
             standing = .done
         }

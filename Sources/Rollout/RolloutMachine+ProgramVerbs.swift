@@ -6,7 +6,9 @@
 extension RolloutStep {
     mutating func takeProgramVerb(_ request: VerbRequest) -> VerbAnswer {
         guard let program = state.setup.program, let climb = state.climb else {
-            return .refused("the configuration has no rollout for this model; weights are set with weights")
+            return .refused(
+                "the model has fixed weights and no rollout, so \(request.verb.word) moves nothing: weights "
+                    + "sets them, pause keeps them, resume leaves a cut")
         }
         return switch request.verb {
         case .start: start(program, climb, request)

@@ -32,17 +32,20 @@ public struct RolloutConditions: Sendable, Hashable {
     /// Whether automation only alerts in that window, and cuts nothing.
     public var blackoutAlertsOnly: Bool
     public var preflight: PreflightReading
+    /// What is known of a reading that is unknown; empty: nothing.
+    public var preflightReason: String
     /// What stands in the way of models that must move with this one; see `RolloutGroup`.
     public var others: [RolloutBlocker]
 
     public init(
         blackout: String? = nil, blackoutAlertsOnly: Bool = false, preflight: PreflightReading = .unknown,
-        others: [RolloutBlocker] = []
+        preflightReason: String = "", others: [RolloutBlocker] = []
     ) {
         self.others = others
         self.blackout = blackout
         self.blackoutAlertsOnly = blackoutAlertsOnly
         self.preflight = preflight
+        self.preflightReason = preflightReason
     }
 }
 

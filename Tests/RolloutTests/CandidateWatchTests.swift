@@ -206,7 +206,7 @@ private let seeds: [UInt64] = [1, 2, 3, 4, 5]
         for _ in 0..<140 { bench.tick(candidate: cold, stable: Behaviours.slow(1)) }
         let warming = try #require(bench.reading("latency_p50_worse_than_stable"))
         #expect(warming.verdict == .notEnoughData)
-        #expect(warming.reason.hasPrefix("warming up until") && warming.reason.contains(": 1"))
+        #expect(warming.reason.hasPrefix("warming up until") && warming.reason.contains(" or ten minutes: 1"))
         let found = bench.runUntilTrip(ticks: 400, candidate: cold, stable: Behaviours.slow(1))
         #expect(found == nil)
         var idle = Bench(seed: 2, specs: specs)

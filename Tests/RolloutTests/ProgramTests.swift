@@ -92,6 +92,10 @@ import Testing
         arguments: [
             (RolloutConditions(preflight: .unknown), true, "the pre-flight checks, which have no answer yet"),
             (
+                RolloutConditions(preflight: .unknown, preflightReason: "v2 at 127.0.0.1:9 is gone"), true,
+                "the pre-flight checks, which have no answer yet: v2 at 127.0.0.1:9 is gone"
+            ),
+            (
                 RolloutConditions(preflight: .failed("it says v0")), true,
                 "the pre-flight checks, which fail: it says v0"
             ),

@@ -136,7 +136,7 @@ import Testing
             var driver = Driver()
             let before = driver.state
             #expect(
-                driver.verb(verb).sentence.contains("no rollout for this model") && driver.state == before)
+                driver.verb(verb).sentence.contains("fixed weights and no rollout") && driver.state == before)
         }
     }
 

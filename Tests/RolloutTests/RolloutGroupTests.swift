@@ -168,7 +168,7 @@ struct GroupSimulation {
         arguments: [
             (RolloutVerb.pause, "an operator's resume: it is paused"),
             (.hold, "an operator's resume: held by op"),
-            (.rollback(version: nil), "an operator's retry or resume after cut-1"),
+            (.rollback(version: nil), "an operator's retry after cut-1"),
         ])
     func standstill(verb: RolloutVerb, sentence: String) {
         var driver = ProgramDriver()

@@ -24,7 +24,10 @@ extension StatusSnapshot.Model {
             "approved": .bool(climb.isApproved), "dry_run": .bool(program.isDryRun),
             "waiting_for": .array(blockers.map { .string($0.sentence) }),
             "seen": stage?.json ?? .null,
-            "preflight": ["verdict": .string(conditions.preflight.word), "reason": .string(preflight)],
+            "preflight": [
+                "verdict": .string(conditions.preflight.word),
+                "reason": .string(preflight.isEmpty ? "the checks have not answered yet" : preflight),
+            ],
             "blackout": .optional(conditions.blackout),
             "shadow": .optional(state.shadow.map { Notation.text(ppm: $0.ppm) }),
             "control": config.control.map(control) ?? .null,

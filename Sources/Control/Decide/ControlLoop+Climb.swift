@@ -13,9 +13,10 @@ extension ControlLoop {
     func conditions(_ i: Int) -> RolloutConditions {
         guard let program = models[i].decided.setup.program else { return RolloutConditions() }
         let blackout = blackout(models[i].config)
+        let preflight = preflight(i, candidate: program.candidate)
         return RolloutConditions(
             blackout: blackout?.text, blackoutAlertsOnly: blackout?.alertsOnly ?? false,
-            preflight: preflight(i, candidate: program.candidate).reading)
+            preflight: preflight.reading, preflightReason: preflight.reason)
     }
 
     /// What stands between a candidate and its first percent, with a sentence.
@@ -26,7 +27,7 @@ extension ControlLoop {
         }
         if model.preflight != nil {
             guard let report = preflights[PreflightKey(model: model.name, candidate: candidate)] else {
-                return (.unknown, "the checks have not answered yet")
+                return (.unknown, "")
             }
             if report.reading != .passed { return (report.reading, report.reason) }
         }
