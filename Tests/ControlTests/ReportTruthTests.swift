@@ -60,6 +60,49 @@ import Testing
         #expect(report.sentence.contains("40 of 50 copies failed, which no client saw"))
     }
 
+    private func times(_ counts: [(millis: UInt64, count: UInt64)]) -> HistogramSnapshot {
+        var times = HistogramSnapshot()
+        for (millis, count) in counts { times.record(nanos: millis * 1_000_000, times: count) }
+        return times
+    }
+
+    private func felt(
+        _ candidate: [(millis: UInt64, count: UInt64)], _ stable: [(millis: UInt64, count: UInt64)]
+    ) -> (slow: Double, isTail: Bool) {
+        let limits = SlowLimit.limits(
+            thresholdNanos: 45_000_000, quantile: 0.5, stable: times(stable))
+        let all = limits.map { (slow: $0.felt(times(candidate)), isTail: $0.isTail) }
+        return all.max { $0.slow < $1.slow } ?? (0, false)
+    }
+
+    @Test("After a cut by p50 the slow are those beyond what stable has, not beyond the half that p50 grants")
+    func slowByTail() {
+        let stable: [(UInt64, UInt64)] = [(40, 600), (44, 380), (50, 20)]
+        // The last 40 of 97 took four times as long: the half that a median grants would hide all of them.
+        let late = felt([(40, 57), (160, 40)], stable)
+        #expect(late.slow > 37 && late.slow <= 40)
+        // All of them a little slower than stable's slowest.
+        #expect(felt([(60, 97)], stable).slow > 94)
+        // Twins, and a version that is faster, harmed nobody.
+        #expect(felt([(40, 600), (44, 380), (50, 20)], stable).slow == 0)
+        #expect(felt([(20, 97)], stable).slow == 0)
+        // A broad stable: slower than the rule's limit, and hardly anybody beyond stable's tail.
+        let broad: [(UInt64, UInt64)] = [(30, 500), (60, 470), (300, 30)]
+        let shifted = felt([(60, 97)], broad)
+        #expect(shifted.slow > 40 && !shifted.isTail)
+    }
+
+    @Test("Where stable is hardly known, the share that the rule grants stands in for its own")
+    func slowWithoutStable() {
+        func limits(_ count: UInt64) -> [SlowLimit] {
+            SlowLimit.limits(thresholdNanos: 45_000_000, quantile: 0.9, stable: times([(40, count)]))
+        }
+        #expect(limits(100).count == 2)
+        let few = limits(99)
+        #expect(few.count == 1 && abs(few[0].share - 0.1) < 1e-9)
+        #expect(few[0].sentence == "slower than the rule's limit, 45 ms, beyond stable's own 10 %")
+    }
+
     /// Requests of a version that are not failures and bad all the same, as cores count them.
     private func answer(_ world: World, _ version: Int, _ count: Int, bad: Int, _ event: BadEvent) {
         let meter = world.model.meters[version][0]

@@ -76,6 +76,7 @@ extension ControlLoop {
             runbookURL: record.evidence.first { $0.name == record.guardrail }?.runbookURL
                 ?? model.config.runbookURL)
         report.measure = spec.map { RollbackReport.Measure($0.measure) }
+        report.slowLimits = slowLimits(i, report)
         for version in record.versions {
             guard let v = model.config.index(of: version) else { continue }
             let exposed = desk.exposures[report.model]?[version]?.tick
@@ -154,8 +155,8 @@ extension ControlLoop {
         }
         (report.requests, report.failures, report.shielded) = (0, 0, 0)
         (report.rescued, report.copies, report.copyFailures) = (0, 0, 0)
-        let limit = slowLimit(i, report)
-        report.slow = limit.map { _ in 0 }
+        let limits = report.slowLimits ?? slowLimits(i, report)
+        var felt = [Double](repeating: 0, count: limits.count)
         let harms = harms(i, report)
         report.events = harms.isEmpty ? nil : 0
         report.unfinished = 0
@@ -176,12 +177,14 @@ extension ControlLoop {
             }
             for harm in harms { report.events? += now.count(of: harm.event, beyond: harm.share, counts4xx) }
             report.unfinished? += now.unfinished
-            guard let limit else { continue }
+            guard !limits.isEmpty else { continue }
             var taken = times(i, version)
             if let before = exposures[version]?.times { taken.subtract(before) }
-            let slow = Double(taken.count - taken.countAtMost(nanos: limit.nanos))
-            report.slow? += UInt64(max(0, slow - limit.share * Double(taken.count)).rounded())
+            for (k, limit) in limits.enumerated() { felt[k] += limit.felt(taken) }
         }
+        let most = felt.indices.max { felt[$0] < felt[$1] }
+        report.slow = most.map { UInt64(felt[$0].rounded()) }
+        report.slowBy = most.map { limits[$0] }
         if let last = known.compactMap({ models[i].lastStart($0, now: lastTick) }).max() {
             // A tick's end, but not later than what the cut's timing proves.
             let end = wall(of: Tick(number: last.number + 1))
@@ -190,14 +193,14 @@ extension ControlLoop {
         desk.saved.open[name] = report
     }
 
-    /// After a cut for latency: what the version was held to, and the share of its requests that may be
-    /// slower.
-    private func slowLimit(_ i: Int, _ report: RollbackReport) -> (nanos: UInt64, share: Double)? {
+    /// After a cut for latency: what a client feels as slow; nothing else.
+    private func slowLimits(_ i: Int, _ report: RollbackReport) -> [SlowLimit] {
         guard let trip = report.trip, let micros = trip.threshold, micros > 0, micros < 1e12,
             let spec = models[i].config.allGuardrails.first(where: { $0.name == trip.name }),
             case .latency(let quantile) = spec.measure, spec.time == WatchedModel.judged
-        else { return nil }
-        return (UInt64(micros) * 1_000, 1 - quantile)
+        else { return [] }
+        return SlowLimit.limits(
+            thresholdNanos: UInt64(micros) * 1_000, quantile: quantile, stable: times(i, report.stable))
     }
 
     /// The events other than failures by which the cut's rule says that clients were harmed, and the share of

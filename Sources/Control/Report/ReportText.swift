@@ -27,7 +27,10 @@ public enum ReportText {
         out += line("requests served", number(report["requests"]) + " since " + word(report["exposed_since"]))
         out += line("failed", number(report["failures"]))
         out += line("shielded by stable", number(report["shielded"]))
-        if report["slow"]?.integer != nil { out += line("too slow", number(report["slow"])) }
+        if report["slow"]?.integer != nil {
+            let by = report["slow_by"]?.line.map { "  (\($0))" } ?? ""
+            out += line("too slow", number(report["slow"]) + by)
+        }
         if report["events"]?.integer != nil { out += line(eventName(report), number(report["events"])) }
         if let copies = report["copies"]?.integer, copies > 0 {
             out += line("copies", "\(copies), \(number(report["copy_failures"])) failed; no client saw them")

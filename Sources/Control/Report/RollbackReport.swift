@@ -33,8 +33,12 @@ public struct RollbackReport: Sendable, Equatable, Codable {
     /// Failures that clients did not see, because stable or another attempt answered; nil in reports of
     /// earlier releases.
     public var rescued: UInt64?
-    /// After a cut for latency: requests that were too slow, beyond the share that the rule grants; nil else.
+    /// After a cut for latency: requests that a client felt as too slow; nil else.
     public var slow: UInt64?
+    /// By what that was judged, fixed at the cut, and which of it found the most; nil in reports of earlier
+    /// releases.
+    var slowLimits: [SlowLimit]?
+    public var slowBy: SlowLimit?
     /// After a cut by 3xx and 4xx answers, cancels (these after one for latency as well) or empty answers: so
     /// many of them, beyond the share that stable had at the trip; nil else.
     public var events: UInt64?
@@ -152,6 +156,7 @@ extension RollbackReport {
             .init("exposed_since", time(exposedSince)), .init("requests", .count(requests)),
             .init("failures", .count(failures)), .init("shielded", .count(shielded)),
             .init("rescued", rescued.map(JSON.count) ?? .null), .init("slow", slow.map(JSON.count) ?? .null),
+            .init("slow_by", .optional(slowBy?.sentence)),
             .init("measure", .optional(measure?.rawValue)), .init("events", events.map(JSON.count) ?? .null),
             .init("unfinished", unfinished.map(JSON.count) ?? .null),
             .init("copies", copies.map(JSON.count) ?? .null),
