@@ -206,6 +206,34 @@ private func realDirectory(_ scratch: Scratch) throws -> String {
         }
     }
 
+    @Test("Without head and state nobody knows where the journal ends; one of the two says it")
+    func openEnd() throws {
+        for (isHeadGone, isStateGone) in [(false, false), (true, false), (false, true), (true, true)] {
+            let scratch = try Scratch()
+            let path = try realDirectory(scratch)
+            if isHeadGone { #expect(try File.remove(path + "/journal.head")) }
+            if isStateGone { #expect(try File.remove(path + "/rollouts.json")) }
+            let found = try AuditVerify.check(directory: path)
+            #expect(found.isIntact && (found.openEnd != nil) == (isHeadGone && isStateGone), "\(found)")
+            #expect(found.verdict.hasPrefix("intact as far as can be told") == (isHeadGone && isStateGone))
+            if isHeadGone, isStateGone { #expect(found.exitCode == 4) }
+            if !isStateGone { #expect(found.exitCode == 0 && found.verdict == "intact") }
+        }
+    }
+
+    @Test("A state that includes an earlier line does not say where the journal ends")
+    func earlierState() throws {
+        let scratch = try Scratch()
+        let path = try realDirectory(scratch)
+        var journal = try Journal(opening: FileStorage(try StateDirectory(path: path).files), wallMicros: 2)
+        try journal.append([JournalEvent(at: 2, .started, reason: "again")])
+        #expect(try AuditVerify.check(directory: path).openEnd == nil)
+        #expect(try File.remove(path + "/journal.head"))
+        let found = try AuditVerify.check(directory: path)
+        #expect(found.isIntact && found.exitCode == 4)
+        #expect(found.openEnd?.contains("rollouts.json includes line 1 only") == true, "\(found)")
+    }
+
     @Test(
         "What reads a state directory offline follows no link in it either",
         arguments: ["journal.jsonl", "rollouts.json"])

@@ -38,19 +38,30 @@ public struct AuditReport: Sendable, Equatable {
     public var pruned: Int
     /// Hash of the last line: what a witness should keep.
     public var hash: String
+    /// Why nobody knows whether lines are gone from its end; nil: something remembers the last one, or files
+    /// were given by name.
+    public var openEnd: String?
     /// How `rollouts.json` stands to it.
     public var state = AuditState.notCompared
 
     /// Whether the journal is as it was written.
     public var isIntact: Bool { findings.isEmpty }
 
-    /// 0 when all is there, 1 when the journal is not as it was written, else what the state says.
-    public var exitCode: Int32 { isIntact ? state.exitCode : 1 }
+    /// What can be said of the lines, in words.
+    public var verdict: String {
+        guard isIntact else { return "NOT intact: \(Plural.text(findings.count, "finding"))" }
+        return openEnd.map { "intact as far as can be told: \($0)" } ?? "intact"
+    }
+
+    /// 0 when all is there, 1 when the journal is not as it was written, 4 when nobody knows, else what the
+    /// state says.
+    public var exitCode: Int32 { isIntact ? openEnd == nil ? state.exitCode : 4 : 1 }
 
     /// The report for `--output json`.
     public var json: JSON {
         [
-            "intact": .bool(isIntact), "files": .integer(Int64(files)), "lines": .integer(Int64(lines)),
+            "intact": .bool(isIntact), "open_end": .optional(openEnd), "files": .integer(Int64(files)),
+            "lines": .integer(Int64(lines)),
             "pruned": .integer(Int64(pruned)), "hash": .string(hash),
             "findings": .array(
                 findings.map {
@@ -132,8 +143,9 @@ public enum AuditVerify {
                 if try storage.rotated() != names, attempts < 5 { continue }
                 var report = check(files: files, head, isWhole: true)
                 report.state = AuditState(state, files, storage)
+                report.openEnd = openEnd(head, state, files)
                 // A running Weir writes the state a moment after the line.
-                if !report.state.isWhole, attempts < 5 {
+                if !report.state.isWhole || report.openEnd != nil, attempts < 5 {
                     if let poller = try? Poller(eventsMax: 1) { MailboxWait(poller).wait(timeoutMillis: 20) }
                     continue
                 }
@@ -143,6 +155,18 @@ public enum AuditVerify {
                 guard error.errno == .noSuchFile, attempts < 5 else { throw error }
             }
         }
+    }
+
+    /// Whether neither head nor state remembers the journal's last line, so that lines may have been cut off.
+    private static func openEnd(_ head: HeadReading, _ state: [UInt8]?, _ files: [AuditFile]) -> String? {
+        guard head == .missing else { return nil }
+        let last = files.reversed().lazy.compactMap { file in
+            file.bytes.split(separator: UInt8(ascii: "\n")).last.flatMap { JournalHistory.Line($0).number }
+        }.first
+        let saved = state.flatMap { try? SavedState.decoded($0, path: "rollouts.json") }
+        let why = "no journal.head remembers its last line, and "
+        guard let mark = saved?.journal else { return why + "no state to compare it with" }
+        return mark.line >= last ?? 0 ? nil : why + "rollouts.json includes line \(mark.line) only"
     }
 
     /// What a start refuses to open is a finding here.
