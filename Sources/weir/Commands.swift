@@ -33,7 +33,9 @@ struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Validate a config file and say what it amounts to.",
         discussion: """
-            Exit code 78 when the config is wrong; every problem is named with its line and column. Bounds \
+            Exit code 78 when the config is wrong; every problem is named with its line and column. A file \
+            that it names and that is not there, or not to be read, is one; --elsewhere looks for none. \
+            Bounds \
             that do not fit the file descriptors and the memory of this machine are a warning, because the \
             file may be meant for another one; with --here they end it with 71, as they end `weir run`.
             """)
@@ -41,28 +43,36 @@ struct Check: ParsableCommand {
     @OptionGroup var config: ConfigOption
     @Flag(help: "The config is to run on this machine: bounds that do not fit it are an error (71).")
     var here = false
+    @Flag(help: "The config is for another machine: files that it names are not looked for.")
+    var elsewhere = false
     @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
+
+    func validate() throws {
+        if here, elsewhere { throw ValidationError("--here and --elsewhere: one of the two") }
+    }
 
     func run() throws {
         let path = try config.path()
         switch output {
         case .text:
-            let check = ConfigCheck.run(path: path, isForHere: here)
+            let check = ConfigCheck.run(path: path, isForHere: here, isForElsewhere: elsewhere)
             if check.exitCode != 78 { Output.text(check.text) } else { Output.error(check.text.trimmedEnd) }
             if let refusal = check.refusalHere { Output.error("\(here ? "" : "warning: ")\(refusal)") }
             throw ExitCode(check.exitCode)
         case .json:
-            switch ConfigLoader.load(path: path) {
-            case .success(let config):
+            let problems: [ConfigProblem]
+            switch ConfigLoader.load(path: path, looksForFiles: !elsewhere) {
+            case .success(let config) where config.absentFiles.isEmpty:
                 let answer = ConfigCheck.json(config, file: path, isForHere: here)
                 Output.json(answer.json)
                 throw ExitCode(answer.exitCode)
-            case .failure(let problems):
-                Output.json([
-                    "ok": false, "file": .string(path), "problems": .array(problems.all.map(Self.json)),
-                ])
-                throw ExitCode(78)
+            case .success(let config): problems = config.absentFiles
+            case .failure(let found): problems = found.all
             }
+            Output.json([
+                "ok": false, "file": .string(path), "problems": .array(problems.map(Self.json)),
+            ])
+            throw ExitCode(78)
         }
     }
 
@@ -98,13 +108,19 @@ struct Status: ParsableCommand {
         }
         let models = (status["models"]?.elements ?? []).filter { model == nil || $0["name"]?.string == model }
         if let model, models.isEmpty {
-            Output.error("there is no model \(model) in the running config")
+            let known = (status["models"]?.elements ?? []).compactMap { $0["name"]?.line }
+            let more = known.count > 20 ? " and \(known.count - 20) more" : ""
+            Output.error(
+                "there is no model \(model) in the running config; the models are "
+                    + known.prefix(20).joined(separator: ", ") + more)
+            admin.sayWho(refused: true)
             throw ExitCode(1)
         }
         switch output {
         case .json: Output.json(model == nil ? status : models[0])
         case .text: Output.text(StatusText.render(status, models))
         }
+        admin.sayWho(refused: false)
     }
 }
 

@@ -11,7 +11,7 @@ import Rollout
 public struct Config: Sendable, Equatable {
     /// Where the admin API listens: loopback or a Unix socket.
     public var admin: SocketAddress
-    /// Folder of the durable state, as written; relative to the working directory when not absolute.
+    /// Folder of the durable state; as every path here, from the folder of the config file on.
     public var stateDir: String
     /// At least one, all different.
     public var listeners: [SocketAddress]
@@ -36,6 +36,9 @@ public struct Config: Sendable, Equatable {
     public var groups: [GroupConfig] = []
     /// SHA-256 of the file's bytes, 64 lower-case hex digits.
     public var digest: String
+    /// Files that the config names and that this machine does not have, where somebody looked: an error of
+    /// `weir check`, a warning of a start and of a reload.
+    public var absentFiles: [ConfigProblem] = []
 
     /// The model of that name.
     public func model(_ name: String) -> ModelConfig? { models.first { $0.name == name } }

@@ -21,11 +21,15 @@ public struct ConfigCheck: Sendable, Equatable {
     private static let problemsMax = 100
 
     /// Checks the file at `path`, names included.
-    /// - Parameter isForHere: bounds that do not fit this machine are an error then, as for `weir run`.
-    public static func run(path: String, isForHere: Bool = false) -> ConfigCheck {
-        let result = ConfigLoader.load(path: path)
+    /// - Parameters:
+    ///   - isForHere: bounds that do not fit this machine are an error then, as for `weir run`.
+    ///   - isForElsewhere: files that the config names are not looked for.
+    public static func run(
+        path: String, isForHere: Bool = false, isForElsewhere: Bool = false
+    ) -> ConfigCheck {
+        let result = ConfigLoader.load(path: path, looksForFiles: !isForElsewhere)
         var check = of(result, file: path)
-        guard case .success(let config) = result else { return check }
+        guard case .success(let config) = result, check.exitCode == 0 else { return check }
         switch limits(config, .afterRaising) {
         case .success(let resources):
             check.text += "on this machine: \(resources.sentence)\n"
@@ -73,14 +77,21 @@ public struct ConfigCheck: Sendable, Equatable {
     /// Puts the result of reading a config into words.
     public static func of(_ result: Result<Config, ConfigProblems>, file: String) -> ConfigCheck {
         switch result {
+        case .success(let config) where !config.absentFiles.isEmpty:
+            ConfigCheck(exitCode: 78, text: report(config.absentFiles, file: file, ofFilesOnly: true))
         case .success(let config): ConfigCheck(exitCode: 0, text: summary(config, file: file))
         case .failure(let problems): ConfigCheck(exitCode: 78, text: report(problems.all, file: file))
         }
     }
 
-    private static func report(_ problems: [ConfigProblem], file: String) -> String {
+    private static func report(
+        _ problems: [ConfigProblem], file: String, ofFilesOnly: Bool = false
+    ) -> String {
         var lines = problems.prefix(problemsMax).map(\.description)
         if problems.count > problemsMax { lines.append("… and \(problems.count - problemsMax) more") }
+        if ofFilesOnly {
+            lines.append("nothing else is wrong; for a config of another machine there is --elsewhere")
+        }
         lines.append(
             "\(file): \(problems.count) problem\(problems.count == 1 ? "" : "s")")
         return page(lines)

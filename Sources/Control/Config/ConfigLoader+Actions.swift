@@ -139,8 +139,8 @@ extension Kind where Value == HTTPURL {
 }
 
 extension Kind where Value == String {
-    static var secretFile: Kind { .text("the path of a file that holds nothing but the secret") }
-    static var caFile: Kind { .text("the path of a PEM file") }
+    static var secretFile: Kind { .file("the path of a file that holds nothing but the secret") }
+    static var caFile: Kind { .file("the path of a PEM file") }
 }
 
 extension SectionReader {
@@ -211,6 +211,7 @@ extension Kind where Value == ExecConfig {
                     expected: "the program's path from the root on")
                 return nil
             }
+            section.reading.look(command.place, program, .run)
             return ExecConfig(command: command.value, timeout: timeout)
         }
     }

@@ -158,7 +158,7 @@ extension SectionReader {
     }
 
     private func reference(_ file: String) -> DriftReference? {
-        let found = DriftReference.load(file, beside: reading.file)
+        let found = DriftReference.load(NamedFile.path(file, beside: reading.file))
         if case .failure(let problem) = found {
             reading.report(
                 place, "against: \(problem.what)", value: file,

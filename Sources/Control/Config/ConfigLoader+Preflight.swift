@@ -112,7 +112,7 @@ extension Kind where Value == WarmUpConfig {
     fileprivate static var warmUp: Kind {
         .section("a mapping with requests and file") { section in
             let requests = section.required("requests", .count(1...1_000_000))
-            let file = section.required("file", .text("the path of a file of requests, JSON Lines"))
+            let file = section.required("file", .file("the path of a file of requests, JSON Lines"))
             let success = section.value("min_success", .percentage(), or: 990_000)
             guard let requests, let file else { return nil }
             return WarmUpConfig(requests: requests, file: file, successPPM: success)

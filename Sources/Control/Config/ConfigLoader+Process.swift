@@ -11,7 +11,7 @@ extension Kind where Value == Config {
     static func config(digest: String) -> Kind {
         .section("a mapping with listeners and models") { section in
             let admin = section.value("admin", .admin, or: .ip(.loopback, port: 9_902))
-            let stateDir = section.value("state_dir", .text("the path of a folder"), or: "/var/lib/weir")
+            let stateDir = section.value("state_dir", .stateDir, or: "/var/lib/weir")
             let listeners = section.required("listeners", .list(of: .listener, count: 1...64))
             let cores = section.optional("cores", .count(1...256))
             let bounds = section.value("limits", .limits, or: WrittenLimits())
@@ -123,11 +123,20 @@ extension SectionReader {
 extension Kind where Value == AccessLogConfig {
     fileprivate static var accessLog: Kind {
         .section("a mapping with path") { section in
-            let path = section.required("path", .text("the path of a file, or - for standard output"))
+            let path = section.required("path", .accessLogPath)
             let sample = section.value("sample", .percentage(), or: 1_000_000)
             guard let path else { return nil }
             return AccessLogConfig(
                 destination: path == "-" ? .standardOutput : .file(path: path), samplePPM: sample)
+        }
+    }
+}
+
+extension Kind where Value == String {
+    fileprivate static var accessLogPath: Kind {
+        let expected = "the path of a file, or - for standard output"
+        return Kind(expected: expected) { node in
+            node.text == "-" ? "-" : node.read(.file(expected, .appended))
         }
     }
 }

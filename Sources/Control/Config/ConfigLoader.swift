@@ -20,17 +20,21 @@ public enum ConfigLoader {
     public static let fileBytesMax = 16 << 20
 
     /// Reads and validates the file at `path`, resolving names through the system.
-    public static func load(path: String) -> Result<Config, ConfigProblems> {
+    /// - Parameter looksForFiles: whether the files that it names are looked for on this machine; what is
+    ///   not there is in the config's `absentFiles`.
+    public static func load(path: String, looksForFiles: Bool = false) -> Result<Config, ConfigProblems> {
         do throws(SystemFailure) {
-            return parse(bytes: try File.readAll(path, bytesMax: fileBytesMax), file: path)
+            return parse(
+                bytes: try File.readAll(path, bytesMax: fileBytesMax), file: path,
+                files: looksForFiles ? NamedFile.onThisMachine : nil)
         } catch {
             return .failure(whole(path, "cannot be read: \(error)"))
         }
     }
 
     /// Validates a config given as bytes; `file` names it in problems.
-    public static func parse(
-        bytes: [UInt8], file: String, resolve: @escaping NameResolver = systemNames
+    static func parse(
+        bytes: [UInt8], file: String, resolve: @escaping NameResolver = systemNames, files: FileLook? = nil
     ) -> Result<Config, ConfigProblems> {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             let valid = String(decoding: bytes, as: UTF8.self).unicodeScalars.prefix { $0 != "\u{FFFD}" }
@@ -43,24 +47,33 @@ public enum ConfigLoader {
                         value: nil, expected: nil, suggestion: nil)
                 ]))
         }
-        return parse(text, file: file, resolve: resolve)
+        return parse(text, file: file, resolve: resolve, files: files)
     }
 
     /// Validates a config given as text; `file` names it in problems.
     public static func parse(
         _ text: String, file: String, resolve: @escaping NameResolver = systemNames
     ) -> Result<Config, ConfigProblems> {
+        parse(text, file: file, resolve: resolve, files: nil)
+    }
+
+    /// - Parameter files: looks for the files that the config names; nil: nobody does.
+    static func parse(
+        _ text: String, file: String, resolve: @escaping NameResolver, files: FileLook?
+    ) -> Result<Config, ConfigProblems> {
         do throws(ConfigProblem) {
             let tree = try YAMLTree(text, file: file)
-            let reading = Reading(file: file, resolve: resolve, masked: tree.masked)
+            let reading = Reading(file: file, resolve: resolve, files: files, masked: tree.masked)
             let root = NodeReader(tree.root, path: "", schema: "", reading: reading)
-            let config = root.read(.config(digest: Digest.sha256(text)))
-            if reading.problems.isEmpty, let config { return .success(config) }
+            if var config = root.read(.config(digest: Digest.sha256(text))), reading.problems.isEmpty {
+                config.absentFiles = reading.absentFiles.sorted()
+                return .success(config)
+            }
             // A reader that gives up without a word is a defect; a reload must survive it all the same.
             if reading.problems.isEmpty {
                 return .failure(whole(file, "is refused, and Weir has lost the reason: a defect of Weir"))
             }
-            return .failure(ConfigProblems(all: reading.problems.sorted()))
+            return .failure(ConfigProblems(all: (reading.problems + reading.absentFiles).sorted()))
         } catch {
             return .failure(ConfigProblems(all: [error]))
         }

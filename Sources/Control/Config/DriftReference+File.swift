@@ -14,14 +14,10 @@ extension DriftReference {
     /// Larger files are refused; a million values have about 20 MB.
     static let fileBytesMax = 32 << 20
 
-    /// Reads the file; a relative path is taken from the folder of the config.
-    static func load(_ path: String, beside config: String) -> Result<DriftReference, ReferenceProblem> {
-        var whole = path
-        if !path.hasPrefix("/"), let slash = config.lastIndex(of: "/") {
-            whole = config[...slash] + path
-        }
+    /// Reads the file.
+    static func load(_ path: String) -> Result<DriftReference, ReferenceProblem> {
         do throws(SystemFailure) {
-            let bytes = try File.readAll(whole, bytesMax: fileBytesMax)
+            let bytes = try File.readAll(path, bytesMax: fileBytesMax)
             return parse(bytes)
         } catch {
             return .failure(ReferenceProblem(what: "cannot be read: \(error)"))

@@ -27,11 +27,15 @@ struct Marked<Value> {
 final class Reading {
     let file: String
     let resolve: NameResolver
+    /// nil: the files that the config names are not looked for.
+    private let files: FileLook?
     /// Probing walks an empty document into every section, to learn the keys; its problems mean nothing.
     let isProbing: Bool
     /// Keys whose first letter was replaced, by line and column, so that a file with duplicates can be read.
     let maskedKeys: [MaskedKey]
     private(set) var problems: [ConfigProblem] = []
+    /// Named files that are not there, or not to be used.
+    private(set) var absentFiles: [ConfigProblem] = []
     /// Every key asked for, as `models[].versions.<name>.endpoints`.
     private(set) var keys: Set<String> = []
     private var answers: [String: Result<[SocketAddress], NameFailure>] = [:]
@@ -43,9 +47,13 @@ final class Reading {
     static let visitsMax = 2_000_000
     static let mergesMax = 20_000
 
-    init(file: String, resolve: @escaping NameResolver, probing: Bool = false, masked: [MaskedKey] = []) {
+    init(
+        file: String, resolve: @escaping NameResolver, files: FileLook? = nil, probing: Bool = false,
+        masked: [MaskedKey] = []
+    ) {
         self.file = file
         self.resolve = resolve
+        self.files = files
         self.isProbing = probing
         self.maskedKeys = masked
     }
@@ -59,6 +67,15 @@ final class Reading {
             file: file, line: place.line, column: place.column, path: place.path, message: message,
             value: value, expected: expected, suggestion: suggestion)
         problems.append(problem)
+    }
+
+    /// Looks for a file that the config names, where that was asked for.
+    func look(_ place: Place, _ path: String, _ use: FileUse) {
+        guard !isProbing, let objection = files?(path, use) else { return }
+        absentFiles.append(
+            ConfigProblem(
+                file: file, line: place.line, column: place.column, path: place.path,
+                message: "\(objection):", value: path, expected: nil, suggestion: nil))
     }
 
     fileprivate func asks(for key: String) { keys.insert(key) }

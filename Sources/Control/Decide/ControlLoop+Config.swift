@@ -71,6 +71,7 @@ extension ControlLoop {
         log.notice(
             "config reloaded: \(diff.changes.isEmpty ? "no changes" : diff.changes.joined(separator: "; "))",
             metadata: ["actor": "\(change.actor)", "digest": "\(change.config.digest.prefix(12))"])
+        for absent in change.config.absentFiles { log.warning("\(absent)") }
         adopt(change, diff)
     }
 
@@ -94,12 +95,13 @@ extension ControlLoop {
         var verb = WaitingVerb(
             verb: AdminVerb(.reload, reason: change.reason), actor: change.actor, replies: [reply],
             deadline: now + Self.obeyedWithin)
+        let absent = change.config.absentFiles.map(\.description)
+        let body: JSON = [
+            "ok": true, "verb": "reload", "digest": .string(change.config.digest),
+            "changes": .array(diff.changes.map(JSON.string)),
+        ]
         verb.response = .json(
-            200,
-            [
-                "ok": true, "verb": "reload", "digest": .string(change.config.digest),
-                "changes": .array(diff.changes.map(JSON.string)),
-            ])
+            200, absent.isEmpty ? body : body.with("warning", .string(absent.joined(separator: "; "))))
         verb.epoch = fresh.epoch
         waiting.append(verb)
     }

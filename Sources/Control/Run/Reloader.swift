@@ -68,7 +68,7 @@ final class Reloader: Sendable {
 
     private func load(_ request: ReloadRequest) {
         let command: ControlCommand =
-            switch ConfigLoader.load(path: path) {
+            switch ConfigLoader.load(path: path, looksForFiles: true) {
             case .success(let config): configure(config, request)
             case .failure(let problems):
                 .configRefused(

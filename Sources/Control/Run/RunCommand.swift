@@ -21,8 +21,10 @@ public enum RunCommand {
         Signals.ignoreBrokenPipe()
         ProcessUsage.raiseDescriptorsMax()
         let config: Config
-        switch ConfigLoader.load(path: configPath) {
-        case .success(let loaded): config = loaded
+        switch ConfigLoader.load(path: configPath, looksForFiles: true) {
+        case .success(let loaded):
+            config = loaded
+            for absent in config.absentFiles { log.warning("\(absent)") }
         case .failure(let problems):
             for problem in problems.all { log.critical("\(problem)") }
             log.critical("not started: \(problems.all.count) problems in \(configPath)")
