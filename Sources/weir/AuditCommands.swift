@@ -18,16 +18,27 @@ struct StateDirOption: ParsableArguments {
     var stateDir: String?
 
     /// The folder that was named, else the config's.
+    /// - Throws: when there is none, or no such folder.
     func directory() throws -> String {
-        if let stateDir { return stateDir }
-        let path = try config.path()
+        if let stateDir { return try Self.existing(stateDir, "--state-dir") }
+        guard let path = config.found else {
+            throw ValidationError(ConfigOption.missing + ", or the state directory with --state-dir")
+        }
+        let folder: String
         do throws(ConfigProblem) {
-            return try ConfigGlance.stateDir(path: path)
+            folder = try ConfigGlance.stateDir(path: path)
         } catch {
             Output.error("\(error)")
             Output.error("so the state directory is not known; name it with --state-dir")
             throw ExitCode(78)
         }
+        return try Self.existing(folder, "state_dir of \(path)")
+    }
+
+    private static func existing(_ folder: String, _ what: String) throws(ExitCode) -> String {
+        if Console.isFolder(folder) { return folder }
+        Output.error("\(what): there is no folder '\(folder)'")
+        throw ExitCode(1)
     }
 }
 
@@ -42,7 +53,7 @@ struct AuditVerifyCommand: ParsableCommand {
             judged, and no state is compared.
             Exit code: 0 everything is there; 1 the journal is not as it was written; 3 the next start \
             applies lines that rollouts.json does not include; 4 rollouts.json or lines that it includes are \
-            missing, or the two do not belong together.
+            missing, the two do not belong together, or nothing remembers where the journal ends.
             """)
 
     @Argument(help: "Journal files (default: all of the state directory).") var files: [String] = []
@@ -68,12 +79,10 @@ struct AuditVerifyCommand: ParsableCommand {
         case .json: Output.json(report.json)
         case .text:
             for finding in report.findings { Output.text("\(finding)\n") }
-            let found = Plural.text(report.findings.count, "finding")
-            let verdict = report.isIntact ? "intact" : "NOT intact: \(found)"
             let pruned = report.pruned == 0 ? "" : ", \(report.pruned) earlier ones pruned on record"
             let files = Plural.text(report.files, "file")
             let lines = "\(Plural.text(report.lines, "line")) in \(files)\(pruned)"
-            Output.text("\(lines), \(verdict); last hash \(report.hash)\n")
+            Output.text("\(lines), \(report.verdict); last hash \(report.hash)\n")
             Output.text("\(report.state.sentence)\n")
         }
         if report.exitCode != 0 { throw ExitCode(report.exitCode) }

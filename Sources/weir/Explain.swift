@@ -10,7 +10,8 @@ struct Explain: ParsableCommand {
         abstract: "Say which version a described request would get, and why.",
         discussion: """
             Example: weir explain -c weir.yaml --header 'x-user-id: 7' --path /v2/models/recommender/infer
-            With --admin the weights and the quarantine of the running Weir are used instead of the config's.
+            The answer is the config's: its weights, no quarantine. With --admin those of the running Weir \
+            are used.
             """)
 
     @OptionGroup var config: ConfigOption

@@ -15,6 +15,9 @@ struct ConfigOption: ParsableArguments {
 
     static let places = ["weir.yaml", "/etc/weir/weir.yaml"]
 
+    static let missing =
+        "no config: neither \(places.joined(separator: " nor ")) exists; name one with --config"
+
     /// The file that was named, or the first of the usual places that exists; nil when there is none.
     var found: String? {
         if let config { return config }
@@ -25,8 +28,7 @@ struct ConfigOption: ParsableArguments {
     /// - Throws: when none was named and none of the usual places has one.
     func path() throws -> String {
         guard let found else {
-            throw ValidationError(
-                "no config: neither \(Self.places.joined(separator: " nor ")) exists; name one with --config")
+            throw ValidationError(Self.missing)
         }
         return found
     }
@@ -42,23 +44,35 @@ struct AdminOption: ParsableArguments {
 
     @OptionGroup var config: ConfigOption
 
-    static let standard = "127.0.0.1:9902"
-
     /// The named address, else the config's, else the standard one.
     func client() throws -> AdminClient {
-        if let admin { return try Self.client(at: admin) }
-        if let path = config.found {
-            // A verb must work whatever is wrong with the rest of the file.
-            do throws(ConfigProblem) {
-                return AdminClient(try ConfigGlance.admin(path: path))
-            } catch {
-                Output.error("\(error)")
-                Output.error(
-                    "so the address of the admin API is not known; name it, as --admin \(Self.standard)")
-                throw ExitCode(78)
-            }
+        try admin.map(Self.client) ?? AdminClient(try place())
+    }
+
+    private func place() throws -> AdminPlace {
+        guard let path = config.found else { return .standard(without: ConfigOption.places) }
+        // A verb must work whatever is wrong with the rest of the file.
+        do throws(ConfigProblem) {
+            return try ConfigGlance.admin(path: path)
+        } catch {
+            Output.error("\(error)")
+            Output.error("so the address of the admin API is not known; name it, as --admin 127.0.0.1:9902")
+            throw ExitCode(78)
         }
-        return try Self.client(at: Self.standard)
+    }
+
+    /// Says whom an answer came from, where nobody had named the address and it may be another Weir's.
+    func sayWho(refused: Bool) {
+        guard admin == nil, let place = try? place(), place.isGuess else { return }
+        var isOther = false
+        if let path = config.found,
+            let digest = (try? AdminClient(place).get("/status"))?.json?["config_digest"]?.string
+        {
+            isOther = ConfigGlance.differs(path: path, from: digest)
+        }
+        guard refused || isOther else { return }
+        let other = isOther ? "; its config is not this file as it is now" : ""
+        Output.error("the Weir at \(place.address) answered\(other). The address is \(place.origin)")
     }
 
     /// The admin API at an address as a person writes it.
@@ -101,6 +115,7 @@ struct VerbOptions: ParsableArguments {
         case .json: Output.json(answer.json ?? ["status": .integer(Int64(answer.status))])
         case .text: Self.say(answer)
         }
+        admin.sayWho(refused: !answer.isSuccess)
         if !answer.isSuccess { throw ExitCode(1) }
     }
 

@@ -68,6 +68,10 @@ enum StatusText {
             out += "  cooling down until \(until): a verb that gives a candidate weight takes --force\n"
         }
         out += rollout(model["rollout"])
+        if let shadow = model["shadow"], let version = shadow["version"]?.line {
+            let some = shadow["conditional"]?.bool == true ? " of the requests that meet its conditions" : ""
+            out += "  shadow: \(shadow["share"]?.line ?? "?")\(some) copied to \(version)\n"
+        }
         out += notes(model)
         for version in model["versions"]?.elements ?? [] { out += line(version) }
         for version in model["versions"]?.elements ?? [] {

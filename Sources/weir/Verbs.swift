@@ -5,6 +5,11 @@
 import ArgumentParser
 import Control
 
+/// Of start, approve, skip, hold and retry.
+private let rolloutOnly =
+    "Only for a model with a rollout. Where it has fixed weights, start, approve, skip, hold and retry are "
+    + "refused: weir weights sets them, weir pause keeps them, weir resume leaves a cut."
+
 struct Rollback: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send all traffic of a model back to stable, latched, and quarantine its candidates.")
@@ -38,7 +43,8 @@ struct Promote: ParsableCommand {
 
 struct Start: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Let a rollout begin, as soon as its checks before the first percent pass.")
+        abstract: "Let a rollout begin, as soon as its checks before the first percent pass.",
+        discussion: rolloutOnly)
 
     @Argument(help: "The model.") var model: String
     @Flag(help: "At once, whatever the checks say.") var force = false
@@ -49,7 +55,8 @@ struct Start: ParsableCommand {
 
 struct Approve: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Give the approval that the stage in force asks for; its other conditions stay.")
+        abstract: "Give the approval that the stage in force asks for; its other conditions stay.",
+        discussion: rolloutOnly)
 
     @Argument(help: "The model.") var model: String
     @OptionGroup var options: VerbOptions
@@ -59,7 +66,8 @@ struct Approve: ParsableCommand {
 
 struct Skip: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Go on to the next stage now, without the conditions of this one.")
+        abstract: "Go on to the next stage now, without the conditions of this one.",
+        discussion: rolloutOnly)
 
     @Argument(help: "The model.") var model: String
     @Flag(help: "Also while the model is cooling down.") var force = false
@@ -71,7 +79,7 @@ struct Skip: ParsableCommand {
 struct Retry: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start a candidate that was cut again from its first stage, with fresh evidence.",
-        discussion: "Also after withheld weight, where nobody knows whether it was cut.")
+        discussion: "Also after withheld weight, where nobody knows whether it was cut.\n\n\(rolloutOnly)")
 
     @Argument(help: "The model.") var model: String
     @Flag(help: "Also while the model is cooling down, or for a version that was cut twice.") var force =
@@ -84,7 +92,7 @@ struct Retry: ParsableCommand {
 struct Hold: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Keep a rollout where it is until resume; guardrails go on and still cut.",
-        discussion: "Only for a model with a rollout: fixed weights stay anyway, and weir weights sets them.")
+        discussion: rolloutOnly)
 
     @Argument(help: "The model.") var model: String
     @OptionGroup var options: VerbOptions

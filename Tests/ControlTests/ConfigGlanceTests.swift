@@ -53,6 +53,37 @@ import Testing
         }
     }
 
+    @Test(
+        "The place of the admin API says where its address is from",
+        arguments: [
+            (right, false, "admin in "), ("models: []\n", true, "the default, because admin is not set in "),
+            ("", true, "the default, because admin is not set in "),
+            ("admim: { listen: \"127.0.0.1:7001\" }\n", true, "(it has 'admim')"),
+            ("drain: {}\n", true, "weir.yaml"),
+        ])
+    func place(text: String, isGuess: Bool, word: String) throws {
+        let scratch = try Scratch()
+        let path = scratch.path + "/weir.yaml"
+        try File.replace(path, with: Array(text.utf8))
+        let place = try ConfigGlance.admin(path: path)
+        #expect(place.isGuess == isGuess && "\(place.address)" == "127.0.0.1:\(isGuess ? 9902 : 7001)")
+        #expect(place.origin.contains(word) && place.origin.contains(path), "\(place.origin)")
+        #expect(place.origin.contains("it has") == text.hasPrefix("admim"))
+        #expect(!ConfigGlance.differs(path: path, from: Digest.sha256(text)))
+        #expect(ConfigGlance.differs(path: path, from: Digest.sha256(text + "\n")))
+    }
+
+    @Test("Who gets no answer reads where the address is from; who named it does not")
+    func unreachable() throws {
+        let scratch = try Scratch()
+        let address = SocketAddress.unix(path: scratch.path + "/none.sock")
+        let place = AdminPlace(address: address, isGuess: true, origin: "the default, because")
+        let asked = #expect(throws: AdminUnreachable.self) { try AdminClient(place).get("/livez") }
+        #expect("\(try #require(asked))".hasSuffix("The address is the default, because."))
+        let named = #expect(throws: AdminUnreachable.self) { try AdminClient(address).get("/livez") }
+        #expect(!"\(try #require(named))".contains("The address is"))
+    }
+
     @Test("The state directory is read in the same way")
     func stateDir() throws {
         let kind = Kind<String>.text("the path of a folder")

@@ -282,9 +282,19 @@ private func diffMissesNothing() throws {
     #expect(differences > 20)
 }
 
+@Test("A reload that changes admin is refused with the address that verbs need until the restart")
+private func adminNeedsRestart() throws {
+    let old = try ConfigSample.top("admin: { listen: 127.0.0.1:7001 }").config()
+    let new = try ConfigSample.top("admin: { listen: 127.0.0.1:7002 }").config()
+    let refusals = ConfigDiff(from: old, to: new).refusals
+    #expect(refusals.count == 1 && refusals[0].contains("changed from 127.0.0.1:7001 to 127.0.0.1:7002"))
+    #expect(refusals[0].contains("needs a restart") && refusals[0].hasSuffix("--admin 127.0.0.1:7001"))
+    #expect(ConfigDiff(from: old, to: old).refusals.isEmpty)
+}
+
 @Test("`weir check` ends with 0 and a summary of a good config")
 private func checkSummarises() throws {
-    let check = ConfigCheck.run(path: configTestRoot + "/deploy/weir.yaml")
+    let check = ConfigCheck.run(path: configTestRoot + "/deploy/weir.yaml", isForElsewhere: true)
     #expect(check.exitCode == 0)
     for line in [
         "model recommender: any host, path_prefix /v2/models/recommender",

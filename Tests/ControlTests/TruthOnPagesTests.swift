@@ -102,6 +102,45 @@ import Testing
         #expect(status(try World())["guarded"]?.bool == true)
     }
 
+    @Test("What waits for pre-flight checks without an answer says why there is none")
+    func unanswered() throws {
+        let yaml = Self.rollout.replacing(
+            "rollout:", with: "preflight: { identity: { path: /v, json: $.v } }\n    rollout:")
+        let world = try World(yaml)
+        func waits() -> [String] {
+            status(world)["rollout"]?["waiting_for"]?.elements.compactMap(\.string) ?? []
+        }
+        world.step(2)
+        #expect(waits() == ["the pre-flight checks, which have no answer yet"])
+        for reason in ["v2 at 127.0.0.1:9: refused", "the candidate is cold: w.jsonl cannot be read"] {
+            world.loop.take(PreflightReport(model: "m", candidate: "v2", reading: .unknown, reason: reason))
+            world.step(2)
+            #expect(waits() == ["the pre-flight checks, which have no answer yet: \(reason)"])
+        }
+    }
+
+    @Test("Status has what a model copies, with its share, and nothing where nothing is copied")
+    func shadow() throws {
+        #expect(status(try World())["shadow"] == .null)
+        for (when, isConditional) in [("", false), (", when: { method: POST }", true)] {
+            let yaml = World.yaml.replacing(
+                "weights:", with: "shadow: { version: v2, percent: 10%\(when) }\n    weights:")
+            let shadow = try #require(status(try World(yaml))["shadow"])
+            #expect(shadow["version"]?.string == "v2" && shadow["share"]?.string == "10%")
+            #expect(shadow["conditional"]?.bool == isConditional)
+        }
+    }
+
+    @Test("An explanation by the config says that it is one; by a running Weir's status it does not")
+    func explained() throws {
+        let world = try World()
+        let request = ExplainRequest(path: "/")
+        let note = "from the config; ask the running Weir with --admin ADDRESS"
+        #expect(try request.answer(config: world.loop.config, status: nil).lines.first == note)
+        let page: JSON = ["models": [status(world)]]
+        #expect(try !request.answer(config: world.loop.config, status: page).lines.contains(note))
+    }
+
     private static let rollout = World.yaml.replacing(
         "candidates: [v2, v3]\n    weights: { v2: 20%, v3: 10% }",
         with: "candidate: v2\n    rollout: { stages: [{ weight: 5%, min_requests: 100 }, { weight: 100% }] }")

@@ -1,10 +1,14 @@
 """The command line as an operator in a hurry meets it: broken configs, misspelt words, unknown names."""
 
+import pathlib
 import subprocess
 
 import pytest
 
-from weir import BINARY, pair
+from processes import free_port
+from weir import BINARY, endpoint, pair
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def weir_says(*arguments, cwd=None) -> subprocess.CompletedProcess:
@@ -93,3 +97,85 @@ def test_a_verb_s_version_takes_a_value(words, tmp_path):
     done = weir_says(*words.split(), "--version", "v2", cwd=tmp_path)
     assert done.returncode != 0 and "nexpected" not in done.stderr and "take" not in done.stderr, done.stderr
     assert weir_says("--version").stdout.strip()
+
+
+@pytest.mark.parametrize("page", ["README.md", "Sources/Control/Control.docc/WalkThrough.md"])
+def test_check_passes_what_a_page_prints(tmp_path, page):
+    text = (ROOT / page).read_text()
+    (tmp_path / "weir.yaml").write_text(text.split("```yaml\n")[1].split("```")[0])
+    done = weir_says("check", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith("weir.yaml: fine"), done.stderr
+
+
+def test_a_missing_file_is_an_error_of_check_and_a_warning_of_run(weir, tmp_path):
+    model = pair(9, 9, preflight={"warm_up": {"requests": 1, "file": "warm.jsonl"}})
+    proxy = weir([model])
+    missing = f"the file does not exist: '{proxy.folder}/warm.jsonl'"
+    done = weir_says("check", "--config", proxy.config_path, cwd=tmp_path)
+    assert done.returncode == 78 and missing in done.stderr, done.stderr
+    assert weir_says("check", "--elsewhere", "--config", proxy.config_path).returncode == 0
+    assert weir_says("check", "--elsewhere", "--here", "--config", proxy.config_path).returncode == 2
+    assert missing in (proxy.folder / "log").read_text()
+    done = weir_says("reload", "--config", proxy.config_path)
+    assert done.returncode == 0 and missing in done.stderr, done.stderr
+    (proxy.folder / "warm.jsonl").write_text('{"path": "/"}\n')
+    assert weir_says("check", "--config", proxy.config_path, cwd=tmp_path).returncode == 0
+
+
+def test_status_of_an_unknown_model_names_the_known_ones_and_a_shadow_is_shown(weir):
+    proxy = weir([pair(9, 9, shadow={"version": "v2", "percent": "10%"})])
+    done = weir_says("status", "n", "--config", proxy.config_path)
+    assert done.returncode == 1 and "the models are m" in done.stderr, done.stderr
+    assert "The address is" not in done.stderr
+    done = weir_says("status", "m", "--config", proxy.config_path)
+    assert done.returncode == 0 and "shadow: 10% copied to v2" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("verb", ["start", "approve", "skip", "hold", "retry"])
+def test_what_only_a_rollout_takes_says_so_where_weights_are_fixed(weir, verb):
+    proxy = weir([pair(9, 9, weights={"v2": "20%"})])
+    done = weir_says(verb, "m", "--config", proxy.config_path)
+    assert done.returncode == 1 and f"fixed weights and no rollout, so {verb} moves" in done.stderr
+    assert "Only for a model with a rollout" in weir_says(verb, "--help").stdout
+
+
+def test_who_gets_no_answer_reads_where_the_address_is_from(tmp_path):
+    nobody = endpoint(free_port())
+    config = tmp_path / "weir.yaml"
+    config.write_text(f"admin: {{ listen: '{nobody}' }}\n")
+    done = weir_says("status", cwd=tmp_path)
+    assert done.returncode == 1 and "The address is admin in weir.yaml; a Weir" in done.stderr
+    done = weir_says("status", "--admin", nobody, cwd=tmp_path)
+    assert done.returncode == 1 and "The address is" not in done.stderr
+    config.write_text(f"admim: {{ listen: '{nobody}' }}\n")
+    done = weir_says("rollback", "m", cwd=tmp_path)
+    origin = "The address is the default, because admin is not set in weir.yaml (it has 'admim')"
+    assert done.returncode == 1 and "127.0.0.1:9902" in done.stderr and origin in done.stderr, done.stderr
+
+
+def test_a_folder_that_does_not_exist_is_an_error_of_what_reads_it(tmp_path):
+    for command in (["captures", "list"], ["captures", "export"], ["audit", "verify"], ["audit", "show"]):
+        done = weir_says(*command, "--state-dir", "none", cwd=tmp_path)
+        assert done.returncode == 1 and "there is no folder 'none'" in done.stderr, done.stderr
+        done = weir_says(*command, cwd=tmp_path)
+        assert done.returncode == 2 and "--state-dir" in done.stderr, done.stderr
+
+
+def test_explain_says_whose_split_it_shows(weir):
+    proxy = weir([pair(9, 9, weights={"v2": "20%"})])
+    note = "from the config; ask the running Weir with --admin ADDRESS"
+    assert note in weir_says("explain", "--config", proxy.config_path).stdout
+    live = weir_says("explain", "--config", proxy.config_path, "--admin", endpoint(proxy.admin_port))
+    assert live.returncode == 0 and note not in live.stdout, live.stderr
+
+
+def test_a_cut_off_journal_without_head_and_state_is_not_called_intact(weir):
+    proxy = weir([pair(9, 9, weights={"v2": "20%"})])
+    assert weir_says("rollback", "m", "--config", proxy.config_path).returncode == 0
+    proxy.process.stop()
+    journal = proxy.state / "journal.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:1]))
+    (proxy.state / "journal.head").unlink()
+    (proxy.state / "rollouts.json").unlink()
+    done = weir_says("audit", "verify", "--state-dir", proxy.state)
+    assert done.returncode == 4 and "intact as far as can be told" in done.stdout, done.stdout

@@ -26,8 +26,13 @@ public struct AdminUnreachable: Error, Sendable, CustomStringConvertible {
     public var reason: String
     /// What the caller may do about it.
     public var advice: String
+    /// Where the address is from; nil: the caller knows.
+    public var origin: String?
 
-    public var description: String { "no answer from the admin API at \(address): \(reason). \(advice)" }
+    public var description: String {
+        let from = origin.map { " The address is \($0)." } ?? ""
+        return "no answer from the admin API at \(address): \(reason). \(advice)\(from)"
+    }
 
     static let isItRunning =
         "Is weir running? Name its address with --admin, or its config with --config."
@@ -40,11 +45,17 @@ public struct AdminUnreachable: Error, Sendable, CustomStringConvertible {
 public struct AdminClient: Sendable {
     public let address: SocketAddress
     private let timeout: Interval
+    private var origin: String?
     static let answerBytesMax = 256 << 20
 
     public init(_ address: SocketAddress, timeout: Interval = .seconds(35)) {
         self.address = address
         self.timeout = timeout
+    }
+
+    public init(_ place: AdminPlace) {
+        self.init(place.address)
+        origin = place.origin
     }
 
     /// - Parameter text: as `127.0.0.1:9902`, `[::1]:9902` or `unix:/run/weir.sock`; nil when it is none.
@@ -79,17 +90,19 @@ public struct AdminClient: Sendable {
             exchange = AdminExchange(Array(head.utf8) + body, try Poller(eventsMax: 4), timeout)
         } catch {
             let failure = AdminFailure(error.errno, "cannot be called: \(error)")
-            throw AdminUnreachable(address: address, reason: failure.reason, advice: failure.advice)
+            throw unreachable(failure.reason, failure.advice)
         }
         guard let raw = RawAddress(address) else {
-            throw AdminUnreachable(
-                address: address, reason: "the path is too long for a socket", advice: "Use a shorter one.")
+            throw unreachable("the path is too long for a socket", "Use a shorter one.")
         }
         switch exchange.run(raw) {
         case .success(let answer): return answer
-        case .failure(let failure):
-            throw AdminUnreachable(address: address, reason: failure.reason, advice: failure.advice)
+        case .failure(let failure): throw unreachable(failure.reason, failure.advice)
         }
+    }
+
+    private func unreachable(_ reason: String, _ advice: String) -> AdminUnreachable {
+        AdminUnreachable(address: address, reason: reason, advice: advice, origin: origin)
     }
 }
 

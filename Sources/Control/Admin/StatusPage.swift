@@ -84,7 +84,7 @@ struct StatusPage {
             "weights": JSON(shares: state.weights), "rollout_epoch": .count(state.epoch),
             "cuts": .integer(Int64(state.cutCount)),
             "cool_down_until": isCoolingDown(state) ? state.coolDownUntil.map(coolDown) ?? .null : .null,
-            "rollout": model.rollout(wallMicros: process.now),
+            "rollout": model.rollout(wallMicros: process.now), "shadow": shadow(model),
             "runbook_url": .optional(model.config.runbookURL),
             "promoted": promoted(state),
             "held": .array(
@@ -98,6 +98,17 @@ struct StatusPage {
                 }),
             "outcomes": .array(model.outcomes.map { outcome($0, of: model) }),
             "versions": .array(model.config.versions.indices.map { version($0, of: model) }),
+        ]
+    }
+
+    /// What is copied now: by a shadow stage, else as the file says.
+    private func shadow(_ model: StatusSnapshot.Model) -> JSON {
+        let written = model.config.shadow
+        guard let version = model.state.shadow?.version ?? written?.version else { return .null }
+        return [
+            "version": .string(version),
+            "share": .string(Notation.text(ppm: model.state.shadow?.ppm ?? written?.ppm ?? 0)),
+            "conditional": .bool(model.state.shadow == nil && written?.conditions.isEmpty == false),
         ]
     }
 

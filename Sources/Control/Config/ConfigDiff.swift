@@ -14,7 +14,11 @@ public struct ConfigDiff: Sendable, Equatable {
     public private(set) var refusals: [String] = []
 
     public init(from old: Config, to new: Config) {
-        refuse("admin.listen", old.admin, new.admin)
+        if old.admin != new.admin {
+            refusals.append(
+                "admin.listen changed from \(old.admin) to \(new.admin), which needs a restart; until then "
+                    + "commands that read the address from this file need --admin \(old.admin)")
+        }
         refuse("state_dir", old.stateDir, new.stateDir)
         refuse("listeners", list(old.listeners), list(new.listeners))
         refuse("cores", cores(old.cores), cores(new.cores))

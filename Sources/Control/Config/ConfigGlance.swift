@@ -7,30 +7,79 @@
 
 import Platform
 
+/// Where a running Weir's admin API is looked for.
+public struct AdminPlace: Sendable, Equatable {
+    public var address: SocketAddress
+    /// Whether nobody has named it.
+    public var isGuess: Bool
+    /// Where the address is from, for people.
+    public var origin: String
+
+    public init(address: SocketAddress, isGuess: Bool, origin: String) {
+        (self.address, self.isGuess, self.origin) = (address, isGuess, origin)
+    }
+
+    /// Without a config.
+    /// - Parameter places: where one was looked for.
+    public static func standard(without places: [String]) -> AdminPlace {
+        AdminPlace(
+            address: .ip(.loopback, port: 9_902), isGuess: true,
+            origin: "the default, because there is no config: neither \(places.joined(separator: " nor "))"
+                + " exists")
+    }
+}
+
 /// Reads single keys of a config file.
 public enum ConfigGlance {
-    /// The address of the admin API.
-    public static func admin(path: String) throws(ConfigProblem) -> SocketAddress {
-        try glance("admin", .admin, or: .ip(.loopback, port: 9_902), path: path)
+    /// The admin API of the Weir that a config is for.
+    public static func admin(path: String) throws(ConfigProblem) -> AdminPlace {
+        let text = try text(path)
+        let kind = Kind<SocketAddress>.admin.map { Optional($0) }
+        guard let written = try value("admin", kind, or: nil, in: text, file: path) else {
+            let meant = misspelt("admin", in: text, file: path).map { " (it has '\($0)')" } ?? ""
+            return AdminPlace(
+                address: .ip(.loopback, port: 9_902), isGuess: true,
+                origin: "the default, because admin is not set in \(path)\(meant)")
+        }
+        return AdminPlace(
+            address: written, isGuess: false,
+            origin: "admin in \(path); a Weir that was started before that was changed listens at the"
+                + " address of then until it is restarted")
+    }
+
+    /// Whether a running Weir has another config than the file: another one, or as it was before an edit.
+    /// - Parameter digest: as /status has it.
+    public static func differs(path: String, from digest: String) -> Bool {
+        (try? text(path)).map { Digest.sha256($0) } != digest
     }
 
     /// The state directory.
     public static func stateDir(path: String) throws(ConfigProblem) -> String {
-        try glance("state_dir", .text("the path of a folder"), or: "/var/lib/weir", path: path)
+        try glance("state_dir", .stateDir, or: "/var/lib/weir", path: path)
     }
 
     private static func glance<Value>(
         _ key: String, _ kind: Kind<Value>, or standard: Value, path: String
     ) throws(ConfigProblem) -> Value {
-        let bytes: [UInt8]
+        try value(key, kind, or: standard, in: text(path), file: path)
+    }
+
+    private static func text(_ path: String) throws(ConfigProblem) -> String {
         do throws(SystemFailure) {
-            bytes = try File.readAll(path, bytesMax: ConfigLoader.fileBytesMax)
+            return String(
+                decoding: try File.readAll(path, bytesMax: ConfigLoader.fileBytesMax), as: UTF8.self)
         } catch {
             throw ConfigProblem(
                 file: path, line: 0, column: 0, path: "", message: "cannot be read: \(error)", value: nil,
                 expected: nil, suggestion: nil)
         }
-        return try value(key, kind, or: standard, in: String(decoding: bytes, as: UTF8.self), file: path)
+    }
+
+    /// The top-level key that nobody knows and that may have been meant.
+    private static func misspelt(_ key: String, in text: String, file: String) -> String? {
+        let known = ConfigLoader.knownKeys.filter { !$0.contains(".") }
+        let written = (try? YAMLTree(text, file: file))?.root.mapping?.keys.compactMap(\.string) ?? []
+        return written.first { !known.contains($0) && Nearest.to($0, among: known) == key }
     }
 
     /// As above, of a text.

@@ -31,6 +31,12 @@ public enum Console {
         _ = try? MailboxWait(Poller(eventsMax: 1)).wait(timeoutMillis: millis)
     }
 
+    /// Whether there is a folder at a path.
+    public static func isFolder(_ path: String) -> Bool {
+        var found = stat()
+        return stat(path, &found) == 0 && found.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// Whether a file can be opened for reading.
     public static func isReadable(_ path: String) -> Bool { (try? File.openRead(path)) != nil }
 }
