@@ -236,6 +236,18 @@ final class World {
     }
 }
 
+extension StatusPage {
+    /// What the status page of a world says.
+    static func page(of world: World) -> JSON {
+        StatusPage(
+            snapshot: world.loop.snapshot,
+            process: StatusPage.Process(
+                state: "running", startedAtMicros: 0, now: world.loop.wallMicros, pid: 1, stateDir: "/s",
+                listeners: [], cores: 1)
+        ) { _ in VersionCounts() }.json
+    }
+}
+
 /// Answers to verbs, as they come.
 final class Replies: Sendable {
     private let list = Mutex<[AdminResponse]>([])

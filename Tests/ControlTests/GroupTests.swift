@@ -64,14 +64,7 @@ private struct Dice {
         world.plane.last?.models.map { $0.versions[1].weightPPM } ?? []
     }
 
-    private func status(_ world: World) -> JSON {
-        StatusPage(
-            snapshot: world.loop.snapshot,
-            process: StatusPage.Process(
-                state: "running", startedAtMicros: 0, now: world.loop.wallMicros, pid: 1, stateDir: "/tmp",
-                listeners: [], cores: 1), counts: { _ in VersionCounts() }
-        ).json
-    }
+    private func status(_ world: World) -> JSON { StatusPage.page(of: world) }
 
     @Test("Members enter a stage in one entry, in the declared order, and one plan shows it")
     func together() throws {

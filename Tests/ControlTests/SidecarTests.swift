@@ -166,10 +166,7 @@ private let good = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\
         let replies = Replies()
         world.loop.obey(AdminVerb(.rollback, model: "m"), actor: "t", reply: replies.take)
         world.settle()
-        let process = StatusPage.Process(
-            state: "running", startedAtMicros: 0, now: 0, pid: 1, stateDir: "/s", listeners: [], cores: 1)
-        let page = StatusPage(snapshot: world.loop.snapshot, process: process) { _ in .init() }
-        let status = try JSON(parsing: page.json.text)
+        let status = try JSON(parsing: StatusPage.page(of: world).text)
         #expect(try answer(ExplainRequest(path: "/x"), status: status).verdict == "v1, by random")
         let staff = try answer(ExplainRequest(path: "/x", headers: [("x-staff", "1")]), status: status)
         #expect(staff.json["version"] == "v1")

@@ -323,22 +323,14 @@ struct SourceLaneTests {
 struct SourceSidecarTests {
     private func config(_ scratch: Scratch, _ registry: HTTPURL) throws -> Config {
         try World.config(
-            """
-            admin: { listen: 127.0.0.1:0 }
-            state_dir: \(scratch.path)/state
-            listeners: [{ listen: 127.0.0.1:0 }]
-            cores: 1
-            models:
-              - name: m
-                versions:
-                  v1: { endpoints: [127.0.0.1:1] }
-                  v2: { endpoints: [127.0.0.1:1] }
-                stable: v1
+            TwoVersions.yaml(
+                scratch, ["127.0.0.1:1", "127.0.0.1:1"],
+                """
                 candidate:
                   mlflow:
                     { url: "\(registry.origin)", model: rec, alias: next, every: 1s, versions: { 2: v2 } }
                 weights: { v2: 20% }
-            """)
+                """))
     }
 
     /// A sidecar from its start to its end.

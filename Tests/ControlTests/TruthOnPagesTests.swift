@@ -9,15 +9,7 @@ import Testing
 @testable import Control
 
 @Suite struct TruthOnPagesTests {
-    private func status(_ world: World) -> JSON {
-        let page = StatusPage(
-            snapshot: world.loop.snapshot,
-            process: StatusPage.Process(
-                state: "running", startedAtMicros: 0, now: world.wall, pid: 1, stateDir: "/tmp",
-                listeners: [],
-                cores: 1), counts: { _ in VersionCounts() })
-        return page.json["models"]?[0] ?? .null
-    }
+    private func status(_ world: World) -> JSON { StatusPage.page(of: world)["models"]?[0] ?? .null }
 
     private func verb(_ world: World, _ verb: AdminVerb) throws -> JSON {
         let replies = Replies()
