@@ -92,6 +92,39 @@ struct AssignSplitTests {
         #expect(!before.contains(0))
     }
 
+    @Test(
+        "A part of stable that comes, grows or goes moves no key between stable and another version",
+        arguments: [1, 2, 3])
+    func partOfStable(_ seed: UInt64) {
+        var random = Random64(seed: testSeed(seed))
+        for _ in 0..<8 {
+            let candidate = UInt32(1 + random.below(600_000))
+            let other = UInt32(random.below(200_000))
+            let rest = 1_000_000 - candidate - other
+            var parts: [[UInt8]] = []
+            for control in [0, rest / 10, rest / 3, rest / 2] {
+                var model = model(
+                    ["v1": rest - control, "v2": candidate, "v3": other, "v1 (control)": control],
+                    sticky: [.header("x-user")], salt: seed)
+                model.control = 3
+                let table = AssignTable(models: [model], trusted: [])
+                let dealt = (0..<20_000).map { key in
+                    table.rendezvous(table.models, keyHash: XXHash64.hash(UInt64(key), seed: seed))
+                }
+                let stables = dealt.count { $0 == 0 || $0 == 3 }
+                let ours = Double(dealt.count { $0 == 3 }) / Double(max(stables, 1))
+                // Of 3,000 keys at the least: five standard deviations are below 5 %.
+                #expect(abs(ours - Double(control) / Double(rest)) < 0.05, "\(control) of \(rest)")
+                parts.append(dealt)
+            }
+            let users = parts.map { $0.map { $0 == 3 ? 0 : $0 } }
+            #expect(users.allSatisfy { $0 == users[0] }, "seed \(seed), \(candidate) + \(other)")
+            for (less, more) in zip(parts, parts.dropFirst()) {
+                #expect(!zip(less, more).contains { $0 == 3 && $1 != 3 }, "a part that grows only gains keys")
+            }
+        }
+    }
+
     @Test("With more versions that keep their proportions, a growing one only gains keys")
     func monotoneInProportion() {
         let before = Self.deal(["a": 600_000, "b": 300_000, "c": 100_000], keys: 100_000)

@@ -35,6 +35,7 @@ struct AssignCompiler {
         let weights = Self.foldedWeights(model)
         let shadow = model.shadow.map { addConditions($0.conditions, slots: slots) }
         let sticky = addSticky(model.stickyKeys, slots: slots)
+        let part = Self.part(model, weights)
         let entry = ModelEntry(
             salt: model.salt, kindFilter: slots.kindFilter, headerFilter: slots.headerFilter,
             cookieFilter: FactNames.filter(slots.cookies), queryFilter: FactNames.filter(slots.queries),
@@ -46,7 +47,8 @@ struct AssignCompiler {
             versions: addVersions(model, weights: weights), shares: addShares(model, weights: weights),
             stickyKeys: sticky, shadow: shadow ?? .nothing,
             openVersions: Self.openVersions(model), slotCount: UInt16(slots.count),
-            stable: UInt8(model.stable), needs: slots.needs(model), hasShadow: shadow != nil)
+            stable: UInt8(model.stable), part: part.version,
+            partHash: part.hash, partBelow: part.below, needs: slots.needs(model), hasShadow: shadow != nil)
         models.append(entry)
         slotsMax = max(slotsMax, slots.count)
     }
@@ -87,17 +89,37 @@ struct AssignCompiler {
         }
         if weighted.isEmpty { weighted = [(Self.nameHash(model.versions[model.stable].name), model.stable)] }
         weighted.sort { $0.hash < $1.hash }
+        let part = Self.part(model, weights)
         let total = weighted.reduce(UInt64(0)) { $0 + UInt64(weights[$1.index]) }
         var sum: UInt64 = 0
         for (hash, index) in weighted {
             sum += UInt64(weights[index])
             let below = sum == total ? UInt64.max : total.dividingFullWidth((sum, 0)).quotient
+            var weight = Double(max(weights[index], 1))
+            if part.version != Assignment.noVersion {
+                if index == model.stable { weight += Double(weights[Int(part.version)]) }
+                if index == Int(part.version) { weight = 0 }
+            }
             shares.append(
                 ShareEntry(
-                    nameHash: hash, inverseWeight: 1 / Double(max(weights[index], 1)), below: below,
+                    nameHash: hash, inverseWeight: 1 / weight, below: below,
                     weightPPM: weights[index], version: UInt8(index)))
         }
         return Place(start, shares.count - start)
+    }
+
+    /// The part of stable that has weight beside it, and its share of stable's sticky keys.
+    private static func part(
+        _ model: ModelPlan, _ weights: [UInt32]
+    ) -> (version: UInt8, hash: UInt64, below: UInt64) {
+        guard let control = model.control, weights[control] > 0, weights[model.stable] > 0 else {
+            return (Assignment.noVersion, 0, 0)
+        }
+        let whole = UInt64(weights[control]) + UInt64(weights[model.stable])
+        return (
+            UInt8(control), nameHash(model.versions[control].name),
+            whole.dividingFullWidth((UInt64(weights[control]), 0)).quotient
+        )
     }
 
     static func nameHash(_ name: String) -> UInt64 {

@@ -1,7 +1,8 @@
 // The split: a sticky key's version by weighted rendezvous, or a random draw. Rendezvous gives every
 // version an exponential variate made of the key's and the version's hash, divided by the weight; the
 // smallest wins, which is argmax of −w/ln(u). No table of keys, the same answer on every core and machine,
-// and when a version's weight grows, keys only move to it.
+// and when a version's weight grows, keys only move to it. A part of stable has no place of its own in it:
+// which of stable's keys it gets is a second hash's, so that nobody changes version where it comes or goes.
 // Source: Thaler, Ravishankar, 1998 (rendezvous hashing); the weighted form with −w/ln(u): Schindelhauer
 // and Schomaker, 2005 ("Weighted distributed hash tables", the logarithmic method).
 
@@ -71,6 +72,11 @@ extension AssignTable {
                 best = share.pointee.version
             }
             share += 1
+        }
+        if model.pointee.part != Assignment.noVersion, best == model.pointee.stable,
+            XXHash64.hash(keyHash, seed: model.pointee.partHash) < model.pointee.partBelow
+        {
+            return model.pointee.part
         }
         return best
     }

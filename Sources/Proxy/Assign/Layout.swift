@@ -69,6 +69,11 @@ struct ModelEntry: BitwiseCopyable {
     var openVersions: UInt32
     var slotCount: UInt16
     var stable: UInt8
+    /// A part of stable, and what of stable's sticky keys fall to it: those whose hash under `partHash` is
+    /// below `partBelow`; `Assignment.noVersion` where there is none.
+    var part: UInt8
+    var partHash: UInt64
+    var partBelow: UInt64
     /// Which parts of a request must be read, see `ModelNeeds`.
     var needs: ModelNeeds
     var hasShadow: Bool
@@ -110,7 +115,8 @@ struct VersionEntry: BitwiseCopyable {
 struct ShareEntry: BitwiseCopyable {
     /// xxHash64 of the version's name, seed 0.
     var nameHash: UInt64
-    /// One over the weight in parts per million.
+    /// One over the weight in parts per million; of stable over its part's as well, of that infinity: no
+    /// sticky key falls to it here.
     var inverseWeight: Double
     /// A random word below this, and not below the previous share's, draws this version.
     var below: UInt64

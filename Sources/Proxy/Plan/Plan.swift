@@ -57,6 +57,9 @@ public struct ModelPlan: Sendable, Equatable {
     public var versions: [VersionPlan]
     /// Index of the stable version.
     public var stable: Int
+    /// Index of a part of stable that is measured by itself, where there is one. Sticky keys know one stable:
+    /// which of them fall to it is as it would be without the part.
+    public var control: Int?
     public var cohorts: [CohortPlan]
     /// The first present key decides; empty: a random split.
     public var stickyKeys: [StickyKey]
@@ -83,7 +86,7 @@ public struct ModelPlan: Sendable, Equatable {
 
     public init(
         slot: ModelSlot, name: String, matches: [RouteMatch], versions: [VersionPlan], stable: Int,
-        cohorts: [CohortPlan] = [], stickyKeys: [StickyKey] = [], salt: UInt64 = 0,
+        control: Int? = nil, cohorts: [CohortPlan] = [], stickyKeys: [StickyKey] = [], salt: UInt64 = 0,
         shadow: ShadowPlan? = nil, tap: TapPlan? = nil, timeouts: Timeouts = Timeouts(),
         retries: RetryPlan = RetryPlan(),
         shield: Bool = true, clientHalfClose: ClientHalfClose = .cancel,
@@ -95,6 +98,7 @@ public struct ModelPlan: Sendable, Equatable {
         self.matches = matches
         self.versions = versions
         self.stable = stable
+        self.control = control
         self.cohorts = cohorts
         self.stickyKeys = stickyKeys
         self.salt = salt
