@@ -35,6 +35,8 @@ public struct Climb: Sendable, Hashable, Codable {
     public var isApproved: Bool
     /// Guardrails that held the rollout and that an operator has resumed over, sorted; until they pass.
     public var acknowledged: [String]
+    /// Why this attempt's control arm was withdrawn; nil while it stands.
+    public var controlWithdrawn: ControlRecord?
 
     init(id: String, candidate: String, enteredMicros: UInt64) {
         self.id = id
@@ -50,6 +52,18 @@ public struct Climb: Sendable, Hashable, Codable {
 
     /// What readings of the stage in force have to carry.
     public var stageVisit: StageVisit { StageVisit(rollout: id, number: visit) }
+}
+
+/// When and why a control arm gave its traffic back to the rest of stable.
+public struct ControlRecord: Sendable, Hashable, Codable {
+    /// The arm's name among the versions.
+    public var version: String
+    /// Wall clock, microseconds since 1970.
+    public var wallMicros: UInt64
+    /// The rule that it broke beside the rest of stable, by name.
+    public var guardrail: String
+    /// A sentence.
+    public var reason: String
 }
 
 /// One entry into one place of one rollout: evidence belongs to it and to no other.

@@ -64,7 +64,7 @@ public struct LatencyReference: Sendable, Hashable, Codable {
     /// Ticks between two looks before anything is known.
     private static let firstLookTicks: UInt64 = 3
     /// What is gross: above both stable's median and its p99 by that factor.
-    private static let grossMedians = 4.0
+    public static let grossMedians = 4.0
     private static let grossTails = 1.3
     /// Where clocks have whole milliseconds, one more than the median may be twice the median: there an
     /// effect is large beyond the next value, the quantile of so much of the ranks above more.

@@ -153,6 +153,24 @@ extension RolloutStep {
         }
     }
 
+    /// The control arm's traffic goes back to the rest of stable for the rest of the attempt. What gates have
+    /// proven beside a bad arm is nothing, so the place is entered anew.
+    mutating func withdrawControl(_ version: String, _ reading: GuardrailReading) {
+        switch state.phase {
+        case .stage, .baking, .paused, .held: break
+        case .split, .waiting, .cut, .promoted: return
+        }
+        guard var climb = state.climb, climb.controlWithdrawn == nil else { return }
+        let record = ControlRecord(
+            version: version, wallMicros: wallMicros, guardrail: reading.name,
+            reason: "the control arm is worse than the rest of stable, which the candidate is compared with"
+                + " from now on: \(reading.rule): \(reading.reason)")
+        climb.controlWithdrawn = record
+        climb.visit += 1
+        state.climb = climb
+        actions.append(.journal(.controlWithdrawn(record, reading)))
+    }
+
     /// The answer of the recovery check, once.
     mutating func take(_ reading: RecoveryReading?) {
         guard let reading, case .cut(let record) = state.phase, state.recovery == .watching else { return }

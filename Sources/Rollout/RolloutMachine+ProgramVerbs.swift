@@ -119,6 +119,7 @@ extension RolloutStep {
         next.deadlineFromMicros = nil
         next.enteredMicros = wallMicros
         next.acknowledged = []
+        next.controlWithdrawn = nil
         state.climb = next
         state.phase = .waiting
         state.alerts.removeAll { $0.hasPrefix(candidate + "/") }

@@ -22,6 +22,7 @@
 //   cut               resume                          as before, where the candidate is innocent
 //   cut, waiting      retry, after the cool-down      waiting   new attempt, bar lifted, start ordered
 //   cut, promoted     weights                         held      weights as asked; split without a program
+//   stage to held     the control arm fails           same      withdrawn; the stage's evidence begins anew
 //   any               unquarantine v, approve         same      no weight is given
 // What a configuration does: RolloutMachine+Config. What blocks: RolloutBlocker; of others: RolloutGroup.
 // Else nothing changes; a verb that the state does not allow is refused with a sentence.
@@ -63,6 +64,8 @@ public enum RolloutMachine {
             step.walk(facts)
         case .verb(let request):
             step.take(request)
+        case .controlFailed(let version, let reading):
+            step.withdrawControl(version, reading)
         case .configured(let setup):
             step.take(setup)
         }

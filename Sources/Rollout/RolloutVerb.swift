@@ -82,6 +82,8 @@ public enum RolloutInput: Sendable, Hashable {
         [VersionReadings], recovery: RecoveryReading?, stage: StageReading? = nil,
         conditions: RolloutConditions = RolloutConditions())
     case verb(VerbRequest)
+    /// The control arm `version` is worse than the rest of stable.
+    case controlFailed(version: String, reading: GuardrailReading)
     /// A configuration was loaded, at start-up too.
     case configured(RolloutSetup)
 }
@@ -147,6 +149,8 @@ public enum RolloutEvent: Sendable, Hashable, Codable {
     case experimentEnded(ExperimentRecord)
     /// What a dry run would have done.
     case wouldHave(WouldHaveRecord)
+    /// The control arm was withdrawn; the reading compares it with the rest of stable.
+    case controlWithdrawn(ControlRecord, GuardrailReading)
     /// The recovery check of a cut has ended.
     case recovery(cutID: String, RecoveryReading)
     /// The configuration asks for what the state forbids; the sentence says what was done instead.
@@ -166,6 +170,7 @@ public enum RolloutEvent: Sendable, Hashable, Codable {
         case .held: "held"
         case .experimentEnded: "experiment_ended"
         case .wouldHave: "would_have"
+        case .controlWithdrawn: "control"
         case .recovery: "recovery"
         case .overruled: "overruled"
         }

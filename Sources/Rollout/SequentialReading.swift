@@ -169,7 +169,7 @@ extension SequentialGuard {
 }
 
 extension GrossSlowness.Counts {
-    fileprivate var epoch: EpochCounts {
+    var epoch: EpochCounts {
         EpochCounts(
             candidateRequests: Int(candidate), candidateEvents: Int(candidateSlow),
             stableRequests: Int(stable), stableEvents: Int(stableSlow))

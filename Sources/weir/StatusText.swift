@@ -127,7 +127,9 @@ enum StatusText {
             out += ": \(seen["requests"]?.integer ?? 0) requests in \(seconds) s"
         }
         out += "\n"
-        if let control = rollout["control"], let arm = control["version"]?.line,
+        if let reason = rollout["control"]?["withdrawn"]?["reason"]?.line {
+            out += "    \(reason)\n"
+        } else if let control = rollout["control"], let arm = control["version"]?.line,
             control["weight"]?.line != "0%"
         {
             out += "    compared with \(arm), \(control["weight"]?.line ?? "?") of all requests\n"

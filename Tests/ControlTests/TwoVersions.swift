@@ -73,7 +73,7 @@ final class TwoVersions {
     func traffic(
         answers: (String) -> Void = { _ in }, until isThere: () throws -> Bool
     ) throws -> Bool {
-        let deadline = Clock.now() + .seconds(100)
+        let deadline = Clock.now() + .seconds(3 * patienceSeconds)
         while Clock.now() < deadline {
             let client = try RawClient(sidecar.addresses[0])
             let request = "GET /m HTTP/1.1\r\nhost: a\r\n"

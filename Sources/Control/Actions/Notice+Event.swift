@@ -18,8 +18,8 @@ extension ControlLoop {
         add("stable", .string(models[i].config.stable))
         if let control = models[i].config.control {
             // What a cut rests on is what the arm had before it.
-            let weights = event.kind == .cut ? before.weights : models[i].decided.weights
-            let ppm = models[i].config.weight(of: control.version, under: weights)
+            let state = event.kind == .cut ? before : models[i].decided
+            let ppm = models[i].config.weight(of: control.version, under: state)
             add("control", ["version": .string(control.version), "weight": .string(Notation.text(ppm: ppm))])
         }
         add("epoch_before", .count(before.epoch))

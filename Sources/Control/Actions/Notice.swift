@@ -121,7 +121,7 @@ extension Notice.Kind {
         case .cut: self = .cut
         case .promoted: self = .promote
         case .recovery: self = .recovery
-        case .alert, .wouldHave: self = .alert
+        case .alert, .wouldHave, .control: self = .alert
         case .held: self = .hold
         case .baking: self = .stage
         case .sampleRatio: self = .sampleRatio

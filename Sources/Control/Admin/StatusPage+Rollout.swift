@@ -38,10 +38,18 @@ extension StatusSnapshot.Model {
 extension StatusSnapshot.Model {
     /// The arm that the candidate is compared with.
     private func control(_ arm: ControlArm) -> JSON {
-        let ppm = config.weight(of: arm.version, under: state.weights)
+        let ppm = config.weight(of: arm.version, under: state)
+        let withdrawn = state.climb?.controlWithdrawn
         return [
             "version": .string(arm.version), "weight": .string(Notation.text(ppm: ppm)),
             "share_max": .string(Notation.text(ppm: arm.sharePPM)),
+            "own_endpoints": .bool(arm.hasOwnEndpoints),
+            "withdrawn": withdrawn.map {
+                [
+                    "at": .string(Timestamp.text(wallMicros: $0.wallMicros)),
+                    "guardrail": .string($0.guardrail), "reason": .string($0.reason),
+                ]
+            } ?? .null,
         ]
     }
 

@@ -147,7 +147,7 @@ struct StatusPage {
     private func version(_ i: Int, of model: StatusSnapshot.Model) -> JSON {
         let config = model.config.versions[i]
         let name = config.name
-        let ppm = model.config.weight(of: name, under: model.state.weights)
+        let ppm = model.config.weight(of: name, under: model.state)
         let totals = counts(model.versionSlots[i])
         return [
             "name": .string(name), "role": .string(model.role(of: name)),
@@ -254,7 +254,7 @@ extension StatusSnapshot {
         var guardrails: [MetricsPage.Guardrail] = []
         for model in models {
             for (i, version) in model.config.versions.enumerated() {
-                let ppm = model.config.weight(of: version.name, under: model.state.weights)
+                let ppm = model.config.weight(of: version.name, under: model.state)
                 versions.append(
                     MetricsPage.Version(
                         model: model.config.name, version: model.config.label(of: version.name),

@@ -30,7 +30,7 @@ extension CaptureTrip {
         case .alert, .alertInstead: self.init(model: model, kind: "alert", id: "alert-\(time)")
         case .held: self.init(model: model, kind: "hold", id: "hold-\(time)")
         case .configured, .verb, .promoted, .weights, .recovery, .overruled, .stage, .baking,
-            .experimentEnded, .wouldHave:
+            .experimentEnded, .wouldHave, .controlWithdrawn:
             return nil
         }
     }

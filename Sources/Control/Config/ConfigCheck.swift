@@ -126,7 +126,9 @@ public struct ConfigCheck: Sendable, Equatable {
         for (version, weight) in zip(model.versions, weights) {
             let role = model.role(of: version.name)?.rawValue ?? "no role"
             let endpoints = version.endpoints.map(\.description).joined(separator: ", ")
-            lines.append("  version \(version.name) (\(role)): \(Notation.text(ppm: weight)) to \(endpoints)")
+            // A control arm's name says its role.
+            let name = version.name == model.control?.version ? version.name : "\(version.name) (\(role))"
+            lines.append("  version \(name): \(Notation.text(ppm: weight)) to \(endpoints)")
         }
         if let source = model.source { lines += source.summary }
         if let shadow = model.shadow { lines.append("  shadow: \(shadow.text)") }
@@ -209,9 +211,11 @@ extension ControlArm {
     /// What it takes, and what that costs.
     fileprivate var sentence: String {
         let most = Notation.text(ppm: sharePPM)
+        let servers =
+            hasOwnEndpoints ? "at servers of its own" : "through connections of its own to stable's servers"
         return "\(version) takes as much of stable's traffic as the candidate has, at most \(most) of all"
-            + " requests, through connections of its own to stable's servers; compared in place of all of"
-            + " stable, so evidence comes slower"
+            + " requests, \(servers); compared in place of all of stable, so evidence comes slower; withdrawn"
+            + " where it is worse than the rest of stable"
     }
 }
 

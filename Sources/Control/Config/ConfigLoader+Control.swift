@@ -1,14 +1,17 @@
 // The section of a rollout's control arm, and what must hold between it and the versions of its model.
-// Invariant: an arm is made of stable's own settings and servers, so that but for its size and age nothing
-// tells the two apart. Servers of its own would have to be watched themselves: where the arm alone is ill, a
-// candidate that is as ill looks well beside it.
+// Invariant: an arm is made of stable's own settings, so that but for its size and age nothing tells the two
+// apart; what answers for it is stable's release, never another version's server. Whether it does well is
+// watched while it has requests (`ControlWatch`).
 
+import Platform
 import Proxy
 
 /// A control arm as read, before it is held against its model.
 struct ControlDraft {
     var place: Place
     var sharePPM: UInt32
+    /// nil: stable's.
+    var endpoints: [SocketAddress]?
 }
 
 /// An arm takes at most as much as it leaves to the candidate.
@@ -16,13 +19,15 @@ private let shareMax: UInt32 = 500_000
 
 extension Kind where Value == ControlDraft {
     static var control: Kind {
-        .section("a control arm: a mapping with share") { section in
+        .section("a control arm: a mapping with share or endpoints") { section in
             let share = section.value("share", .percentage(1...shareMax), or: shareMax)
-            if !section.has("share") {
+            let endpoints = section.optional("endpoints", .endpoints)
+            if !section.has("share"), !section.has("endpoints") {
                 section.lacks(
-                    ["share"], "says no share", expected: "share, such as 50%, for a part of stable")
+                    ["share", "endpoints"], "says neither share nor endpoints",
+                    expected: "share, such as 50%, for a part of stable, or endpoints that run it")
             }
-            return ControlDraft(place: section.place, sharePPM: share)
+            return ControlDraft(place: section.place, sharePPM: share, endpoints: endpoints)
         }
     }
 }
@@ -43,25 +48,48 @@ extension ModelChecks {
                 control.place, "the model has \(Limits.versionsPerModelMax) versions, and this is one more",
                 expected: "at most \(Limits.versionsPerModelMax - 1) versions beside a control arm")
         }
+        checkEndpoints(control, draft, stable)
         guard let stable, var version = draft.versions?.first(where: { $0.name.value == stable })?.value
         else { return nil }
-        if version.inFlightMax < 2 {
+        if control.endpoints == nil, version.inFlightMax < 2 {
             reading.report(
                 control.place,
                 "shares stable's servers, and stable's max_in_flight of \(version.inFlightMax) cannot be"
                     + " divided",
-                expected: "a max_in_flight of at least 2 at \(stable)")
+                expected: "a max_in_flight of at least 2 at \(stable), or endpoints")
         }
         version.name = ControlArm.name(of: stable)
-        let arm = ControlArm(version: version.name, sharePPM: control.sharePPM)
+        if let endpoints = control.endpoints { version.endpoints = endpoints }
+        let arm = ControlArm(
+            version: version.name, sharePPM: control.sharePPM, hasOwnEndpoints: control.endpoints != nil)
         return (arm, version)
+    }
+
+    /// A server of stable or of another version would be compared with itself, or with what it is not.
+    private func checkEndpoints(_ control: ControlDraft, _ draft: ModelDraft, _ stable: String?) {
+        var place = control.place
+        place.path += ".endpoints"
+        for address in control.endpoints ?? [] {
+            let owner = draft.versions?.first { $0.value?.endpoints.contains(address) == true }
+            if let owner {
+                reading.report(
+                    place, "is an endpoint of \(owner.name.value) already:", value: address.description,
+                    expected: "a server that runs \(stable ?? "stable") and serves nothing else")
+            }
+            if own.contains(where: address.isServed) {
+                reading.report(
+                    place, "Weir itself listens on", value: address.description,
+                    expected: "the address of a model server")
+            }
+        }
     }
 }
 
 extension ModelDraft {
     /// Endpoints of its control arm, which count beside those of its versions.
     var controlEndpoints: Int {
-        guard rollout?.control != nil else { return 0 }
-        return versions?.first { $0.name.value == stable?.value }?.value?.endpoints.count ?? 0
+        guard let control = rollout?.control else { return 0 }
+        let own = versions?.first { $0.name.value == stable?.value }?.value?.endpoints.count
+        return control.endpoints?.count ?? own ?? 0
     }
 }

@@ -47,7 +47,7 @@ extension Kind where Value == VersionConfig {
 
 extension Kind where Value == [SocketAddress] {
     /// All addresses of a version, each once.
-    fileprivate static var endpoints: Kind {
+    static var endpoints: Kind {
         let list = Kind<[Marked<[SocketAddress]>]>.list(
             of: .marked(Kind.addresses(port: .notZero)), count: 1...Limits.endpointsPerVersionMax)
         return Kind(expected: list.expected) { node in

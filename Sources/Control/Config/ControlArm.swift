@@ -2,7 +2,10 @@
 // is compared with in place of all of stable. To cores it is one more version, with connections of its own;
 // to everybody else it is stable, under stable's name.
 // Place: read by ConfigLoader+Control, weighed by PlanBuilder, compared by WatchedModel+Control.
-// Invariant: what it gets is taken from stable alone, and it never gets more than the candidate.
+// Invariant: what it gets is taken from stable alone, never more than the candidate has nor than it leaves to
+// the rest of stable, which it is held against in its turn.
+
+import Rollout
 
 /// A part of stable that is measured by itself.
 public struct ControlArm: Sendable, Hashable {
@@ -10,12 +13,14 @@ public struct ControlArm: Sendable, Hashable {
     public var version: String
     /// The largest share of the requests that it takes, parts per million.
     public var sharePPM: UInt32
+    /// Whether servers of its own answer; else stable's do.
+    public var hasOwnEndpoints: Bool
 
     /// The name of a stable version's control arm.
     static func name(of stable: String) -> String { "\(stable) (control)" }
 
     /// Its weight beside a candidate's, out of what is left for stable.
-    func weight(beside candidate: UInt32, of rest: UInt32) -> UInt32 { min(candidate, sharePPM, rest) }
+    func weight(beside candidate: UInt32, of rest: UInt32) -> UInt32 { min(candidate, sharePPM, rest / 2) }
 
     /// How a bound on stable's servers is divided where they serve both. Together they have no more than the
     /// bound; stable has its share of the traffic, and each has at least an eighth, for what comes at once.
@@ -35,10 +40,18 @@ extension ModelConfig {
     /// The name that clients, logs and metrics know a version by.
     func label(of version: String) -> String { version == control?.version ? stable : version }
 
-    /// A version's share where the weights that were decided are `weights`: they know no control arm.
-    func weight(of version: String, under weights: [String: UInt32]) -> UInt32 {
+    /// A version's share in a state, whose weights know no control arm.
+    func weight(of version: String, under state: RolloutState) -> UInt32 {
+        weight(
+            of: version, under: state.weights, isControlWithdrawn: state.climb?.controlWithdrawn != nil)
+    }
+
+    /// The same where the weights that were decided are `weights`.
+    func weight(
+        of version: String, under weights: [String: UInt32], isControlWithdrawn: Bool = false
+    ) -> UInt32 {
         let own = weights[version] ?? 0
-        guard let control, let candidate = rollout?.program.candidate,
+        guard !isControlWithdrawn, let control, let candidate = rollout?.program.candidate,
             version == stable || version == control.version
         else { return own }
         let rest = weights[stable] ?? 0

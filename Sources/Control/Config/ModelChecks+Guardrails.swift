@@ -109,8 +109,9 @@ extension ModelChecks {
     private func fewestEndpoints(_ draft: ModelDraft) -> Int? {
         var compared = Set(draft.candidates.map(\.value) + draft.sourced)
         if let stable = draft.stable { compared.insert(stable.value) }
-        return (draft.versions ?? []).compactMap(\.value).filter { compared.contains($0.name) }
-            .map(\.endpoints.count).min()
+        let counts = (draft.versions ?? []).compactMap(\.value).filter { compared.contains($0.name) }
+            .map(\.endpoints.count)
+        return (counts + [draft.rollout?.control?.endpoints?.count].compactMap { $0 }).min()
     }
 
     private func checkNames(of guardrails: [Marked<GuardrailDraft>]) {

@@ -54,11 +54,14 @@ public struct PlanClimb: Sendable, Hashable {
     public var keyRound: UInt64
     /// The version that a shadow stage copies requests to, and their share.
     public var shadow: VersionWeight?
+    /// Whether the control arm gave its traffic back to the rest of stable.
+    public var isControlWithdrawn = false
 
     init(_ state: RolloutState) {
         epoch = UInt32(truncatingIfNeeded: state.epoch)
         attempt = state.climb?.attempt ?? 1
         shadow = state.shadow
+        isControlWithdrawn = state.climb?.controlWithdrawn != nil
         let counts = state.setup.program?.stages.contains { $0.minKeys > 0 || !$0.gates.isEmpty } ?? false
         keyRound = counts ? state.climb.map { Salt.of("\($0.id)/\($0.visit)") | 1 } ?? 0 : 0
     }
@@ -115,9 +118,10 @@ public enum PlanBuilder {
 
     /// The weights of a model's versions, in their order, parts per million: what is `asked` for candidates
     /// that are not quarantined, scaled down in proportion should it exceed the whole; the rest is stable's,
-    /// and of that its control arm has as much as the candidate that walks. Sum 1,000,000.
+    /// and of that its control arm has as much as the candidate that walks, at most half. Sum 1,000,000.
     public static func weights(
-        of model: ModelConfig, asked: [String: UInt32], quarantined: Set<String>
+        of model: ModelConfig, asked: [String: UInt32], quarantined: Set<String>,
+        isControlWithdrawn: Bool = false
     ) -> [UInt32] {
         let whole: UInt64 = 1_000_000
         var shares = model.versions.map { version -> UInt64 in
@@ -131,7 +135,7 @@ public enum PlanBuilder {
         if total > whole { shares = shares.map { $0 * whole / total } }
         var rest = UInt32(whole - shares.reduce(0, +))
         var part: UInt32 = 0
-        if let control = model.control, let candidate = model.rollout?.program.candidate,
+        if !isControlWithdrawn, let control = model.control, let candidate = model.rollout?.program.candidate,
             let index = model.index(of: candidate)
         {
             part = control.weight(beside: UInt32(shares[index]), of: rest)
@@ -148,7 +152,8 @@ public enum PlanBuilder {
         held: Set<String>, climb: PlanClimb?
     ) -> ModelPlan {
         let weights = weights(
-            of: model, asked: asked ?? model.weights ?? [:], quarantined: quarantined.union(held))
+            of: model, asked: asked ?? model.weights ?? [:], quarantined: quarantined.union(held),
+            isControlWithdrawn: climb?.isControlWithdrawn ?? false)
         precondition(weights.reduce(0, +) == 1_000_000)
         var versions = zip(model.versions, weights).map { version, weight in
             plan(version, of: model, slots, weight: weight, isQuarantined: quarantined.contains(version.name))
@@ -157,6 +162,7 @@ public enum PlanBuilder {
         return ModelPlan(
             slot: known(slots.slot(model: model.name)), name: model.name, matches: model.matches,
             versions: versions, stable: known(model.index(of: model.stable)),
+            control: model.control.flatMap { model.index(of: $0.version) },
             cohorts: model.cohorts.map {
                 CohortPlan(
                     name: $0.name, conditions: $0.conditions, version: known(model.index(of: $0.version)))
@@ -171,7 +177,7 @@ public enum PlanBuilder {
 
     /// Stable's bounds hold for its servers, so a control arm that they serve too has a part of them.
     private static func divideBounds(of model: ModelConfig, _ versions: inout [VersionPlan]) {
-        guard let control = model.control else { return }
+        guard let control = model.control, !control.hasOwnEndpoints else { return }
         let (a, b) = (known(model.index(of: model.stable)), known(model.index(of: control.version)))
         guard versions[b].weightPPM > 0 else { return }
         let ppm = versions[a].weightPPM

@@ -187,6 +187,9 @@ final class ControlLoop {
             readings, recovery: models[i].recoveryReading, stage: models[i].stage?.reading,
             conditions: ownConditions(i))
         apply(i, input, verb: nil)
+        if let trip = models[i].controlTrip, let arm = models[i].config.control {
+            apply(i, .controlFailed(version: arm.version, reading: trip), verb: nil)
+        }
     }
 
     /// Runs the machine and does what it orders.
@@ -241,7 +244,7 @@ final class ControlLoop {
             JournalEvent(event, model: models[i].config.name, at: wallMicros), i, before)
         let level: Logger.Level =
             switch event {
-            case .cut, .alert, .alertInstead, .held, .overruled: .warning
+            case .cut, .alert, .alertInstead, .held, .overruled, .controlWithdrawn: .warning
             case .recovery(_, let reading): reading.verdict == .recovered ? .notice : .warning
             case .verb, .promoted, .weights, .stage, .baking, .experimentEnded, .wouldHave: .notice
             case .configured: .info

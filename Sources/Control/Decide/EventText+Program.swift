@@ -42,7 +42,7 @@ extension JournalEvent {
                     .init("reading", reading.json),
                 ]
             )
-        case .configured, .verb, .cut, .promoted, .weights, .alert, .recovery, .overruled:
+        case .configured, .verb, .cut, .promoted, .weights, .alert, .recovery, .overruled, .controlWithdrawn:
             preconditionFailure("EventText tells \(event.kind)")
         }
     }

@@ -47,6 +47,11 @@ extension JournalEvent {
             )
         case .recovery(let cutID, let reading):
             return ("weir", reading.reason, [.init("cut", .string(cutID)), .init("recovery", reading.json)])
+        case .controlWithdrawn(let record, let reading):
+            return (
+                "weir", record.reason,
+                [.init("version", .string(record.version)), .init("reading", reading.json)]
+            )
         case .overruled(let sentence): return ("weir", sentence, [])
         case .alertInstead, .stage, .baking, .held, .experimentEnded, .wouldHave:
             return tell(step: event)
@@ -67,7 +72,7 @@ extension RolloutEvent {
             let list = weights.map { "\($0.version) \(Notation.text(ppm: $0.ppm))" }
             return "weights: " + list.joined(separator: ", ")
         case .configured, .cut, .alert, .recovery, .overruled, .alertInstead, .stage, .baking, .held,
-            .experimentEnded, .wouldHave:
+            .experimentEnded, .wouldHave, .controlWithdrawn:
             return "\(kind): \(reason)"
         }
     }

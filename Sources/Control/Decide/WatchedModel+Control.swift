@@ -1,5 +1,6 @@
 // Whom a version is compared with: all of stable, or the control arm while that has requests. Copies have
 // none, so a shadow stage compares with stable's own answers to the same requests.
+// The arm is held against the rest of stable in its turn; one that is worse is withdrawn (`ControlWatch`).
 // Place: asked for every tick of evidence, so that each is compared with the arm that was in force in it.
 // Invariant: only the candidate that walks has a control arm; every other one is compared with stable.
 
@@ -28,7 +29,37 @@ extension WatchedModel {
         guard let control, let controlled, opponent(of: controlled, now: now) == control,
             let recent = figures.recentControl?.latency, recent.count >= Self.controlRequestsMin
         else { return nil }
-        return recent
+        // A grossly slow arm must not be the measure of what is gross: it is found by stable's.
+        let theirs = figures.recent?.latency.quantile(0.5).map { Double($0) } ?? .infinity
+        let ours = recent.quantile(0.5).map { Double($0) } ?? 0
+        return ours <= LatencyReference.grossMedians * theirs ? recent : nil
+    }
+
+    /// Begins to watch the arm of the attempt under way, drops what is over. A restart begins anew: what that
+    /// costs is another chance to withdraw an arm that is fine.
+    mutating func alignControl(_ now: Tick) {
+        guard let control, let climb = decided.climb, climb.place != .before, isOnItsWay,
+            climb.controlWithdrawn == nil
+        else {
+            controlWatch = nil
+            controlTrip = nil
+            return
+        }
+        let attempt = "\(climb.id)/\(climb.attempt)"
+        guard controlWatch?.attempt != attempt else { return }
+        controlWatch = ControlWatch(
+            attempt: attempt, countsKeysOnce: !config.stickyKeys.isEmpty,
+            endpoints: [control, stable].map { config.versions[$0].endpoints.count },
+            from: Tick(number: now.number + 1))
+    }
+
+    /// Holds the arm against the rest of stable.
+    mutating func stepControl(_ now: Tick, _ health: (Int) -> HealthShares) {
+        guard let control, var watch = controlWatch else { return }
+        controlTrip = watch.step(now: now, reference: reference, health: { health(control) }) {
+            pair(control, at: $0, now: now)
+        }
+        controlWatch = watch
     }
 
     /// Puts into the reason of a trip what "stable" stands for in it.

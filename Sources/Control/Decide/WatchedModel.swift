@@ -42,6 +42,9 @@ struct WatchedModel {
     var recoveryReading: RecoveryReading?
     /// The stage in force of a rollout, while it is on its way.
     var stage: StageFigures?
+    /// What holds the control arm against the rest of stable, and what it has found wrong.
+    var controlWatch: ControlWatch?
+    var controlTrip: GuardrailReading?
     var history: SplitHistory
     var splitCheck: SplitCheck
     /// What stable's answers to shielded requests came to.
@@ -145,6 +148,7 @@ struct WatchedModel {
 
     /// Begins to watch the place that the rollout has entered, drops what it has left.
     mutating func alignStage(saved: SavedState.Model? = nil, now: Tick) {
+        alignControl(now)
         guard let climb = decided.climb, climb.place != .before, isOnItsWay,
             let candidate = config.index(of: climb.candidate)
         else {
@@ -159,7 +163,7 @@ struct WatchedModel {
     }
 
     /// Whether a rollout stands in a place that is watched.
-    private var isOnItsWay: Bool {
+    var isOnItsWay: Bool {
         switch decided.phase {
         case .stage, .baking, .held, .paused: true
         case .split, .waiting, .cut, .promoted: false
@@ -267,6 +271,7 @@ extension WatchedModel {
             readings[version] = found
             all.append(VersionReadings(version: name(version), readings: found))
         }
+        stepControl(now) { healthShares($0, now, health, passes) }
         let shares = stage.map { healthShares($0.candidate, now, health, passes) }
         stepStage(now, shares ?? HealthShares(), &all)
         tellSleep(&all)
@@ -282,7 +287,7 @@ extension WatchedModel {
 
     /// What checks say of a version and of stable. A version that gets neither requests nor copies may still
     /// be on its way to its servers: nothing is held against it.
-    private func healthShares(
+    func healthShares(
         _ version: Int, _ now: Tick, _ health: [EndpointSlot: Bool], _ passes: (EndpointSlot) -> UInt64
     ) -> HealthShares {
         let inForce = history.split(at: Tick(number: now.number - 1))

@@ -18,6 +18,8 @@ public struct JournalEvent: Sendable, Hashable {
         case configured, verb, cut, promoted, weights, alert, recovery, overruled, stage, baking, held
         case experimentEnded = "experiment_ended"
         case wouldHave = "would_have"
+        /// The control arm gave its traffic back to the rest of stable.
+        case control
         /// What the checks before a rollout found, when it changed.
         case preflight
         /// A cut reached the other members of a group, or some of them.
