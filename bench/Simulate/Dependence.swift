@@ -47,7 +47,8 @@ struct DependenceRow: Sendable {
             if let tolerated = setting.tolerates, spec.rule.isSequential {
                 spec.toleratedTicks = Int(tolerated * 10)
             }
-            return spec.comparing(endpoints: setting.candidateEndpoints, setting.stableEndpoints)
+            return spec.comparing(
+                endpoints: setting.candidateEndpoints, setting.controlEndpoints ?? setting.stableEndpoints)
         }
     }
 
@@ -58,6 +59,11 @@ struct DependenceRow: Sendable {
         var world = World(setting, specs, Seeded(seed &+ UInt64(run) &* 0x2545_F491_4F6C_DD1D))
         while world.now < world.first { world.tick() }
         var watch = CandidateWatch(specs: specs, from: Tick(number: world.first))
+        var arm = setting.controlEndpoints.map {
+            ControlWatch(
+                attempt: "", countsKeysOnce: setting.keys != nil, endpoints: [$0, setting.stableEndpoints],
+                from: Tick(number: world.first))
+        }
         let change = world.first + UInt64(setting.changesAt * 10)
         var before = 0
         while world.now < world.first + UInt64(setting.minutes * 600) {
@@ -67,6 +73,18 @@ struct DependenceRow: Sendable {
             let readings = watch.step(
                 now: Tick(number: world.now), reference: world.reference, windows: { _ in nil },
                 read: { world.read($0) })
+            if let failed = arm?.step(
+                now: Tick(number: world.now), reference: world.reference, read: { world.readControl($0) })
+            {
+                world.isControlWithdrawn = true
+                arm = nil
+                if setting.tellsControl {
+                    return Run(
+                        seconds: (Double(world.now) - Double(change)) / 10,
+                        requests: world.candidateRequests - before, isEarly: world.now <= change,
+                        rule: "arm \(failed.name)")
+                }
+            }
             guard let trip = readings.first(where: { $0.verdict == .fail }) else { continue }
             return Run(
                 seconds: (Double(world.now) - Double(change)) / 10,

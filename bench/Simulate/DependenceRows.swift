@@ -9,7 +9,7 @@ extension DependenceRow {
     static let sections: [(title: String, rows: [DependenceRow])] = [
         ("1. Sticky keys", sticky), ("2. Outages that both versions share", shared),
         ("3. Replicas", replicas + changes), ("5. Cold starts", cold), ("6. Long streams", streams),
-        ("7. Other ways to be wrong", wrong),
+        ("7. Other ways to be wrong", wrong), ("8. A control arm", control),
     ]
 
     private static let wrong: [DependenceRow] = [

@@ -15,6 +15,10 @@ struct Setting: Sendable {
     var weight = 0.09
     var candidateEndpoints = 1
     var stableEndpoints = 10
+    /// The endpoints of a control arm with as much weight as the candidate; nil: there is none.
+    var controlEndpoints: Int?
+    /// A run ends where the control arm is withdrawn, which is what the row counts.
+    var tellsControl = false
     var minutes = 30.0
     /// Seconds of stable alone before the rollout.
     var lead = 60.0
@@ -64,6 +68,8 @@ struct Setting: Sendable {
 /// A request of a world.
 struct Request {
     var isCandidate: Bool
+    /// Whether stable's control arm serves it.
+    var isControl = false
     /// Seconds since the rollout's start; negative before it.
     var at: Double
     /// Requests of the candidate before this one.
@@ -87,8 +93,15 @@ struct World {
     private var ends: [[End]]
     private var candidate: [Endpoint]
     private var stable: [Endpoint]
+    private var control: [Endpoint]
+    /// The control arm's counts and its weight, by tick as `buckets`.
+    private var parts: [ArmTick]
+    private var partPPM: [UInt32]
+    /// Whether the control arm gave its traffic back.
+    var isControlWithdrawn = false
     private var outages: (from: Double, to: Double) = (0, 0)
     private var latency = RecentLatency()
+    private var partLatency = RecentLatency()
     private var keys: [KeyState] = []
     private var keyTable: CountTable?
     private(set) var candidateRequests = 0
@@ -100,6 +113,7 @@ struct World {
     private struct End {
         var bucket: Int32
         var isCandidate: Bool
+        var isControl: Bool
         var isFailure: Bool
         var isExcluded: Bool
         /// Its bad event, failures among these, and which thresholds it had passed when it was cancelled.
@@ -145,6 +159,10 @@ struct World {
         let never = Endpoint(pausedFrom: -1e9, pausedTo: -1e9)
         candidate = Array(repeating: never, count: setting.candidateEndpoints)
         stable = Array(repeating: never, count: setting.stableEndpoints)
+        control = Array(repeating: never, count: setting.controlEndpoints ?? 0)
+        parts = Array(repeating: ArmTick(), count: Int(World.ring))
+        partPPM = Array(repeating: 0, count: Int(World.ring))
+        for i in control.indices { control[i] = paused(never, after: -setting.lead) }
         for i in candidate.indices { candidate[i] = paused(never, after: -setting.lead) }
         for i in stable.indices { stable[i] = paused(never, after: -setting.lead) }
         planOutage(after: 0)
@@ -173,21 +191,56 @@ struct World {
             pair.stable.thresholds[slot] = micros
         }
         buckets[place] = pair
+        parts[place] = ArmTick(thresholds: pair.stable.thresholds)
+        partPPM[place] = isUnderWay ? controlPPM : 0
         for _ in 0..<poisson(setting.rate / 10) { start(place) }
         for end in ends[place] { settle(end) }
         ends[place].removeAll(keepingCapacity: true)
         now += 1
         if reference.isDue(at: Tick(number: now)) {
-            let recent = latency
+            let recent = measure
             _ = reference.refresh(now: Tick(number: now), requests: recent.count) { recent.quantile($0) }
         }
         latency.turn(now)
+        partLatency.turn(now)
+    }
+
+    /// What a control arm has of stable's traffic: as much as the candidate, at most half.
+    private var controlPPM: UInt32 {
+        guard setting.controlEndpoints != nil, !isControlWithdrawn else { return 0 }
+        return UInt32(min(setting.weight, (1 - setting.weight) / 2) * 1_000_000)
+    }
+
+    /// Where thresholds are taken from, as control does it.
+    private var measure: RecentLatency {
+        guard controlPPM > 0, partLatency.count >= 1_000, let ours = partLatency.quantile(0.5),
+            let theirs = latency.quantile(0.5),
+            Double(ours) <= LatencyReference.grossMedians * Double(theirs)
+        else { return latency }
+        return partLatency
     }
 
     /// A tick as it looks now; nil where it is forgotten.
     func read(_ tick: Tick) -> PairTick? {
         let pair = buckets[Int(tick.number % World.ring)]
-        return pair.tick == tick ? pair : nil
+        guard pair.tick == tick else { return nil }
+        let part = partPPM[Int(tick.number % World.ring)]
+        guard part > 0, let split = pair.split else { return pair }
+        return PairTick(
+            tick: tick, split: PairSplit(candidatePPM: split.candidatePPM, stablePPM: part),
+            candidate: pair.candidate, stable: parts[Int(tick.number % World.ring)])
+    }
+
+    /// The control arm beside the rest of stable.
+    func readControl(_ tick: Tick) -> PairTick? {
+        let pair = buckets[Int(tick.number % World.ring)]
+        guard pair.tick == tick else { return nil }
+        let part = partPPM[Int(tick.number % World.ring)]
+        let split = part > 0 ? pair.split : nil
+        return PairTick(
+            tick: tick,
+            split: split.map { PairSplit(candidatePPM: part, stablePPM: $0.stablePPM - part) },
+            candidate: parts[Int(tick.number % World.ring)], stable: pair.stable)
     }
 
     /// Seconds since the rollout's start.
@@ -202,6 +255,8 @@ struct World {
         var request = Request(
             isCandidate: isCandidate, at: at, index: candidateRequests, key: key, micros: 0,
             isFailure: random.chance(errorRate(key, at)))
+        let part = Double(partPPM[place]) / 1_000_000
+        request.isControl = !isCandidate && now >= first && coin < setting.weight + part
         if isCandidate { candidateRequests += 1 }
         serve(&request)
         if isOutage(at), let outage = setting.outage, random.chance(outage.hits) {
@@ -219,9 +274,10 @@ struct World {
 
     /// The time at an endpoint: its service, the queue before it, its pauses.
     private mutating func serve(_ request: inout Request) {
-        let count = request.isCandidate ? candidate.count : stable.count
+        let endpoints = request.isCandidate ? candidate : request.isControl ? control : stable
+        let count = endpoints.count
         let i = count == 1 ? 0 : Int(random.next() % UInt64(count))
-        var endpoint = request.isCandidate ? candidate[i] : stable[i]
+        var endpoint = endpoints[i]
         if request.at > endpoint.pausedTo { endpoint = paused(endpoint, after: request.at) }
         var begin = request.at
         let service: Double
@@ -243,7 +299,13 @@ struct World {
             }
         }
         endpoint.freeAt = end
-        if request.isCandidate { candidate[i] = endpoint } else { stable[i] = endpoint }
+        if request.isCandidate {
+            candidate[i] = endpoint
+        } else if request.isControl {
+            control[i] = endpoint
+        } else {
+            stable[i] = endpoint
+        }
         request.micros = UInt64((end - request.at) * 1e6)
     }
 
@@ -275,6 +337,8 @@ struct World {
         let thresholds = request.isCandidate ? bucket.candidate.thresholds : bucket.stable.thresholds
         if request.isCandidate {
             buckets[place].candidate.randomised.started += 1
+        } else if request.isControl {
+            parts[place].randomised.started += 1
         } else {
             buckets[place].stable.randomised.started += 1
         }
@@ -283,11 +347,16 @@ struct World {
             if request.isFailure || request.micros > UInt64(thresholds[slot]) { slow |= 1 << UInt8(slot) }
         }
         var end = End(
-            bucket: Int32(place), isCandidate: request.isCandidate, isFailure: request.isFailure,
-            isExcluded: false, event: request.isFailure ? .failure : request.event, fast: ~slow)
+            bucket: Int32(place), isCandidate: request.isCandidate, isControl: request.isControl,
+            isFailure: request.isFailure, isExcluded: false,
+            event: request.isFailure ? .failure : request.event, fast: ~slow)
         if end.event == .cancelled { (end.isExcluded, end.late, end.fast) = (true, slow, 0) }
         if request.key >= 0 { know(request.key, slow, &end) }
-        if !request.isCandidate { latency.record(request.micros) }
+        if request.isControl {
+            partLatency.record(request.micros)
+        } else if !request.isCandidate {
+            latency.record(request.micros)
+        }
         let within = request.at - seconds
         let ticks = UInt64((within * 1e6 + Double(request.micros)) / Double(Tick.micros))
         guard ticks < World.ring - 2 else { return }
@@ -328,6 +397,8 @@ struct World {
         let i = Int(end.bucket)
         if end.isCandidate {
             World.settle(&buckets[i].candidate.randomised, end)
+        } else if end.isControl {
+            World.settle(&parts[i].randomised, end)
         } else {
             World.settle(&buckets[i].stable.randomised, end)
         }
