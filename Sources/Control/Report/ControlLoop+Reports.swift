@@ -14,6 +14,7 @@ extension ControlLoop {
         let name = models[i].config.name
         let after = models[i].decided
         var events: [JournalEvent] = []
+        var isNoted = false
         for case .journal(let event) in actions {
             if case .cut(let record) = event {
                 // A second cut ends the watch over the first one.
@@ -22,6 +23,7 @@ extension ControlLoop {
                 desk.saved.tallies[name, default: Tally()].note(record)
             } else if case .promoted(let record) = event {
                 desk.saved.tallies[name, default: Tally()].note(promoted: record.version)
+                isNoted = true
             } else if case .recovery(_, let reading) = event {
                 answerReport(i, reading)
             }
@@ -30,7 +32,7 @@ extension ControlLoop {
         let isOver = after.recovery == nil || after.recovery != .watching && !isReportAwaited(i)
         if isOver, let done = closeReport(i, nil) { events.append(done.event) }
         alignTrials(i)
-        if !events.isEmpty || before.weights != after.weights { saved.reports = desk.saved }
+        if isNoted || !events.isEmpty || before.weights != after.weights { saved.reports = desk.saved }
         return events
     }
 

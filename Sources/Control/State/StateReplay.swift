@@ -70,6 +70,7 @@ struct StateReplay {
             for version in rollout.quarantined.keys { model.watches[version] = nil }
             state.models[name] = model
             report(name, rollout, before?.rollout)
+            promote(name, rollout, before?.rollout)
             applied.append(Applied(line: number, what: ForeignText.line("\(word) of \(name)", bytesMax: 256)))
         }
         for verb in change.answered ?? [] where !state.answered.contains(verb) { state.answered.append(verb) }
@@ -89,6 +90,19 @@ struct StateReplay {
             model: name, stable: rollout.setup.stable, cut: record, epochBefore: before?.epoch ?? 0,
             epochAfter: rollout.epoch)
         desk.tallies[name, default: Tally()].note(record)
+        state.reports = desk
+    }
+
+    /// Counts a promotion that the ledger does not know; one that is resumed it does.
+    private mutating func promote(_ name: String, _ rollout: RolloutState, _ before: RolloutState?) {
+        guard case .promoted(let record) = rollout.phase else { return }
+        switch before?.phase {
+        case .promoted(let known)? where known.wallMicros == record.wallMicros: return
+        case .cut(let cut)? where cut.interrupted?.promotion?.wallMicros == record.wallMicros: return
+        default: break
+        }
+        var desk = state.reports ?? ReportDesk.Saved()
+        desk.tallies[name, default: Tally()].note(promoted: record.version)
         state.reports = desk
     }
 
