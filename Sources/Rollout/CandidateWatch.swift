@@ -65,7 +65,7 @@ public struct CandidateWatch: Sendable {
             switch places[i].kind {
             case .requests:
                 guard let wealth = old.wealth, let sizes = old.materiality else { continue }
-                sequential[at].restore(wealth, sizes, gross: old.gross)
+                sequential[at].restore(wealth, sizes, gross: old.gross, usual: old.usual)
             case .burn:
                 guard let wealth = old.wealth, let sizes = old.materiality else { continue }
                 burns[at].restore(wealth, sizes, bad: old.burned ?? 0)
@@ -134,6 +134,12 @@ public struct CandidateWatch: Sendable {
         return first
     }
 
+    /// Gives up the evidence of rules on requests that would trip by itself; what goes on trips anew. For the
+    /// moment in which a cut becomes possible that was not before.
+    public mutating func forfeitProven() {
+        for i in sequential.indices { sequential[i].forfeitProven() }
+    }
+
     /// What must survive a restart; losing it spends another alpha.
     public var saved: Saved {
         Saved(
@@ -144,7 +150,8 @@ public struct CandidateWatch: Sendable {
                     let test = sequential[at]
                     return Saved.Guardrail(
                         spec: spec, wealth: test.wealth, materiality: test.committed.materiality,
-                        gross: test.gross?.test)
+                        gross: test.gross?.test,
+                        usual: spec.watchesLoss ? test.committed.loss.usual : nil)
                 case .burn:
                     let test = burns[at].test
                     return Saved.Guardrail(
@@ -168,6 +175,7 @@ public struct CandidateWatch: Sendable {
             var materiality: Materiality?
             var burned: Int?
             var gross: GrossSlowness?
+            var usual: TotalLoss.Usual?
             var mean: ValueGuard<MeanTest>.State?
             var missing: ValueGuard<MissingTest>.State?
             var drift: ValueGuard<DriftTest>.State?

@@ -12,7 +12,8 @@
 // answers of stable tell the two apart. Stable's answers to shielded requests count as its requests.
 //
 // After ten seconds of waiting the rule may trip if the candidate is still bad; else the evidence is
-// forfeited.
+// forfeited. Where stable had no request at all in these moments there is no word to come, and the ten
+// seconds are those of the bad time itself, where its beginning is known: no shared moment lasts longer.
 // Invariant: a guard only delays a trip or forfeits it, so it can only lower the chance of a false one.
 // Source: guardrails/dependence.md, section 2.
 
@@ -63,9 +64,10 @@ struct CommonCause: Sendable {
     ///   - rate: what the candidate fails at least of its requests at the moment, 0...1, both excluded.
     ///   - minEvents: bad requests of the candidate whose moments must be known, so that one stray failure
     ///     after an outage does not speak for it.
+    ///   - begun: when the bad time was first seen, where that is known.
     ///   - moment: a tick before now; nil where nothing is known of it.
     mutating func judge(
-        isProven: Bool, now: UInt64, limit: Double, rate: Double = 0, minEvents: Int,
+        isProven: Bool, now: UInt64, limit: Double, rate: Double = 0, minEvents: Int, begun: UInt64? = nil,
         moment: (UInt64) -> Moment?
     ) -> Word {
         guard isProven else {
@@ -84,7 +86,8 @@ struct CommonCause: Sendable {
             return .fine
         }
         since = min(since, now)
-        guard now - since >= CommonCause.waitTicks else { return .unknown }
+        let from = all == 0 ? min(since, begun ?? since) : since
+        guard now - from >= CommonCause.waitTicks else { return .unknown }
         if CommonCause.isStillBad(now, limit, moment) { return .fine }
         since = CommonCause.never
         return .common

@@ -38,6 +38,9 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
     private var words: ReadingWords
     /// The rule's runbook.
     public var runbookURL: String?
+    /// Where a version answers hardly anybody though nothing fails: requests whose clients left without an
+    /// answer; else nil.
+    public internal(set) var unanswered: Int?
     // Optional, so that evidence journaled before it existed still loads.
     private var dryRun: Bool?
     /// A rule against stable without traffic of stable: the last tick in which there was some. Not saved.
@@ -89,6 +92,7 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
     private enum CodingKeys: String, CodingKey {
         case name, rule, verdict, action, logE, maxLogE, progress, candidate, stable, candidateRequests
         case stableRequests, candidateEvents, stableEvents, threshold, alpha, runbookURL, dryRun
+        case unanswered
         case words = "reason"
     }
 }

@@ -28,11 +28,13 @@ public struct Onset: Sendable, Hashable {
 
     /// - Parameters:
     ///   - spec: the rule that tripped; nil for an operator's cut, which is looked at by errors.
+    ///   - isLoss: whether it tripped by clients that left, and not by failures.
     ///   - now: the tick of the cut.
     ///   - read: as in `CandidateWatch.step`.
     /// - Returns: nil when the candidate has no bad requests, or the rule is not over events or latency.
     public static func find(
-        _ spec: GuardrailSpec?, reference: LatencyReference, now: Tick, read: (Tick) -> PairTick?
+        _ spec: GuardrailSpec?, isLoss: Bool = false, reference: LatencyReference, now: Tick,
+        read: (Tick) -> PairTick?
     ) -> Onset? {
         var slot: Int?
         var normal: Double?
@@ -43,7 +45,7 @@ public struct Onset: Sendable, Hashable {
             normal = 1 - quantile
         } else if let spec {
             guard let kind = spec.measure.event else { return nil }
-            event = kind
+            event = isLoss ? .cancelled : kind
         }
         let span = UInt64(EvidenceRing.buckets - 20)
         var ticks: [Counts] = []

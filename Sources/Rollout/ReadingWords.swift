@@ -55,7 +55,9 @@ enum ReadingWords: Sendable {
             "far slower than stable for seconds on end: candidate \(counts.ours) failed or took longer than"
                 + " \(Sentence.time(micros: Double(micros))), stable \(counts.theirs)"
         case .loss(let loss, let stable):
-            "no good answer to the candidate's last \(Sentence.count(loss.amiss)) requests:"
+            (loss.well == 0 ? "no" : "only \(Sentence.count(Int(loss.well)))")
+                + " good answer\(loss.well > 1 ? "s" : "") to the candidate's last"
+                + " \(Sentence.count(loss.amiss + Int(loss.well))) requests:"
                 + " \(Sentence.count(Int(loss.lost))) cancelled by clients that had waited longer than stable"
                 + " usually takes, \(Sentence.count(Int(loss.wrong))) answered with 3xx, 4xx or an empty 2xx,"
                 + " \(Sentence.count(Int(loss.failed))) failed" + Self.cause(stable)

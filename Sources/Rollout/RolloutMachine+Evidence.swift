@@ -2,7 +2,9 @@
 // what would have been done. The candidate of a program is held to its pre-flight checks as well. The table:
 //
 //   action   dry run      blackout, alerts only   else
-//   cut      would have   alert                   cut; alert once the rollback window of a promotion is over
+//   cut      would have   alert                   cut; alert once the rollback window of a promotion is over,
+//                                                 and while stable has no usable endpoint: then it is cut as
+//                                                 soon as stable has one, if the guardrail still fails
 //   hold     would have   alert                   stage, baking: held, unless acknowledged by a resume;
 //                                                 alert where there is nothing to hold
 //   alert    (rule only)  alert                   alert
@@ -17,6 +19,8 @@ extension RolloutStep {
         case hold
         case alert
         case alertInstead(String)
+        /// A cut that would move users to a stable without any endpoint.
+        case withheldCut(String)
         case wouldHave(WouldHaveRecord.What)
         /// The rollout stands still already, or the trip was acknowledged.
         case nothing
@@ -37,7 +41,7 @@ extension RolloutStep {
                 case .hold: holding.append(reading)
                 case .nothing: break
                 case .alert: say(.alert(version: version.version, reading: reading), version, reading)
-                case .alertInstead(let because):
+                case .alertInstead(let because), .withheldCut(let because):
                     let event = RolloutEvent.alertInstead(
                         version: version.version, reading: reading, because: because)
                     say(event, version, reading)
@@ -82,8 +86,14 @@ extension RolloutStep {
             return .alertInstead("automation only alerts in the blackout \(blackout)")
         }
         if reading.action == .cut {
-            return isRollbackWindowOver
-                ? .alertInstead("the rollback window after the promotion is over") : .cut
+            if isRollbackWindowOver {
+                return .alertInstead("the rollback window after the promotion is over")
+            }
+            // Copies have no users who would be moved.
+            guard conditions.stableIsDown, state.weights[version] ?? 0 > 0 else { return .cut }
+            return .withheldCut(
+                "would cut, but stable \(stable) has no usable endpoint: it is cut as soon as one is usable,"
+                    + " if the rule still fails then")
         }
         switch state.phase {
         case .stage, .baking:
@@ -92,6 +102,18 @@ extension RolloutStep {
         case .paused, .held: return .nothing
         case .split, .waiting, .cut, .promoted: return .alertInstead("no stage is under way to be held")
         }
+    }
+
+    /// What the cuts of a version wait for, and which of its guardrails would cut; nil: nothing waits.
+    func withheldCut(_ version: VersionReadings, _ conditions: RolloutConditions) -> CutWithheld? {
+        guard state.setup.candidates.contains(version.version), state.quarantined[version.version] == nil
+        else { return nil }
+        for reading in version.readings where reading.verdict == .fail {
+            if case .withheldCut(let because) = consequence(of: reading, version.version, conditions) {
+                return CutWithheld(version: version.version, guardrail: reading.name, because: because)
+            }
+        }
+        return nil
     }
 
     private var isRollbackWindowOver: Bool {
@@ -185,5 +207,25 @@ extension UInt64 {
     func saturatingAdd(_ other: UInt64) -> UInt64 {
         let (sum, overflow) = addingReportingOverflow(other)
         return overflow ? .max : sum
+    }
+}
+
+/// A cut that is not made, because stable has no usable endpoint to take the users.
+public struct CutWithheld: Sendable, Hashable {
+    public var version: String
+    public var guardrail: String
+    /// A sentence.
+    public var because: String
+}
+
+extension RolloutMachine {
+    /// The cuts that wait for stable.
+    public static func withheldCuts(
+        _ state: RolloutState, _ readings: [VersionReadings], _ conditions: RolloutConditions,
+        steadyMicros: UInt64
+    ) -> [CutWithheld] {
+        guard conditions.stableIsDown else { return [] }
+        let step = RolloutStep(state: state, wallMicros: 0, steadyMicros: steadyMicros)
+        return readings.compactMap { step.withheldCut($0, conditions) }
     }
 }

@@ -42,12 +42,19 @@ struct SequentialGuard: Sendable {
 
     /// Takes over the evidence of an earlier process; the restart opens a new epoch.
     mutating func restore(
-        _ wealth: Wealth, _ materiality: Materiality, bad: Int = 0, gross: GrossSlowness? = nil
+        _ wealth: Wealth, _ materiality: Materiality, bad: Int = 0, gross: GrossSlowness? = nil,
+        usual: TotalLoss.Usual? = nil
     ) {
         if let gross { self.gross?.restore(gross) }
         guard wealth.staked.count == self.wealth.staked.count else { return }
-        committed.restore(spec, wealth, materiality, bad: bad)
+        committed.restore(spec, wealth, materiality, bad: bad, usual: usual)
         badInAll = bad
+    }
+
+    /// Gives up evidence that would trip by itself: it is of a time when nothing could be done about it. What
+    /// goes on, an outage, is seen as it is.
+    mutating func forfeitProven() {
+        if wealth.maxLogE >= logThreshold { committed.bet.wealth.forfeit() }
     }
 
     /// The log evidence that trips; the fast path has a share of the alpha.
@@ -131,7 +138,7 @@ struct SequentialGuard: Sendable {
             let rate = isDown ? seen.recent.rateAtLeast : isLoss ? seen.loss.rateAtLeast : 0
             let word = cause.judge(
                 isProven: isProven || isLoss, now: at, limit: spec.rateLimit, rate: rate,
-                minEvents: spec.minEvents
+                minEvents: spec.minEvents, begun: isLoss ? seen.loss.since : nil
             ) {
                 // What went amiss before is what is usual.
                 isLoss && $0 < seen.loss.since ? nil : moment($0, at, isLoss)

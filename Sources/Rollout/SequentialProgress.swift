@@ -203,12 +203,16 @@ struct SequentialProgress: Sendable {
     }
 
     /// Goes on from the evidence of an earlier process; the restart opens a new epoch.
-    mutating func restore(_ spec: GuardrailSpec, _ wealth: Wealth, _ materiality: Materiality, bad: Int) {
+    mutating func restore(
+        _ spec: GuardrailSpec, _ wealth: Wealth, _ materiality: Materiality, bad: Int,
+        usual: TotalLoss.Usual?
+    ) {
         bet.wealth = wealth
         self.materiality = materiality
         self.materiality.newEpoch(startsStage: false)
         bet.wealth.newEpoch()
         self.bad = bad
+        if let usual, spec.watchesLoss { loss = TotalLoss(usual) }
         // It was warm, or as good as: the candidate has not been restarted with us.
         warmUp.end(after: spec.warmUpRequests)
     }

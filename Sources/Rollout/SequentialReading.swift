@@ -115,7 +115,10 @@ extension SequentialGuard {
             reading.stable = Double(counts.stableEvents) / Double(counts.stableRequests)
         }
         reading.threshold = threshold(stable: reading.stable, slots: slots, reference: reference)
-        if isLoss { reading.reason = ReadingWords.loss(seen.loss, stable: word).text }
+        if isLoss {
+            reading.reason = ReadingWords.loss(seen.loss, stable: word).text
+            reading.unanswered = Int(seen.loss.lost)
+        }
         if isGross, spec.isLatencyBet, let slot = reference.grossSlot {
             let micros = reference.candidateThresholds[slot]
             reading.threshold = Double(micros)

@@ -34,14 +34,17 @@ public struct RolloutConditions: Sendable, Hashable {
     public var preflight: PreflightReading
     /// What is known of a reading that is unknown; empty: nothing.
     public var preflightReason: String
+    /// Whether stable is known to have no usable endpoint: traffic that is moved to it is lost.
+    public var stableIsDown: Bool
     /// What stands in the way of models that must move with this one; see `RolloutGroup`.
     public var others: [RolloutBlocker]
 
     public init(
         blackout: String? = nil, blackoutAlertsOnly: Bool = false, preflight: PreflightReading = .unknown,
-        preflightReason: String = "", others: [RolloutBlocker] = []
+        preflightReason: String = "", others: [RolloutBlocker] = [], stableIsDown: Bool = false
     ) {
         self.others = others
+        self.stableIsDown = stableIsDown
         self.blackout = blackout
         self.blackoutAlertsOnly = blackoutAlertsOnly
         self.preflight = preflight

@@ -125,7 +125,7 @@ extension TickView {
         view.candidate.good = candidate.answered - Int(candidate.failed) + view.pendingAsGood
         view.stable.bad = Int(stable.failed) + Int(stable.renewed) + (atDeadline ? Int(stable.silent) : 0)
         view.stable.good = stable.answered - Int(stable.failed)
-        view.loss = Loss(pair.candidate, slot: slot)
+        view.loss = Loss(pair.candidate, slot: slot, isFinal: isSettled)
         view.size = EpochCounts(view.candidate, view.stable)
         view.started = Int(candidate.started)
         return view

@@ -97,6 +97,10 @@ enum StatusText {
         for held in model["held"]?.elements ?? [] {
             out += "  \(held["version"]?.line ?? "?") IS HELD AT 0%: \(held["reason"]?.line ?? "")\n"
         }
+        for cut in model["withheld_cuts"]?.elements ?? [] {
+            out += "  \(cut["version"]?.line ?? "?") IS NOT CUT: \(cut["guardrail"]?.line ?? "?") "
+            out += "\(cut["reason"]?.line ?? "")\n"
+        }
         let watched = (model["versions"]?.elements ?? []).contains {
             $0["guardrails"]?.elements.isEmpty == false
         }

@@ -20,12 +20,16 @@ private func leaving(_ micros: UInt64) -> Ending { Ending(micros: micros, event:
     ///   - rate: requests of a tick.
     private func trip(
         seed: UInt64 = 5, ppm: UInt32 = 1_000_000, ticks: Int = 900,
-        rate: (UInt64) -> Int = { _ in 10 },
+        rate: (UInt64) -> Int = { _ in 10 }, restartAt: UInt64? = nil,
         candidate: Behaviour, stable: Behaviour = Behaviours.failing(0)
     ) -> (after: Int, trip: GuardrailReading)? {
         var bench = Bench(seed: seed)
         bench.traffic.split = PairSplit(candidatePPM: ppm, stablePPM: 1_000_000 - ppm)
         for _ in 0..<ticks {
+            if bench.now == restartAt {
+                bench.watch = CandidateWatch(
+                    restoring: bench.watch.saved, specs: .defaults, from: Tick(number: bench.now))
+            }
             bench.traffic.requestsPerTick = rate(bench.now)
             bench.tick(candidate: candidate, stable: stable)
             if let trip = bench.readings.first(where: { $0.verdict == .fail }) {
@@ -42,6 +46,7 @@ private func leaving(_ micros: UInt64) -> Ending { Ending(micros: micros, event:
             #expect(found.trip.name == "outage" && (1...150).contains(found.after), "\(found)")
             #expect(found.trip.reason.hasPrefix("no good answer to the candidate's last"))
             #expect(found.trip.candidateEvents >= 20 && found.trip.candidate == 1)
+            #expect(found.trip.unanswered == found.trip.candidateEvents)
         }
         // One request a second.
         let slow = try #require(
@@ -122,6 +127,76 @@ private func leaving(_ micros: UInt64) -> Ending { Ending(micros: micros, event:
             for ppm in [900_000, 990_000] as [UInt32] {
                 let found = trip(seed: seed, ppm: ppm, candidate: both, stable: both)
                 #expect(found == nil, "\(seed), \(ppm): \(found.map { "\($0)" } ?? "")")
+            }
+        }
+    }
+
+    @Test("a hang that began before a restart is seen after it, by what was usual before")
+    func restart() throws {
+        let hang = until(1300, leaving(200_000))
+        for at in [1301, 1310, 1350] as [UInt64] {
+            let found = try #require(trip(restartAt: at, candidate: hang), "\(at)")
+            #expect(found.trip.name == "outage" && found.after > 0)
+        }
+        // A version that has never answered well has nothing usual, and is not blamed for it.
+        #expect(trip(restartAt: 1310, candidate: { _, _ in leaving(200_000) }) == nil)
+    }
+
+    @Test("a prober that is answered well hides no hang of all others; one good answer in ten is no hang")
+    func prober() throws {
+        for share in [0.01, 0.03] {
+            let found = try #require(
+                trip(candidate: { tick, random in
+                    tick < 1300 || random.chance(share) ? Ending() : leaving(200_000)
+                }), "\(share)")
+            #expect(found.trip.name == "outage" && found.after > 0)
+            #expect(found.trip.candidateEvents < found.trip.candidateRequests)
+            #expect(found.trip.reason.hasPrefix("only "))
+        }
+        for (share, perTick) in [(0.1, 10), (0.3, 10), (0.3, 1)] {
+            let found = trip(
+                ticks: 2000, rate: { _ in perTick },
+                candidate: { tick, random in
+                    tick < 1300 || random.chance(share) ? Ending() : leaving(200_000)
+                })
+            #expect(found == nil, "\(share), \(perTick)")
+        }
+    }
+
+    @Test("a hang behind the beginning of an answer is seen; streams whose clients leave early are none")
+    func streams() throws {
+        let stuck: Behaviour = { tick, _ in
+            tick < 1300 ? Ending() : Ending(micros: 2_000_000, event: .cancelled, firstByteMicros: 10_000)
+        }
+        #expect(try #require(trip(candidate: stuck)).trip.name == "outage")
+        // Three in ten leave early, then seven.
+        for (perTick, longest) in [(1, 4.0), (10, 4.0), (10, 20.0), (1, 120.0), (10, 120.0)] {
+            let streams: Behaviour = { tick, random in
+                let whole = UInt64(1_000_000 + random.uniform() * longest * 1_000_000)
+                guard random.chance(tick < 1300 ? 0.3 : 0.7) else {
+                    return Ending(micros: whole, firstByteMicros: 50_000)
+                }
+                return Ending(
+                    micros: UInt64(200_000 + random.uniform() * 5_000_000), event: .cancelled,
+                    firstByteMicros: 50_000)
+            }
+            let found = trip(ticks: 1200, rate: { _ in perTick }, candidate: streams)
+            #expect(found == nil, "\(perTick), \(longest): \(found.map { "\($0)" } ?? "")")
+        }
+    }
+
+    @Test("without stable traffic ten seconds of it decide, and what everybody shares for ten is none")
+    func alone() throws {
+        for micros in [200_000, 2_000_000] as [UInt64] {
+            let hang = try #require(trip(candidate: until(1300, leaving(micros))))
+            // From the first that left; twice a client's patience lies around the seconds that are needed.
+            #expect(hang.after <= 110 + 2 * Int(micros / Tick.micros), "\(micros): \(hang.after)")
+            let shared: Behaviour = { tick, _ in
+                (1300..<1400).contains(tick) ? leaving(micros) : Ending()
+            }
+            #expect(trip(candidate: shared) == nil)
+            for seed in 1...8 as ClosedRange<UInt64> {
+                #expect(trip(seed: seed, rate: { _ in 1 }, candidate: shared) == nil, "\(seed)")
             }
         }
     }

@@ -89,6 +89,13 @@ struct StatusPage {
             "promoted": promoted(state),
             "held": .array(
                 model.held.map { ["version": .string($0.version), "reason": .string($0.reason)] }),
+            "withheld_cuts": .array(
+                model.withheldCuts.map {
+                    [
+                        "version": .string($0.version), "guardrail": .string($0.guardrail),
+                        "reason": .string($0.because),
+                    ]
+                }),
             "sticky": .bool(!model.config.stickyKeys.isEmpty),
             "guarded": .bool(model.isGuarded), "recovery": recovery(model),
             "last_cut": model.lastCut?.json ?? .null,

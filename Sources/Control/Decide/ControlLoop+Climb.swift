@@ -11,12 +11,15 @@ import Rollout
 extension ControlLoop {
     /// The conditions of a model's step.
     func conditions(_ i: Int) -> RolloutConditions {
-        guard let program = models[i].decided.setup.program else { return RolloutConditions() }
+        let stableIsDown = models[i].stableIsDown
+        guard let program = models[i].decided.setup.program else {
+            return RolloutConditions(stableIsDown: stableIsDown)
+        }
         let blackout = blackout(models[i].config)
         let preflight = preflight(i, candidate: program.candidate)
         return RolloutConditions(
             blackout: blackout?.text, blackoutAlertsOnly: blackout?.alertsOnly ?? false,
-            preflight: preflight.reading, preflightReason: preflight.reason)
+            preflight: preflight.reading, preflightReason: preflight.reason, stableIsDown: stableIsDown)
     }
 
     /// What stands between a candidate and its first percent, with a sentence.

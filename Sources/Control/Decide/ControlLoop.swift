@@ -179,7 +179,9 @@ final class ControlLoop {
 
     private func step(_ i: Int, _ tick: Tick) {
         guard models[i].isDue(tick) else { return }
-        let readings = models[i].step(tick, health: health) { [plane] in plane.passedChecks($0) }
+        let readings = models[i].step(
+            tick, health: health, passes: { [plane] in plane.passedChecks($0) },
+            isFailing: { [plane] in plane.health($0) == false })
         logStarts(i)
         checkSplit(i)
         guard !readings.isEmpty || models[i].recovery != nil || models[i].isClimbing else { return }

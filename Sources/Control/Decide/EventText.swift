@@ -162,6 +162,7 @@ extension GuardrailReading {
             "candidate_events": .integer(Int64(candidateEvents)),
             "stable_events": .integer(Int64(stableEvents)), "log_e": number(logE),
             "max_log_e": number(maxLogE), "alpha": number(alpha), "reason": .string(reason),
+            "unanswered": unanswered.map { .integer(Int64($0)) } ?? .null,
             "dry_run": .bool(isDryRun), "asleep": .bool(asleepSince != nil),
             "runbook_url": .optional(runbookURL),
         ]

@@ -68,6 +68,9 @@ struct StageFigures: Sendable {
         return found
     }
 
+    /// As for `CandidateWatch`.
+    mutating func forfeitProven() { guards.forfeitProven() }
+
     /// What must survive a restart inside the stage.
     var saved: Saved { Saved(watch: watch.saved, gates: gates.saved, guards: guards.saved) }
 

@@ -30,6 +30,8 @@ struct StatusSnapshot: Sendable {
         var preflight: String
         /// Candidates whose weight waits for their checks, with the reason.
         var held: [(version: String, reason: String)] = []
+        /// Cuts that wait for stable to have a usable endpoint.
+        var withheldCuts: [CutWithheld] = []
         /// The live windows, by version.
         var live: [Window?]
         /// Posted metrics, by name.
@@ -148,6 +150,8 @@ extension ControlLoop {
                     stage: model.stage?.reading, conditions: sharedConditions(i),
                     preflight: candidate.map { preflight(i, candidate: $0).reason } ?? "",
                     held: heldCandidates(i),
+                    withheldCuts: RolloutMachine.withheldCuts(
+                        model.decided, model.versionReadings, conditions(i), steadyMicros: steadyMicros),
                     live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
                     outcomes: model.book.figures)
             },

@@ -47,6 +47,8 @@ struct WatchedModel {
     var controlTrip: GuardrailReading?
     var history: SplitHistory
     var splitCheck: SplitCheck
+    /// Whether every endpoint of stable was failing its checks at the last step: nobody can be moved to it.
+    private(set) var stableIsDown = false
     /// What stable's answers to shielded requests came to.
     private var rescues = RescueRecord()
     var figures: ModelFigures
@@ -244,10 +246,13 @@ extension WatchedModel {
     /// - Parameters:
     ///   - health: what health checks say, by endpoint; one that nobody checks is not in it.
     ///   - passes: how many checks an endpoint has passed.
+    ///   - isFailing: whether an endpoint is known to fail its checks now.
     mutating func step(
-        _ now: Tick, health: [EndpointSlot: Bool] = [:], passes: (EndpointSlot) -> UInt64 = { _ in 0 }
+        _ now: Tick, health: [EndpointSlot: Bool] = [:], passes: (EndpointSlot) -> UInt64 = { _ in 0 },
+        isFailing: (EndpointSlot) -> Bool = { _ in false }
     ) -> [VersionReadings] {
         lastStepped = now
+        lookAtStable(isFailing)
         observeStarts(now)
         if ticksWithoutTraffic <= UInt64(ModelFigures.recentTicks) {
             figures.observe(meters, at: now)
@@ -283,6 +288,18 @@ extension WatchedModel {
             recovery = running
         }
         return all
+    }
+
+    /// Looks whether stable can take users. What was proven while it could not is given up when it can again:
+    /// it is of a time when nothing was done about it. What goes on, an outage, trips at once all the same.
+    private mutating func lookAtStable(_ isFailing: (EndpointSlot) -> Bool) {
+        let slots = endpointSlots[stable]
+        let isChecked = config.versions[stable].healthCheck != nil && !slots.isEmpty
+        let wasDown = stableIsDown
+        stableIsDown = isChecked && slots.allSatisfy(isFailing)
+        guard wasDown, !stableIsDown else { return }
+        for version in watches.keys { watches[version]?.forfeitProven() }
+        stage?.forfeitProven()
     }
 
     /// What checks say of a version and of stable. A version that gets neither requests nor copies may still

@@ -77,12 +77,19 @@ extension ControlLoop {
             epochBefore: before.epoch, epochAfter: model.decided.epoch,
             runbookURL: record.evidence.first { $0.name == record.guardrail }?.runbookURL
                 ?? model.config.runbookURL)
-        report.measure = spec.map { RollbackReport.Measure($0.measure) }
+        let isLoss = report.trip?.unanswered != nil
+        report.measure = isLoss ? .unanswered : spec.map { RollbackReport.Measure($0.measure) }
         report.slowLimits = slowLimits(i, report)
         for version in record.versions {
             guard let v = model.config.index(of: version) else { continue }
             let exposed = desk.exposures[report.model]?[version]?.tick
-            guard let onset = model.onset(v, spec, since: exposed, now: lastTick) else { continue }
+            let found = model.onset(v, spec, isLoss: isLoss, since: exposed, now: lastTick)
+            if isLoss {
+                desk.exposures[report.model]?[version]?.left = ReportDesk.Left(
+                    before: model.cancelled(v, since: found?.tick, now: lastTick),
+                    cancels: counts(i, version)[.clientCancel])
+            }
+            guard let onset = found else { continue }
             // The tick in which the exposure began had begun before it.
             let since = desk.exposures[report.model]?[version]?.since ?? 0
             let start = max(wall(of: onset.tick), since)
@@ -177,6 +184,11 @@ extension ControlLoop {
             report.copyFailures? += Outcome.allCases.reduce(0) {
                 $1.isFailure ? $0 + now.shadowOutcomes[Int($1.rawValue)] : $0
             }
+            if report.measure == .unanswered, let left = exposures[version]?.left {
+                // Whoever still waited at the cut and leaves later had no answer either.
+                let later = counts(i, version)[.clientCancel]
+                report.events = (report.events ?? 0) + left.before + (later - min(left.cancels, later))
+            }
             for harm in harms { report.events? += now.count(of: harm.event, beyond: harm.share, counts4xx) }
             report.unfinished? += now.unfinished
             guard !limits.isEmpty else { continue }
@@ -213,7 +225,7 @@ extension ControlLoop {
             case .rejected?: [.rejected]
             case .cancelled?, .latency?: [.cancelled]
             case .empty?: [.empty]
-            case .failures?, .health?, .values?, nil: []
+            case .failures?, .unanswered?, .health?, .values?, nil: []
             }
         let specs = models[i].config.allGuardrails
         return events.map { event in
@@ -316,9 +328,19 @@ extension VersionCounts {
 extension WatchedModel {
     /// When a version began to be bad by a rule; see `Onset`.
     /// - Parameter since: before that tick the version was not under trial; nil: not known.
-    func onset(_ version: Int, _ spec: GuardrailSpec?, since: Tick?, now: Tick) -> Onset? {
-        Onset.find(spec, reference: reference, now: now) { tick in
+    func onset(_ version: Int, _ spec: GuardrailSpec?, isLoss: Bool, since: Tick?, now: Tick) -> Onset? {
+        Onset.find(spec, isLoss: isLoss, reference: reference, now: now) { tick in
             since.map { tick < $0 } ?? false ? nil : pair(version, at: tick, now: now)
+        }
+    }
+
+    /// Requests of a version whose clients left, as far as the rings remember them.
+    /// - Parameter since: of the tick in which it began; nil: nothing began.
+    func cancelled(_ version: Int, since: Tick?, now: Tick) -> UInt64 {
+        guard let since else { return 0 }
+        return (since.number...max(since.number, now.number)).reduce(0) { sum, number in
+            let bucket = VersionMeter.evidence(meters[version], at: Tick(number: number))
+            return sum + UInt64(bucket?.randomised.cancelled ?? 0)
         }
     }
 

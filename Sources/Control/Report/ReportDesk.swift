@@ -54,6 +54,16 @@ struct ReportDesk {
         var tick: Tick
         var counts: VersionCounts
         var times: HistogramSnapshot
+        /// Of a version that was cut because its clients left without an answer.
+        var left: Left?
+    }
+
+    /// Who left a version without an answer, as of its cut.
+    struct Left {
+        /// Since it began.
+        var before: UInt64
+        /// All cancels ever: those that come later were under way.
+        var cancels: UInt64
     }
 
     var saved = Saved()

@@ -109,6 +109,7 @@ public enum ReportText {
     /// What the clients of `events` got.
     private static func eventName(_ report: JSON) -> String {
         if report["measure"] == "non_2xx" { return "answered 3xx or 4xx" }
+        if report["measure"] == "unanswered" { return "left without an answer" }
         return report["measure"] == "empty" ? "answered empty" : "given up"
     }
 

@@ -40,7 +40,8 @@ public struct RollbackReport: Sendable, Equatable, Codable {
     var slowLimits: [SlowLimit]?
     public var slowBy: SlowLimit?
     /// After a cut by 3xx and 4xx answers, cancels (these after one for latency as well) or empty answers: so
-    /// many of them, beyond the share that stable had at the trip; nil else.
+    /// many of them, beyond the share that stable had at the trip; after a cut because clients left without
+    /// an answer, these since it began; nil else.
     public var events: UInt64?
     /// What the rule that tripped is over; nil for an operator's cut and in reports of earlier releases.
     public var measure: Measure?
@@ -68,6 +69,7 @@ public struct RollbackReport: Sendable, Equatable, Codable {
         if slow != nil { return "were too slow" }
         return switch measure {
         case nil, .failures?, .latency?, .values?, .health?: nil
+        case .unanswered?: "were left without an answer"
         case .rejected?: "were answered with 3xx or 4xx"
         case .cancelled?: "were given up"
         case .empty?: "were answered empty"
@@ -110,6 +112,8 @@ extension RollbackReport {
         case rejected = "non_2xx"
         case cancelled = "cancels"
         case empty
+        /// Clients left that had waited for nothing, though nothing failed.
+        case unanswered
 
         init(_ measure: GuardrailSpec.Measure) {
             switch measure {
