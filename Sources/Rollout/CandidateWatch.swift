@@ -66,6 +66,10 @@ public struct CandidateWatch: Sendable {
             case .requests:
                 guard let wealth = old.wealth, let sizes = old.materiality else { continue }
                 sequential[at].restore(wealth, sizes, gross: old.gross, usual: old.usual)
+                if let alone = old.alone {
+                    let until = alone.until.flatMap { valuesFrom(Tick(number: $0)) }
+                    sequential[at].restore(alone, until: until?.number)
+                }
             case .burn:
                 guard let wealth = old.wealth, let sizes = old.materiality else { continue }
                 burns[at].restore(wealth, sizes, bad: old.burned ?? 0)
@@ -112,8 +116,11 @@ public struct CandidateWatch: Sendable {
             case .drift: readings.append(drifts[at].step(now: now, values: values))
             case .pinnedDrift: readings.append(pinned[at].step(now: now, values: values))
             }
+            if let asleep, specs[i].rule.isRelative, readings[i].verdict != .fail {
+                let alone = place.kind == .requests ? sequential[at].alone(now: now, reference) : nil
+                if let alone { readings[i] = alone } else { readings[i].sleep(since: asleep) }
+            }
             if specs[i].isDryRun { readings[i].isDryRun = true }
-            if let asleep, specs[i].rule.isRelative { readings[i].sleep(since: asleep) }
             readings[i].runbookURL = specs[i].runbookURL
         }
         return readings
@@ -151,7 +158,8 @@ public struct CandidateWatch: Sendable {
                     return Saved.Guardrail(
                         spec: spec, wealth: test.wealth, materiality: test.committed.materiality,
                         gross: test.gross?.test,
-                        usual: spec.watchesLoss ? test.committed.loss.usual : nil)
+                        usual: spec.watchesLoss ? test.committed.loss.usual : nil,
+                        alone: test.pinned.first?.state)
                 case .burn:
                     let test = burns[at].test
                     return Saved.Guardrail(
@@ -176,6 +184,7 @@ public struct CandidateWatch: Sendable {
             var burned: Int?
             var gross: GrossSlowness?
             var usual: TotalLoss.Usual?
+            var alone: PinnedStable.State?
             var mean: ValueGuard<MeanTest>.State?
             var missing: ValueGuard<MissingTest>.State?
             var drift: ValueGuard<DriftTest>.State?

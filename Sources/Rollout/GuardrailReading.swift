@@ -45,6 +45,10 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
     private var dryRun: Bool?
     /// A rule against stable without traffic of stable: the last tick in which there was some. Not saved.
     public internal(set) var asleepSince: Tick?
+    /// A rule against stable without traffic of stable that compares with stable as it was. Not saved.
+    public internal(set) var isPinned = false
+    /// The last tick that stable is known from; nil where clocks do not compare. Not saved.
+    public internal(set) var pinnedUntil: Tick?
 
     /// Whether a trip of the rule is recorded and changes nothing.
     public var isDryRun: Bool {

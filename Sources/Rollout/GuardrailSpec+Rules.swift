@@ -194,6 +194,9 @@ extension GuardrailSpec {
         if toleratedTicks > 0, watcher != .requests {
             return "tolerates goes with sequential rules on requests; a window rule has `for`"
         }
+        if withoutStable != .alert, !isRequestBet {
+            return "without_stable goes with sequential rules on requests against stable"
+        }
         if time == .connect { return "connections are opened for many requests; give upstream or first_byte" }
         if warmUpRequests > 0, !isLatencyBet {
             return "warm_up goes with sequential rules on latency against stable; other rules have none"

@@ -71,6 +71,25 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         case alert
     }
 
+    /// What a trip does where stable has no traffic and the candidate is compared with stable as it was:
+    /// nothing there tells a worse version from other traffic.
+    public enum WithoutStable: String, Sendable, Hashable, Codable, CaseIterable {
+        case cut
+        case hold
+        case alert
+        /// It is not compared.
+        case sleep
+
+        var action: Action? {
+            switch self {
+            case .cut: .cut
+            case .hold: .hold
+            case .alert: .alert
+            case .sleep: nil
+            }
+        }
+    }
+
     /// Unique within the model, for example "error_rate_worse_than_stable".
     public var name: String
     public var measure: Measure
@@ -100,6 +119,7 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     private var latencyTime: String?
     private var keysOnce: Bool?
     private var tolerated: Int?
+    private var alone: WithoutStable?
 
     /// A trip is recorded and changes nothing.
     public var isDryRun: Bool {
@@ -120,6 +140,12 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     public var toleratedTicks: Int {
         get { tolerated ?? 0 }
         set { tolerated = newValue }
+    }
+
+    /// What a trip without stable's traffic does; sequential rules against stable over requests only.
+    public var withoutStable: WithoutStable {
+        get { alone ?? .alert }
+        set { alone = newValue == .alert ? nil : newValue }
     }
 
     /// The rule for versions of so many endpoints: with fewer than three, one endpoint's pause is all of its

@@ -19,6 +19,8 @@ enum ReadingWords: Sendable {
     case gross(EpochCounts, micros: UInt32)
     /// No good answers any more, of so many requests.
     case loss(TotalLoss, stable: CommonCause.Word)
+    /// Against stable as it was; the candidate's last requests, where they decide.
+    case pinned(EpochCounts, last: PinnedStable.Recent?, BadEvent?, limit: Double, micros: UInt32, Bool)
     case quantileUnknown(Double)
     case warmingUp(Int, of: Int)
     case missing(EpochCounts)
@@ -61,6 +63,9 @@ enum ReadingWords: Sendable {
                 + " \(Sentence.count(Int(loss.lost))) cancelled by clients that had waited longer than stable"
                 + " usually takes, \(Sentence.count(Int(loss.wrong))) answered with 3xx, 4xx or an empty 2xx,"
                 + " \(Sentence.count(Int(loss.failed))) failed" + Self.cause(stable)
+        case .pinned(let counts, let last, let event, let limit, let micros, let isCommon):
+            Self.pinned(counts, last, event, limit, micros)
+                + (isCommon ? "; shielded requests failed at stable too, the candidate is not blamed" : "")
         case .quantileUnknown(let quantile):
             "stable's \(Sentence.quantile(quantile)) is not known yet:"
                 + " it takes \(Sentence.count(Int(LatencyReference.requestsMin))) requests"
@@ -91,6 +96,20 @@ enum ReadingWords: Sendable {
                 + " too short: a version whose users answer later looks worse, so this rule only alerts"
         case .traffic(let words): words.text + "; stable shows the same, so the traffic has changed"
         }
+    }
+
+    private static func pinned(
+        _ counts: EpochCounts, _ last: PinnedStable.Recent?, _ event: BadEvent?, _ limit: Double,
+        _ micros: UInt32
+    ) -> String {
+        let what = event.map(past) ?? "failed or took longer than \(Sentence.time(micros: Double(micros)))"
+        let all = "candidate \(counts.ours) \(what) since"
+        let held = ", held to \(Sentence.percent(limit)); stable \(counts.theirs)"
+        guard let last, last.requests > 0 else { return all + held }
+        let share = Sentence.percent(Double(last.events) / Double(last.requests))
+        return "candidate \(share) of about its last \(Sentence.count(Int(last.requests))) \(what)" + held
+            + "; candidate \(counts.ours) since; the model or its traffic is worse, and stable has no traffic"
+            + " to tell which, so this stands until it has"
     }
 
     private static func cause(_ stable: CommonCause.Word) -> String {

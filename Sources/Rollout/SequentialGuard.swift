@@ -15,15 +15,22 @@ struct SequentialGuard: Sendable {
     let sentence: String
     /// Whether an absolute rule judges copies as well as what users got.
     let countsCopies: Bool
+    /// In half the space, beside a truth value.
+    private var badCount: UInt32 = 0
     /// What the settled ticks have come to.
     private(set) var committed: SequentialProgress
     /// The first tick that is not committed.
     private(set) var next: UInt64
     /// Bad requests of the candidate over the whole rollout, as of the last step: the unsettled included.
-    private(set) var badInAll = 0
+    private(set) var badInAll: Int {
+        get { Int(badCount) }
+        set { badCount = UInt32(clamping: newValue) }
+    }
     private(set) var timer = Debounce()
     /// The fast path of latency against stable.
     private(set) var gross: GrossGuard?
+    /// What goes on without stable's traffic: none before there has been such a time.
+    private(set) var pinned: [PinnedStable] = []
     private var cause = CommonCause()
     /// The tick of the last step; 0 before the first.
     private var stepped: UInt64 = 0
@@ -55,15 +62,26 @@ struct SequentialGuard: Sendable {
     /// goes on, an outage, is seen as it is.
     mutating func forfeitProven() {
         if wealth.maxLogE >= logThreshold { committed.bet.wealth.forfeit() }
+        for i in pinned.indices { pinned[i].forfeitProven(spec) }
     }
 
-    /// The log evidence that trips; the fast path has a share of the alpha.
+    /// Takes over what an earlier process had pinned.
+    /// - Parameter until: the last tick with traffic of both, by this process's clock.
+    mutating func restore(_ old: PinnedStable.State, until: UInt64?) {
+        guard spec.watchesPinned else { return }
+        pinned = [PinnedStable(from: next)]
+        pinned[0].restore(old, until: until)
+    }
+
+    /// The log evidence that trips; the fast path has a share of the alpha, and so has what goes on without
+    /// stable if it may cut.
     var logThreshold: Double {
-        Wealth.logThreshold(alpha: spec.alpha * (gross == nil ? 1 : 1 - GrossGuard.alphaShare(spec)))
+        let share = spec.comparedAlphaShare * (gross == nil ? 1 : 1 - GrossGuard.alphaShare(spec))
+        return Wealth.logThreshold(alpha: spec.alpha * share)
     }
 
     /// The first tick that is not counted yet.
-    var oldest: UInt64 { min(next, gross?.next ?? next) }
+    var oldest: UInt64 { min(next, gross?.next ?? next, pinned.first?.next ?? next) }
 
     /// Commits what has settled and looks at the rest.
     /// - Parameters:
@@ -79,6 +97,7 @@ struct SequentialGuard: Sendable {
             if case .settled = tick.state {
                 committed.take(tick, spec, at: next, isFinal: true)
             } else if case .dropped = tick.state {
+                watchPinned(ticks.pair(next))
             } else {
                 break
             }
@@ -104,6 +123,35 @@ struct SequentialGuard: Sendable {
     mutating func skip(to oldest: UInt64) {
         next = max(next, oldest)
         gross?.skip(to: oldest)
+        if !pinned.isEmpty { pinned[0].skip(to: oldest) }
+    }
+
+    /// Takes in what the candidate did without stable, no further than the ordinary evidence has come.
+    mutating func advancePinned(_ ticks: TickCache, lag: UInt64, slots: (evidence: Int, size: Int)?) {
+        guard !pinned.isEmpty else { return }
+        let (spec, now) = (spec, ticks.now.number)
+        while pinned[0].next < min(next, now) {
+            let number = pinned[0].next
+            if let pair = ticks.pair(number)?.compared(for: .worse) {
+                let isDone = pinned[0].take(pair, spec, past: committed) {
+                    spec.alone(pair, age: now - number - 1, lag: lag, slots: slots)
+                }
+                guard isDone else { return }
+            }
+            pinned[0].move()
+        }
+    }
+
+    /// Begins to, at the first tick without stable after it has been compared.
+    private mutating func watchPinned(_ pair: PairTick?) {
+        guard pinned.isEmpty, spec.watchesPinned, let split = pair?.split else { return }
+        guard split.isCandidateAlone, committed.materiality.stage.pooled.stableRequests > 0 else { return }
+        pinned = [PinnedStable(from: next)]
+    }
+
+    /// Whether what goes on without stable trips.
+    mutating func tripsPinned(now: UInt64) -> Bool {
+        !pinned.isEmpty && pinned[0].trips(spec, now: now)
     }
 
     /// Looks at what is grossly slow.

@@ -196,8 +196,9 @@ struct SequentialProgress: Sendable {
         set { extra = .loss(newValue) }
     }
 
-    /// How much less latencies say than independent ones; nothing is learned of events.
-    private var design: DesignEffect {
+    /// How much less latencies say than independent ones; of events, for the time without stable's traffic,
+    /// how much less stable's say about its rate.
+    private(set) var design: DesignEffect {
         get { if case .design(let design) = extra { design } else { DesignEffect() } }
         set { extra = .design(newValue) }
     }
@@ -221,7 +222,11 @@ struct SequentialProgress: Sendable {
     mutating func take(_ tick: TickView, _ spec: GuardrailSpec, at number: UInt64, isFinal: Bool) {
         let isWarm = warmUp.isOver(spec.warmUpRequests, at: number)
         if spec.warmUpRequests > 0 { warmUp.count(tick, at: number) }
-        if spec.isLatencyBet { temper(tick, at: number) }
+        if spec.isLatencyBet {
+            temper(tick, at: number)
+        } else if spec.watchesPinned {
+            learn(tick, at: number)
+        }
         guard isWarm else { return }
         let mark = clock.before(tick.split, requests: spec.epochRequests)
         if mark != .none {
@@ -254,6 +259,16 @@ struct SequentialProgress: Sendable {
         design.add(
             candidateSlow: tick.candidate.bad, candidateFast: tick.candidate.good,
             stableSlow: tick.stable.bad, stableFast: tick.stable.good)
+    }
+
+    /// Counts how stable's events vary from block to block; the bets of events are not tempered.
+    private mutating func learn(_ tick: TickView, at number: UInt64) {
+        guard tick.size.stableRequests > 0 else { return }
+        var learned = design
+        learned.enter(block: number / SequentialProgress.blockTicks)
+        let events = tick.size.stableEvents
+        learned.add(aloneSlow: events, fast: tick.size.stableRequests - events)
+        design = learned
     }
 
     /// The requests by which the effect is as large as the rule asks for, with at least `minEvents` bad ones

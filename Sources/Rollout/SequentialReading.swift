@@ -23,6 +23,7 @@ extension SequentialGuard {
             }
         }
         advanceGross(ticks, slot: reference.grossSlot)
+        advancePinned(ticks, lag: lag, slots: slots)
         let isAwaited = stable == .common || stable == .unknown
         let trips = trips(seen, now: now, isHeld: isAwaited)
         let verdict: Verdict =
@@ -61,6 +62,21 @@ extension GuardrailSpec {
 }
 
 extension GuardrailSpec {
+    /// The candidate's part of a tick without stable, measured as in a comparison: its size counts. Nil while
+    /// it is not settled.
+    func alone(
+        _ pair: PairTick, age: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?
+    ) -> TickView? {
+        var alone = pair
+        // Any split of the two: what is counted does not depend on it.
+        (alone.split, alone.stable) = (.copies, ArmTick())
+        let view = view(alone, age: age, lag: lag, slots: slots)
+        switch view.state {
+        case .settled, .dropped: return view
+        case .hidden, .open: return nil
+        }
+    }
+
     /// What the common-cause guard of an absolute rule knows of a tick.
     func moment(
         _ pair: PairTick, age: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?

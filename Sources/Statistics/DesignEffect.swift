@@ -71,6 +71,14 @@ public struct DesignEffect: Sendable {
         block.add(candidateSlow, candidateSlow + candidateFast, stableSlow, stableSlow + stableFast)
     }
 
+    /// Counts a tick of stable alone: how its share varies from block to block.
+    public mutating func add(aloneSlow slow: Int, fast: Int) {
+        block.add(0, DesignEffect.certain, slow, slow + fast)
+    }
+
+    /// Requests of a version that is known for sure: none is slow, and they add no noise.
+    private static let certain = 1 << 24
+
     private mutating func close() {
         guard block.candidate > 0, block.stable > 0 else { return }
         defer {

@@ -179,7 +179,9 @@ enum StatusText {
     }
 
     private static func verdict(_ guardrail: JSON) -> String {
-        guardrail["asleep"]?.bool == true ? "asleep" : guardrail["verdict"]?.line ?? ""
+        if guardrail["asleep"]?.bool == true { return "asleep" }
+        let verdict = guardrail["verdict"]?.line ?? ""
+        return guardrail["pinned"]?.bool == true && verdict == "pass" ? "pinned" : verdict
     }
 
     private static func pad(_ text: String, _ width: Int) -> String {

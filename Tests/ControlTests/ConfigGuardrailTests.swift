@@ -290,6 +290,21 @@ func warmUp() throws {
     #expect(errors.contains { $0.description.contains("kind error_rate has no warm_up") })
 }
 
+@Test("What a rule against stable does without stable is alert, unless it says so; no other rule has it")
+func withoutStable() throws {
+    let rules = """
+        kind: error_rate, worse_than_stable: true
+        kind: latency, quantile: p50, worse_than_stable: true, without_stable: cut
+        kind: non_2xx, worse_than_stable: true, without_stable: sleep
+        kind: empty, worse_than_stable: true, action: alert, without_stable: hold
+        """
+    #expect(try specs(rules).map(\.withoutStable) == [.alert, .cut, .sleep, .hold])
+    let constant = sample("kind: error_rate, above: 5%, without_stable: cut").problems
+    #expect(constant.contains { $0.description.contains("without_stable goes with sequential rules") })
+    let value = sample("kind: missing, value: score, worse_than_stable: true, without_stable: cut").problems
+    #expect(value.contains { $0.description.contains("kind missing has no without_stable") })
+}
+
 @Test("Under sticky keys rules over values alert, unless they say what they do")
 func valuesUnderStickyKeys() throws {
     let rules = """

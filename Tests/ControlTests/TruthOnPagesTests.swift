@@ -50,9 +50,9 @@ import Testing
     }
 
     @Test(
-        "Rules against stable sleep after a promotion: status says since when, promote and check which remain"
+        "After a promotion rules against stable compare with it as it was, or sleep, and status says which"
     )
-    func asleep() throws {
+    func withoutStable() throws {
         let world = try World()
         world.step(50) {
             world.requests(0, 70)
@@ -61,18 +61,31 @@ import Testing
         let answer = try verb(world, AdminVerb(.promote, model: "m", version: "v2", force: true))
         let said = answer["answer"]?.string ?? ""
         #expect(said.contains("without stable traffic watching: outage"))
-        #expect(said.contains("asleep: error_rate_worse_than_stable"))
+        #expect(
+            said.contains("compared with stable as it was last (alert): error_rate_worse_than_stable"))
+        #expect(!said.contains("asleep"))
         world.step(40) { world.requests(1, 50) }
         let model = status(world)
         #expect(model["phase"]?.string == "promoted" && model["promoted"]?["version"]?.string == "v2")
         let rules = model["versions"]?[1]?["guardrails"]?.elements ?? []
         #expect(rules.count > 3)
+        var pinned = 0
         for rule in rules where rule["name"]?.string?.hasSuffix("worse_than_stable") == true {
-            #expect(rule["asleep"]?.bool == true && rule["verdict"]?.string == "not_enough_data")
             let reason = rule["reason"]?.string ?? ""
-            let since = reason.replacing("asleep: no stable traffic since ", with: "")
-            #expect(Timestamp.wallMicros(since) != nil, "\(reason)")
+            if rule["pinned"]?.bool == true {
+                pinned += 1
+                #expect(rule["asleep"]?.bool == false && rule["action"]?.string == "alert")
+                let words = reason.split(separator: ": ", maxSplits: 2).map(String.init)
+                #expect(words.first == "pinned" && words.count == 3, "\(reason)")
+                let until = words[1].replacing("compared with v1 as it was until ", with: "")
+                #expect(Timestamp.wallMicros(until) != nil, "\(reason)")
+            } else {
+                #expect(rule["asleep"]?.bool == true && rule["verdict"]?.string == "not_enough_data")
+                let since = reason.replacing("asleep: no stable traffic since ", with: "")
+                #expect(Timestamp.wallMicros(since) != nil, "\(reason)")
+            }
         }
+        #expect(pinned > 0)
         let summary = ConfigCheck.of(.success(try World.config()), file: "f").text
         #expect(summary.contains("without stable traffic: watching: outage"))
     }

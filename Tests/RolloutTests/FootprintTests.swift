@@ -42,6 +42,19 @@ import Testing
         }
     }
 
+    @Test("without stable's traffic a guardrail keeps half a kilobyte more at most, and before that nothing")
+    func pinned() throws {
+        var bench = Bench(seed: 4, specs: [[GuardrailSpec].defaults[0]])
+        bench.traffic.split = PairSplit(candidatePPM: 250_000, stablePPM: 750_000)
+        for _ in 0..<300 { bench.tick(candidate: Behaviours.failing(0), stable: Behaviours.failing(0)) }
+        #expect(try Self.bytes(bench.watch) <= 1024)
+        bench.traffic.split = PairSplit(candidatePPM: 1_000_000, stablePPM: 0)
+        for _ in 0..<100 { bench.tick(candidate: Behaviours.failing(0), stable: Behaviours.failing(0)) }
+        #expect(bench.readings[0].isPinned)
+        let bytes = try Self.bytes(bench.watch)
+        #expect(bytes <= 1024 + 512, "\(bytes)")
+    }
+
     /// Bytes of the watch's only guardrail: in place, and in arrays.
     private static func bytes(_ watch: CandidateWatch) throws -> Int {
         let lists = Mirror(reflecting: watch).children.filter {

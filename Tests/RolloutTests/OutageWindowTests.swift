@@ -142,7 +142,12 @@ private let seeds: [UInt64] = [31, 32, 33, 34]
 @Suite struct SleepTests {
     @Test("A rule against stable sleeps without stable traffic, says so, and never passes; others stay awake")
     func sleeps() throws {
-        var bench = Bench(seed: 9)
+        let specs = [GuardrailSpec].defaults.map {
+            var spec = $0
+            if spec.isRequestBet { spec.withoutStable = .sleep }
+            return spec
+        }
+        var bench = Bench(seed: 9, specs: specs)
         for _ in 0..<200 {
             bench.tick(candidate: Behaviours.failing(0.001), stable: Behaviours.failing(0.001))
         }

@@ -51,6 +51,25 @@ private struct Coins {
         #expect(found > 4, "\(found)")
     }
 
+    @Test("of one version alone: independent requests come near 1, failing together now and then far above")
+    func alone() {
+        func effect(_ share: (UInt64, inout Coins) -> Double) -> Double {
+            var (design, coins) = (DesignEffect(), Coins(state: 8))
+            for block in 0..<200 as Range<UInt64> {
+                design.enter(block: block)
+                for _ in 0..<5 {
+                    let slow = coins.count(80, share(block, &coins))
+                    design.add(aloneSlow: slow, fast: 80 - slow)
+                }
+            }
+            design.enter(block: 200)
+            return design.effect
+        }
+        #expect(effect { _, _ in 0.01 } < 1.5)
+        #expect(effect { block, _ in block < 100 ? 0.01 : 0.03 } < 2.5)
+        #expect(effect { block, _ in block % 12 == 0 ? 0.3 : 0.001 } > 10)
+    }
+
     @Test("a regression that begins is no noise: the effect stays small after it")
     func onset() {
         let before = effect(40) { _, _ in (0.1, 0.1) }

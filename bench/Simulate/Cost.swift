@@ -26,6 +26,9 @@ enum Cost {
             for spec in specs { requests(spec.name + name, [spec], hang) }
             requests("the four defaults, each" + name, specs, hang)
         }
+        for spec in specs where spec.watchesPinned {
+            requests(spec.name + ", without stable", [spec], false, isAlone: true)
+        }
         values()
     }
 
@@ -52,12 +55,17 @@ enum Cost {
         fflush(nil)
     }
 
-    private static func requests(_ name: String, _ specs: [GuardrailSpec], _ hang: Bool) {
+    private static func requests(
+        _ name: String, _ specs: [GuardrailSpec], _ hang: Bool, isAlone: Bool = false
+    ) {
         var reference = LatencyReference(specs: specs)
         _ = reference.refresh(now: Tick(number: 0), requests: 5000) { UInt64(40_000 * $0) }
-        let ticks = (0..<4).map { pair(reference, failed: $0 % 2, hang: hang) }
+        let both = (0..<4).map { pair(reference, failed: $0 % 2, hang: hang) }
+        var alone = both
+        for i in alone.indices { (alone[i].split, alone[i].stable) = (Row.split(1), ArmTick()) }
         var watch = CandidateWatch(specs: specs, from: Tick(number: 1000))
         show(name, &watch) { watch, now in
+            let ticks = isAlone && now > 1600 ? alone : both
             let readings = watch.step(
                 now: Tick(number: now), reference: reference, windows: { _ in nil },
                 read: { ticks[Int($0.number & 3)] })

@@ -10,6 +10,7 @@ extension DependenceRow {
         ("1. Sticky keys", sticky), ("2. Outages that both versions share", shared),
         ("3. Replicas", replicas + changes), ("5. Cold starts", cold), ("6. Long streams", streams),
         ("7. Other ways to be wrong", wrong), ("8. A control arm", control),
+        ("9. At 100 %, without stable traffic", promoted),
     ]
 
     private static let wrong: [DependenceRow] = [

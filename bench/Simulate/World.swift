@@ -39,6 +39,12 @@ struct Setting: Sendable {
     var tolerates: Double?
     /// Ticks between two steps of control.
     var stepTicks: UInt64 = 1
+    /// When the candidate gets all weight; nil: never.
+    var promotedAt: Double?
+    /// Whether stable is asked again for what the candidate fails.
+    var isShielded = false
+    /// Share of these that stable fails; nil: as many as of others.
+    var errorsAtStable: Double?
     /// When the candidate changes for the worse; 0: never, or from the start.
     var changesAt = 0.0
 
@@ -181,8 +187,9 @@ struct World {
     mutating func tick() {
         let place = Int(now % World.ring)
         let isUnderWay = now >= first
+        let weight = weight
         var pair = PairTick(
-            tick: Tick(number: now), split: isUnderWay ? Row.split(setting.weight) : nil,
+            tick: Tick(number: now), split: isUnderWay ? Row.split(weight) : nil,
             candidate: ArmTick(), stable: ArmTick())
         for (slot, micros) in reference.candidateThresholds.enumerated() {
             pair.candidate.thresholds[slot] = micros
@@ -197,7 +204,8 @@ struct World {
         for end in ends[place] { settle(end) }
         ends[place].removeAll(keepingCapacity: true)
         now += 1
-        if reference.isDue(at: Tick(number: now)) {
+        let isStableGone = setting.promotedAt.map { seconds > $0 } ?? false
+        if !isStableGone, reference.isDue(at: Tick(number: now)) {
             let recent = measure
             _ = reference.refresh(now: Tick(number: now), requests: recent.count) { recent.quantile($0) }
         }
@@ -246,11 +254,17 @@ struct World {
     /// Seconds since the rollout's start.
     private var seconds: Double { (Double(now) - Double(first)) / 10 }
 
+    /// The candidate's share of requests.
+    private var weight: Double {
+        guard let at = setting.promotedAt, seconds >= at else { return setting.weight }
+        return 1
+    }
+
     private mutating func start(_ place: Int) {
         var key = -1
         if let keyTable { key = keyTable.draw(&random) }
         let coin = key >= 0 ? keys[key].place : random.uniform()
-        let isCandidate = coin < setting.weight && now >= first
+        let isCandidate = coin < weight && now >= first
         let at = seconds + 0.1 * random.uniform()
         var request = Request(
             isCandidate: isCandidate, at: at, index: candidateRequests, key: key, micros: 0,
@@ -263,7 +277,15 @@ struct World {
             (request.isFailure, request.micros) = (true, outage.micros)
         }
         setting.fate?(&request, &random)
+        if setting.isShielded, isCandidate, request.isFailure { askStable(at, place) }
         note(request, place)
+    }
+
+    /// What stable makes of a request that the candidate has failed; it counts at once.
+    private mutating func askStable(_ at: Double, _ place: Int) {
+        var isBad = random.chance(setting.errorsAtStable ?? setting.errors)
+        if isOutage(at), let outage = setting.outage, random.chance(outage.hits) { isBad = true }
+        if isBad { buckets[place].unrescued += 1 } else { buckets[place].rescued += 1 }
     }
 
     private func errorRate(_ key: Int, _ at: Double) -> Double {
@@ -454,29 +476,4 @@ struct World {
         }
         return count
     }
-}
-
-/// Stable's latency over its last ten minutes, as control keeps it for the reference.
-private struct RecentLatency {
-    private static let slices = 10
-    private static let sliceTicks: UInt64 = 600
-    private var all = HistogramSnapshot()
-    private var recent = Array(repeating: HistogramSnapshot(), count: slices)
-    private var at = 0
-
-    var count: UInt64 { all.count }
-
-    mutating func record(_ micros: UInt64) {
-        all.record(nanos: micros * 1000)
-        recent[at].record(nanos: micros * 1000)
-    }
-
-    mutating func turn(_ now: UInt64) {
-        guard now % RecentLatency.sliceTicks == 0 else { return }
-        at = (at + 1) % RecentLatency.slices
-        all.subtract(recent[at])
-        recent[at] = HistogramSnapshot()
-    }
-
-    func quantile(_ q: Double) -> UInt64? { all.quantile(q) }
 }

@@ -155,14 +155,23 @@ public struct ConfigCheck: Sendable, Equatable {
 }
 
 extension [GuardrailSpec] {
-    /// Which of them go on without stable's traffic, as after a promotion, and which sleep then; nil where
-    /// there are none.
+    /// Which of them go on without stable's traffic, as after a promotion, which then compare with stable as
+    /// it was, and which sleep; nil where there are none.
     var withoutStable: String? {
         guard !isEmpty else { return nil }
         func list(_ specs: [GuardrailSpec]) -> String {
             specs.isEmpty ? "none" : specs.map(\.name).joined(separator: ", ")
         }
-        return "watching: \(list(filter(\.watchesAlone))); asleep: \(list(filter { !$0.watchesAlone }))"
+        let asleep = filter { !$0.watchesAlone && !$0.watchesPinned }
+        var parts = ["watching: \(list(filter(\.watchesAlone)))"]
+        for word in GuardrailSpec.WithoutStable.allCases {
+            let some = filter { $0.watchesPinned && $0.withoutStable == word }
+            if !some.isEmpty {
+                parts.append("compared with stable as it was last (\(word.rawValue)): \(list(some))")
+            }
+        }
+        if !asleep.isEmpty || parts.count == 1 { parts.append("asleep: \(list(asleep))") }
+        return parts.joined(separator: "; ")
     }
 }
 

@@ -38,9 +38,11 @@ enum GuardrailWord: String, CaseIterable {
     var keys: [String] {
         let relative = ["worse_than_stable", "worse_than_stable_by", "alpha", "for", "min_requests"]
         switch self {
-        case .errorRate: return ["above", "window", "tolerates"] + relative
-        case .non2xx, .cancels, .empty: return ["tolerates"] + relative
-        case .latency: return ["quantile", "time", "above", "window", "tolerates", "warm_up"] + relative
+        case .errorRate: return ["above", "window", "tolerates", "without_stable"] + relative
+        case .non2xx, .cancels, .empty: return ["tolerates", "without_stable"] + relative
+        case .latency:
+            let own = ["quantile", "time", "above", "window", "tolerates", "warm_up", "without_stable"]
+            return own + relative
         case .outcome: return ["metric", "window", "higher_is", "min", "max"] + relative
         case .drift: return ["value", "against", "psi", "alpha", "for", "min_requests"]
         case .missing: return ["value", "above"] + relative
@@ -69,6 +71,7 @@ struct GuardrailKeys {
     var lasting: Interval?
     var tolerates: Interval?
     var warmUp: Int?
+    var withoutStable: GuardrailSpec.WithoutStable?
     var requests: Int?
     var alpha: Double?
     var metric: String?
@@ -109,6 +112,7 @@ extension Kind where Value == GuardrailDraft {
             spec.time = keys.time ?? .total
             if let tolerated = keys.tolerates { spec.toleratedTicks = GuardrailKeys.ticks(tolerated) }
             if let warmUp = keys.warmUp { spec.warmUpRequests = warmUp }
+            if let word = keys.withoutStable { spec.withoutStable = word }
             if let problem = spec.problem {
                 section.reading.report(section.place, "cannot be watched: \(problem)")
                 return nil
@@ -136,6 +140,9 @@ extension SectionReader {
         keys.lasting = optional("for", .duration(.zero ... .days(1)))
         keys.tolerates = optional("tolerates", .duration(.zero ... .seconds(60)))
         keys.warmUp = optional("warm_up", .count(0...1_000_000_000))
+        keys.withoutStable = optional(
+            "without_stable", .word(GuardrailSpec.WithoutStable.allCases.map(\.rawValue))
+        ).flatMap(GuardrailSpec.WithoutStable.init)
         keys.requests = optional("min_requests", .count(1...1_000_000_000))
         keys.alpha = optional("alpha", .percentage(1...500_000)).map { Double($0) / 1_000_000 }
         keys.metric = optional("metric", .metric)

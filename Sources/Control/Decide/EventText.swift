@@ -164,6 +164,7 @@ extension GuardrailReading {
             "max_log_e": number(maxLogE), "alpha": number(alpha), "reason": .string(reason),
             "unanswered": unanswered.map { .integer(Int64($0)) } ?? .null,
             "dry_run": .bool(isDryRun), "asleep": .bool(asleepSince != nil),
+            "pinned": .bool(isPinned),
             "runbook_url": .optional(runbookURL),
         ]
     }

@@ -1,4 +1,5 @@
-// Since when rules against stable sleep, by the wall clock: Rollout knows ticks only.
+// Since when rules against stable have had no traffic of stable, by the wall clock, and whom those compare
+// with that go on: Rollout knows ticks and roles only.
 // Place: after every step of a model's watches.
 // Invariant: the pages show the readings as they are.
 
@@ -6,16 +7,31 @@ import Metrics
 import Rollout
 
 extension WatchedModel {
-    /// Puts the time into the reasons of rules that sleep.
+    /// Puts names and times into the reasons of rules without stable's traffic.
     mutating func tellSleep(_ all: inout [VersionReadings]) {
         for i in all.indices {
             guard let version = config.index(of: all[i].version) else { continue }
             for j in all[i].readings.indices {
-                guard let tick = all[i].readings[j].asleepSince else { continue }
-                all[i].readings[j].reason = "asleep: no stable traffic since \(clock.text(of: tick))"
+                let reading = all[i].readings[j]
+                if let tick = reading.asleepSince {
+                    all[i].readings[j].reason = "asleep: no stable traffic since \(clock.text(of: tick))"
+                } else if reading.isPinned {
+                    let time = reading.pinnedUntil.map { "until \(clock.text(of: $0))" }
+                    let until = time ?? "before a restart"
+                    all[i].readings[j].reason =
+                        "pinned: compared with \(name(stable)) as it was \(until): \(reading.reason)"
+                }
             }
             readings[version] = all[i].readings
         }
+    }
+
+    /// Whether stable has lost its traffic and is known: then what a candidate is held to stays as it is.
+    func isStablePinned(_ now: Tick) -> Bool {
+        guard !reference.stableThresholds.contains(0), now.number > 0 else { return false }
+        guard let weights = history.split(at: Tick(number: now.number - 1))?.weights else { return false }
+        // A control arm may have all that was left for stable.
+        return weights[stable] == 0 && (control.map { weights[$0] == 0 } ?? true)
     }
 }
 

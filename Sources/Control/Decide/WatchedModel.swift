@@ -358,7 +358,7 @@ extension WatchedModel {
 
     private mutating func refreshReference(_ now: Tick) {
         // What stable is held to after a cut must not follow what stable does after it.
-        if recovery?.judgesSlots == true { return }
+        if recovery?.judgesSlots == true || isStablePinned(now) { return }
         guard reference.isDue(at: now), let latency = latencyOfControl(now) ?? latencyOfStable else { return }
         let changed = reference.refresh(now: now, requests: latency.count) { latency.quantile($0) }
         if changed { writeThresholds() }

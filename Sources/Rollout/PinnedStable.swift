@@ -1,0 +1,261 @@
+// Stable as it was, for the time when it has no traffic: at 100 % without a hold-back, and after a
+// promotion. A rule against stable then holds the candidate to what stable's rate was in the last stage, with
+// a margin (PinnedRate): of events their rate, of latency the share above stable's frozen threshold.
+//
+//   tick                                       what happens
+//   both have weight                           it moves on: this is the ordinary comparison's
+//   the first one with all weight gone         the limit is pinned, from ticks before it alone
+//   the others without                         a bet against the limit, by slots, capped, rested and tolled
+//   the bet wins, retries at stable fail too   a common cause: the winnings are forfeited
+//   the bet wins                               a trip, latched
+//
+// Nothing here tells a worse model from other traffic, so a trip alerts unless the rule says more.
+// Invariant: takes settled ticks only, in order of start, and never one that the ordinary evidence has not
+// passed, so that the limit comes from the past. Source: guardrails/dependence.md, sections 2 and 3.
+
+import Metrics
+import Statistics
+
+/// How far the comparison with stable as it was has come, for one rule.
+struct PinnedStable: Sendable {
+    /// What must survive a restart.
+    struct State: Sendable, Hashable, Codable {
+        var wealth: Wealth
+        var limit: Double
+        var counts: EpochCounts
+        /// The last tick with traffic of both; nil where it is not known.
+        var until: UInt64?
+        /// What a trip was decided by.
+        var decisive: Recent?
+    }
+
+    /// Slots after which fresh money is staked: a minute or two, because every slot costs its toll.
+    private static let epochSlots: UInt64 = 12
+
+    private var test = AbsoluteRate(p0: 0.5)
+    private var cap = BurstCap(.tolerant)
+    /// The rate that is too high; 0 where nothing is pinned.
+    private(set) var limit = 0.0
+    /// Requests of stable that the limit comes from, and of the candidate since.
+    private(set) var counts = EpochCounts()
+    /// The last seconds, half as much of them with every slot.
+    private(set) var recent = Recent()
+    /// What had been seen of the last seconds when the bet won.
+    private(set) var decisive: Recent?
+    /// Whether the last thing that happened to winnings was that they were forfeited.
+    private(set) var isCommon = false
+    /// The first tick that is not counted.
+    private(set) var next: UInt64
+    /// The last tick with traffic of both; nil before there was one, or where clocks do not compare.
+    private(set) var until: UInt64?
+    /// Whether the last tick that is counted was one without stable.
+    private(set) var isAlone = false
+    private var lastCounted: UInt64 = 0
+    /// The number of the last epoch; one per so many slots of time in which there was something to count.
+    private var epoch: UInt64 = 0
+    private var timer = Debounce()
+
+    /// The candidate's last requests, and stable's answers to what it failed of them.
+    struct Recent: Sendable, Hashable, Codable {
+        var requests: UInt32 = 0
+        var events: UInt32 = 0
+        var rescued: UInt32 = 0
+        var unrescued: UInt32 = 0
+
+        fileprivate mutating func add(_ requests: Int, _ events: Int, _ pair: PairTick) {
+            func add(_ count: inout UInt32, _ more: Int) { count = UInt32(clamping: Int(count) + more) }
+            add(&self.requests, requests)
+            add(&self.events, events)
+            add(&rescued, pair.rescued)
+            add(&unrescued, pair.unrescued)
+        }
+
+        fileprivate mutating func fade() {
+            (requests, events) = (requests / 2, events / 2)
+            (rescued, unrescued) = (rescued / 2, unrescued / 2)
+        }
+    }
+
+    /// Begins with a tick without stable.
+    init(from: UInt64) {
+        next = from
+        until = from - min(from, 1)
+    }
+
+    var wealth: Wealth { test.wealth }
+
+    /// Goes on with the evidence of an earlier process; the restart opens a new epoch.
+    /// - Parameter until: the last tick with traffic of both, by this process's clock.
+    mutating func restore(_ old: State, until: UInt64?) {
+        let isOurs = old.wealth.staked.count == test.wealth.staked.count
+        guard isOurs, old.limit > 0, old.limit < 1 else { return }
+        (limit, counts, self.until) = (old.limit, old.counts, until)
+        isAlone = true
+        test = AbsoluteRate(p0: limit)
+        test.wealth = old.wealth
+        test.wealth.newEpoch()
+        decisive = old.decisive
+    }
+
+    /// Nil where nothing is pinned.
+    var state: State? {
+        guard isAlone, limit > 0 else { return nil }
+        return State(wealth: test.wealth, limit: limit, counts: counts, until: until, decisive: decisive)
+    }
+
+    /// Gives up on ticks that the evidence rings have forgotten.
+    mutating func skip(to oldest: UInt64) { next = max(next, oldest) }
+
+    /// Whether there is something that the candidate is held to.
+    var isPinned: Bool { isAlone && limit > 0 }
+
+    /// Takes in a tick in which both, or only the candidate, may have had traffic.
+    /// - Parameters:
+    ///   - pair: with what stable made of shielded requests.
+    ///   - view: the candidate's part of it as the rule sees it; nil while it is not settled.
+    ///   - past: of the comparison, what the last stage came to.
+    /// - Returns: whether the tick is done with.
+    mutating func take(
+        _ pair: PairTick, _ spec: GuardrailSpec, past: borrowing SequentialProgress, view: () -> TickView?
+    ) -> Bool {
+        guard let split = pair.split else { return true }
+        guard split.isCandidateAlone else {
+            isAlone = false
+            if split.share != nil { until = next }
+            return true
+        }
+        if !isAlone { pin(spec, past.materiality.stage.pooled, effect: past.design.effect) }
+        guard limit > 0 else { return true }
+        guard let view = view() else { return false }
+        guard view.size.candidateRequests > 0 else { return true }
+        count(view.size, pair, spec)
+        return true
+    }
+
+    /// The tick is done with.
+    mutating func move() { next += 1 }
+
+    /// Chooses the limit from what is known of stable.
+    private mutating func pin(_ spec: GuardrailSpec, _ past: EpochCounts, effect: Double) {
+        isAlone = true
+        (recent, decisive, isCommon, lastCounted) = (Recent(), nil, false, 0)
+        limit = spec.pinnedLimit(past, effect: effect) ?? 0
+        counts = EpochCounts(stableRequests: past.stableRequests, stableEvents: past.stableEvents)
+        guard limit > 0 else { return }
+        var wealth = test.wealth
+        // A trip was another time's, and has been said.
+        if isProven(spec) { wealth.forfeit() }
+        test = AbsoluteRate(p0: limit)
+        test.wealth = wealth
+        test.wealth.newEpoch()
+        cap = BurstCap(.tolerant)
+        epoch = next / spec.pinnedSlotTicks / PinnedStable.epochSlots
+    }
+
+    private mutating func count(_ size: EpochCounts, _ pair: PairTick, _ spec: GuardrailSpec) {
+        let slot = next / spec.pinnedSlotTicks
+        if cap.enter(slot: slot) {
+            recent.fade()
+            if slot / PinnedStable.epochSlots != epoch { test.wealth.newEpoch() }
+            epoch = slot / PinnedStable.epochSlots
+        }
+        let (requests, events) = (size.candidateRequests, size.candidateEvents)
+        recent.add(requests, events, pair)
+        counts.candidateRequests += requests
+        counts.candidateEvents += events
+        lastCounted = next
+        let wasProven = isProven(spec)
+        test.apply(bad: events, good: requests - events, cap: &cap)
+        guard events > 0 else { return }
+        test.wealth.latchIfLarger()
+        guard isProven(spec), !wasProven else { return }
+        isCommon = isCommonCause(spec)
+        if isCommon { test.wealth.forfeit() } else { decisive = recent }
+    }
+
+    func logThreshold(_ spec: GuardrailSpec) -> Double {
+        Wealth.logThreshold(alpha: spec.alpha * spec.pinnedAlphaShare)
+    }
+
+    /// Gives up winnings that would trip by themselves.
+    mutating func forfeitProven(_ spec: GuardrailSpec) {
+        if isProven(spec) { test.wealth.forfeit() }
+    }
+
+    private func isProven(_ spec: GuardrailSpec) -> Bool { test.wealth.maxLogE >= logThreshold(spec) }
+
+    /// Whether stable, asked again for what the candidate failed, fails half as often as the candidate, or
+    /// more. It is asked for bad requests above all, which both fail: as many as in the last stage are no
+    /// news. Where less than half of the bad requests were asked again, nothing is known.
+    private func isCommonCause(_ spec: GuardrailSpec) -> Bool {
+        let (known, events) = (Double(recent.rescued) + Double(recent.unrescued), Double(recent.events))
+        guard known > 0, 2 * known >= events, recent.requests > 0 else { return false }
+        var unrescued = Double(recent.unrescued)
+        if spec.measure.event != nil, counts.stableRequests > 0 {
+            let usual = Double(counts.stableEvents) / Double(counts.stableRequests)
+            unrescued = max(0, unrescued - usual * Double(recent.requests))
+        }
+        return unrescued / known >= 0.5 * events / Double(recent.requests)
+    }
+
+    /// Whether it trips, and has for the rule's `for`.
+    mutating func trips(_ spec: GuardrailSpec, now: UInt64) -> Bool {
+        let holds = isPinned && isProven(spec) && counts.candidateEvents >= spec.minEvents
+        return timer.evaluate(holds, tick: now, forTicks: UInt64(max(0, spec.forTicks)))
+    }
+
+    /// Whether the candidate has been asked enough, and lately.
+    func hasData(_ spec: GuardrailSpec, now: UInt64) -> Bool {
+        guard lastCounted > 0, counts.candidateRequests >= max(1, spec.minRequests) else { return false }
+        return now - min(now, lastCounted) <= UInt64(max(spec.windowTicks, 1)) + TickView.deadlineTicks
+    }
+}
+
+extension PairSplit {
+    /// Whether stable has no weight beside the candidate's.
+    var isCandidateAlone: Bool { stablePPM == 0 && candidatePPM > 0 }
+}
+
+extension GuardrailSpec {
+    /// Whether the rule goes on without stable's traffic, compared with stable as it was.
+    public var watchesPinned: Bool { isRequestBet && withoutStable != .sleep }
+
+    /// What a trip without stable's traffic does; nil where the rule sleeps then.
+    var pinnedAction: Action? { watchesPinned ? withoutStable.action : nil }
+
+    /// The share of the rule's alpha. An alert cuts nothing and has an alpha of its own; what cuts or holds
+    /// takes half of the rule's.
+    var pinnedAlphaShare: Double {
+        switch withoutStable {
+        case .cut, .hold: 0.5
+        case .alert, .sleep: 1
+        }
+    }
+
+    /// What the comparison leaves it of the rule's alpha.
+    var comparedAlphaShare: Double { watchesPinned && pinnedAlphaShare < 1 ? 1 - pinnedAlphaShare : 1 }
+
+    /// Ticks of a slot: as where moments are tolerated, twice their length where one pause makes many.
+    fileprivate var pinnedSlotTicks: UInt64 {
+        let tolerated = UInt64(max(toleratedTicks, GuardrailSpec.toleratedByDefault))
+        return comesInBursts ? 2 * tolerated : tolerated
+    }
+
+    /// What the candidate is held to, by the last stage; nil where too little is known of it. Where keys
+    /// stay with a version, few of them may have been stable's: there both versions' requests count.
+    fileprivate func pinnedLimit(_ past: EpochCounts, effect: Double) -> Double? {
+        guard case .sequentialWorseThanStable(_, let ratio, let difference) = rule else { return nil }
+        let isOfEvents = measure.event != nil
+        func limit(_ requests: Int, _ events: Int) -> Double? {
+            PinnedRate.limit(
+                requests: requests, events: events, ratio: isOfEvents ? ratio : 1,
+                difference: isOfEvents ? difference : 0, effect: effect,
+                least: measure.quantile.map { 1 - $0 } ?? 0)
+        }
+        guard let alone = limit(past.stableRequests, past.stableEvents) else { return nil }
+        guard countsKeysOnce else { return alone }
+        let all = limit(
+            past.stableRequests + past.candidateRequests, past.stableEvents + past.candidateEvents)
+        return all.map { max($0, alone) }
+    }
+}

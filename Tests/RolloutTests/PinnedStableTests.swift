@@ -1,0 +1,219 @@
+// Without stable traffic, as at 100 %, rules against stable hold the candidate to what stable was in the last
+// stage. What is found, what stays silent, what acquits it, and what survives a restart.
+
+import Foundation
+import Metrics
+import Testing
+
+@testable import Rollout
+
+private let seeds: [UInt64] = [61, 62]
+
+/// A quarter of the traffic for five minutes, then all of it.
+private final class Promotion {
+    var bench: Bench
+    let promoted: UInt64
+
+    init(
+        seed: UInt64, _ name: String, word: GuardrailSpec.WithoutStable = .alert,
+        before: Behaviour = Behaviours.failing(0.001)
+    ) {
+        let specs = [GuardrailSpec].defaults.filter { $0.name == name }.map {
+            var spec = $0
+            spec.withoutStable = word
+            return spec
+        }
+        bench = Bench(seed: seed, specs: specs)
+        bench.traffic.requestsPerTick = 10
+        bench.traffic.split = PairSplit(candidatePPM: 250_000, stablePPM: 750_000)
+        for _ in 0..<3_000 { bench.tick(candidate: before, stable: before) }
+        promoted = bench.now
+        bench.traffic.split = PairSplit(candidatePPM: 1_000_000, stablePPM: 0)
+    }
+
+    var reading: GuardrailReading? { bench.readings.first }
+
+    func run(_ ticks: Int, _ candidate: @escaping Behaviour) {
+        for _ in 0..<ticks { bench.tick(candidate: candidate, stable: candidate) }
+    }
+
+    /// Ticks until something trips; nil when nothing does.
+    func trip(
+        _ ticks: Int, _ candidate: @escaping Behaviour, stable: Behaviour? = nil
+    ) -> (ticks: UInt64, reading: GuardrailReading)? {
+        let from = bench.now
+        return bench.runUntilTrip(ticks: ticks, candidate: candidate, stable: stable ?? candidate).map {
+            ($0.tick - from, $0.trip)
+        }
+    }
+}
+
+@Suite struct PinnedStableTests {
+    private static let errors = "error_rate_worse_than_stable"
+    private static let latencies = ["latency_p50_worse_than_stable", "latency_p99_worse_than_stable"]
+
+    @Test(
+        "Errors at 100 % are found within two minutes by stable's rate of the last stage, and alert",
+        arguments: [0.3, 0.05], seeds)
+    func errors(share: Double, seed: UInt64) throws {
+        let world = Promotion(seed: seed, Self.errors)
+        world.run(600, Behaviours.failing(0.001))
+        let fine = try #require(world.reading)
+        #expect(fine.verdict == .pass && fine.isPinned && fine.asleepSince == nil, "\(fine.reason)")
+        #expect(fine.pinnedUntil.map { world.promoted - $0.number < 3 } == true)
+        let found = try #require(world.trip(1_200, Behaviours.failing(share)))
+        #expect(found.reading.isPinned && found.reading.action == .alert)
+        #expect(found.reading.candidateRequests < 12_000 && found.reading.stableRequests > 20_000)
+        let (rate, limit) = (found.reading.candidate ?? 0, found.reading.threshold ?? 1)
+        #expect(rate > limit && limit < 0.01, "\(found.reading.reason)")
+        #expect(found.reading.reason.contains("of about its last"))
+    }
+
+    @Test("Three times the latency at 100 % is found within four minutes", arguments: latencies, seeds)
+    func latency(name: String, seed: UInt64) throws {
+        let world = Promotion(seed: seed, name, before: Behaviours.slow(1))
+        world.run(600, Behaviours.slow(1))
+        #expect(world.reading?.verdict == .pass && world.reading?.isPinned == true)
+        let found = try #require(world.trip(2_400, Behaviours.slow(3)))
+        #expect(found.reading.isPinned && found.reading.reason.contains("took longer than"))
+    }
+
+    @Test("As many errors, or 1.2 times as many, stay silent; 2.5 times as many are found", arguments: seeds)
+    func ratios(seed: UInt64) throws {
+        let world = Promotion(seed: seed, Self.errors, before: Behaviours.failing(0.05))
+        #expect(world.trip(6_000, Behaviours.failing(0.05)) == nil)
+        #expect(world.trip(6_000, Behaviours.failing(0.06)) == nil)
+        let found = try #require(world.trip(3_000, Behaviours.failing(0.125)))
+        #expect(found.reading.isPinned)
+    }
+
+    @Test("Pauses, a version a fifth slower, and single bad seconds stay silent", arguments: latencies, seeds)
+    func silent(name: String, seed: UInt64) {
+        let pausing: Behaviour = { tick, random in
+            tick % 1_500 < 20 ? Ending(micros: 2_000_000) : Behaviours.slow(1)(tick, &random)
+        }
+        let world = Promotion(seed: seed, name, before: Behaviours.slow(1))
+        let paused = world.trip(6_000, pausing)
+        #expect(paused == nil, "\(paused?.reading.reason ?? "")")
+        let slower = world.trip(3_000, Behaviours.slow(1.2))
+        #expect(slower == nil, "\(slower?.reading.reason ?? "")")
+        let failing = Promotion(seed: seed, Self.errors)
+        let seconds: Behaviour = { tick, random in
+            Ending(isFailure: tick % 600 < 10 || random.chance(0.001))
+        }
+        let failed = failing.trip(6_000, seconds)
+        #expect(failed == nil, "\(failed?.reading.reason ?? "")")
+    }
+
+    @Test("Stable that fails shielded requests as well acquits the candidate; one that answers does not")
+    func veto() throws {
+        for seed in seeds {
+            let outage: Behaviour = { tick, random in
+                Ending(isFailure: random.chance((4_500..<5_500).contains(tick) ? 0.4 : 0.001))
+            }
+            let common = Promotion(seed: seed, Self.errors)
+            common.bench.traffic.rescuesAfter = 1
+            let shared = common.trip(2_500, outage)
+            #expect(shared == nil, "\(shared?.reading.reason ?? "")")
+            let alone = Promotion(seed: seed, Self.errors)
+            alone.bench.traffic.rescuesAfter = 1
+            #expect(alone.trip(2_500, outage, stable: Behaviours.failing(0.001)) != nil)
+        }
+    }
+
+    @Test("Requests that both fail as in the last stage do not acquit the candidate", arguments: seeds)
+    func usual(seed: UInt64) throws {
+        let world = Promotion(seed: seed, Self.errors, before: Behaviours.failing(0.01))
+        world.bench.traffic.rescuesAfter = 1
+        // One in ten of what the candidate fails is bad in itself: that is one request in a hundred.
+        let found = world.trip(3_000, Behaviours.failing(0.1), stable: Behaviours.failing(0.1))
+        #expect(found != nil)
+    }
+
+    @Test("What is pinned survives a restart; where clocks do not compare, only the time is lost")
+    func restart() throws {
+        for isKnown in [true, false] {
+            let world = Promotion(seed: 63, Self.errors)
+            world.run(300, Behaviours.failing(0.001))
+            let saved = try JSONDecoder().decode(
+                CandidateWatch.Saved.self, from: JSONEncoder().encode(world.bench.watch.saved))
+            world.bench.watch = CandidateWatch(
+                restoring: saved, specs: world.bench.watch.specs, from: Tick(number: world.bench.now),
+                valuesFrom: { isKnown ? $0 : nil })
+            world.run(100, Behaviours.failing(0.001))
+            let reading = try #require(world.reading)
+            #expect(reading.isPinned && (reading.pinnedUntil != nil) == isKnown, "\(reading.reason)")
+            #expect(world.trip(1_500, Behaviours.failing(0.05)) != nil)
+        }
+    }
+
+    @Test("A trip and what decided it survive a restart: the page says the same, not the share of days")
+    func restartAfterTrip() throws {
+        let world = Promotion(seed: 67, Self.errors)
+        world.run(300, Behaviours.failing(0.001))
+        let found = try #require(world.trip(1_500, Behaviours.failing(0.3))).reading
+        let saved = try JSONDecoder().decode(
+            CandidateWatch.Saved.self, from: JSONEncoder().encode(world.bench.watch.saved))
+        world.bench.watch = CandidateWatch(
+            restoring: saved, specs: world.bench.watch.specs, from: Tick(number: world.bench.now),
+            valuesFrom: { $0 })
+        world.run(100, Behaviours.failing(0.001))
+        let after = try #require(world.reading)
+        #expect(after.verdict == .fail && after.isPinned && after.reason.contains("stands until it has"))
+        #expect(after.candidate == found.candidate && after.candidateRequests == found.candidateRequests)
+        #expect((after.candidate ?? 0) > (after.threshold ?? 1), "\(after.reason)")
+    }
+
+    @Test("Stable whose errors came together in the last stage is pinned with more room")
+    func bursts() throws {
+        func limit(_ stable: @escaping Behaviour) throws -> Double {
+            let world = Promotion(seed: 68, Self.errors, before: stable)
+            world.run(100, Behaviours.failing(0.001))
+            return try #require(world.reading?.threshold)
+        }
+        let scattered = try limit(Behaviours.failing(0.01))
+        let together = try limit { tick, random in
+            Ending(isFailure: random.chance(tick % 600 < 20 ? 0.3 : 0))
+        }
+        #expect(together > 1.3 * scattered, "\(together) and \(scattered)")
+    }
+
+    @Test("What was never compared sleeps, and so does a rule that is told to; with cut it shares its alpha")
+    func words() throws {
+        var bench = Bench(seed: 64, specs: [GuardrailSpec].defaults.filter { $0.name == Self.errors })
+        bench.traffic.split = PairSplit(candidatePPM: 1_000_000, stablePPM: 0)
+        for _ in 0..<100 { bench.tick(candidate: Behaviours.failing(0.3), stable: Behaviours.failing(0)) }
+        #expect(bench.readings[0].asleepSince != nil && !bench.readings[0].isPinned)
+
+        let sleeping = Promotion(seed: 64, Self.errors, word: .sleep)
+        #expect(sleeping.trip(600, Behaviours.failing(0.3)) == nil)
+        #expect(sleeping.reading?.asleepSince != nil && sleeping.reading?.isPinned == false)
+
+        let cutting = Promotion(seed: 64, Self.errors, word: .cut)
+        let found = try #require(cutting.trip(1_500, Behaviours.failing(0.3)))
+        let alpha = try #require(cutting.bench.watch.specs.first).alpha
+        #expect(found.reading.action == .cut && found.reading.alpha == alpha / 2)
+    }
+
+    @Test("Traffic whose errors triple within minutes is alerted about: nothing here tells it from the model")
+    func season() throws {
+        let world = Promotion(seed: 65, Self.errors, before: Behaviours.failing(0.01))
+        let promoted = Double(world.promoted)
+        let drifting: Behaviour = { tick, random in
+            Ending(isFailure: random.chance(0.01 + 0.04 * min(1, (Double(tick) - promoted) / 3_000)))
+        }
+        let found = try #require(world.trip(6_000, drifting))
+        #expect(found.reading.action == .alert)
+    }
+
+    @Test("Stable's traffic ends it: the ordinary comparison goes on where it was")
+    func back() throws {
+        let world = Promotion(seed: 66, Self.errors)
+        world.run(300, Behaviours.failing(0.001))
+        #expect(world.reading?.isPinned == true)
+        world.bench.traffic.split = PairSplit(candidatePPM: 500_000, stablePPM: 500_000)
+        world.run(100, Behaviours.failing(0.001))
+        let reading = try #require(world.reading)
+        #expect(!reading.isPinned && reading.asleepSince == nil && reading.verdict == .pass)
+    }
+}
