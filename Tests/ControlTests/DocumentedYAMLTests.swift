@@ -37,7 +37,7 @@ struct DocumentedYAML: Sendable, CustomTestStringConvertible {
                     found.append(block)
                     open = nil
                 } else {
-                    block.text += line + "\n"
+                    block.text += "\(line)\n"
                     open = block
                 }
             } else if line == "```yaml" {
@@ -90,7 +90,7 @@ struct DocumentedYAML: Sendable, CustomTestStringConvertible {
         let shown = lines[(begin + 1)...].prefix { $0 != "```" }.filter { $0 != "  …" }
         #expect(shown.count > 8)
         for line in shown {
-            let text = line.hasSuffix("…") ? String(line.dropLast()) : line + "\n"
+            let text = line.hasSuffix("…") ? String(line.dropLast()) : "\(line)\n"
             #expect(said.contains(text), "\(line)")
         }
     }

@@ -225,7 +225,7 @@ private func realDirectory(_ scratch: Scratch) throws -> String {
     func earlierState() throws {
         let scratch = try Scratch()
         let path = try realDirectory(scratch)
-        var journal = try Journal(opening: FileStorage(try StateDirectory(path: path).files), wallMicros: 2)
+        var journal = try Journal(opening: FileStorage(directory: path), wallMicros: 2)
         try journal.append([JournalEvent(at: 2, .started, reason: "again")])
         #expect(try AuditVerify.check(directory: path).openEnd == nil)
         #expect(try File.remove(path + "/journal.head"))

@@ -60,14 +60,14 @@ import Testing
         #expect(report.sentence.contains("40 of 50 copies failed, which no client saw"))
     }
 
-    private func times(_ counts: [(millis: UInt64, count: UInt64)]) -> HistogramSnapshot {
+    private func times(_ counts: [(UInt64, UInt64)]) -> HistogramSnapshot {
         var times = HistogramSnapshot()
         for (millis, count) in counts { times.record(nanos: millis * 1_000_000, times: count) }
         return times
     }
 
     private func felt(
-        _ candidate: [(millis: UInt64, count: UInt64)], _ stable: [(millis: UInt64, count: UInt64)]
+        _ candidate: [(UInt64, UInt64)], _ stable: [(UInt64, UInt64)]
     ) -> (slow: Double, isTail: Bool) {
         let limits = SlowLimit.limits(
             thresholdNanos: 45_000_000, quantile: 0.5, stable: times(stable))

@@ -83,6 +83,9 @@ struct Law {
             return raised ? "a configuration exposed a quarantined version" : nil
         case .tick(let readings, _, let stage, let conditions):
             return brokenByTick(readings, stage, conditions)
+        case .controlFailed:
+            let isSame = after.weights == before.weights && after.phase == before.phase
+            return isSame ? nil : "a control arm that failed moved the rollout"
         }
     }
 

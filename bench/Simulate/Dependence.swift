@@ -85,7 +85,9 @@ struct DependenceRow: Sendable {
                         rule: "arm \(failed.name)")
                 }
             }
-            guard let trip = readings.first(where: { $0.verdict == .fail }) else { continue }
+            // Of a row at 100 % only what is compared with stable as it was: others have rows of their own.
+            let isOfRow = { (reading: GuardrailReading) in setting.promotedAt == nil || reading.isPinned }
+            guard let trip = readings.first(where: { $0.verdict == .fail && isOfRow($0) }) else { continue }
             return Run(
                 seconds: (Double(world.now) - Double(change)) / 10,
                 requests: world.candidateRequests - before, isEarly: world.now <= change, rule: trip.name)

@@ -19,11 +19,16 @@ extension DependenceRow {
             $0.pause = (2, 300, false)
         },
         silent("10 -> 3 replicas, pausing 2 s every 5 min") { $0.pause = (2, 300, false) },
-        silent("10 -> 3 replicas, failing 2 s every 5 min") { $0.pause = (2, 300, true) },
-        silent("10 -> 3 replicas, failing 10 s every 30 min") { $0.pause = (10, 1800, true) },
+        // Tolerated, or the comparison before would trip.
+        silent("10 -> 3 replicas, failing 2 s every 5 min") {
+            ($0.pause, $0.tolerates) = ((2, 300, true), 5)
+        },
+        silent("10 -> 3 replicas, failing 10 s every 30 min") {
+            ($0.pause, $0.tolerates) = ((10, 1800, true), 5)
+        },
         silent("one replica, failing 2 s every 30 min") {
             $0.candidateEndpoints = 1
-            $0.pause = (2, 1800, true)
+            ($0.pause, $0.tolerates) = ((2, 1800, true), 5)
         },
         silent("own queues, 12 -> 16, load 0.7") { queues(&$0, 12, 16, 0.25) },
         silent("own queues, 1 -> 2, load 0.7, 50 % before") { queues(&$0, 1, 2, 0.5) },

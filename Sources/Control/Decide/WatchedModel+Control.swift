@@ -54,12 +54,13 @@ extension WatchedModel {
     }
 
     /// Holds the arm against the rest of stable.
-    mutating func stepControl(_ now: Tick, _ health: (Int) -> HealthShares) {
+    mutating func stepControl(_ now: Tick, _ health: HealthShares) {
         guard let control, var watch = controlWatch else { return }
-        controlTrip = watch.step(now: now, reference: reference, health: { health(control) }) {
+        let found = watch.step(now: now, reference: reference, health: { health }) {
             pair(control, at: $0, now: now)
         }
         controlWatch = watch
+        controlTrip = found
     }
 
     /// Puts into the reason of a trip what "stable" stands for in it.

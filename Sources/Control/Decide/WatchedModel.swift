@@ -276,7 +276,7 @@ extension WatchedModel {
             readings[version] = found
             all.append(VersionReadings(version: name(version), readings: found))
         }
-        stepControl(now) { healthShares($0, now, health, passes) }
+        stepControl(now, control.map { healthShares($0, now, health, passes) } ?? HealthShares())
         let shares = stage.map { healthShares($0.candidate, now, health, passes) }
         stepStage(now, shares ?? HealthShares(), &all)
         tellSleep(&all)
