@@ -69,6 +69,8 @@ import Testing
         #expect(try world.traffic { world.model?["phase"]?.string == "cut" })
         #expect(world.model?["rollout"]?["control"]?["withdrawn"]?["at"]?.string != nil)
         // What is answered from now on is stable's.
-        #expect(try world.traffic(answers: { #expect(!$0.contains(" 500 ")) }) { true })
+        var answers = ""
+        #expect(try world.traffic(answers: { answers = $0 }) { true })
+        #expect(answers.contains(" 200 ") && !answers.contains(" 500 "))
     }
 }

@@ -41,7 +41,7 @@ extension DependenceRow {
         bad(
             "5 % errors, the arm too, after 10 min", "never", .found(0.95, seconds: 240), 0.05, 0.05,
             at: 600),
-        arm("ten times as slow, the arm too, 10 + 3 + 3", "never", .found(1, seconds: 60)) {
+        arm("ten times as slow, the arm too, 10 + 3 + 3", "never", .found(1, seconds: 120)) {
             ($0.candidateEndpoints, $0.controlEndpoints, $0.changesAt) = (3, 3, 300)
             $0.fate = { request, _ in
                 if request.isCandidate || request.isControl, request.at > 300 { request.micros *= 10 }

@@ -221,11 +221,12 @@ struct World {
 
     /// Where thresholds are taken from, as control does it.
     private var measure: RecentLatency {
-        guard controlPPM > 0, partLatency.count >= 1_000, let ours = partLatency.quantile(0.5),
-            let theirs = latency.quantile(0.5),
-            Double(ours) <= LatencyReference.grossMedians * Double(theirs)
-        else { return latency }
-        return partLatency
+        guard controlPPM > 0, partLatency.count >= 1_000 else { return latency }
+        let isGross = [0.5, 0.99].contains { quantile in
+            let (ours, theirs) = (partLatency.quantile(quantile) ?? 0, latency.quantile(quantile) ?? 0)
+            return Double(ours) > LatencyReference.grossMedians * Double(theirs)
+        }
+        return isGross ? latency : partLatency
     }
 
     /// A tick as it looks now; nil where it is forgotten.

@@ -29,10 +29,13 @@ extension WatchedModel {
         guard let control, let controlled, opponent(of: controlled, now: now) == control,
             let recent = figures.recentControl?.latency, recent.count >= Self.controlRequestsMin
         else { return nil }
-        // A grossly slow arm must not be the measure of what is gross: it is found by stable's.
-        let theirs = figures.recent?.latency.quantile(0.5).map { Double($0) } ?? .infinity
-        let ours = recent.quantile(0.5).map { Double($0) } ?? 0
-        return ours <= LatencyReference.grossMedians * theirs ? recent : nil
+        // A grossly slow arm must not be the measure of what is gross: it is found by stable's. Its tail is
+        // the first to show it.
+        let isGross = [0.5, 0.99].contains { quantile in
+            let theirs = figures.recent?.latency.quantile(quantile).map { Double($0) } ?? .infinity
+            return Double(recent.quantile(quantile) ?? 0) > LatencyReference.grossMedians * theirs
+        }
+        return isGross ? nil : recent
     }
 
     /// Begins to watch the arm of the attempt under way, drops what is over. A restart begins anew: what that
