@@ -13,7 +13,8 @@ require_swift() {
         say "Weir needs Swift $wanted or newer and found none: install $how"
         exit 69
     fi
-    found=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | head -n 1) || true
+    found=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p') || true
+    found=${found%%$'\n'*}
     if [ -z "$found" ] || [ "$(printf "%s\n" "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
         say "Weir needs Swift $wanted or newer and found ${found:-an unknown one}: install $how"
         exit 69

@@ -65,10 +65,8 @@ struct AdminOption: ParsableArguments {
     func sayWho(refused: Bool) {
         guard admin == nil, let place = try? place(), place.isGuess else { return }
         var isOther = false
-        if let path = config.found,
-            let digest = (try? AdminClient(place).get("/status"))?.json?["config_digest"]?.string
-        {
-            isOther = ConfigGlance.differs(path: path, from: digest)
+        if let path = config.found, let status = (try? AdminClient(place).get("/status"))?.json {
+            isOther = ConfigGlance.differs(path: path, from: status)
         }
         guard refused || isOther else { return }
         let other = isOther ? "; its config is not this file as it is now" : ""

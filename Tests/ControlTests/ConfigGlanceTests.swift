@@ -69,8 +69,10 @@ import Testing
         #expect(place.isGuess == isGuess && "\(place.address)" == "127.0.0.1:\(isGuess ? 9902 : 7001)")
         #expect(place.origin.contains(word) && place.origin.contains(path), "\(place.origin)")
         #expect(place.origin.contains("it has") == text.hasPrefix("admim"))
-        #expect(!ConfigGlance.differs(path: path, from: Digest.sha256(text)))
-        #expect(ConfigGlance.differs(path: path, from: Digest.sha256(text + "\n")))
+        func status(of text: String) -> JSON { ["config_digest": .string(Digest.sha256(text))] }
+        #expect(!ConfigGlance.differs(path: path, from: status(of: text)))
+        #expect(ConfigGlance.differs(path: path, from: status(of: text + "\n")))
+        #expect(!ConfigGlance.differs(path: path, from: [:]))
     }
 
     @Test("Who gets no answer reads where the address is from; who named it does not")

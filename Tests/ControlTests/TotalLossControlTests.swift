@@ -1,5 +1,5 @@
-// A version that hangs while its clients leave, seen from control: whether stable can take its users, and what
-// a report says of those who left.
+// A version that hangs while its clients leave, seen from control: whether stable can take its users, and
+// what a report says of those who left.
 
 import Metrics
 import Platform

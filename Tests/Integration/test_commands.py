@@ -110,7 +110,7 @@ def test_check_passes_what_a_page_prints(tmp_path, page):
 def test_a_missing_file_is_an_error_of_check_and_a_warning_of_run(weir, tmp_path):
     model = pair(9, 9, preflight={"warm_up": {"requests": 1, "file": "warm.jsonl"}})
     proxy = weir([model])
-    missing = "models[0].preflight.warm_up.file: the file does not exist: '/"
+    missing = f"the file does not exist: '{proxy.folder}/warm.jsonl'"
     done = weir_says("check", "--config", proxy.config_path, cwd=tmp_path)
     assert done.returncode == 78 and missing in done.stderr, done.stderr
     assert weir_says("check", "--elsewhere", "--config", proxy.config_path).returncode == 0

@@ -48,9 +48,10 @@ public enum ConfigGlance {
     }
 
     /// Whether a running Weir has another config than the file: another one, or as it was before an edit.
-    /// - Parameter digest: as /status has it.
-    public static func differs(path: String, from digest: String) -> Bool {
-        (try? text(path)).map { Digest.sha256($0) } != digest
+    /// - Parameter status: its /status; one without a digest says nothing.
+    public static func differs(path: String, from status: JSON) -> Bool {
+        guard let digest = status["config_digest"]?.string else { return false }
+        return (try? text(path)).map { Digest.sha256($0) } != digest
     }
 
     /// The state directory.

@@ -22,6 +22,8 @@ public struct ConfigProblem: Error, Sendable, Hashable, CustomStringConvertible 
     public var expected: String?
     /// The nearest known word.
     public var suggestion: String?
+    /// How much of the value is shown: a path is of no use in part.
+    var valueBytesMax = 80
 
     /// `weir.yaml:12:7: models[0].guardrails[1].kind: unknown value 'eror_rate'; expected error_rate or
     /// latency; did you mean 'error_rate'?`
@@ -29,15 +31,12 @@ public struct ConfigProblem: Error, Sendable, Hashable, CustomStringConvertible 
         var text = line > 0 ? "\(file):\(line):\(column): " : "\(file): "
         if !path.isEmpty { text += "\(path): " }
         text += message
-        if let value { text += " '\(ConfigProblem.shortened(value))'" }
+        if let value { text += " '\(ForeignText.line(value, bytesMax: valueBytesMax))'" }
         if let expected { text += "; expected \(expected)" }
         if let suggestion { text += "; did you mean '\(suggestion)'?" }
         // Names of keys come from the file as well.
         return ForeignText.line(text)
     }
-
-    /// Values are quoted from a file that may hold anything.
-    static func shortened(_ value: String) -> String { ForeignText.line(value, bytesMax: 80) }
 }
 
 extension ConfigProblem: Comparable {

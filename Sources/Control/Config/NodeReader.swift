@@ -75,7 +75,8 @@ final class Reading {
         absentFiles.append(
             ConfigProblem(
                 file: file, line: place.line, column: place.column, path: place.path,
-                message: "\(objection):", value: path, expected: nil, suggestion: nil))
+                message: "\(objection):", value: path, expected: nil, suggestion: nil,
+                valueBytesMax: 4_096))
     }
 
     fileprivate func asks(for key: String) { keys.insert(key) }

@@ -161,7 +161,7 @@ import Testing
         "A client that leaves inside its body cancels, and the upstream sees no whole request",
         arguments: ClientHalfClose.allCases)
     func clientLeavesInBody(_ halfClose: ClientHalfClose) throws {
-        // The client leaves when its half has arrived: one that leaves before its turn has no upstream at all.
+        // The client leaves when its half has arrived: who leaves before its turn has no upstream at all.
         let arrived = try Notes<Int>()
         let rests = try Notes<[UInt8]>()
         let origin = try Origin { peer, index in
