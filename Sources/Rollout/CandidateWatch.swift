@@ -209,6 +209,12 @@ struct TickCache {
 
     /// A tick from `from` on and before now; nil when its counts are lost.
     func pair(_ number: UInt64) -> PairTick? { pairs[Int(number - from)] }
+
+    /// Stable's answers to shielded requests of such a tick.
+    func retries(_ number: UInt64) -> (rescued: Int, unrescued: Int)? {
+        let place = Int(number - from)
+        return pairs[place].map { ($0.rescued, $0.unrescued) }
+    }
 }
 
 extension Array {

@@ -10,13 +10,15 @@ extension SequentialGuard {
     mutating func alone(now: Tick, _ reference: LatencyReference) -> GuardrailReading? {
         let trips = tripsPinned(now: now.number)
         guard let test = pinned.first, test.isPinned, let action = spec.pinnedAction else { return nil }
-        let verdict: Verdict = trips ? .fail : test.hasData(spec, now: now.number) ? .pass : .notEnoughData
+        let hasData = test.word != .waiting && test.hasData(spec, now: now.number)
+        let verdict: Verdict = trips ? .fail : hasData ? .pass : .notEnoughData
         let slot = reference.slots(for: spec)?.size
         let micros = slot.map { reference.candidateThresholds[$0] } ?? 0
         let (counts, wealth) = (test.counts, test.wealth)
         let progress = min(max(wealth.maxLogE / test.logThreshold(spec), 0), 0.99)
         var reading = GuardrailReading(
-            name: spec.name, rule: sentence, verdict: verdict, action: action, logE: wealth.logE,
+            name: spec.name, rule: sentence, verdict: verdict,
+            action: test.word == .undecided ? .alert : action, logE: wealth.logE,
             maxLogE: wealth.maxLogE, progress: trips ? 1 : progress,
             candidateRequests: counts.candidateRequests, stableRequests: counts.stableRequests,
             candidateEvents: counts.candidateEvents, stableEvents: counts.stableEvents,
@@ -24,7 +26,7 @@ extension SequentialGuard {
             alpha: spec.alpha * spec.pinnedAlphaShare,
             words: .pinned(
                 counts, last: trips ? test.decisive : nil, spec.measure.event, limit: test.limit,
-                micros: micros, test.isCommon))
+                micros: micros, test.word))
         if trips, let last = test.decisive {
             (reading.candidateRequests, reading.candidateEvents) = (Int(last.requests), Int(last.events))
         }

@@ -6,8 +6,9 @@
 //   both have weight                           it moves on: this is the ordinary comparison's
 //   the first one with all weight gone         the limit is pinned, from ticks before it alone
 //   the others without                         a bet against the limit, by slots, capped, rested and tolled
-//   the bet wins, retries at stable fail too   a common cause: the winnings are forfeited
-//   the bet wins                               a trip, latched
+//   the bet wins                               PinnedVeto says, tick by tick, whether stable fails too
+//   it says common                             the winnings are forfeited
+//   it says anything but that or waiting       a trip, latched
 //
 // Nothing here tells a worse model from other traffic, so a trip alerts unless the rule says more.
 // Invariant: takes settled ticks only, in order of start, and never one that the ordinary evidence has not
@@ -27,6 +28,10 @@ struct PinnedStable: Sendable {
         var until: UInt64?
         /// What a trip was decided by.
         var decisive: Recent?
+        /// What is known of stable while the candidate is bad.
+        var word: PinnedVeto.Word?
+        var usual: PinnedVeto.Usual?
+        var asked: Recent?
     }
 
     /// Slots after which fresh money is staked: a minute or two, because every slot costs its toll.
@@ -42,8 +47,9 @@ struct PinnedStable: Sendable {
     private(set) var recent = Recent()
     /// What had been seen of the last seconds when the bet won.
     private(set) var decisive: Recent?
-    /// Whether the last thing that happened to winnings was that they were forfeited.
-    private(set) var isCommon = false
+    private var veto = PinnedVeto()
+    /// What the veto said last of winnings; nil before there are some.
+    private(set) var word: PinnedVeto.Word?
     /// The first tick that is not counted.
     private(set) var next: UInt64
     /// The last tick with traffic of both; nil before there was one, or where clocks do not compare.
@@ -54,27 +60,6 @@ struct PinnedStable: Sendable {
     /// The number of the last epoch; one per so many slots of time in which there was something to count.
     private var epoch: UInt64 = 0
     private var timer = Debounce()
-
-    /// The candidate's last requests, and stable's answers to what it failed of them.
-    struct Recent: Sendable, Hashable, Codable {
-        var requests: UInt32 = 0
-        var events: UInt32 = 0
-        var rescued: UInt32 = 0
-        var unrescued: UInt32 = 0
-
-        fileprivate mutating func add(_ requests: Int, _ events: Int, _ pair: PairTick) {
-            func add(_ count: inout UInt32, _ more: Int) { count = UInt32(clamping: Int(count) + more) }
-            add(&self.requests, requests)
-            add(&self.events, events)
-            add(&rescued, pair.rescued)
-            add(&unrescued, pair.unrescued)
-        }
-
-        fileprivate mutating func fade() {
-            (requests, events) = (requests / 2, events / 2)
-            (rescued, unrescued) = (rescued / 2, unrescued / 2)
-        }
-    }
 
     /// Begins with a tick without stable.
     init(from: UInt64) {
@@ -94,13 +79,16 @@ struct PinnedStable: Sendable {
         test = AbsoluteRate(p0: limit)
         test.wealth = old.wealth
         test.wealth.newEpoch()
-        decisive = old.decisive
+        (decisive, word) = (old.decisive, old.word)
+        veto = PinnedVeto(usual: old.usual ?? PinnedVeto.Usual(), past: old.asked ?? Recent())
     }
 
     /// Nil where nothing is pinned.
     var state: State? {
         guard isAlone, limit > 0 else { return nil }
-        return State(wealth: test.wealth, limit: limit, counts: counts, until: until, decisive: decisive)
+        return State(
+            wealth: test.wealth, limit: limit, counts: counts, until: until, decisive: decisive, word: word,
+            usual: veto.usual, asked: veto.past)
     }
 
     /// Gives up on ticks that the evidence rings have forgotten.
@@ -124,7 +112,12 @@ struct PinnedStable: Sendable {
             if split.share != nil { until = next }
             return true
         }
-        if !isAlone { pin(spec, past.materiality.stage.pooled, effect: past.design.effect) }
+        if !isAlone {
+            let stage = past.materiality.stage.pooled
+            pin(spec, stage, effect: past.design.effect)
+            veto = PinnedVeto(
+                usual: .init(stage: stage, past.retries, isOfEvents: spec.measure.event == .failure))
+        }
         guard limit > 0 else { return true }
         guard let view = view() else { return false }
         guard view.size.candidateRequests > 0 else { return true }
@@ -138,7 +131,7 @@ struct PinnedStable: Sendable {
     /// Chooses the limit from what is known of stable.
     private mutating func pin(_ spec: GuardrailSpec, _ past: EpochCounts, effect: Double) {
         isAlone = true
-        (recent, decisive, isCommon, lastCounted) = (Recent(), nil, false, 0)
+        (recent, decisive, word, lastCounted) = (Recent(), nil, nil, 0)
         limit = spec.pinnedLimit(past, effect: effect) ?? 0
         counts = EpochCounts(stableRequests: past.stableRequests, stableEvents: past.stableEvents)
         guard limit > 0 else { return }
@@ -155,22 +148,37 @@ struct PinnedStable: Sendable {
     private mutating func count(_ size: EpochCounts, _ pair: PairTick, _ spec: GuardrailSpec) {
         let slot = next / spec.pinnedSlotTicks
         if cap.enter(slot: slot) {
+            let isNewEpoch = slot / PinnedStable.epochSlots != epoch
             recent.fade()
-            if slot / PinnedStable.epochSlots != epoch { test.wealth.newEpoch() }
+            veto.enter(limit: limit, isNewEpoch: isNewEpoch)
+            if isNewEpoch { test.wealth.newEpoch() }
             epoch = slot / PinnedStable.epochSlots
         }
         let (requests, events) = (size.candidateRequests, size.candidateEvents)
         recent.add(requests, events, pair)
+        veto.add(requests, events, pair)
         counts.candidateRequests += requests
         counts.candidateEvents += events
         lastCounted = next
-        let wasProven = isProven(spec)
         test.apply(bad: events, good: requests - events, cap: &cap)
-        guard events > 0 else { return }
-        test.wealth.latchIfLarger()
-        guard isProven(spec), !wasProven else { return }
-        isCommon = isCommonCause(spec)
-        if isCommon { test.wealth.forfeit() } else { decisive = recent }
+        if events > 0 { test.wealth.latchIfLarger() }
+        if isProven(spec), decisive == nil || word == .undecided { judge(spec) }
+    }
+
+    /// Asks about stable, and again where that has not told yet.
+    private mutating func judge(_ spec: GuardrailSpec) {
+        let isStillBad = decisive != nil || Double(recent.events) > limit * Double(recent.requests)
+        let found = veto.judge(now: next, limit: limit, spec.measure, isStillBad: isStillBad)
+        switch found {
+        case .common:
+            test.wealth.forfeit()
+            decisive = nil
+        // An alert goes on after a restart.
+        case .waiting: if decisive != nil { return }
+        case .undecided: if decisive == nil { decisive = recent }
+        case .unasked, .fine: decisive = recent
+        }
+        word = found
     }
 
     func logThreshold(_ spec: GuardrailSpec) -> Double {
@@ -179,28 +187,16 @@ struct PinnedStable: Sendable {
 
     /// Gives up winnings that would trip by themselves.
     mutating func forfeitProven(_ spec: GuardrailSpec) {
-        if isProven(spec) { test.wealth.forfeit() }
+        guard isProven(spec) else { return }
+        test.wealth.forfeit()
+        (decisive, word) = (nil, nil)
     }
 
     private func isProven(_ spec: GuardrailSpec) -> Bool { test.wealth.maxLogE >= logThreshold(spec) }
 
-    /// Whether stable, asked again for what the candidate failed, fails half as often as the candidate, or
-    /// more. It is asked for bad requests above all, which both fail: as many as in the last stage are no
-    /// news. Where less than half of the bad requests were asked again, nothing is known.
-    private func isCommonCause(_ spec: GuardrailSpec) -> Bool {
-        let (known, events) = (Double(recent.rescued) + Double(recent.unrescued), Double(recent.events))
-        guard known > 0, 2 * known >= events, recent.requests > 0 else { return false }
-        var unrescued = Double(recent.unrescued)
-        if spec.measure.event != nil, counts.stableRequests > 0 {
-            let usual = Double(counts.stableEvents) / Double(counts.stableRequests)
-            unrescued = max(0, unrescued - usual * Double(recent.requests))
-        }
-        return unrescued / known >= 0.5 * events / Double(recent.requests)
-    }
-
     /// Whether it trips, and has for the rule's `for`.
     mutating func trips(_ spec: GuardrailSpec, now: UInt64) -> Bool {
-        let holds = isPinned && isProven(spec) && counts.candidateEvents >= spec.minEvents
+        let holds = isPinned && decisive != nil && counts.candidateEvents >= spec.minEvents
         return timer.evaluate(holds, tick: now, forTicks: UInt64(max(0, spec.forTicks)))
     }
 

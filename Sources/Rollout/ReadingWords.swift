@@ -20,7 +20,8 @@ enum ReadingWords: Sendable {
     /// No good answers any more, of so many requests.
     case loss(TotalLoss, stable: CommonCause.Word)
     /// Against stable as it was; the candidate's last requests, where they decide.
-    case pinned(EpochCounts, last: PinnedStable.Recent?, BadEvent?, limit: Double, micros: UInt32, Bool)
+    case pinned(
+        EpochCounts, last: PinnedStable.Recent?, BadEvent?, limit: Double, micros: UInt32, PinnedVeto.Word?)
     case quantileUnknown(Double)
     case warmingUp(Int, of: Int)
     case missing(EpochCounts)
@@ -63,9 +64,8 @@ enum ReadingWords: Sendable {
                 + " \(Sentence.count(Int(loss.lost))) cancelled by clients that had waited longer than stable"
                 + " usually takes, \(Sentence.count(Int(loss.wrong))) answered with 3xx, 4xx or an empty 2xx,"
                 + " \(Sentence.count(Int(loss.failed))) failed" + Self.cause(stable)
-        case .pinned(let counts, let last, let event, let limit, let micros, let isCommon):
-            Self.pinned(counts, last, event, limit, micros)
-                + (isCommon ? "; shielded requests failed at stable too, the candidate is not blamed" : "")
+        case .pinned(let counts, let last, let event, let limit, let micros, let word):
+            Self.pinned(counts, last, event, limit, micros) + Self.cause(word, isTrip: last != nil)
         case .quantileUnknown(let quantile):
             "stable's \(Sentence.quantile(quantile)) is not known yet:"
                 + " it takes \(Sentence.count(Int(LatencyReference.requestsMin))) requests"
@@ -108,8 +108,26 @@ enum ReadingWords: Sendable {
         guard let last, last.requests > 0 else { return all + held }
         let share = Sentence.percent(Double(last.events) / Double(last.requests))
         return "candidate \(share) of about its last \(Sentence.count(Int(last.requests))) \(what)" + held
-            + "; candidate \(counts.ours) since; the model or its traffic is worse, and stable has no traffic"
-            + " to tell which, so this stands until it has"
+            + "; candidate \(counts.ours) since"
+    }
+
+    /// What stable's answers to shielded requests say.
+    private static func cause(_ word: PinnedVeto.Word?, isTrip: Bool) -> String {
+        switch word {
+        case .common where !isTrip:
+            "; shielded requests failed at stable too, the candidate is not blamed"
+        case .waiting where !isTrip: "; waiting at most ten minutes for stable's answers to shielded requests"
+        case .fine where isTrip:
+            "; stable answered what it was asked again, so the candidate is worse; stable has no traffic, so"
+                + " this stands until it has"
+        case .undecided where isTrip:
+            "; stable's state is unknown, its few answers to shielded requests do not tell: the model or its"
+                + " traffic is worse, so this only alerts, and stands until they tell or stable has traffic"
+        case nil, .unasked, .fine, .common, .waiting, .undecided:
+            isTrip
+                ? "; the model or its traffic is worse, and stable has no traffic to tell which, so this"
+                    + " stands until it has" : ""
+        }
     }
 
     private static func cause(_ stable: CommonCause.Word) -> String {

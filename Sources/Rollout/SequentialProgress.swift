@@ -160,9 +160,20 @@ struct SequentialProgress: Sendable {
     private(set) var recent = RecentFailures()
     /// The last tick with a decided request of the candidate, and how many there were in all.
     private var lastDecided = SequentialProgress.never
-    private(set) var decided = 0
+    private(set) var decided: Int {
+        get { Int(decidedCount) }
+        set { decidedCount = UInt32(clamping: newValue) }
+    }
     /// Bad requests of the candidate over the whole rollout.
-    private(set) var bad = 0
+    private(set) var bad: Int {
+        get { Int(badCount) }
+        set { badCount = UInt32(clamping: newValue) }
+    }
+    // In half the space.
+    private var decidedCount: UInt32 = 0
+    private var badCount: UInt32 = 0
+    /// Stable's answers to shielded requests since the weights of now; of settled ticks only.
+    private(set) var retries = Retries()
     /// Whether the candidate's latency says anything yet.
     private(set) var warmUp = WarmUp()
     private static let never = UInt64.max
@@ -231,6 +242,7 @@ struct SequentialProgress: Sendable {
         let mark = clock.before(tick.split, requests: spec.epochRequests)
         if mark != .none {
             materiality.newEpoch(startsStage: mark == .stage)
+            if mark == .stage { retries = Retries() }
             owesEpoch = true
         }
         bet.enter(minute: number / SequentialProgress.minuteTicks, isNewSplit: mark == .stage)
@@ -251,6 +263,9 @@ struct SequentialProgress: Sendable {
             lastDecided = number
         }
     }
+
+    /// Counts a tick's answers of stable to shielded requests.
+    mutating func add(rescued: Int, unrescued: Int) { retries.add(rescued: rescued, unrescued: unrescued) }
 
     /// Sets what the tick's bet is multiplied by, from the blocks before its own, and counts the tick.
     private mutating func temper(_ tick: TickView, at number: UInt64) {

@@ -16,7 +16,7 @@ private final class Promotion {
 
     init(
         seed: UInt64, _ name: String, word: GuardrailSpec.WithoutStable = .alert,
-        before: Behaviour = Behaviours.failing(0.001)
+        before: Behaviour = Behaviours.failing(0.001), isShielded: Bool = false, retriesFail: Double? = nil
     ) {
         let specs = [GuardrailSpec].defaults.filter { $0.name == name }.map {
             var spec = $0
@@ -25,6 +25,8 @@ private final class Promotion {
         }
         bench = Bench(seed: seed, specs: specs)
         bench.traffic.requestsPerTick = 10
+        if isShielded { bench.traffic.rescuesAfter = 1 }
+        bench.traffic.retriesFail = retriesFail
         bench.traffic.split = PairSplit(candidatePPM: 250_000, stablePPM: 750_000)
         for _ in 0..<3_000 { bench.tick(candidate: before, stable: before) }
         promoted = bench.now
@@ -32,6 +34,14 @@ private final class Promotion {
     }
 
     var reading: GuardrailReading? { bench.readings.first }
+
+    /// Goes on from what is saved.
+    func restart() throws {
+        let saved = try JSONDecoder().decode(
+            CandidateWatch.Saved.self, from: JSONEncoder().encode(bench.watch.saved))
+        bench.watch = CandidateWatch(
+            restoring: saved, specs: bench.watch.specs, from: Tick(number: bench.now), valuesFrom: { $0 })
+    }
 
     func run(_ ticks: Int, _ candidate: @escaping Behaviour) {
         for _ in 0..<ticks { bench.tick(candidate: candidate, stable: candidate) }
@@ -105,29 +115,90 @@ private final class Promotion {
         #expect(failed == nil, "\(failed?.reading.reason ?? "")")
     }
 
-    @Test("Stable that fails shielded requests as well acquits the candidate; one that answers does not")
-    func veto() throws {
-        for seed in seeds {
-            let outage: Behaviour = { tick, random in
-                Ending(isFailure: random.chance((4_500..<5_500).contains(tick) ? 0.4 : 0.001))
-            }
-            let common = Promotion(seed: seed, Self.errors)
-            common.bench.traffic.rescuesAfter = 1
-            let shared = common.trip(2_500, outage)
-            #expect(shared == nil, "\(shared?.reading.reason ?? "")")
-            let alone = Promotion(seed: seed, Self.errors)
-            alone.bench.traffic.rescuesAfter = 1
-            #expect(alone.trip(2_500, outage, stable: Behaviours.failing(0.001)) != nil)
+    @Test(
+        "Stable that fails shielded requests as well acquits the candidate; one that answers does not",
+        arguments: [0.05, 0.4], seeds)
+    func veto(share: Double, seed: UInt64) throws {
+        let outage: Behaviour = { tick, random in
+            Ending(isFailure: random.chance((4_500..<6_500).contains(tick) ? share : 0.001))
         }
+        let common = Promotion(seed: seed, Self.errors, isShielded: true)
+        let shared = common.trip(3_500, outage)
+        #expect(shared == nil, "\(shared?.reading.reason ?? "")")
+        let alone = Promotion(seed: seed, Self.errors, isShielded: true)
+        let found = try #require(alone.trip(3_500, outage, stable: Behaviours.failing(0.001)))
+        #expect(found.reading.reason.contains("stable answered what it was asked again"))
     }
 
-    @Test("Requests that both fail as in the last stage do not acquit the candidate", arguments: seeds)
+    @Test(
+        "Requests that both fail as in the last stage do not acquit the candidate; more of them do",
+        arguments: seeds)
     func usual(seed: UInt64) throws {
-        let world = Promotion(seed: seed, Self.errors, before: Behaviours.failing(0.01))
-        world.bench.traffic.rescuesAfter = 1
+        let before = Behaviours.failing(0.01)
+        let world = Promotion(seed: seed, Self.errors, before: before, isShielded: true, retriesFail: 1)
         // One in ten of what the candidate fails is bad in itself: that is one request in a hundred.
-        let found = world.trip(3_000, Behaviours.failing(0.1), stable: Behaviours.failing(0.1))
-        #expect(found != nil)
+        world.bench.traffic.retriesFail = 0.1
+        let found = try #require(world.trip(3_000, Behaviours.failing(0.1)))
+        #expect(found.reading.reason.contains("stable answered what it was asked again"))
+        let garbage = Promotion(seed: seed, Self.errors, before: before, isShielded: true, retriesFail: 1)
+        #expect(garbage.trip(3_000, Behaviours.failing(0.1)) == nil)
+    }
+
+    @Test("Where stable's answers do not tell in ten minutes it alerts and says so, also after a restart")
+    func undecided() throws {
+        let world = Promotion(seed: 69, Self.errors, word: .cut, isShielded: true, retriesFail: 0)
+        let found = try #require(world.trip(3_600, Behaviours.failing(0.3)))
+        #expect(found.reading.action == .cut)
+        // As if stable had been asked too little to tell.
+        var saved = world.bench.watch.saved
+        saved.guardrails[0].alone?.word = .undecided
+        saved.guardrails[0].alone?.asked = nil
+        world.bench.watch = CandidateWatch(
+            restoring: saved, specs: world.bench.watch.specs, from: Tick(number: world.bench.now),
+            valuesFrom: { $0 })
+        world.run(100, Behaviours.failing(0.001))
+        let reading = try #require(world.reading)
+        #expect(reading.verdict == .fail && reading.action == .alert, "\(reading.reason)")
+        #expect(reading.reason.contains("stable's state is unknown"))
+        world.run(1_000, Behaviours.failing(0.3))
+        #expect(world.reading?.verdict == .fail && world.reading?.action == .cut)
+    }
+
+    @Test("Few answers of stable are waited for for ten minutes, none that is asked for a minute")
+    func patience() {
+        func words(_ rescued: Int) -> [(tick: UInt64, word: PinnedVeto.Word)] {
+            var veto = PinnedVeto()
+            return (1...12_400 as ClosedRange<UInt64>).map { tick in
+                if tick % 50 == 0 { veto.enter(limit: 0.001, isNewEpoch: tick % 600 == 0) }
+                var pair = PairTick(
+                    tick: Tick(number: tick), split: nil, candidate: ArmTick(), stable: ArmTick())
+                if tick % 20 == 1 { pair.rescued = rescued }
+                veto.add(5, tick % 20 == 1 ? 1 : 0, pair)
+                return (tick, veto.judge(now: tick, limit: 0.001, .errorRate, isStillBad: true))
+            }
+        }
+        let asked = words(1)
+        #expect(asked[..<5_999].allSatisfy { $0.word == .waiting })
+        #expect(asked[6_005].word == .undecided && asked[11_000].word == .undecided)
+        #expect(asked[12_300].word == .fine)
+        #expect(words(0).allSatisfy { $0.word == .unasked })
+    }
+
+    @Test("A budget that lets a third of the retries through is enough to acquit", arguments: seeds)
+    func budget(seed: UInt64) {
+        var (veto, word) = (PinnedVeto(), PinnedVeto.Word.unasked)
+        var random = Seeded(seed)
+        for tick in 1...600 as ClosedRange<UInt64> {
+            if tick % 50 == 0 { veto.enter(limit: 0.01, isNewEpoch: false) }
+            var pair = PairTick(
+                tick: Tick(number: tick), split: nil, candidate: ArmTick(), stable: ArmTick())
+            for _ in 0..<2 {
+                if random.chance(0.6) { pair.unrescued += 1 } else { pair.rescued += 1 }
+            }
+            veto.add(10, 6, pair)
+            word = veto.judge(now: tick, limit: 0.01, .errorRate, isStillBad: true)
+            if tick > 50 { #expect(word == .common) }
+        }
     }
 
     @Test("What is pinned survives a restart; where clocks do not compare, only the time is lost")
@@ -152,11 +223,7 @@ private final class Promotion {
         let world = Promotion(seed: 67, Self.errors)
         world.run(300, Behaviours.failing(0.001))
         let found = try #require(world.trip(1_500, Behaviours.failing(0.3))).reading
-        let saved = try JSONDecoder().decode(
-            CandidateWatch.Saved.self, from: JSONEncoder().encode(world.bench.watch.saved))
-        world.bench.watch = CandidateWatch(
-            restoring: saved, specs: world.bench.watch.specs, from: Tick(number: world.bench.now),
-            valuesFrom: { $0 })
+        try world.restart()
         world.run(100, Behaviours.failing(0.001))
         let after = try #require(world.reading)
         #expect(after.verdict == .fail && after.isPinned && after.reason.contains("stands until it has"))

@@ -64,6 +64,8 @@ struct Traffic {
     /// Ticks after which stable's answer to a request that the candidate failed is counted; nil: no shield.
     /// Stable fails it where it fails a request of its own in that tick.
     var rescuesAfter: UInt64?
+    /// The share of these that stable fails, where that is not as its own requests.
+    var retriesFail: Double?
     private var rescues: [UInt64: (good: Int, bad: Int)] = [:]
 
     /// What started, by tick.
@@ -91,7 +93,7 @@ struct Traffic {
             let start = tick * Tick.micros + UInt64(random.below(Int(Tick.micros)))
             let ending = isCandidate ? candidate(tick, &random) : stable(tick, &random)
             if isCandidate, ending.isFailure, let after = rescuesAfter {
-                let isGood = !stable(tick, &random).isFailure
+                let isGood = retriesFail.map { !random.chance($0) } ?? !stable(tick, &random).isFailure
                 rescues[tick + after, default: (0, 0)].good += isGood ? 1 : 0
                 rescues[tick + after, default: (0, 0)].bad += isGood ? 0 : 1
             }

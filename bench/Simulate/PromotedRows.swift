@@ -37,8 +37,15 @@ extension DependenceRow {
             $0.outage = .init(every: 600, seconds: 60, hits: 0.6)
             $0.isShielded = true
         },
-        silent("5 % errors at stable too, by its retries") { shared(&$0, 0.05) },
+        silent("outages of 60 %, a minute long, shielded within a budget") {
+            $0.outage = .init(every: 600, seconds: 60, hits: 0.6)
+            ($0.isShielded, $0.asked) = (true, 0.35)
+        },
         silent("30 % errors at stable too, by its retries") { shared(&$0, 0.3) },
+        silent("5 % errors at stable too, by its retries") { shared(&$0, 0.05) },
+        silent("2 % errors at stable too, by its retries") { shared(&$0, 0.02) },
+        silent("5 % bad requests, which both fail") { shared(&$0, 0.05, again: 1) },
+        row("at 100 %: 1 % errors at stable too, by its retries", .shown) { shared(&$0, 0.01) },
         row("at 100 %: outages of 60 %, a minute long, not shielded", .shown) {
             $0.minutes = 130
             $0.outage = .init(every: 600, seconds: 60, hits: 0.6)
@@ -53,6 +60,9 @@ extension DependenceRow {
         },
         row("at 100 %: 30 % errors", .found(0.97, seconds: 120)) { failing(&$0, 0.3) },
         row("at 100 %: 5 % errors", .found(0.97, seconds: 120)) { failing(&$0, 0.05) },
+        row("at 100 %: 30 % errors, shielded", .found(0.97, seconds: 120)) { shared(&$0, 0.3, again: 0.001) },
+        row("at 100 %: 5 % errors, shielded", .found(0.97, seconds: 180)) { shared(&$0, 0.05, again: 0.001) },
+        row("at 100 %: 1 % errors, shielded", .found(0.97, seconds: 780)) { shared(&$0, 0.01, again: 0.001) },
         row("at 100 %: 3 x slower", .found(0.97, seconds: 240)) { slower(&$0, 3) },
         row("at 100 %: 5 % errors, two hours later", .found(0.97, seconds: 240)) {
             failing(&$0, 0.05, from: 7_800)
@@ -96,9 +106,10 @@ extension DependenceRow {
     }
 
     /// All requests fail in this share from a while after the promotion on, whoever serves them.
-    private static func shared(_ setting: inout Setting, _ share: Double) {
+    /// - Parameter again: the share that stable fails of those that it is asked again for; nil: the same.
+    private static func shared(_ setting: inout Setting, _ share: Double, again: Double? = nil) {
         failing(&setting, share)
-        (setting.isShielded, setting.errorsAtStable) = (true, share)
+        (setting.isShielded, setting.errorsAtStable) = (true, again ?? share)
     }
 
     /// Endpoints with queues of their own, whose load at 100 % is what stable's was before.

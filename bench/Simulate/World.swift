@@ -43,7 +43,9 @@ struct Setting: Sendable {
     var promotedAt: Double?
     /// Whether stable is asked again for what the candidate fails.
     var isShielded = false
-    /// Share of these that stable fails; nil: as many as of others.
+    /// Share of these that the shield's budget lets through.
+    var asked = 1.0
+    /// Share of these that stable fails from the change on; nil: as many as of others.
     var errorsAtStable: Double?
     /// When the candidate changes for the worse; 0: never, or from the start.
     var changesAt = 0.0
@@ -284,7 +286,9 @@ struct World {
 
     /// What stable makes of a request that the candidate has failed; it counts at once.
     private mutating func askStable(_ at: Double, _ place: Int) {
-        var isBad = random.chance(setting.errorsAtStable ?? setting.errors)
+        guard setting.asked >= 1 || random.chance(setting.asked) else { return }
+        let errors = at < setting.changesAt ? nil : setting.errorsAtStable
+        var isBad = random.chance(errors ?? setting.errors)
         if isOutage(at), let outage = setting.outage, random.chance(outage.hits) { isBad = true }
         if isBad { buckets[place].unrescued += 1 } else { buckets[place].rescued += 1 }
     }
