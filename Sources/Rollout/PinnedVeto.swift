@@ -5,12 +5,14 @@
 //   f of the candidate's requests fail, p of stable's n answers      answer
 //   nobody is asked: no shield, or for a minute too few retries      unasked: it trips
 //   p reaches f / 2                                                  common: the evidence is forfeited
-//   p is below f / 2, and n kl(p, f / 2) >= 3                        fine: it trips
+//   p is below f / 2, and n kl(p, f / 2) >= 5                        fine: it trips
 //   else, for ten minutes                                            waiting
 //   else, after that, and the candidate is still bad                 undecided: it alerts and does no more
 //
 // It can wait so long because most of what the candidate fails is then answered by stable. How long it takes
-// to tell is a matter of traffic: six failures that stable would share, which are 6 / f of the candidate's.
+// to tell is a matter of traffic: ten failures that stable would share, which are 10 / f of the candidate's.
+// Three nats, as for a moment's outage, are too few where both go on failing: over half an hour at 2 % a run
+// of 300 answers without a failure comes in one of six, one of 500 in one of three hundred.
 //
 // Requests that are bad in themselves fail at both and say nothing about either; they are taken off f and p.
 // How many there are is known from the retries of the last stage; where those were too few, from nothing up
@@ -48,23 +50,24 @@ struct PinnedVeto: Sendable {
         /// - Parameter isOfEvents: whether the candidate's events are what stable is asked again for.
         init(stage: EpochCounts, _ retries: Retries, isOfEvents: Bool) {
             func share(_ events: Double, of requests: Int) -> Double {
-                min(1, (events + 0.5) / Double(max(1, requests)))
+                min(1, events / Double(max(1, requests)))
             }
             let known = retries.rescued + retries.unrescued
             isShielded = known > 0
             // Of slow ones that do not fail the retries say nothing.
             guard isOfEvents else { return }
-            most = share(Double(stage.stableEvents), of: stage.stableRequests)
+            most = share(Double(stage.stableEvents) + 0.5, of: stage.stableRequests)
             let (requests, events) = (stage.candidateRequests, stage.candidateEvents)
             guard requests >= Usual.requestsMin, events == 0 || 2 * known >= events else { return }
             let unrescued = Double(retries.unrescued) * Double(max(events, 1)) / Double(max(known, 1))
-            most = min(most, share(unrescued, of: requests))
-            least = most
+            // Where there was none, there may have been half a one.
+            most = min(most, share(unrescued + 0.5, of: requests))
+            least = min(most, share(unrescued, of: requests))
         }
     }
 
     /// Nats by which stable must be proven to fail less than half as often.
-    private static let nats = 3.0
+    private static let nats = 5.0
     /// Ticks to wait at most: ten minutes; where stable is asked about less than half of the failures, a
     /// minute, twice as long as an answer of stable may take.
     private static let waitTicks: UInt64 = 6_000

@@ -29,6 +29,7 @@ enum Cost {
         for spec in specs where spec.watchesPinned {
             requests(spec.name + ", without stable", [spec], false, isAlone: true)
         }
+        requests("the four defaults, each, without stable", specs, false, isAlone: true)
         values()
     }
 

@@ -43,7 +43,7 @@ extension DependenceRow {
         },
         silent("30 % errors at stable too, by its retries") { shared(&$0, 0.3) },
         silent("5 % errors at stable too, by its retries") { shared(&$0, 0.05) },
-        silent("2 % errors at stable too, by its retries") { shared(&$0, 0.02) },
+        row("at 100 %: 2 % errors at stable too, by its retries", .shown) { shared(&$0, 0.02) },
         silent("5 % bad requests, which both fail") { shared(&$0, 0.05, again: 1) },
         row("at 100 %: 1 % errors at stable too, by its retries", .shown) { shared(&$0, 0.01) },
         row("at 100 %: outages of 60 %, a minute long, not shielded", .shown) {
@@ -62,7 +62,7 @@ extension DependenceRow {
         row("at 100 %: 5 % errors", .found(0.97, seconds: 120)) { failing(&$0, 0.05) },
         row("at 100 %: 30 % errors, shielded", .found(0.97, seconds: 120)) { shared(&$0, 0.3, again: 0.001) },
         row("at 100 %: 5 % errors, shielded", .found(0.97, seconds: 180)) { shared(&$0, 0.05, again: 0.001) },
-        row("at 100 %: 1 % errors, shielded", .found(0.97, seconds: 780)) { shared(&$0, 0.01, again: 0.001) },
+        row("at 100 %: 1 % errors, shielded", .found(0.97, seconds: 900)) { shared(&$0, 0.01, again: 0.001) },
         row("at 100 %: 3 x slower", .found(0.97, seconds: 240)) { slower(&$0, 3) },
         row("at 100 %: 5 % errors, two hours later", .found(0.97, seconds: 240)) {
             failing(&$0, 0.05, from: 7_800)
