@@ -43,7 +43,11 @@ extension DependenceRow {
         },
         silent("30 % errors at stable too, by its retries") { shared(&$0, 0.3) },
         silent("5 % errors at stable too, by its retries") { shared(&$0, 0.05) },
-        row("at 100 %: 2 % errors at stable too, by its retries", .shown) { shared(&$0, 0.02) },
+        row("at 100 %: 2 % errors at stable too, by its retries", .silent(0.02)) { shared(&$0, 0.02) },
+        row("at 100 %: two hours of 2 % errors at stable too", .shown) {
+            shared(&$0, 0.02)
+            $0.minutes = 130
+        },
         silent("5 % bad requests, which both fail") { shared(&$0, 0.05, again: 1) },
         row("at 100 %: 1 % errors at stable too, by its retries", .shown) { shared(&$0, 0.01) },
         row("at 100 %: outages of 60 %, a minute long, not shielded", .shown) {
