@@ -14,7 +14,10 @@
 //   none has passed since    any                                  unknown: waits, a check is due
 //   it has none              as above; none at all                unknown, for 10 s at most
 //
-// Invariant: a trip needs the candidate below the limit and stable known to be fine for all of `for`.
+// A common cause that is over is found to be over at one version first as well. So a candidate is held to be
+// still away only when each of its failing endpoints has failed a check that began after stable was fine.
+// Invariant: a trip needs the candidate below the limit and stable known to be fine for all of `for`, and a
+// check of the candidate since.
 // Source: guardrails/dependence.md, section 2; statistics.md, section 7, the timer of "for".
 
 import Metrics
@@ -27,11 +30,18 @@ public struct HealthShares: Sendable, Hashable {
     public var stable: Double?
     /// Checks that stable's endpoints have passed so far; another number says that one has since.
     public var stablePasses: UInt64
+    /// The tick in which the last failed check began of that failing endpoint of the candidate whose is the
+    /// oldest; nil where none is known.
+    public var candidateFailedAt: UInt64?
 
-    public init(candidate: Double? = nil, stable: Double? = nil, stablePasses: UInt64 = 0) {
+    public init(
+        candidate: Double? = nil, stable: Double? = nil, stablePasses: UInt64 = 0,
+        candidateFailedAt: UInt64? = nil
+    ) {
         self.candidate = candidate
         self.stable = stable
         self.stablePasses = stablePasses
+        self.candidateFailedAt = candidateFailedAt
     }
 }
 
@@ -43,6 +53,8 @@ struct HealthGuard: Sendable {
     /// The tick since which the candidate is below the limit, and stable's passed checks then.
     private var since = HealthGuard.never
     private var passesThen: UInt64 = 0
+    /// The tick since which stable is known to be fine beside it.
+    private var fineSince = HealthGuard.never
     private static let never = UInt64.max
 
     /// Ticks whose requests say whether a version can be reached: 2 s.
@@ -73,7 +85,9 @@ struct HealthGuard: Sendable {
         }
         let last = isBroken ? requests(before: now, read) : nil
         let word = last.map { stableWord(now, shares, $0.stable) } ?? .unasked
-        let isHeld = word == .common || word == .unknown
+        fineSince = word == .fine ? min(fineSince, now.number) : HealthGuard.never
+        let isAsked = word != .fine || shares.candidateFailedAt.map { $0 >= fineSince } ?? false
+        let isHeld = word == .common || word == .unknown || !isAsked
         let trips = timer.evaluate(
             isBroken && !isHeld, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
         var progress = 0.0
@@ -84,7 +98,7 @@ struct HealthGuard: Sendable {
         var reading = GuardrailReading(
             name: spec.name, rule: sentence, verdict: verdict, action: spec.action,
             progress: trips ? 1 : progress, candidate: share, threshold: floor,
-            reason: words(share, word, unsent: last?.unsent ?? 0))
+            reason: words(share, word, isAsked: isAsked, unsent: last?.unsent ?? 0))
         reading.stable = shares.stable
         return reading
     }
@@ -116,7 +130,9 @@ struct HealthGuard: Sendable {
         return (stable, unsent)
     }
 
-    private func words(_ share: Double?, _ word: CommonCause.Word, unsent: Int) -> String {
+    private func words(
+        _ share: Double?, _ word: CommonCause.Word, isAsked: Bool, unsent: Int
+    ) -> String {
         guard let share else { return "no endpoint of the candidate is checked, or it gets no requests" }
         var text = "\(Sentence.percent(share)) of the candidate's endpoints are healthy"
         if unsent > 0 {
@@ -124,7 +140,7 @@ struct HealthGuard: Sendable {
         }
         switch word {
         case .unasked: break
-        case .fine: text += "; stable can be reached"
+        case .fine: text += "; stable can be reached" + (isAsked ? "" : ", the next check says the rest")
         case .common: text += "; stable's endpoints fare no better, so the candidate is not blamed"
         case .unknown: text += "; waiting for word of stable"
         }

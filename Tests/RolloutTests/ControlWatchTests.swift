@@ -75,7 +75,8 @@ import Testing
             attempt: "rollout-1/1", countsKeysOnce: false, endpoints: [1, 1], from: Tick(number: 0))
         var found: GuardrailReading?
         for now in 1...100 as ClosedRange<UInt64> where found == nil {
-            let shares = HealthShares(candidate: 0, stable: isCommon ? 0 : 1, stablePasses: now / 5)
+            let shares = HealthShares(
+                candidate: 0, stable: isCommon ? 0 : 1, stablePasses: now / 5, candidateFailedAt: now)
             found = watch.step(now: Tick(number: now), reference: reference, health: { shares }) {
                 PairTick(tick: $0, split: nil, candidate: ArmTick(), stable: ArmTick())
             }

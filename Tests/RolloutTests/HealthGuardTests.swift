@@ -16,6 +16,8 @@ import Testing
         /// Stable's requests of a tick, and how many of them fail.
         var requests: UInt32 = 0
         var failed: UInt32 = 0
+        /// The tick in which the candidate's last failed check began; nil: this one.
+        var failedAt: UInt64?
     }
 
     private static let spec = GuardrailSpec.defaults(alpha: 0.01).last { $0.measure == .health }
@@ -29,7 +31,8 @@ import Testing
             let current = moment(now)
             if current.passes { passes += 1 }
             let shares = HealthShares(
-                candidate: current.candidate, stable: current.stable, stablePasses: passes)
+                candidate: current.candidate, stable: current.stable, stablePasses: passes,
+                candidateFailedAt: current.failedAt ?? now)
             let reading = watch.step(
                 now: Tick(number: now), reference: LatencyReference(specs: []), windows: { _ in nil },
                 health: { shares }
@@ -90,6 +93,23 @@ import Testing
                 failed: $0 < 50 ? 0 : 10)
         }
         #expect(failing == nil)
+    }
+
+    @Test(
+        "Versions that come back together blame nobody, though one is found back first",
+        arguments: [true, false])
+    func backTogether(isStableChecked: Bool) throws {
+        // Both are away from 50 to 120. The candidate's checks begin in 45, 95 and 145.
+        func moment(_ now: UInt64, isBack: Bool) -> Moment {
+            let isAway = (50..<120).contains(now)
+            return Moment(
+                candidate: (95..<145).contains(now) || now >= 145 && !isBack ? 0 : 1,
+                stable: isStableChecked ? (isAway ? 0 : 1) : nil, passes: !isAway && now % 5 == 0,
+                requests: 10, failed: isAway ? 10 : 0, failedAt: now < 145 ? 95 : now / 50 * 50 - 5)
+        }
+        #expect(try Self.trip { moment($0, isBack: true) } == nil)
+        // One that stays away is found by its next check.
+        #expect(try Self.trip { moment($0, isBack: false) } ?? .max <= 160)
     }
 
     @Test("Of a stable that nobody checks its requests tell; where it has none the rule waits ten seconds")

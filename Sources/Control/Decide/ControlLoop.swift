@@ -75,6 +75,8 @@ final class ControlLoop {
     var openEntry: OpenEntry?
     var waiting: [WaitingVerb] = []
     var health: [EndpointSlot: Bool] = [:]
+    /// In which tick the last failed check began, of endpoints that have been unhealthy.
+    var failedChecks: [EndpointSlot: Tick] = [:]
     /// By member.
     var groups: [String: GroupConfig]
     /// Names of groups with a cut that is not over, and of those of which that was said.
@@ -180,7 +182,7 @@ final class ControlLoop {
     private func step(_ i: Int, _ tick: Tick) {
         guard models[i].isDue(tick) else { return }
         let readings = models[i].step(
-            tick, health: health, passes: { [plane] in plane.passedChecks($0) },
+            tick, health: health, failedChecks: failedChecks, passes: { [plane] in plane.passedChecks($0) },
             isFailing: { [plane] in plane.health($0) == false })
         logStarts(i)
         checkSplit(i)

@@ -3,6 +3,7 @@
 // process.
 
 import Logging
+import Metrics
 import Platform
 import Proxy
 import Synchronization
@@ -12,6 +13,8 @@ enum ControlCommand: Sendable {
     case verb(AdminVerb, actor: String, reply: @Sendable (AdminResponse) -> Void)
     case snapshot(@Sendable (StatusSnapshot) -> Void)
     case health(HealthTransition)
+    /// An unhealthy endpoint failed a check that began then.
+    case failedCheck(EndpointSlot, Instant)
     case outcomes(OutcomeBatch, reply: @Sendable (AdminResponse) -> Void)
     case preflight(PreflightReport)
     case configure(Reconfiguration)
@@ -120,6 +123,7 @@ private final class ControllerRun {
         case .verb(let verb, let actor, let reply): loop.obey(verb, actor: actor, reply: reply)
         case .snapshot(let reply): reply(loop.snapshot)
         case .health(let transition): loop.take(transition)
+        case .failedCheck(let slot, let began): loop.failedChecks[slot] = Tick(monotonicNanos: began.nanos)
         case .outcomes(let batch, let reply): loop.take(batch, reply: reply)
         case .preflight(let report): loop.take(report)
         case .configure(let change): loop.reconfigure(change)

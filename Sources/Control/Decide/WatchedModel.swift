@@ -245,13 +245,18 @@ extension WatchedModel {
     /// Reads the unsettled ticks and says where every guardrail and the recovery check stand.
     /// - Parameters:
     ///   - health: what health checks say, by endpoint; one that nobody checks is not in it.
+    ///   - failedChecks: when the last failed check of an unhealthy endpoint began.
     ///   - passes: how many checks an endpoint has passed.
     ///   - isFailing: whether an endpoint is known to fail its checks now.
     mutating func step(
-        _ now: Tick, health: [EndpointSlot: Bool] = [:], passes: (EndpointSlot) -> UInt64 = { _ in 0 },
+        _ now: Tick, health: [EndpointSlot: Bool] = [:], failedChecks: [EndpointSlot: Tick] = [:],
+        passes: (EndpointSlot) -> UInt64 = { _ in 0 },
         isFailing: (EndpointSlot) -> Bool = { _ in false }
     ) -> [VersionReadings] {
         lastStepped = now
+        let checks = Checks(
+            health: health, failed: failedChecks,
+            stablePasses: endpointSlots[stable].reduce(0) { $0 &+ passes($1) })
         lookAtStable(isFailing)
         observeStarts(now)
         if ticksWithoutTraffic <= UInt64(ModelFigures.recentTicks) {
@@ -269,15 +274,15 @@ extension WatchedModel {
                 now: now, reference: reference,
                 windows: { figures.pair(candidate: version, stable: other, $0) },
                 values: { book.ticks($0, candidate: version, stable: other, from: $1, now: now) },
-                health: { healthShares(version, now, health, passes) },
+                health: { healthShares(version, now, checks) },
                 read: { pair(version, at: $0, now: now) })
             watches[version] = watch
             tellOpponent(other, &found)
             readings[version] = found
             all.append(VersionReadings(version: name(version), readings: found))
         }
-        stepControl(now, control.map { healthShares($0, now, health, passes) } ?? HealthShares())
-        let shares = stage.map { healthShares($0.candidate, now, health, passes) }
+        stepControl(now, control.map { healthShares($0, now, checks) } ?? HealthShares())
+        let shares = stage.map { healthShares($0.candidate, now, checks) }
         stepStage(now, shares ?? HealthShares(), &all)
         tellSleep(&all)
         if var running = recovery {
@@ -302,17 +307,26 @@ extension WatchedModel {
         stage?.forfeitProven()
     }
 
+    /// What active checks have said so far.
+    private struct Checks {
+        var health: [EndpointSlot: Bool]
+        /// When the last failed check of an unhealthy endpoint began.
+        var failed: [EndpointSlot: Tick]
+        /// Checks that stable's endpoints have passed.
+        var stablePasses: UInt64
+    }
+
     /// What checks say of a version and of stable. A version that gets neither requests nor copies may still
     /// be on its way to its servers: nothing is held against it.
-    func healthShares(
-        _ version: Int, _ now: Tick, _ health: [EndpointSlot: Bool], _ passes: (EndpointSlot) -> UInt64
-    ) -> HealthShares {
+    private func healthShares(_ version: Int, _ now: Tick, _ checks: Checks) -> HealthShares {
         let inForce = history.split(at: Tick(number: now.number - 1))
         let isExposed = inForce.map { $0.weights[version] > 0 || $0.shadow == version } ?? false
         return HealthShares(
-            candidate: isExposed ? healthyShare(version, health) : nil,
-            stable: healthyShare(stable, health),
-            stablePasses: endpointSlots[stable].reduce(0) { $0 &+ passes($1) })
+            candidate: isExposed ? healthyShare(version, checks.health) : nil,
+            stable: healthyShare(stable, checks.health),
+            stablePasses: checks.stablePasses,
+            candidateFailedAt: endpointSlots[version].filter { checks.health[$0] == false }
+                .map { checks.failed[$0]?.number ?? 0 }.min())
     }
 
     /// The share of a version's endpoints that are healthy; nil where nobody checks them.

@@ -22,16 +22,21 @@ final class HealthChecker: Sendable {
     /// The bounds of an answer's head: those of the data plane, so that both say the same of a server.
     let heads: HeadLimits
     let report: @Sendable (HealthTransition) -> Void
+    let failed: @Sendable (EndpointSlot, Instant) -> Void
     private let thread = Mutex<Thread?>(nil)
 
-    /// - Parameter report: told of every transition, on the checker's thread.
+    /// - Parameters:
+    ///   - failed: told of every failed check of an unhealthy endpoint and when that check began, first.
+    ///   - report: told of every transition, on the checker's thread as well.
     init(
         plane: any Plane, heads: HeadLimits = Limits().responseHeads,
+        failed: @escaping @Sendable (EndpointSlot, Instant) -> Void = { _, _ in },
         report: @escaping @Sendable (HealthTransition) -> Void
     ) throws(SystemFailure) {
         targets = try Mailbox(capacity: 64)
         self.plane = plane
         self.heads = heads
+        self.failed = failed
         self.report = report
     }
 

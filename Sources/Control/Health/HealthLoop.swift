@@ -19,6 +19,8 @@ final class HealthLoop {
         /// It has yet to be asked for the first time.
         var isNew = true
         var probe: Int?
+        /// When the last probe started.
+        var began = Instant(nanos: 0)
         /// When the next probe starts.
         var due: Instant
     }
@@ -133,6 +135,7 @@ final class HealthLoop {
         // Endpoints that came together are first asked together and then spread.
         watched[i].due = now + (watched[i].isNew ? spread(target) : jittered(target.check.interval))
         watched[i].isNew = false
+        watched[i].began = now
         guard let address = RawAddress(target.address) else {
             return settle(i, isGood: false, "its address is too long")
         }
@@ -297,6 +300,7 @@ final class HealthLoop {
         case .unhealthy where change == .failed: checker.plane.setHealthy(target.slot, false)
         case .unchecked, .healthy, .unhealthy: break
         }
+        if !isGood, watched[i].streak.state == .unhealthy { checker.failed(target.slot, watched[i].began) }
         switch change {
         case .none, .admitted: break
         case .recovered, .failed:

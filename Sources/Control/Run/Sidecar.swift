@@ -96,9 +96,10 @@ public final class Sidecar: Sendable {
             accessLog = AccessLogSeat(plane, log: log)
             taps = try TapReader()
             // A full mailbox means a controller that is far behind; the endpoint's word is set all the same.
-            health = try HealthChecker(plane: plane, heads: resources.limits.responseHeads) {
-                _ = controller.post(.health($0))
-            }
+            health = try HealthChecker(
+                plane: plane, heads: resources.limits.responseHeads,
+                failed: { _ = controller.post(.failedCheck($0, $1)) },
+                report: { _ = controller.post(.health($0)) })
             actions = ActionQueue(log: log) { events in
                 if !controller.post(.note(events)) {
                     log.error("the controller is busy: \(events.count) lines of actions are not journaled")
