@@ -12,6 +12,8 @@ struct BurnRateGuard: Sendable {
     private(set) var test: SequentialGuard
     /// Failures of the candidate over the whole rollout that use up its share of the budget; nil: no cap.
     private let failuresMax: Int?
+    /// Failures that no longer count against it.
+    private var forgiven = 0
 
     /// Share of a 30-day budget that a candidate may use up.
     static let budgetShare = 0.02
@@ -35,6 +37,16 @@ struct BurnRateGuard: Sendable {
         test.restore(wealth, materiality, bad: bad)
     }
 
+    /// As for `SequentialGuard`; a share of the budget that is used up is granted once more.
+    mutating func forfeitProven() {
+        test.forfeitProven()
+        if let failuresMax, bad >= failuresMax { forgiven = test.badInAll }
+    }
+
+    /// Failures that count, the settled ones and all.
+    var burned: Int { max(0, test.committed.bad - forgiven) }
+    private var bad: Int { max(0, test.badInAll - forgiven) }
+
     mutating func skip(to oldest: UInt64) { test.skip(to: oldest) }
 
     mutating func step(
@@ -44,13 +56,13 @@ struct BurnRateGuard: Sendable {
         reading.rule = sentence
         guard let failuresMax else { return reading }
         let used =
-            "\(Sentence.count(test.badInAll)) of the \(Sentence.count(failuresMax)) failures that its"
+            "\(Sentence.count(bad)) of the \(Sentence.count(failuresMax)) failures that its"
             + " share of the budget allows"
         reading.reason += ", \(used)"
-        if test.badInAll >= failuresMax {
+        if bad >= failuresMax {
             (reading.verdict, reading.progress) = (.fail, 1)
         } else if reading.verdict != .fail {
-            let share = min(Double(test.badInAll) / Double(failuresMax), 0.99)
+            let share = min(Double(bad) / Double(failuresMax), 0.99)
             reading.progress = max(reading.progress, share)
         }
         return reading

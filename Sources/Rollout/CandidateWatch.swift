@@ -141,10 +141,12 @@ public struct CandidateWatch: Sendable {
         return first
     }
 
-    /// Gives up the evidence of rules on requests that would trip by itself; what goes on trips anew. For the
+    /// Gives up the evidence of rules on requests that would trip by itself; whoever calls it begins the
+    /// windows of the other rules anew. What goes on trips anew. For the
     /// moment in which a cut becomes possible that was not before.
     public mutating func forfeitProven() {
         for i in sequential.indices { sequential[i].forfeitProven() }
+        for i in burns.indices { burns[i].forfeitProven() }
     }
 
     /// What must survive a restart; losing it spends another alpha.
@@ -164,7 +166,7 @@ public struct CandidateWatch: Sendable {
                     let test = burns[at].test
                     return Saved.Guardrail(
                         spec: spec, wealth: test.wealth, materiality: test.committed.materiality,
-                        burned: test.committed.bad)
+                        burned: burns[at].burned)
                 case .mean: return Saved.Guardrail(spec: spec, mean: means[at].state)
                 case .missing: return Saved.Guardrail(spec: spec, missing: missing[at].state)
                 case .drift: return Saved.Guardrail(spec: spec, drift: drifts[at].state)

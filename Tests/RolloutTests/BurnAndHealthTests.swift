@@ -56,6 +56,10 @@ import Testing
                 return Ending(isFailure: isFirst)
             }, stable: Behaviours.failing(0))
         #expect(trip != nil, "\(bench.readings[0].reason)")
+        // What was used up while nobody could be moved is granted once more.
+        bench.watch.forfeitProven()
+        bench.tick(candidate: Behaviours.failing(0), stable: Behaviours.failing(0))
+        #expect(bench.readings[0].verdict == .pass, "\(bench.readings[0].reason)")
     }
 
     @Test("the industry's burn rule wants the long and the short window to burn")
