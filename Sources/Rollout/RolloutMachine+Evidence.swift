@@ -4,7 +4,8 @@
 //   action   dry run      blackout, alerts only   else
 //   cut      would have   alert                   cut; alert once the rollback window of a promotion is over,
 //                                                 and while stable has no usable endpoint: then it is cut as
-//                                                 soon as stable has one, if the guardrail still fails
+//                                                 soon as stable has one, if the guardrail still fails. While
+//                                                 stable's first checks are awaited nothing is said either
 //   hold     would have   alert                   stage, baking: held, unless acknowledged by a resume;
 //                                                 alert where there is nothing to hold
 //   alert    (rule only)  alert                   alert
@@ -21,6 +22,8 @@ extension RolloutStep {
         case alertInstead(String)
         /// A cut that would move users to a stable without any endpoint.
         case withheldCut(String)
+        /// A cut that waits for the first verdict of stable's checks: nothing is said of it yet.
+        case awaitedCut(String)
         case wouldHave(WouldHaveRecord.What)
         /// The rollout stands still already, or the trip was acknowledged.
         case nothing
@@ -39,7 +42,7 @@ extension RolloutStep {
                 switch consequence(of: reading, version.version, facts.conditions) {
                 case .cut: trip = trip ?? reading
                 case .hold: holding.append(reading)
-                case .nothing: break
+                case .nothing, .awaitedCut: break
                 case .alert: say(.alert(version: version.version, reading: reading), version, reading)
                 case .alertInstead(let because), .withheldCut(let because):
                     let event = RolloutEvent.alertInstead(
@@ -89,11 +92,9 @@ extension RolloutStep {
             if isRollbackWindowOver {
                 return .alertInstead("the rollback window after the promotion is over")
             }
-            // Copies have no users who would be moved.
-            guard conditions.stableIsDown, state.weights[version] ?? 0 > 0 else { return .cut }
-            return .withheldCut(
-                "would cut, but stable \(stable) has no usable endpoint: it is cut as soon as one is usable,"
-                    + " if the rule still fails then")
+            guard let obstacle = obstacle(toCut: [version], conditions) else { return .cut }
+            let because = "would cut, but \(obstacle), if the rule still fails then"
+            return conditions.stable == .undecided ? .awaitedCut(because) : .withheldCut(because)
         }
         switch state.phase {
         case .stage, .baking:
@@ -104,13 +105,31 @@ extension RolloutStep {
         }
     }
 
+    /// What keeps automation from cutting these versions; nil: nothing does. A cut moves the users of every
+    /// version with weight to stable, and those who reach a cut version without weight. Copies move nobody.
+    func obstacle(toCut versions: [String], _ conditions: RolloutConditions) -> String? {
+        let movesUsers =
+            state.setup.candidates.contains { state.weights[$0] ?? 0 > 0 }
+            || versions.contains(where: conditions.reached.contains)
+        guard movesUsers else { return nil }
+        switch conditions.stable {
+        case .usable: return nil
+        case .undecided:
+            return "the checks of stable \(stable) have not decided yet: it is cut as soon as one passes"
+        case .down:
+            return "stable \(stable) has no usable endpoint: it is cut as soon as one is usable"
+        }
+    }
+
     /// What the cuts of a version wait for, and which of its guardrails would cut; nil: nothing waits.
     func withheldCut(_ version: VersionReadings, _ conditions: RolloutConditions) -> CutWithheld? {
         guard state.setup.candidates.contains(version.version), state.quarantined[version.version] == nil
         else { return nil }
         for reading in version.readings where reading.verdict == .fail {
-            if case .withheldCut(let because) = consequence(of: reading, version.version, conditions) {
+            switch consequence(of: reading, version.version, conditions) {
+            case .withheldCut(let because), .awaitedCut(let because):
                 return CutWithheld(version: version.version, guardrail: reading.name, because: because)
+            case .cut, .hold, .alert, .alertInstead, .wouldHave, .nothing: continue
             }
         }
         return nil
@@ -124,7 +143,7 @@ extension RolloutStep {
 
     /// The readings, the pre-flight checks of the program's candidate among them as one more guardrail: it
     /// cuts while the candidate has traffic and alerts before.
-    private func withPreflight(_ facts: TickFacts) -> [VersionReadings] {
+    func withPreflight(_ facts: TickFacts) -> [VersionReadings] {
         guard let climb = state.climb, let action = preflightAction(climb) else { return facts.readings }
         let reading: GuardrailReading
         switch facts.conditions.preflight {
@@ -216,16 +235,31 @@ public struct CutWithheld: Sendable, Hashable {
     public var guardrail: String
     /// A sentence.
     public var because: String
+
+    public init(version: String, guardrail: String, because: String) {
+        self.version = version
+        self.guardrail = guardrail
+        self.because = because
+    }
 }
 
 extension RolloutMachine {
-    /// The cuts that wait for stable.
+    /// What keeps automation from cutting these versions now: stable cannot take their users. nil: nothing
+    /// does. A person's rollback does not ask.
+    public static func obstacle(
+        _ state: RolloutState, toCut versions: [String], _ conditions: RolloutConditions
+    ) -> String? {
+        RolloutStep(state: state, wallMicros: 0, steadyMicros: 0).obstacle(toCut: versions, conditions)
+    }
+
+    /// The cuts that wait for stable, those of the pre-flight checks among them.
     public static func withheldCuts(
         _ state: RolloutState, _ readings: [VersionReadings], _ conditions: RolloutConditions,
         steadyMicros: UInt64
     ) -> [CutWithheld] {
-        guard conditions.stableIsDown else { return [] }
+        guard conditions.stable != .usable else { return [] }
         let step = RolloutStep(state: state, wallMicros: 0, steadyMicros: steadyMicros)
-        return readings.compactMap { step.withheldCut($0, conditions) }
+        let facts = TickFacts(readings: readings, stage: nil, conditions: conditions, wallMicros: 0)
+        return step.withPreflight(facts).compactMap { step.withheldCut($0, conditions) }
     }
 }

@@ -34,22 +34,36 @@ public struct RolloutConditions: Sendable, Hashable {
     public var preflight: PreflightReading
     /// What is known of a reading that is unknown; empty: nothing.
     public var preflightReason: String
-    /// Whether stable is known to have no usable endpoint: traffic that is moved to it is lost.
-    public var stableIsDown: Bool
+    /// Whether stable can take the users of a version that is cut.
+    public var stable: StableUse
+    /// Candidates that users reach without any weight: by a cohort, or because a caller asks for them.
+    public var reached: Set<String>
     /// What stands in the way of models that must move with this one; see `RolloutGroup`.
     public var others: [RolloutBlocker]
 
     public init(
         blackout: String? = nil, blackoutAlertsOnly: Bool = false, preflight: PreflightReading = .unknown,
-        preflightReason: String = "", others: [RolloutBlocker] = [], stableIsDown: Bool = false
+        preflightReason: String = "", others: [RolloutBlocker] = [], stable: StableUse = .usable,
+        reached: Set<String> = []
     ) {
         self.others = others
-        self.stableIsDown = stableIsDown
+        self.stable = stable
+        self.reached = reached
         self.blackout = blackout
         self.blackoutAlertsOnly = blackoutAlertsOnly
         self.preflight = preflight
         self.preflightReason = preflightReason
     }
+}
+
+/// Whether stable can take users, as far as its health checks say.
+public enum StableUse: Sendable, Hashable {
+    /// An endpoint passes its checks, or nobody checks them.
+    case usable
+    /// It is checked, but its checks have not decided yet since the start or the reload.
+    case undecided
+    /// Every endpoint fails its checks: traffic that is moved to stable is lost.
+    case down
 }
 
 /// What the checks before the first percent say, and say again while the candidate has traffic.

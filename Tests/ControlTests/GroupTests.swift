@@ -146,6 +146,34 @@ private struct Dice {
         world.loop.obey(AdminVerb(.rollback, model: "ranker"), actor: "test", reply: replies.take)
     }
 
+    @Test("A member whose stable is down is cut when that is back, and pages say that it is not cut")
+    func heldUp() throws {
+        let endpoint = "v1: { endpoints: [\"127.0.0.1:9011\"]"
+        let world = try World(
+            Self.yaml(stages: Self.stages).replacing(
+                "\(endpoint) }", with: "\(endpoint), health_check: { path: /up } }"))
+        let slot = world.loop.plan.models[1].versions[0].endpoints[0].slot
+        world.plane.setHealthy(slot, true)
+        world.step(7) { for m in 0..<3 { traffic(world, m) } }
+        world.plane.setHealthy(slot, false)
+        world.step(1) { for m in 0..<3 { traffic(world, m) } }
+        rollback(world)
+        world.step(4) { for m in 0..<3 { traffic(world, m) } }
+        #expect(world.loop.models.map(\.decided.cutCount) == [1, 0, 1])
+        #expect(weights(world)[1] > 0 && weights(world)[0] == 0 && weights(world)[2] == 0)
+        let uncut = status(world)["groups"]?.elements[0]["uncut"]?.elements ?? []
+        #expect(uncut.compactMap { $0["model"]?.string } == ["embedder"])
+        #expect(uncut.first?["reason"]?.string?.contains("stable v1 has no usable endpoint") == true)
+        let waiting = status(world)["models"]?.elements[1]["withheld_cuts"]?.elements ?? []
+        #expect(waiting.compactMap { $0["guardrail"]?.string } == ["group search"])
+        let told = "embedder: v2 is not cut: group search would cut, but stable v1 has no usable endpoint"
+        #expect(world.loop.troubles.contains { $0.hasPrefix(told) }, "\(world.loop.troubles)")
+        world.plane.setHealthy(slot, true)
+        world.step(3)
+        #expect(world.loop.models.map(\.decided.cutCount) == [1, 1, 1])
+        #expect(world.loop.troubles.isEmpty)
+    }
+
     @Test("A group's cut that cannot be journaled is obeyed, shown as partial, and over when the disk works")
     func cutWithoutDisk() throws {
         let world = try world()

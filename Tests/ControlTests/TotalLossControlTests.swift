@@ -108,6 +108,133 @@ import Testing
         }
     }
 
+    private func setStable(_ world: World, _ isHealthy: Bool) {
+        for slot in stableSlots(world) { world.plane.setHealthy(slot, isHealthy) }
+    }
+
+    @Test("After a start a cut waits for the first verdict on stable, and pages say so; a rollback does not")
+    func undecided() throws {
+        for verdict in [true, false] {
+            let world = try World(Self.checked)
+            func fail(_ ticks: Int) {
+                world.step(ticks) {
+                    world.requests(0, 70)
+                    world.requests(1, 20, failing: 20)
+                }
+            }
+            func isTold() -> Bool { world.ledger.events.contains { $0.reason.contains("would cut") } }
+            fail(100)
+            #expect(world.model.decided.cutCount == 0 && !isTold())
+            let reason = status(world)["withheld_cuts"]?[0]?["reason"]?.string ?? ""
+            #expect(reason.contains("the checks of stable v1 have not decided yet"))
+            #expect(world.loop.troubles.contains { $0.hasPrefix("m: v2 is not cut: ") })
+            setStable(world, verdict)
+            fail(300)
+            #expect(world.model.decided.cutCount == (verdict ? 1 : 0))
+            #expect(isTold() == !verdict)
+        }
+        let asked = try World(Self.checked)
+        asked.loop.obey(
+            AdminVerb(.rollback, model: "m", version: "v2"), actor: "t", reply: { _ in })
+        asked.settle()
+        #expect(asked.model.decided.cutCount == 1)
+    }
+
+    @Test("Checks that never decide are waited for as long as they need to, and for a minute at most")
+    func patience() throws {
+        var version = try World.config(Self.checked).models[0].versions[0]
+        let start = Tick(number: 0)
+        #expect(WatchedModel.stableAwaitedUntil(version, from: start)?.number == 171)
+        version.healthCheck?.interval = .seconds(3_600)
+        #expect(WatchedModel.stableAwaitedUntil(version, from: start)?.number == 601)
+        version.healthCheck = nil
+        #expect(WatchedModel.stableAwaitedUntil(version, from: start) == nil)
+    }
+
+    @Test("A window rule begins its window anew when stable is back: who has recovered is not cut")
+    func windows() throws {
+        let yaml = Self.checked.replacing(
+            "weights:",
+            with: "guardrails: [{ kind: error_rate, above: 5%, window: 10s, min_requests: 10 }]\n"
+                + "    weights:")
+        for isMended in [true, false] {
+            let world = try World(yaml)
+            setStable(world, true)
+            world.step(50) {
+                world.requests(0, 70)
+                world.requests(1, 20)
+            }
+            setStable(world, false)
+            world.step(60) { world.requests(1, 20, failing: 20) }
+            #expect(status(world)["withheld_cuts"]?.elements.count == 1)
+            world.step(30) { world.requests(1, 20, failing: isMended ? 0 : 20) }
+            #expect(world.model.decided.cutCount == 0)
+            setStable(world, true)
+            world.step(150) { world.requests(1, 20, failing: isMended ? 0 : 20) }
+            #expect(world.model.decided.cutCount == (isMended ? 0 : 1))
+        }
+    }
+
+    /// Requests that a cohort or a caller brings to v2.
+    private func pinned(_ world: World, _ count: Int) {
+        let meter = world.model.meters[1][0]
+        let weight = world.plane.last?.models[0].versions[1].weightPPM ?? 0
+        world.plane.count(count)
+        for _ in 0..<count {
+            meter.start(tick: world.tick, weightPPM: weight, isPinned: true)
+            meter.settle(start: world.tick, isPinned: true, outcome: .upstreamError, nanos: 5_000_000)
+        }
+    }
+
+    @Test(
+        "Users without weight stay while stable is down; a cohort's are in the report of the cut",
+        arguments: [true, false])
+    func cohort(hasCohort: Bool) throws {
+        let cohorts = "cohorts: [{ name: staff, when: { path: { prefix: /s } }, version: v2 }]"
+        let yaml = Self.checked.replacing(
+            "weights: { v2: 20%, v3: 10% }",
+            with: "weights: { v2: 0%, v3: 0% }\n    \(hasCohort ? cohorts + "\n    " : "")"
+                + "guardrails: [{ name: errors, kind: error_rate, above: 5% }]")
+        let world = try World(yaml)
+        setStable(world, false)
+        world.step(100) { pinned(world, 20) }
+        #expect(world.model.decided.cutCount == 0)
+        #expect(status(world)["withheld_cuts"]?[0]?["version"]?.string == "v2")
+        setStable(world, true)
+        for _ in 0..<300 where world.model.decided.cutCount == 0 { world.step { pinned(world, 20) } }
+        #expect(world.model.decided.cutCount == 1)
+        let report = try #require(world.loop.snapshot.reports.last)
+        if hasCohort { #expect(report.requests >= 2_000 && report.failures >= 2_000) }
+    }
+
+    @Test("A candidate of a fixed split that fails its pre-flight checks is cut when stable is back")
+    func preflight() throws {
+        let world = try World(
+            Self.checked.replacing(
+                "weights:", with: "preflight: { identity: { path: /v, json: $.v } }\n    weights:"))
+        func report(_ reading: PreflightReading, _ reason: String) {
+            world.loop.take(PreflightReport(model: "m", candidate: "v2", reading: reading, reason: reason))
+            world.step(3)
+        }
+        setStable(world, true)
+        world.step(3)
+        report(.passed, "right")
+        setStable(world, false)
+        world.step(1)
+        report(.failed("it is v3"), "it is v3")
+        #expect(world.model.decided.cutCount == 0)
+        #expect(status(world)["withheld_cuts"]?[0]?["guardrail"]?.string == "preflight")
+        setStable(world, true)
+        world.step(3)
+        #expect(world.model.decided.cutCount == 1)
+        #expect(status(world)["withheld_cuts"]?.elements.isEmpty == true)
+        // Who is let back is cut again by another verdict only.
+        world.loop.obey(
+            AdminVerb(.unquarantine, model: "m", version: "v2"), actor: "t", reply: { _ in })
+        world.step(5)
+        #expect(world.model.decided.quarantined["v2"] == nil)
+    }
+
     @Test("Who left without an answer was harmed, also after the cut; who left before the hang was not")
     func harmed() throws {
         let world = try promoted(World.yaml)

@@ -12,7 +12,59 @@ import Testing
             reason: "candidate 100.0 % of 250 failed")
         return .tick(
             [VersionReadings(version: "v2", readings: [reading])], recovery: nil,
-            conditions: RolloutConditions(stableIsDown: isDown))
+            conditions: RolloutConditions(stable: isDown ? .down : .usable))
+    }
+
+    private func failing(_ conditions: RolloutConditions) -> RolloutInput {
+        guard case .tick(let readings, _, _, _) = tick(.fail, isDown: true) else {
+            preconditionFailure("a tick is a tick")
+        }
+        return .tick(readings, recovery: nil, conditions: conditions)
+    }
+
+    @Test("users without weight are not moved either: a cohort's, and those of another candidate")
+    func reached() {
+        var cohort = Driver(["v2": 0])
+        cohort.step(failing(RolloutConditions(stable: .down, reached: ["v2"])))
+        #expect(cohort.cutRecord == nil && alert(cohort) != nil)
+        // A cut gives all weight to stable, whoever is to blame.
+        var other = Driver(["v2": 0, "v3": 50_000])
+        other.step(failing(RolloutConditions(stable: .down)))
+        #expect(other.cutRecord == nil && alert(other) != nil)
+        // The cohort of a version that is not cut stays where it is.
+        var copies = Driver(["v2": 0, "v3": 0])
+        copies.step(failing(RolloutConditions(stable: .down, reached: ["v3"])))
+        #expect(copies.cutRecord?.versions == ["v2"])
+    }
+
+    @Test("while stable's checks have not decided a cut waits without a word; an operator's does not wait")
+    func undecided() throws {
+        var driver = Driver()
+        let conditions = RolloutConditions(stable: .undecided)
+        driver.step(failing(conditions))
+        #expect(driver.cutRecord == nil && driver.actions.isEmpty && driver.state.alerts.isEmpty)
+        let waiting = RolloutMachine.withheldCuts(
+            driver.state, [try #require(readings(failing(conditions)))], conditions, steadyMicros: 0)
+        #expect(waiting.map(\.version) == ["v2"])
+        #expect(waiting.first?.because.contains("the checks of stable v1 have not decided yet") == true)
+        driver.step(failing(RolloutConditions(stable: .down)))
+        #expect(driver.cutRecord == nil && alert(driver) != nil)
+        var asked = Driver()
+        asked.step(failing(conditions))
+        #expect(asked.verb(.rollback(version: "v2")).isAccepted && asked.cutRecord != nil)
+    }
+
+    @Test("a withheld cut of the pre-flight checks is among those that wait")
+    func preflight() {
+        var driver = ProgramDriver()
+        let start = VerbRequest(verb: .start, actor: "ann", reason: "why", force: false)
+        driver.state = RolloutMachine.step(driver.state, .verb(start), wallMicros: 20).state
+        driver.tick()
+        #expect(driver.state.weights["v2"] ?? 0 > 0)
+        let waiting = RolloutMachine.withheldCuts(
+            driver.state, [], RolloutConditions(preflight: .failed("it is v3"), stable: .down),
+            steadyMicros: 0)
+        #expect(waiting.map(\.version) == ["v2"] && waiting.map(\.guardrail) == ["preflight"])
     }
 
     private func alert(_ driver: Driver) -> String? {
@@ -32,7 +84,7 @@ import Testing
         #expect(said.contains("would cut, but stable v1 has no usable endpoint"))
         let waiting = RolloutMachine.withheldCuts(
             driver.state, [try #require(readings(tick(.fail, isDown: true)))],
-            RolloutConditions(stableIsDown: true), steadyMicros: 0)
+            RolloutConditions(stable: .down), steadyMicros: 0)
         #expect(waiting.map(\.version) == ["v2"] && waiting.map(\.guardrail) == ["outage"])
         for _ in 0..<20 {
             driver.step(tick(.fail, isDown: true))

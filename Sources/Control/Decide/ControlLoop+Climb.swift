@@ -11,15 +11,17 @@ import Rollout
 extension ControlLoop {
     /// The conditions of a model's step.
     func conditions(_ i: Int) -> RolloutConditions {
-        let stableIsDown = models[i].stableIsDown
+        let stable = models[i].stableUse
+        let reached = stable == .usable ? [] : models[i].reached(lastTick)
         guard let program = models[i].decided.setup.program else {
-            return RolloutConditions(stableIsDown: stableIsDown)
+            return RolloutConditions(stable: stable, reached: reached)
         }
         let blackout = blackout(models[i].config)
         let preflight = preflight(i, candidate: program.candidate)
         return RolloutConditions(
             blackout: blackout?.text, blackoutAlertsOnly: blackout?.alertsOnly ?? false,
-            preflight: preflight.reading, preflightReason: preflight.reason, stableIsDown: stableIsDown)
+            preflight: preflight.reading, preflightReason: preflight.reason, stable: stable,
+            reached: reached)
     }
 
     /// What stands between a candidate and its first percent, with a sentence.
@@ -92,15 +94,62 @@ extension ControlLoop {
                     ])
             ])
         }
-        let state = models[i].decided
-        guard case .failed(let reason) = report.reading, state.setup.program?.candidate != report.candidate,
-            state.setup.candidates.contains(report.candidate), state.quarantined[report.candidate] == nil
-        else { return }
-        apply(
-            i,
-            .verb(
-                VerbRequest(verb: .rollback(version: report.candidate), actor: "weir", reason: reason)),
-            verb: nil)
+        guard case .failed = report.reading else { return }
+        owedCuts.append(key)
+        settleOwedCuts()
+        guard owedCuts.contains(key), let obstacle = obstacle(i, toCut: [key.candidate]) else { return }
+        log.warning("\(key.candidate) is not cut: \(obstacle)", metadata: ["model": "\(key.model)"])
+    }
+
+    /// Cuts candidates of fixed splits whose checks have failed, those for which stable has an endpoint.
+    func settleOwedCuts() {
+        guard !owedCuts.isEmpty else { return }
+        let due = owedCuts
+        owedCuts = []
+        for key in due where !owedCuts.contains(key) {
+            guard let i = indexByName[key.model], case .failed(let reason)? = preflights[key]?.reading else {
+                continue
+            }
+            let state = models[i].decided
+            guard state.setup.program?.candidate != key.candidate,
+                state.setup.candidates.contains(key.candidate), state.quarantined[key.candidate] == nil
+            else { continue }
+            guard obstacle(i, toCut: [key.candidate]) == nil else {
+                owedCuts.append(key)
+                continue
+            }
+            apply(
+                i,
+                .verb(VerbRequest(verb: .rollback(version: key.candidate), actor: "weir", reason: reason)),
+                verb: nil)
+        }
+    }
+
+    /// What keeps automation from cutting versions of a model; nil: nothing does.
+    func obstacle(_ i: Int, toCut versions: [String]) -> String? {
+        guard models[i].stableUse != .usable else { return nil }
+        return RolloutMachine.obstacle(models[i].decided, toCut: versions, conditions(i))
+    }
+
+    /// Every cut of a model that waits for stable, whoever ordered it.
+    func withheldCuts(_ i: Int) -> [CutWithheld] {
+        guard models[i].stableUse != .usable else { return [] }
+        let (name, state) = (models[i].config.name, models[i].decided)
+        var all = RolloutMachine.withheldCuts(
+            state, models[i].versionReadings, conditions(i), steadyMicros: steadyMicros)
+        func add(_ versions: [String], _ guardrail: String) {
+            guard let obstacle = obstacle(i, toCut: versions) else { return }
+            for version in versions where !all.contains(where: { $0.version == version }) {
+                all.append(
+                    CutWithheld(
+                        version: version, guardrail: guardrail, because: "would cut, but \(obstacle)"))
+            }
+        }
+        add(owedCuts.filter { $0.model == name }.map(\.candidate), "preflight")
+        if let trip = saved.groupTrips.first(where: { $0.rest.contains(name) }) {
+            add(state.setup.candidates.filter { state.quarantined[$0] == nil }, "group \(trip.group)")
+        }
+        return all
     }
 
     /// Tells the checks whom to ask; a `retry` warms up anew.

@@ -5,7 +5,8 @@
 // A cut of a group is over when each member's is durable and every core obeys a plan with it; until then it
 // is cut in part, which status, metrics and the log say. Disk and plan are tried again until they work.
 // Invariant: what is still to be cut is part of the saved state, written with the cut that caused it; a
-// member is asked again every tick until it is cut or has nothing to cut.
+// member is asked again every tick until it is cut or has nothing to cut. One whose stable cannot take its
+// users waits for that.
 
 import Logging
 import Rollout
@@ -129,7 +130,7 @@ extension ControlLoop {
             partialCuts.removeAll { $0 == name }
             if toldPartial.remove(name) != nil { log.notice("group \(name) is cut as a whole") }
         }
-        for name in partialCuts where !toldPartial.contains(name) && hasTrouble {
+        for name in partialCuts where !toldPartial.contains(name) && (hasTrouble || isHeldUp(name)) {
             toldPartial.insert(name)
             let uncut = (groupStatus(name)?.uncut ?? []).map { "\($0.model): \($0.reason)" }
             log.critical("group \(name) is cut in part: \(uncut.joined(separator: "; "))")
@@ -139,12 +140,21 @@ extension ControlLoop {
     /// Whether something that is tried again is in the way, rather than the moment that a disk takes.
     private var hasTrouble: Bool { isLedgerDegraded != nil || planTrouble != nil || !unposted.isEmpty }
 
+    /// Whether a member of the group is not cut because its stable is down.
+    private func isHeldUp(_ group: String) -> Bool {
+        let rest = saved.groupTrips.first { $0.group == group }?.rest ?? []
+        return rest.compactMap { indexByName[$0] }.contains {
+            models[$0].stableUse == .down && obstacle($0, toCut: models[$0].decided.setup.candidates) != nil
+        }
+    }
+
     /// Whether nothing of the member is left to cut.
     private func isCut(_ member: String, by trip: GroupTrip) -> Bool {
         guard let i = indexByName[member] else { return true }
         let state = models[i].decided
         let open = state.setup.candidates.filter { state.quarantined[$0] == nil }
         guard !open.isEmpty else { return true }
+        guard obstacle(i, toCut: open) == nil else { return false }
         apply(
             i,
             .verb(
@@ -175,7 +185,10 @@ extension ControlLoop {
     /// What a member's cut lacks; nil when it is durable and obeyed.
     private func whyUncut(_ model: String, isDue: Bool) -> String? {
         guard let i = indexByName[model] else { return nil }
-        if isDue { return "it is not cut yet" }
+        if isDue {
+            let obstacle = obstacle(i, toCut: models[i].decided.setup.candidates)
+            return "it is not cut yet" + (obstacle.map { ": \($0)" } ?? "")
+        }
         if let trouble = isLedgerDegraded {
             return "cut, but the journal cannot be written (\(trouble)); it is retried"
         }

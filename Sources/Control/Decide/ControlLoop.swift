@@ -90,6 +90,8 @@ final class ControlLoop {
     var preflights: [PreflightKey: PreflightReport] = [:]
     /// Those that have passed once, as they are configured now.
     var proven: Set<PreflightKey> = []
+    /// Candidates of fixed splits that are to be cut for their checks as soon as stable can take their users.
+    var owedCuts: [PreflightKey] = []
     /// The answer of this second, by model.
     var blackouts: [String: (second: UInt64, window: BlackoutWindow?)] = [:]
     /// Configs that arrived while a bar was up or a plan under way.
@@ -159,6 +161,7 @@ final class ControlLoop {
             stepModels(tick)
             stepGroups()
             settleGroups()
+            settleOwedCuts()
             closeReports()
             saveEvidence()
         }
@@ -174,6 +177,7 @@ final class ControlLoop {
         if requests != lastRequests { lookUntil = Tick(number: tick.number + Self.restingTurns) }
         lastRequests = requests
         for i in models.indices {
+            models[i].lookAtStable(tick) { [plane] in plane.health($0) }
             let isTurn = tick < lookUntil && (tick.number + UInt64(i)) % Self.restingTurns == 0
             if isTurn || models[i].isAtWork { step(i, tick) }
         }
@@ -182,8 +186,7 @@ final class ControlLoop {
     private func step(_ i: Int, _ tick: Tick) {
         guard models[i].isDue(tick) else { return }
         let readings = models[i].step(
-            tick, health: health, failedChecks: failedChecks, passes: { [plane] in plane.passedChecks($0) },
-            isFailing: { [plane] in plane.health($0) == false })
+            tick, health: health, failedChecks: failedChecks, passes: { [plane] in plane.passedChecks($0) })
         logStarts(i)
         checkSplit(i)
         guard !readings.isEmpty || models[i].recovery != nil || models[i].isClimbing else { return }
@@ -191,7 +194,10 @@ final class ControlLoop {
             readings, recovery: models[i].recoveryReading, stage: models[i].stage?.reading,
             conditions: ownConditions(i))
         apply(i, input, verb: nil)
-        if let trip = models[i].controlTrip, let arm = models[i].config.control {
+        // The arm's users go to the rest of stable.
+        if let trip = models[i].controlTrip, let arm = models[i].config.control,
+            models[i].stableUse == .usable
+        {
             apply(i, .controlFailed(version: arm.version, reading: trip), verb: nil)
         }
     }

@@ -23,6 +23,8 @@ struct ModelFigures {
     /// of a model that rests are let go.
     private var windows: [[Key: Window]]
     private let empty: [[Key: Window]]
+    /// The windows that rules are written over.
+    private let ruled: Set<Key>
     /// The times that some window needs.
     private let times: Set<TimeKind>
     private let stable: Int
@@ -37,10 +39,12 @@ struct ModelFigures {
     ) {
         self.control = control
         self.countsClientErrors = countsClientErrors
-        var keys: Set = [Key(ticks: Self.liveTicks, time: WatchedModel.judged)]
+        var ruled: Set<Key> = []
         for spec in specs {
-            for ticks in spec.windowLengths { keys.insert(Key(ticks: ticks, time: spec.time)) }
+            for ticks in spec.windowLengths { ruled.insert(Key(ticks: ticks, time: spec.time)) }
         }
+        self.ruled = ruled
+        let keys = ruled.union([Key(ticks: Self.liveTicks, time: WatchedModel.judged)])
         func windows(_ keys: Set<Key>) -> [Key: Window] {
             var own: [Key: Window] = [:]
             for key in keys {
@@ -64,6 +68,13 @@ struct ModelFigures {
         guard lastReading != nil else { return }
         windows = empty
         lastReading = nil
+    }
+
+    /// Begins the windows of rules anew with the next reading.
+    mutating func forgetRules() {
+        for version in windows.indices {
+            for key in ruled { windows[version][key] = empty[version][key] }
+        }
     }
 
     /// Takes a reading of every version when a second has passed since the last one.

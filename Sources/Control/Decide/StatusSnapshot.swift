@@ -89,7 +89,7 @@ extension ControlLoop {
             ?? rotationTrouble.map { "the journal cannot be rotated: \($0)" }
     }
 
-    /// All that the readiness page says of the state directory.
+    /// All that the readiness page says of the state directory, and of cuts that wait for stable.
     var troubles: [String] {
         let withheld = StateRecovery.withheld(
             models.filter(\.decided.isWithheld).map(\.config.name))
@@ -98,6 +98,10 @@ extension ControlLoop {
             all.append("the disk is full: \(reason); \(bytes) bytes are left for cuts")
         }
         if let stateOwed { all.append("rollouts.json cannot be written: \(stateOwed)") }
+        for i in models.indices {
+            let name = models[i].config.name
+            all += withheldCuts(i).map { "\(name): \($0.version) is not cut: \($0.guardrail) \($0.because)" }
+        }
         return all
     }
 
@@ -150,8 +154,7 @@ extension ControlLoop {
                     stage: model.stage?.reading, conditions: sharedConditions(i),
                     preflight: candidate.map { preflight(i, candidate: $0).reason } ?? "",
                     held: heldCandidates(i),
-                    withheldCuts: RolloutMachine.withheldCuts(
-                        model.decided, model.versionReadings, conditions(i), steadyMicros: steadyMicros),
+                    withheldCuts: withheldCuts(i),
                     live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
                     outcomes: model.book.figures)
             },

@@ -25,7 +25,7 @@ struct WatchedModel {
     let config: ModelConfig
     let slot: ModelSlot
     let versionSlots: [VersionSlot]
-    private let endpointSlots: [[EndpointSlot]]
+    let endpointSlots: [[EndpointSlot]]
     let stable: Int
     /// The part of stable that `controlled`, the climbing candidate, is compared with while it has weight.
     let control: Int?
@@ -47,8 +47,10 @@ struct WatchedModel {
     var controlTrip: GuardrailReading?
     var history: SplitHistory
     var splitCheck: SplitCheck
-    /// Whether every endpoint of stable was failing its checks at the last step: nobody can be moved to it.
-    private(set) var stableIsDown = false
+    /// Whether stable can take users; see `lookAtStable`.
+    var stableUse: StableUse
+    /// The tick from which on checks that have not decided count as passed; nil: stable is not checked.
+    let stableAwaitedUntil: Tick?
     /// What stable's answers to shielded requests came to.
     private var rescues = RescueRecord()
     var figures: ModelFigures
@@ -85,6 +87,8 @@ struct WatchedModel {
         self.meters = meters
         decided = state
         durable = state
+        stableAwaitedUntil = Self.stableAwaitedUntil(config.versions[plan.stable], from: now)
+        stableUse = stableAwaitedUntil == nil ? .usable : .undecided
         reference =
             (saved?.reference).map {
                 LatencyReference(
@@ -247,17 +251,14 @@ extension WatchedModel {
     ///   - health: what health checks say, by endpoint; one that nobody checks is not in it.
     ///   - failedChecks: when the last failed check of an unhealthy endpoint began.
     ///   - passes: how many checks an endpoint has passed.
-    ///   - isFailing: whether an endpoint is known to fail its checks now.
     mutating func step(
         _ now: Tick, health: [EndpointSlot: Bool] = [:], failedChecks: [EndpointSlot: Tick] = [:],
-        passes: (EndpointSlot) -> UInt64 = { _ in 0 },
-        isFailing: (EndpointSlot) -> Bool = { _ in false }
+        passes: (EndpointSlot) -> UInt64 = { _ in 0 }
     ) -> [VersionReadings] {
         lastStepped = now
         let checks = Checks(
             health: health, failed: failedChecks,
             stablePasses: endpointSlots[stable].reduce(0) { $0 &+ passes($1) })
-        lookAtStable(isFailing)
         observeStarts(now)
         if ticksWithoutTraffic <= UInt64(ModelFigures.recentTicks) {
             figures.observe(meters, at: now)
@@ -293,18 +294,6 @@ extension WatchedModel {
             recovery = running
         }
         return all
-    }
-
-    /// Looks whether stable can take users. What was proven while it could not is given up when it can again:
-    /// it is of a time when nothing was done about it. What goes on, an outage, trips at once all the same.
-    private mutating func lookAtStable(_ isFailing: (EndpointSlot) -> Bool) {
-        let slots = endpointSlots[stable]
-        let isChecked = config.versions[stable].healthCheck != nil && !slots.isEmpty
-        let wasDown = stableIsDown
-        stableIsDown = isChecked && slots.allSatisfy(isFailing)
-        guard wasDown, !stableIsDown else { return }
-        for version in watches.keys { watches[version]?.forfeitProven() }
-        stage?.forfeitProven()
     }
 
     /// What active checks have said so far.

@@ -44,7 +44,9 @@ extension ControlLoop {
         let new = desk.saved.tallies[config.name, default: Tally()].align(weighted: weighted, alpha: alpha)
         // Copies are an exposure too: of the version, not of its users.
         let copied = config.candidates.filter { state.shadow?.version == $0 || config.shadow?.version == $0 }
-        for version in Set(weighted + copied)
+        // So is a cohort, whose users need no weight.
+        let cohorts = config.cohorts.map(\.version).filter(config.candidates.contains)
+        for version in Set(weighted + copied + cohorts)
         where new.contains(version) || desk.exposures[config.name]?[version] == nil {
             guard state.quarantined[version] == nil else { continue }
             desk.exposures[config.name, default: [:]][version] = ReportDesk.Exposure(

@@ -1,0 +1,63 @@
+// Whether stable can take the users of a version that is cut, and whom a cut would move. Where every endpoint
+// of stable fails its checks a cut helps nobody. The same holds until the checks have decided after a start
+// or a reload: the process may have begun while stable was down.
+// Place: asked every tick, before anything is judged. Invariant: an endpoint that nobody checks is usable,
+// and checks that never decide hold a cut up for a minute at most.
+
+import Metrics
+import Proxy
+import Rollout
+
+extension WatchedModel {
+    /// The longest that a cut waits for the first verdict of checks: a minute.
+    private static let awaitedTicksMax: UInt64 = 600
+    /// Ticks whose requests say whether users reach a version: 10 s.
+    private static let reachedTicks: UInt64 = 100
+
+    /// When checks that begin now have decided: as many in a row as take an endpoint out.
+    static func stableAwaitedUntil(_ version: VersionConfig, from now: Tick) -> Tick? {
+        guard let check = version.healthCheck, !version.endpoints.isEmpty else { return nil }
+        let (nanos, overflow) = check.interval.nanos.multipliedReportingOverflow(
+            by: UInt64(check.unhealthyThreshold))
+        let ticks = overflow ? .max : nanos / (Tick.micros * 1_000)
+        let timeout = check.timeout.nanos / (Tick.micros * 1_000)
+        return Tick(number: now.number + 1 + min(awaitedTicksMax, min(ticks, awaitedTicksMax) + timeout))
+    }
+
+    /// Looks whether stable can take users. What was proven while it could not is given up when it can
+    /// again, and rules over windows begin theirs anew: it is of a time when nothing was done about it. What
+    /// goes on, an outage, trips at once all the same.
+    /// - Parameter verdict: what checks have said of an endpoint; nil: nothing yet.
+    mutating func lookAtStable(_ now: Tick, verdict: (EndpointSlot) -> Bool?) {
+        guard let stableAwaitedUntil else { return }
+        let before = stableUse
+        let verdicts = endpointSlots[stable].map(verdict)
+        if verdicts.contains(true) {
+            stableUse = .usable
+        } else if verdicts.allSatisfy({ $0 == false }) {
+            stableUse = .down
+        } else {
+            stableUse = now < stableAwaitedUntil ? .undecided : .usable
+        }
+        guard before != .usable, stableUse == .usable else { return }
+        for version in watches.keys { watches[version]?.forfeitProven() }
+        stage?.forfeitProven()
+        figures.forgetRules()
+    }
+
+    /// Candidates that users reach without weight: by a cohort, or lately because callers ask for them.
+    func reached(_ now: Tick) -> Set<String> {
+        Set(
+            config.candidates.filter { name in
+                config.cohorts.contains { $0.version == name } || wasReached(name, now)
+            })
+    }
+
+    private func wasReached(_ name: String, _ now: Tick) -> Bool {
+        guard let version = config.index(of: name) else { return false }
+        return (0...min(Self.reachedTicks, now.number)).contains { back in
+            let bucket = VersionMeter.evidence(meters[version], at: Tick(number: now.number - back))
+            return bucket.map { $0.randomised.started + $0.pinned.started > 0 } ?? false
+        }
+    }
+}
