@@ -165,6 +165,16 @@ private let brokenFiles: [Broken] = [
             "did you mean '65536B'?",
         ]),
     Broken(
+        .top("journal: { rotate_bytes: 64KiB, rotate_age: 5m }"),
+        [
+            "1:26: journal.rotate_bytes: wrong value '64KiB'",
+            "expected a size such as 1MiB or 64MiB, from 1MiB to 1GiB",
+        ],
+        [
+            "1:45: journal.rotate_age: wrong value '5m'",
+            "expected a duration such as 2h, from 1h to",
+        ]),
+    Broken(
         .top("limits: { response_head_bytes_max: 512B }"),
         [
             "1:36: limits.response_head_bytes_max: wrong value '512B'",

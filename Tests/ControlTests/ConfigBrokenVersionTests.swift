@@ -378,7 +378,7 @@ private let brokenVersions: [Broken] = [
         .guardrail("kind: error_rate, above: 2%, window: 2h"),
         [
             "10:48: models[0].guardrails[0].window: wrong value '2h'",
-            "expected a duration such as 500ms, 10s or 5m,",
+            "expected a duration such as 10s or 5m,",
         ]),
     Broken(
         .guardrail("kind: error_rate, above: 2%, min_requests: 0"),
@@ -427,7 +427,7 @@ private let brokenVersions: [Broken] = [
         .model("guardrails: [{ kind: latency, quantile: p99, worse_than_stable_by: 30, name: a }]"),
         [
             "9:72: models[0].guardrails[0].worse_than_stable_by: wrong value '30'",
-            "expected a percentage such as 5% or 0.1%, from",
+            "expected a percentage such as 5% or 20%, from",
             "did you mean '30%'?",
         ]),
 ]

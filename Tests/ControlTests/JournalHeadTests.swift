@@ -216,9 +216,39 @@ private func realDirectory(_ scratch: Scratch) throws -> String {
             let found = try AuditVerify.check(directory: path)
             #expect(found.isIntact && (found.openEnd != nil) == (isHeadGone && isStateGone), "\(found)")
             #expect(found.verdict.hasPrefix("intact as far as can be told") == (isHeadGone && isStateGone))
-            if isHeadGone, isStateGone { #expect(found.exitCode == 4) }
+            if isHeadGone, isStateGone {
+                // Nobody knows, which is neither yes nor no.
+                #expect(found.exitCode == 4 && found.json["intact"] == .null)
+            }
             if !isStateGone { #expect(found.exitCode == 0 && found.verdict == "intact") }
         }
+    }
+
+    @Test(
+        "Without a head the state's line says that the journal's end, or all of it, is gone: that is not intact",
+        arguments: [false, true])
+    func stateIsAhead(isJournalGone: Bool) throws {
+        let scratch = try Scratch()
+        let path = scratch.path + "/s"
+        let directory = try StateDirectory(path: path)
+        var journal = try Journal(opening: FileStorage(directory.files), wallMicros: 1)
+        try journal.append([JournalEvent(at: 1, .started, reason: "started")])
+        let first = try File.readAll(path + "/journal.jsonl", bytesMax: 1 << 20)
+        try journal.append([JournalEvent(at: 2, .started, reason: "again")])
+        var saved = SavedState()
+        saved.journal = JournalMark(line: journal.lines, hash: journal.hash.hex)
+        try directory.save(saved)
+        #expect(try AuditVerify.check(directory: path).json["intact"]?.bool == true)
+        try File.remove(path + "/journal.head")
+        if isJournalGone {
+            try File.remove(path + "/journal.jsonl")
+        } else {
+            try File.replace(path + "/journal.jsonl", with: first)
+        }
+        let found = try AuditVerify.check(directory: path)
+        #expect(found.findings.isEmpty && !found.isIntact && found.exitCode == 4, "\(found)")
+        #expect(found.verdict.hasPrefix("NOT intact: lines that rollouts.json includes"), "\(found)")
+        #expect(found.json["intact"]?.bool == false && found.state.verdict == .newer)
     }
 
     @Test("A state that includes an earlier line does not say where the journal ends")

@@ -52,6 +52,14 @@ import Testing
             model: "m", stable: "v1", cut: record, epochBefore: 1, epochAfter: 2)
         (report.requests, report.failures, report.shielded, report.rescued) = (100, 30, 30, 20)
         #expect(report.harmed == 10)
+        // Sent again is not saved.
+        #expect(report.sentence.contains("30 were sent again to stable, 20 failures ended well"))
+        let page = ReportText.render(report.json)
+        #expect(page.contains("shielded by stable  30 sent again, 20 failures ended well\n"), "\(page)")
+        report.rescued = 30
+        #expect(report.sentence.contains("30 were shielded"))
+        #expect(ReportText.render(report.json).contains("shielded by stable  30\n"))
+        report.rescued = 20
         report.slow = 25
         #expect(report.harmed == 35)
         (report.requests, report.failures, report.shielded, report.rescued, report.slow) = (0, 0, 0, 0, nil)

@@ -46,6 +46,23 @@ struct AssignOrderTests {
         #expect(table.assign(Ask(headers: [("X-Weir-Version", "v2")]))?.reason == .random)
     }
 
+    @Test("The name of a part of a version forces nothing, and is explained as unknown; no name is no name")
+    func forcedPart() {
+        var model = model(["v1": 900_000, "v2": 50_000, "v1 (control)": 50_000])
+        (model.versions[2].label, model.control) = ("v1", 2)
+        let table = AssignTable(models: [model], trusted: [])
+        for name in ["v1 (control)", ""] {
+            let ask = Ask(headers: [("x-weir-version", name)])
+            #expect(table.assign(ask, isTrusted: true)?.reason == .random, "'\(name)'")
+        }
+        let stable = table.assign(Ask(headers: [("x-weir-version", "v1")]), isTrusted: true)
+        #expect(stable?.reason == .forced && stable?.version == 0)
+        let peer = IPAddress(ipv4: 0x7F00_0001)
+        let explainer = Explainer(models: [model], trusted: [AddressRange(base: peer, prefixBits: 128)])
+        let told = explainer.explain(path: "/", headers: [("x-weir-version", "v1 (control)")], client: peer)
+        #expect(told.forced == .unknown(name: "v1 (control)"))
+    }
+
     @Test("A barred version is replaced by stable, whichever rule chose it, and its weight goes there")
     func barred() {
         let table = AssignTable(models: [Self.rules], trusted: [])

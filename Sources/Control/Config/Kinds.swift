@@ -190,7 +190,10 @@ extension Kind where Value == Int {
     /// Bytes, as `64KiB`.
     static func size(_ range: ClosedRange<Int>) -> Kind {
         let bounds = "\(Notation.text(bytes: range.lowerBound)) to \(Notation.text(bytes: range.upperBound))"
-        return notation("a size such as 64KiB or 1MiB, from \(bounds)", range) {
+        let such = examples(
+            [("64KiB", 64 << 10), ("1MiB", 1 << 20), ("64MiB", 64 << 20)], in: range, atMost: 2,
+            else: Notation.text(bytes: range.lowerBound))
+        return notation("a size such as \(such), from \(bounds)", range) {
             (text) throws(Notation.Malformed) in try Notation.size(text)
         }
     }
@@ -200,7 +203,10 @@ extension Kind where Value == Interval {
     /// A time, as `500ms` or `10s`.
     static func duration(_ range: ClosedRange<Interval>) -> Kind {
         let bounds = "\(Notation.text(range.lowerBound)) to \(Notation.text(range.upperBound))"
-        return notation("a duration such as 500ms, 10s or 5m, from \(bounds)", range) {
+        let such = examples(
+            [("500ms", .millis(500)), ("10s", .seconds(10)), ("5m", .seconds(300)), ("2h", .seconds(7_200))],
+            in: range, atMost: 3, else: Notation.text(range.lowerBound))
+        return notation("a duration such as \(such), from \(bounds)", range) {
             (text) throws(Notation.Malformed) in try Notation.duration(text)
         }
     }
@@ -223,13 +229,26 @@ extension Kind where Value == UInt32 {
     /// A share in parts per million, as `5%` or `0.1%`.
     static func percentage(_ range: ClosedRange<UInt32> = 0...1_000_000) -> Kind {
         let bounds = "\(Notation.text(ppm: range.lowerBound)) to \(Notation.text(ppm: range.upperBound))"
-        return notation("a percentage such as 5% or 0.1%, from \(bounds)", range) {
+        let such = examples(
+            [("5%", 50_000), ("0.1%", 1_000), ("20%", 200_000), ("100%", 1_000_000)], in: range, atMost: 2,
+            else: Notation.text(ppm: range.lowerBound))
+        return notation("a percentage such as \(such), from \(bounds)", range) {
             (text) throws(Notation.Malformed) in try Notation.percentage(text)
         }
     }
 }
 
 extension Kind where Value: Comparable {
+    /// Those of the usual examples that are within bounds, as "10s or 5m".
+    fileprivate static func examples(
+        _ usual: [(text: String, value: Value)], in range: ClosedRange<Value>, atMost: Int,
+        else least: String
+    ) -> String {
+        let fit = usual.filter { range.contains($0.value) }.prefix(atMost).map(\.text)
+        guard let last = fit.last else { return least }
+        return fit.count == 1 ? last : fit.dropLast().joined(separator: ", ") + " or " + last
+    }
+
     /// A text in one of the notations, within bounds.
     fileprivate static func notation(
         _ expected: String, _ range: ClosedRange<Value>,

@@ -45,6 +45,14 @@ public struct AuditState: Sendable, Equatable {
         }
     }
 
+    /// Whether lines that the state includes are not in the journal, or are other ones there.
+    var contradictsJournal: Bool {
+        switch verdict {
+        case .newer, .otherHistory: true
+        case .notCompared, .current, .unmarked, .older, .missing, .lost, .damaged, .differs: false
+        }
+    }
+
     /// The command's exit code: 0 nothing to do, 3 the next start applies lines, 4 something is missing.
     public var exitCode: Int32 { isWhole ? 0 : verdict == .older ? 3 : 4 }
 

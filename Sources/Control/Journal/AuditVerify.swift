@@ -44,24 +44,26 @@ public struct AuditReport: Sendable, Equatable {
     /// How `rollouts.json` stands to it.
     public var state = AuditState.notCompared
 
-    /// Whether the journal is as it was written.
-    public var isIntact: Bool { findings.isEmpty }
+    /// Whether nothing says that the journal is not as it was written: neither its lines nor `rollouts.json`.
+    public var isIntact: Bool { findings.isEmpty && !state.contradictsJournal }
 
     /// What can be said of the lines, in words.
     public var verdict: String {
-        guard isIntact else { return "NOT intact: \(Plural.text(findings.count, "finding"))" }
+        guard findings.isEmpty else { return "NOT intact: \(Plural.text(findings.count, "finding"))" }
+        guard isIntact else { return "NOT intact: lines that rollouts.json includes are gone or changed" }
         return openEnd.map { "intact as far as can be told: \($0)" } ?? "intact"
     }
 
     /// 0 when all is there, 1 when the journal is not as it was written, 4 when nobody knows, else what the
     /// state says.
-    public var exitCode: Int32 { isIntact ? openEnd == nil ? state.exitCode : 4 : 1 }
+    public var exitCode: Int32 { findings.isEmpty ? openEnd == nil ? state.exitCode : 4 : 1 }
 
     /// The report for `--output json`.
     public var json: JSON {
         [
-            "intact": .bool(isIntact), "open_end": .optional(openEnd), "files": .integer(Int64(files)),
-            "lines": .integer(Int64(lines)),
+            // null: nobody knows.
+            "intact": isIntact && openEnd != nil ? .null : .bool(isIntact), "open_end": .optional(openEnd),
+            "files": .integer(Int64(files)), "lines": .integer(Int64(lines)),
             "pruned": .integer(Int64(pruned)), "hash": .string(hash),
             "findings": .array(
                 findings.map {

@@ -26,7 +26,7 @@ public enum ReportText {
         out += "\n"
         out += line("requests served", number(report["requests"]) + " since " + word(report["exposed_since"]))
         out += line("failed", number(report["failures"]))
-        out += line("shielded by stable", number(report["shielded"]))
+        out += line("shielded by stable", shielded(report))
         if report["slow"]?.integer != nil {
             let by = report["slow_by"]?.line.map { "  (\($0))" } ?? ""
             out += line("too slow", number(report["slow"]) + by)
@@ -123,6 +123,13 @@ public enum ReportText {
             text += "\(waiting) had not got their answer when this was counted"
         }
         return text
+    }
+
+    /// How many requests were sent again to stable; where that did not help all of them, how many it did.
+    private static func shielded(_ report: JSON) -> String {
+        guard let sent = report["shielded"]?.integer, let saved = report["rescued"]?.integer, saved < sent
+        else { return number(report["shielded"]) }
+        return "\(sent) sent again, \(saved) failures ended well"
     }
 
     private static func detected(_ report: JSON) -> String {

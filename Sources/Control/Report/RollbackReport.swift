@@ -188,7 +188,12 @@ extension RollbackReport {
             parts.append("\(copyFailures ?? 0) of \(copies) copies failed, which no client saw")
         } else {
             let how = "failed\(harm.map { " or \($0)" } ?? "") for clients"
-            parts.append("\(harmed) of \(requests) requests \(how), \(shielded) were shielded")
+            let saved = rescued ?? shielded
+            let mended =
+                saved < shielded
+                ? "\(shielded) were sent again to stable, \(saved) failures ended well"
+                : "\(shielded) were shielded"
+            parts.append("\(harmed) of \(requests) requests \(how), \(mended)")
         }
         parts.append(recovery.map { "stable: \($0.verdict.words)" } ?? "the recovery check has no answer")
         return parts.joined(separator: "; ")

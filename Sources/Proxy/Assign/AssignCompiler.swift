@@ -75,7 +75,9 @@ struct AssignCompiler {
     private mutating func addVersions(_ model: ModelPlan, weights: [UInt32]) -> Place {
         let start = versions.count
         for (version, weight) in zip(model.versions, weights) {
-            versions.append(VersionEntry(name: add(text: Array(version.name.utf8)), weightPPM: weight))
+            // A part of a version has no name that a caller may force.
+            let name = version.isPart ? "" : version.name
+            versions.append(VersionEntry(name: add(text: Array(name.utf8)), weightPPM: weight))
         }
         return Place(start, versions.count - start)
     }

@@ -219,10 +219,13 @@ extension AssignTable {
 
     // MARK: Forced
 
-    /// The version that a trusted caller's header names; nil without the header or with an unknown name.
+    /// The version that a trusted caller's header names; nil without the header or with an unknown name. A part
+    /// of a version has an empty name here, which no header matches.
     @inline(never)
     private func forcedVersion(_ model: UnsafePointer<ModelEntry>, base: UnsafeRawPointer) -> UInt8? {
-        guard let name = scratch.value(of: FactSlot.forcedVersion, base: base) else { return nil }
+        guard let name = scratch.value(of: FactSlot.forcedVersion, base: base), name.count > 0 else {
+            return nil
+        }
         for index in 0..<Int(model.pointee.versions.count) {
             let place = versions[Int(model.pointee.versions.start) &+ index].name
             if Int(place.count) == name.count,

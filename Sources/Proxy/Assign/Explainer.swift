@@ -129,7 +129,8 @@ public final class Explainer {
     private func forced(_ model: ModelPlan, _ facts: Facts, caller: Caller) -> Explanation.Forced {
         guard let name = facts.text(in: FactSlot.forcedVersion) else { return .absent }
         guard caller.isTrusted else { return .untrusted(name: name) }
-        return model.versions.contains { $0.name == name } ? .obeyed(name: name) : .unknown(name: name)
+        let isKnown = model.versions.contains { $0.name == name && !$0.isPart }
+        return isKnown ? .obeyed(name: name) : .unknown(name: name)
     }
 
     /// The model's match that the route took: each is asked on its own, the most specific counts.

@@ -159,6 +159,9 @@ public struct VersionPlan: Sendable, Equatable {
     /// How long a returning endpoint's share ramps up.
     public var slowStart: Interval
 
+    /// Whether it is a part of another version that is measured by itself: no release that anybody can name.
+    public var isPart: Bool { label != name }
+
     public init(
         slot: VersionSlot, name: String, label: String? = nil, weightPPM: UInt32, isQuarantined: Bool = false,
         endpoints: [EndpointPlan], rewrite: RewritePlan = RewritePlan(), inFlightMax: Int = 4096,
