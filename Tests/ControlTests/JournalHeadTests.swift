@@ -225,7 +225,7 @@ private func realDirectory(_ scratch: Scratch) throws -> String {
     }
 
     @Test(
-        "Without a head the state's line says that the journal's end, or all of it, is gone: that is not intact",
+        "Where the state's line alone says that the journal's end or all of it is gone, it is not intact",
         arguments: [false, true])
     func stateIsAhead(isJournalGone: Bool) throws {
         let scratch = try Scratch()

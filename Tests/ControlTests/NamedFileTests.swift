@@ -68,6 +68,42 @@ import Testing
         #expect(try plain.get().absentFiles == [])
     }
 
+    @Test("A pipe, a device and an empty file are refused where a file to read is named", arguments: keys)
+    func otherKinds(key: String, yaml: String) throws {
+        let scratch = try Scratch()
+        let config = scratch.path + "/weir.yaml"
+        #expect(mkfifo(scratch.path + "/pipe", 0o600) == 0)
+        symlink("/dev/zero", scratch.path + "/zeros")
+        try File.replace(scratch.path + "/nothing", with: [UInt8]())
+        let said = [
+            "pipe": "the file is a pipe:", "zeros": "the file is a device:", "nothing": "the file is empty:",
+        ]
+        for (path, message) in said {
+            let absent = try read(yaml.replacing("FILE", with: path), file: config).absentFiles
+            #expect(absent.map(\.message) == [message], "\(key)")
+        }
+    }
+
+    @Test("What became a pipe or a device after the check is refused at its use, without waiting")
+    func pipesAtUse() throws {
+        let scratch = try Scratch()
+        let pipe = scratch.path + "/pipe"
+        #expect(mkfifo(pipe, 0o600) == 0)
+        for path in [pipe, "/dev/zero", scratch.path] {
+            let warmUp = #expect(throws: WarmUpProblem.self) { try WarmUpRequest.load(path) }
+            #expect(warmUp?.reason.contains("not a regular file") == true, "\(path)")
+            guard case .failure(let secret) = SecretFile.read(path),
+                case .failure(let reference) = DriftReference.load(path)
+            else {
+                Issue.record("\(path) was read")
+                continue
+            }
+            #expect(secret.reason.contains("not a regular file"))
+            #expect(reference.what.contains("not a regular file"))
+            #expect(throws: TLSProblem.self) { _ = try TLSSession(host: "h", caFile: path) }
+        }
+    }
+
     @Test("The folder of the access log must be there, the file need not; standard output is no file")
     func accessLog() throws {
         let scratch = try Scratch()
@@ -77,6 +113,7 @@ import Testing
         }
         #expect(try said("access.jsonl") == [] && said("\"-\"") == [])
         #expect(try said("logs/access.jsonl") == ["its folder does not exist:"])
+        #expect(try said(scratch.path) == ["the file is a folder:"])
         let log = try read("access_log: { path: a }\n" + Self.head, file: config).accessLog
         #expect(log.destination == .file(path: scratch.path + "/a"))
     }

@@ -69,7 +69,7 @@ enum SecretFile {
     /// The file's bytes without the space and newlines around them; a failure's text names the path only.
     static func read(_ path: String) -> Result<String, SecretProblem> {
         do throws(SystemFailure) {
-            let text = String(decoding: try File.readAll(path, bytesMax: bytesMax), as: UTF8.self)
+            let text = String(decoding: try File.readRegular(path, bytesMax: bytesMax), as: UTF8.self)
             let isBlank: (Character) -> Bool = { $0.isWhitespace || $0.isNewline }
             guard let first = text.firstIndex(where: { !isBlank($0) }),
                 let last = text.lastIndex(where: { !isBlank($0) })

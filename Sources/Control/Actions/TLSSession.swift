@@ -53,7 +53,7 @@ struct TLSSession: ~Copyable {
         guard let context = weir_tls_client_context() else { throw TLSProblem(reason: noMemory) }
         let loaded =
             if let caFile {
-                SSL_CTX_load_verify_file(context, caFile)
+                isFile(caFile) ? SSL_CTX_load_verify_file(context, caFile) : 0
             } else {
                 SSL_CTX_set_default_verify_paths(context)
             }
@@ -79,6 +79,17 @@ struct TLSSession: ~Copyable {
             throw TLSProblem(reason: "was not called: \(host) is no name that a certificate can prove")
         }
         return (context, session, input, output)
+    }
+
+    /// Whether OpenSSL, which waits for a pipe's writer, may open it.
+    private static func isFile(_ path: String) -> Bool {
+        do throws(SystemFailure) {
+            _ = try File.openRegular(path)
+            return true
+        } catch {
+            // What is wrong with a path OpenSSL says itself.
+            return error.errno != .notPermitted
+        }
     }
 
     deinit {

@@ -17,7 +17,7 @@ extension DriftReference {
     /// Reads the file.
     static func load(_ path: String) -> Result<DriftReference, ReferenceProblem> {
         do throws(SystemFailure) {
-            let bytes = try File.readAll(path, bytesMax: fileBytesMax)
+            let bytes = try File.readRegular(path, bytesMax: fileBytesMax)
             return parse(bytes)
         } catch {
             return .failure(ReferenceProblem(what: "cannot be read: \(error)"))

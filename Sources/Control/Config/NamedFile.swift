@@ -1,16 +1,18 @@
 // The files that a config names. A relative path starts at the folder of the config file, whatever the
 // working directory is, so that a config and what it names move together; this is so for every key.
 // Place: read with the key that names it; `weir check`, a start and a reload look whether it is there.
-// Invariant: looking opens nothing, so that neither a FIFO nor a device keeps anybody.
+// Invariant: looking opens nothing, so that neither a FIFO nor a device keeps anybody; who reads the file later
+// opens it by `File.openRegular`, which waits for nobody either.
 
 import Glibc
 import Platform
 
 /// What a named file is for.
 enum FileUse: Sendable {
-    /// It must be there.
+    /// It must be a regular file, with something in it.
     case read
-    /// Its folder must be there.
+    /// Its folder must be there, and it must not be a folder itself. It may be a pipe or a device, such as
+    /// /dev/stdout.
     case appended
     /// It must be a program that may be run.
     case run
@@ -32,8 +34,16 @@ enum NamedFile {
         switch use {
         case .read: objection(path, "the file", R_OK, isFolder: false)
         case .run: objection(path, "the program", X_OK, isFolder: false)
-        case .appended: objection(folder(of: path), "its folder", W_OK | X_OK, isFolder: true)
+        case .appended:
+            objection(folder(of: path), "its folder", W_OK | X_OK, isFolder: true)
+                ?? (kind(path) == S_IFDIR ? "the file is a folder" : nil)
         }
+    }
+
+    /// The type bits of what is there (inode(7)); nil: nothing that can be reached.
+    private static func kind(_ path: String) -> mode_t? {
+        var found = stat()
+        return stat(path, &found) == 0 ? found.st_mode & S_IFMT : nil
     }
 
     private static func objection(
@@ -44,8 +54,14 @@ enum NamedFile {
             let errno = Errno(code: errno)
             return errno == .noSuchFile ? "\(what) does not exist" : "\(what) is out of reach, \(errno.name)"
         }
-        let isDirectory = found.st_mode & S_IFMT == S_IFDIR
-        if isDirectory != isFolder { return isFolder ? "\(what) is no folder" : "\(what) is a folder" }
+        switch found.st_mode & S_IFMT {
+        case S_IFDIR: if !isFolder { return "\(what) is a folder" }
+        case _ where isFolder: return "\(what) is no folder"
+        case S_IFREG: if found.st_size == 0 { return "\(what) is empty" }
+        case S_IFIFO: return "\(what) is a pipe"
+        case S_IFSOCK: return "\(what) is a socket"
+        default: return "\(what) is a device"
+        }
         guard access(path, rights) == 0 else {
             let errno = Errno(code: errno)
             return "\(what) is not this user's to \(isFolder ? "write" : "use"), \(errno.name)"

@@ -31,7 +31,7 @@ struct WarmUpRequest: Sendable, Equatable {
     static func load(_ path: String) throws(WarmUpProblem) -> [WarmUpRequest] {
         let bytes: [UInt8]
         do throws(SystemFailure) {
-            bytes = try File.readAll(path, bytesMax: fileBytesMax)
+            bytes = try File.readRegular(path, bytesMax: fileBytesMax)
         } catch {
             throw WarmUpProblem(reason: "\(path) cannot be read: \(error)")
         }

@@ -12,6 +12,19 @@ public enum File {
         try open(path, O_RDONLY, 0, "open \(path)")
     }
 
+    /// Opens for reading a file that somebody named, links followed, without waiting for a pipe's writer.
+    /// - Throws: where it is anything but a regular file.
+    public static func openRegular(_ path: String) throws(SystemFailure) -> Descriptor {
+        let file = try open(path, O_RDONLY | O_NONBLOCK, 0, "open \(path)")
+        var status = stat()
+        _ = try check(weir_stat(file.raw, &status), "stat \(path)")
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw SystemFailure(
+                operation: "open \(path), which is not a regular file", errno: .notPermitted)
+        }
+        return file
+    }
+
     /// Opens for appending, reading too; creates the file (with `mode`) and makes its name durable.
     public static func openAppend(_ path: String, mode: UInt32 = 0o600) throws(SystemFailure) -> Descriptor {
         let made = weir_open(path, O_RDWR | O_APPEND | O_CREAT | O_EXCL, mode)
@@ -106,6 +119,11 @@ public enum File {
     /// - Parameter bytesMax: a larger file fails with EFBIG instead of filling the memory.
     public static func readAll(_ path: String, bytesMax: Int) throws(SystemFailure) -> [UInt8] {
         try readAll(try openRead(path), bytesMax: bytesMax, path: path)
+    }
+
+    /// The whole of a regular file; as `readAll(_:bytesMax:)`, but for what `openRegular(_:)` refuses.
+    public static func readRegular(_ path: String, bytesMax: Int) throws(SystemFailure) -> [UInt8] {
+        try readAll(try openRegular(path), bytesMax: bytesMax, path: path)
     }
 
     /// What is left of an open file.

@@ -219,8 +219,8 @@ extension AssignTable {
 
     // MARK: Forced
 
-    /// The version that a trusted caller's header names; nil without the header or with an unknown name. A part
-    /// of a version has an empty name here, which no header matches.
+    /// The version that a trusted caller's header names; nil without the header or with an unknown name.
+    /// A part of a version has an empty name here, which no header matches.
     @inline(never)
     private func forcedVersion(_ model: UnsafePointer<ModelEntry>, base: UnsafeRawPointer) -> UInt8? {
         guard let name = scratch.value(of: FactSlot.forcedVersion, base: base), name.count > 0 else {
