@@ -116,6 +116,7 @@ public struct CandidateWatch: Sendable {
             case .drift: readings.append(drifts[at].step(now: now, values: values))
             case .pinnedDrift: readings.append(pinned[at].step(now: now, values: values))
             }
+            if place.kind.hasOneLimit { readings[i].withholdPass(specs[i]) }
             if let asleep, specs[i].rule.isRelative, readings[i].verdict != .fail {
                 let alone = place.kind == .requests ? sequential[at].alone(now: now, reference) : nil
                 if let alone { readings[i] = alone } else { readings[i].sleep(since: asleep) }

@@ -1,6 +1,7 @@
 // The watch on a control arm: it is held against the rest of stable by the default rules on bad events, by
 // the fast path of gross slowness and by health. An arm that fails is no opponent: beside it a candidate that
-// fails alike looks well. That it is slower is what an arm is there for, unless it is grossly slow.
+// fails alike looks well. That it is slower is what an arm is there for, unless it is grossly slow. Under
+// sticky keys no slot counts gross slowness, because a heavy key may be slow by itself.
 //
 // Invariant: what it says of an arm rests on the past, so whom a later tick's candidate is compared with is
 // chosen before its coins fall, and the candidate's own alpha holds whatever becomes of the arm. This watch

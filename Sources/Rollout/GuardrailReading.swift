@@ -1,6 +1,6 @@
 // What a guardrail says at a tick, with the numbers behind it: shown live, and the evidence of a cut. It is
 // written into the journal as it is, so everything a person needs to judge a cut stands in it.
-// Invariant: `progress` is 1 exactly where the verdict is fail.
+// Invariant: `progress` is 1 exactly where the verdict is fail; a pass is never beyond the limit it names.
 
 import Metrics
 
@@ -98,5 +98,22 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
         case stableRequests, candidateEvents, stableEvents, threshold, alpha, runbookURL, dryRun
         case unanswered
         case words = "reason"
+    }
+}
+
+extension GuardrailReading {
+    /// A version beyond the rule's own limit passes nothing, though it may not be proven to be, or not for
+    /// long enough yet. For rules on requests and health; values have limits of several kinds.
+    mutating func withholdPass(_ spec: GuardrailSpec) {
+        guard verdict == .pass, let candidate else { return }
+        let isBeyond: Bool
+        switch (spec.rule, spec.measure) {
+        case (_, .health): isBeyond = threshold.map { candidate < $0 } ?? false
+        // The threshold is a time there, and the measure the share of requests that took longer.
+        case (.sequentialWorseThanStable, .latency), (.sequentialAbove, .latency):
+            isBeyond = candidate > spec.rateLimit
+        default: isBeyond = threshold.map { candidate > $0 } ?? false
+        }
+        if isBeyond { verdict = .notEnoughData }
     }
 }

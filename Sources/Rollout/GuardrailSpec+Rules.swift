@@ -103,6 +103,14 @@ extension GuardrailSpec {
     /// Who watches a rule.
     enum Watcher {
         case requests, window, burn, health, mean, missing, drift, pinnedDrift
+
+        /// Whether what a reading measures and its limit say by themselves that a version is within it.
+        var hasOneLimit: Bool {
+            switch self {
+            case .requests, .window, .burn, .health: true
+            case .mean, .missing, .drift, .pinnedDrift: false
+            }
+        }
     }
 
     /// Nil where the rule does not go with the measure.

@@ -10,11 +10,13 @@ extension SequentialGuard {
     mutating func alone(now: Tick, _ reference: LatencyReference) -> GuardrailReading? {
         let trips = tripsPinned(now: now.number)
         guard let test = pinned.first, test.isPinned, let action = spec.pinnedAction else { return nil }
+        let counts = test.counts
+        let isWithin = Double(counts.candidateEvents) <= test.limit * Double(counts.candidateRequests)
         let hasData = test.word != .waiting && test.hasData(spec, now: now.number)
-        let verdict: Verdict = trips ? .fail : hasData ? .pass : .notEnoughData
+        let verdict: Verdict = trips ? .fail : hasData && isWithin ? .pass : .notEnoughData
         let slot = reference.slots(for: spec)?.size
         let micros = slot.map { reference.candidateThresholds[$0] } ?? 0
-        let (counts, wealth) = (test.counts, test.wealth)
+        let wealth = test.wealth
         let progress = min(max(wealth.maxLogE / test.logThreshold(spec), 0), 0.99)
         var reading = GuardrailReading(
             name: spec.name, rule: sentence, verdict: verdict,

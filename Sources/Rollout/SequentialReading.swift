@@ -26,10 +26,24 @@ extension SequentialGuard {
         advancePinned(ticks, lag: lag, slots: slots)
         let isAwaited = stable == .common || stable == .unknown
         let trips = trips(seen, now: now, isHeld: isAwaited)
-        let verdict: Verdict =
-            trips != nil ? .fail : isAwaited || !seen.hasData(spec, now: now) ? .notEnoughData : .pass
-        return reading(
+        let isBlind = isBlind(seen, slots, reference)
+        let isOpen = isAwaited || !seen.hasData(spec, now: now) || isBlind && slots != nil
+        let verdict: Verdict = trips != nil ? .fail : isOpen ? .notEnoughData : .pass
+        var reading = reading(
             seen, decisive: trips, verdict: verdict, stable: stable, slots: slots, reference: reference)
+        if isBlind, trips == nil {
+            reading.reason += "; a hang whose clients leave is not seen: how long stable takes is unknown"
+        }
+        return reading
+    }
+
+    /// Whether nothing would see a version that answers nobody while its clients leave: without stable's
+    /// median no cancelled request counts, and without its requests there is nothing to compare with.
+    private func isBlind(
+        _ seen: SequentialProgress, _ slots: (evidence: Int, size: Int)?, _ reference: LatencyReference
+    ) -> Bool {
+        guard spec.watchesLoss, seen.materiality.stage.pooled.stableRequests == 0 else { return false }
+        return slots.map { reference.candidateThresholds[$0.evidence] == 0 } ?? true
     }
 
     /// The lag before stable's latency is known, in ticks.

@@ -120,8 +120,19 @@ struct ValueGuard<Test: ValueTest>: Sendable {
         let isSeen = spec.forTicks == 0 || isFresh(now)
         let trips = timer.evaluate(
             isSeen ? holds : nil, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
-        let verdict: Verdict = trips ? .fail : isCommon || !hasData(now) ? .notEnoughData : .pass
+        // What is proven and has to last is no pass meanwhile.
+        let isOpen = holds || isCommon || !hasData(now) || isBeyondConstant
+        let verdict: Verdict = trips ? .fail : isOpen ? .notEnoughData : .pass
         return reading(verdict, isCommon: isProven && isCommon)
+    }
+
+    /// Whether the candidate is beyond the limit of a rule that names one.
+    private var isBeyondConstant: Bool {
+        switch spec.rule {
+        case .sequentialAbove(let limit): (state.test.figures(spec).candidate ?? limit) > limit
+        case .sequentialBelow(let limit): (state.test.figures(spec).candidate ?? limit) < limit
+        default: false
+        }
     }
 
     private mutating func take(_ tick: ValueTick) {

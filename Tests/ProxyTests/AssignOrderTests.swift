@@ -48,9 +48,9 @@ struct AssignOrderTests {
 
     @Test("The name of a part of a version forces nothing, and is explained as unknown; no name is no name")
     func forcedPart() {
-        var model = model(["v1": 900_000, "v2": 50_000, "v1 (control)": 50_000])
-        (model.versions[2].label, model.control) = ("v1", 2)
-        let table = AssignTable(models: [model], trusted: [])
+        var plan = model(["v1": 900_000, "v2": 50_000, "v1 (control)": 50_000])
+        (plan.versions[2].label, plan.control) = ("v1", 2)
+        let table = AssignTable(models: [plan], trusted: [])
         for name in ["v1 (control)", ""] {
             let ask = Ask(headers: [("x-weir-version", name)])
             #expect(table.assign(ask, isTrusted: true)?.reason == .random, "'\(name)'")
@@ -58,7 +58,7 @@ struct AssignOrderTests {
         let stable = table.assign(Ask(headers: [("x-weir-version", "v1")]), isTrusted: true)
         #expect(stable?.reason == .forced && stable?.version == 0)
         let peer = IPAddress(ipv4: 0x7F00_0001)
-        let explainer = Explainer(models: [model], trusted: [AddressRange(base: peer, prefixBits: 128)])
+        let explainer = Explainer(models: [plan], trusted: [AddressRange(base: peer, prefixBits: 128)])
         let told = explainer.explain(path: "/", headers: [("x-weir-version", "v1 (control)")], client: peer)
         #expect(told.forced == .unknown(name: "v1 (control)"))
     }

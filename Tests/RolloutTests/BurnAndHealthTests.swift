@@ -79,7 +79,7 @@ import Testing
                 }, read: { _ in nil })[0].verdict
         }
         #expect(verdict(long: 200, short: 200) == .fail)
-        #expect(verdict(long: 200, short: 10) == .pass)
+        #expect(verdict(long: 200, short: 10) == .notEnoughData)
         #expect(verdict(long: 50, short: 200) == .pass)
     }
 
@@ -95,11 +95,11 @@ import Testing
         }
         #expect(verdict(1, nil) == .notEnoughData)
         #expect(verdict(2, 0.5) == .pass)
-        #expect(verdict(3, 0.25) == .pass)
-        #expect(verdict(22, 0.25) == .pass)
+        #expect(verdict(3, 0.25) == .notEnoughData)
+        #expect(verdict(22, 0.25) == .notEnoughData)
         #expect(verdict(23, 0.25) == .fail)
         #expect(verdict(24, 1) == .pass)
-        #expect(verdict(25, 0.25) == .pass)
+        #expect(verdict(25, 0.25) == .notEnoughData)
     }
 
     @Test("a sequential latency rule on another time than the total is refused with a sentence")

@@ -149,7 +149,7 @@ private let seeds: [UInt64] = [31, 32, 33, 34]
         }
         var bench = Bench(seed: 9, specs: specs)
         for _ in 0..<200 {
-            bench.tick(candidate: Behaviours.failing(0.001), stable: Behaviours.failing(0.001))
+            bench.tick(candidate: Behaviours.failing(0), stable: Behaviours.failing(0.001))
         }
         let relative = { (reading: GuardrailReading) in reading.name.hasSuffix("worse_than_stable") }
         #expect(bench.readings.filter(relative).count >= 3)

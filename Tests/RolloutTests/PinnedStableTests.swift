@@ -79,6 +79,21 @@ private final class Promotion {
         #expect(found.reading.reason.contains("of about its last"))
     }
 
+    @Test("No reading passes above its own limit, on the way to its trip either", arguments: seeds)
+    func neverAbove(seed: UInt64) throws {
+        let world = Promotion(seed: seed, Self.errors)
+        world.run(100, Behaviours.failing(0.001))
+        var open = 0
+        for _ in 0..<1_200 where world.reading?.verdict != .fail {
+            world.run(1, Behaviours.failing(0.05))
+            let reading = try #require(world.reading)
+            guard let rate = reading.candidate, let limit = reading.threshold, rate > limit else { continue }
+            #expect(reading.verdict != .pass, "\(reading.reason)")
+            if reading.verdict == .notEnoughData { open += 1 }
+        }
+        #expect(open > 0 && world.reading?.verdict == .fail)
+    }
+
     @Test("Three times the latency at 100 % is found within four minutes", arguments: latencies, seeds)
     func latency(name: String, seed: UInt64) throws {
         let world = Promotion(seed: seed, name, before: Behaviours.slow(1))
@@ -279,7 +294,7 @@ private final class Promotion {
         world.run(300, Behaviours.failing(0.001))
         #expect(world.reading?.isPinned == true)
         world.bench.traffic.split = PairSplit(candidatePPM: 500_000, stablePPM: 500_000)
-        world.run(100, Behaviours.failing(0.001))
+        world.run(100, Behaviours.failing(0))
         let reading = try #require(world.reading)
         #expect(!reading.isPinned && reading.asleepSince == nil && reading.verdict == .pass)
     }

@@ -65,6 +65,21 @@ private func leaving(_ micros: UInt64) -> Ending { Ending(micros: micros, event:
         #expect(trip(rate: { $0 < 1300 || $0 % 540 < 140 ? 8 : 0 }, candidate: scanner) == nil)
     }
 
+    @Test("without stable's median and traffic the rule says that it sees no hang, and passes nothing")
+    func blind() throws {
+        for knowsLatency in [false, true] {
+            var bench = Bench(seed: 5, knowsLatency: knowsLatency)
+            for ppm in [1_000_000, 500_000] as [UInt32] {
+                bench.traffic.split = PairSplit(candidatePPM: ppm, stablePPM: 1_000_000 - ppm)
+                for _ in 0..<50 { bench.tick(candidate: { _, _ in Ending() }, stable: { _, _ in Ending() }) }
+                let outage = try #require(bench.reading("outage"))
+                let isBlind = !knowsLatency && ppm == 1_000_000
+                #expect((outage.verdict == .pass) == !isBlind, "\(outage.reason)")
+                #expect(outage.reason.contains("a hang whose clients leave is not seen") == isBlind)
+            }
+        }
+    }
+
     @Test("clients that leave before stable usually answers say nothing, a little later they do")
     func early() throws {
         #expect(trip(candidate: until(1300, leaving(25_000))) == nil)

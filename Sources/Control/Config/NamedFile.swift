@@ -1,8 +1,8 @@
 // The files that a config names. A relative path starts at the folder of the config file, whatever the
 // working directory is, so that a config and what it names move together; this is so for every key.
 // Place: read with the key that names it; `weir check`, a start and a reload look whether it is there.
-// Invariant: looking opens nothing, so that neither a FIFO nor a device keeps anybody; who reads the file later
-// opens it by `File.openRegular`, which waits for nobody either.
+// Invariant: looking opens nothing, so that neither a FIFO nor a device keeps anybody; what reads the file
+// later opens it by `File.openRegular`, which waits for nobody either.
 
 import Glibc
 import Platform
