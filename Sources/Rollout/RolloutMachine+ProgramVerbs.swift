@@ -189,6 +189,7 @@ extension RolloutStep {
             preconditionFailure("a program has a climb")
         }
         if let refusal = quarantineRefusal(climb) { return refusal }
+        if let refusal = refusal(toWeigh: [], request, raises: placeRaises) { return refusal }
         if case .held(let record) = state.phase {
             switch record.cause {
             case .experimentEnded where program.isOver(at: wallMicros):
@@ -225,6 +226,11 @@ extension RolloutStep {
         if case .held(let record) = state.phase, record.cause == .deadline, program.deadlineMicros != nil {
             state.climb?.deadlineFromMicros = steadyMicros
         }
+    }
+
+    /// Whether the weights of the climb's place give a candidate more than it has.
+    private var placeRaises: Bool {
+        state.placeWeights.contains { $0.value > state.weights[$0.key] ?? 0 }
     }
 
     private func quarantineRefusal(_ climb: Climb) -> VerbAnswer? {

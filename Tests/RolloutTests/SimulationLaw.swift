@@ -97,6 +97,9 @@ struct Law {
         for name in after.setup.candidates where after.weights[name] ?? 0 > before.weights[name] ?? 0 {
             isRaised = true
         }
+        if isRaised, !request.force, before.isCoolingDown(steadyMicros: wallMicros) {
+            return "\(request.verb.word) gave weight during a cool-down"
+        }
         switch request.verb {
         case .retry, .unquarantine:
             // In a dry run the configured weights come back, which is all that there is to retry.
