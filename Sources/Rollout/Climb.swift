@@ -27,6 +27,8 @@ public struct Climb: Sendable, Hashable, Codable {
     public var isStartOrdered: Bool
     /// When the first stage of this attempt began; wall clock, microseconds since 1970.
     public var startedMicros: UInt64?
+    /// When its candidate was promoted, until another verb gives it a place again; nil before.
+    public var promotedMicros: UInt64?
     /// When the place was entered.
     public var enteredMicros: UInt64
     /// From when the deadline counts, by the steady clock: the start, or a later `resume`.

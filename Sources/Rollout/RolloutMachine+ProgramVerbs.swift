@@ -116,6 +116,7 @@ extension RolloutStep {
         next.isStartOrdered = true
         next.isApproved = false
         next.startedMicros = nil
+        next.promotedMicros = nil
         next.deadlineFromMicros = nil
         next.enteredMicros = wallMicros
         next.acknowledged = []
@@ -216,6 +217,7 @@ extension RolloutStep {
         }
         leaveCut()
         state.phase = climb.place.phase
+        state.climb?.promotedMicros = nil
         state.climb?.visit += 1
         takePlace()
         return .accepted("resumed: \(standstill)")

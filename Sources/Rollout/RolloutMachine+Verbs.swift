@@ -128,6 +128,7 @@ extension RolloutStep {
             if state.complete(candidates) == state.weights { return .accepted("the weights are already so") }
         case .cut, .promoted:
             leaveCut()
+            state.climb?.promotedMicros = nil
             if state.setup.program == nil { state.phase = .split }
         }
         let freed = lift(weighed)

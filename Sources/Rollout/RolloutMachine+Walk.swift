@@ -51,6 +51,7 @@ extension RolloutStep {
     mutating func enter(_ place: Climb.Place, actor: String, why: String, _ evidence: StageReading?) {
         guard let program = state.setup.program, var climb = state.climb else { return }
         climb.place = place
+        climb.promotedMicros = nil
         climb.enteredMicros = wallMicros
         climb.isApproved = false
         climb.isStartOrdered = false
@@ -90,6 +91,7 @@ extension RolloutStep {
     /// All weight to a version, whatever was before.
     mutating func promote(_ record: PromotionRecord) {
         state.phase = .promoted(record)
+        if state.climb?.candidate == record.version { state.climb?.promotedMicros = record.wallMicros }
         setWeights([record.version: RolloutState.whole])
         setShadow(nil)
         actions.append(.journal(.promoted(record)))

@@ -67,7 +67,7 @@ enum StatusText {
         if let until = model["cool_down_until"]?.line {
             out += "  cooling down until \(until): a verb that gives a candidate weight takes --force\n"
         }
-        out += rollout(model["rollout"])
+        out += rollout(model["rollout"], isCut: model["phase"]?.string == "cut")
         if let shadow = model["shadow"], let version = shadow["version"]?.line {
             let some = shadow["conditional"]?.bool == true ? " of the requests that meet its conditions" : ""
             out += "  shadow: \(shadow["share"]?.line ?? "?")\(some) copied to \(version)\n"
@@ -116,13 +116,14 @@ enum StatusText {
     }
 
     /// Where a staged rollout stands and what it waits for.
-    private static func rollout(_ rollout: JSON?) -> String {
+    private static func rollout(_ rollout: JSON?, isCut: Bool) -> String {
         guard let rollout, let id = rollout["id"]?.line else { return "" }
         var out = "  \(id) of \(rollout["candidate"]?.line ?? "?")"
-        if let stage = rollout["stage"]?.integer {
+        let isPromoted = rollout["place"]?.string == "promoted"
+        if !isPromoted, let stage = rollout["stage"]?.integer {
             out += ", stage \(stage) of \(rollout["stages"]?.integer ?? 0)"
         } else {
-            out += ", \(rollout["place"]?.line ?? "?")"
+            out += ", \(rollout["place"]?.line ?? "?")\(isPromoted && isCut ? ", then cut" : "")"
         }
         if let attempt = rollout["attempt"]?.integer, attempt > 1 { out += ", attempt \(attempt)" }
         if rollout["dry_run"]?.bool == true { out += ", dry run" }

@@ -161,6 +161,11 @@ import Testing
         #expect(rollout?["waiting_for"]?[0]?.string == "100 more requests of 100")
         _ = try verb(world, AdminVerb(.promote, model: "m", version: "v2", force: true))
         #expect(status(world)["rollout"]?["place"]?.string == "promoted")
+        _ = try verb(world, AdminVerb(.rollback, model: "m"))
+        #expect(status(world)["phase"]?.string == "cut")
+        #expect(status(world)["rollout"]?["place"]?.string == "promoted")
+        _ = try verb(world, AdminVerb(.retry, model: "m", force: true))
+        #expect(status(world)["rollout"]?["place"]?.string == "before")
     }
 
     @Test("The page lists every kind of journal line, and no other")

@@ -130,6 +130,41 @@ import Testing
         #expect(driver.state.climb?.visit != visit)
     }
 
+    @Test("While it cools down, a resume that raises the candidate's weight needs force; another does not")
+    func resumeCoolingDown() {
+        var driver = cut(coolDown: 60_000_000)
+        #expect(driver.verb(.weights(["v2": 5_000]), force: true).isAccepted && driver.hold != nil)
+        let before = driver.state
+        #expect(driver.verb(.resume).sentence.hasPrefix("cooling down"))
+        #expect(driver.state == before && driver.weight == 5_000)
+        #expect(driver.verb(.resume, force: true).isAccepted && driver.weight == 10_000)
+        for verb in [RolloutVerb.pause, .hold] {
+            #expect(driver.verb(verb).isAccepted)
+            #expect(driver.verb(.resume).isAccepted && driver.weight == 10_000)
+        }
+        _ = driver.verb(.weights(["v2": 20_000]), force: true)
+        #expect(driver.verb(.resume).isAccepted && driver.weight == 10_000, "it takes weight")
+        _ = driver.verb(.weights(["v2": 0]))
+        driver.wallMicros += 61_000_000
+        #expect(driver.verb(.resume).isAccepted && driver.weight == 10_000)
+    }
+
+    @Test("A promotion is remembered over a cut that follows it, until another verb gives it a place")
+    func promotedThenCut() {
+        var driver = started
+        _ = driver.verb(.promote(version: nil), force: true)
+        let at = driver.wallMicros
+        #expect(driver.state.climb?.promotedMicros == at)
+        driver.fail(.cut)
+        driver.guardrails = []
+        #expect(driver.state.phase.isCut && driver.state.climb?.promotedMicros == at)
+        var weighed = driver
+        #expect(weighed.verb(.weights(["v2": 5_000]), force: true).isAccepted)
+        #expect(weighed.state.climb?.promotedMicros == nil)
+        #expect(driver.verb(.retry, force: true).isAccepted)
+        #expect(driver.state.climb?.promotedMicros == nil)
+    }
+
     @Test("Verbs of a program are refused with a sentence where there is none")
     func noProgram() {
         for verb in [RolloutVerb.start, .approve, .skip, .retry, .hold] {

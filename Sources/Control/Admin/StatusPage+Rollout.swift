@@ -53,10 +53,13 @@ extension StatusSnapshot.Model {
         ]
     }
 
-    /// Where the rollout is, as a word; a rollout that came to its end says so.
+    /// Where the rollout is, as a word; a rollout that came to its end says so, also after a later cut.
     private func place(_ climb: Climb) -> String {
-        if case .promoted(let record) = state.phase, record.version == climb.candidate { return "promoted" }
-        return climb.place.word
+        switch state.phase {
+        case .promoted(let record): record.version == climb.candidate ? "promoted" : climb.place.word
+        case .cut: climb.promotedMicros != nil ? "promoted" : climb.place.word
+        case .split, .paused, .waiting, .stage, .baking, .held: climb.place.word
+        }
     }
 
     /// Whether there is a guardrail for whoever is under trial; nothing is missing where nobody is.
