@@ -27,6 +27,9 @@ public enum RolloutBlocker: Sendable, Hashable {
     case lastStage(weightPPM: UInt32)
     case paused
     case held(String)
+    /// Held at the end of an experiment, or of a dry run, which resume does not leave; with the reason.
+    case experimentEnded(String)
+    case dryRunEnded(String)
     case cut(id: String, CutExit)
     /// Another model of the group; with where it is and what it waits for itself.
     case member(group: String, model: String, reason: String)
@@ -43,7 +46,9 @@ public enum RolloutBlocker: Sendable, Hashable {
         case .preflightUnknown(let reason): "the pre-flight checks, which have no answer yet: \(reason)"
         case .preflightFailed(let reason): "the pre-flight checks, which fail: \(reason)"
         case .blackout(let name): "the end of the blackout \(name)"
-        case .experimentOver: "nothing: the end of the experiment has passed; change it, or promote"
+        case .experimentOver:
+            "a later `ends`: the configured one has passed, so the rollout does not start; change it, or"
+                + " promote by force"
         case .noStageReading: "the first look at this stage"
         case .unwatched(let version): "the guardrails of \(version), which were not read"
         case .time(let watched, let needed):
@@ -59,6 +64,9 @@ public enum RolloutBlocker: Sendable, Hashable {
             "an operator's promote: the last stage keeps \(Sentence.percent(Double(ppm) / 1_000_000))"
         case .paused: "an operator's resume: it is paused"
         case .held(let reason): "an operator's resume: \(reason)"
+        case .experimentEnded(let reason): "an operator's promote or rollback, or a later `ends`: \(reason)"
+        case .dryRunEnded(let reason):
+            "an operator's promote by force, or a config without `dry_run`: \(reason)"
         case .cut(let id, .retry): "an operator's retry after \(id)"
         case .cut(let id, .resume): "an operator's resume after \(id)"
         case .cut(let id, .either):
@@ -111,7 +119,14 @@ extension RolloutMachine {
         switch state.phase {
         case .split, .promoted: return []
         case .paused: return [.paused]
-        case .held(let record): return [.held(record.reason)]
+        case .held(let record):
+            switch record.cause {
+            case .experimentEnded where program.isOver(at: wallMicros):
+                return [.experimentEnded(record.reason)]
+            case .dryRunEnded: return [.dryRunEnded(record.reason)]
+            case .operatorsVerb, .guardrails, .deadline, .experimentEnded, .configuration:
+                return [.held(record.reason)]
+            }
         case .cut(let record): return [.cut(id: record.id, state.exit(of: record))]
         case .waiting: return state.startBlockers(program, climb, facts)
         case .stage:

@@ -74,7 +74,7 @@ public struct RolloutProgram: Sendable, Hashable, Codable {
     public var endsWhole: Bool { stages.last?.weightPPM == RolloutState.whole }
 
     /// Whether the configured end of the experiment has come.
-    func isOver(at wallMicros: UInt64) -> Bool { endsAtMicros.map { wallMicros >= $0 } ?? false }
+    public func isOver(at wallMicros: UInt64) -> Bool { endsAtMicros.map { wallMicros >= $0 } ?? false }
 }
 
 /// One step of the way.

@@ -209,6 +209,11 @@ import Testing
         #expect(told == Array(repeating: "would_have", count: 5) + ["held"])
         let refused = driver.verb(.promote(version: nil))
         #expect(!refused.isAccepted && refused.sentence.contains("dry run"))
+        #expect(
+            driver.waitsFor() == [
+                "an operator's promote by force, or a config without `dry_run`: the dry run has come to its"
+                    + " end"
+            ])
     }
 
     @Test("An experiment stays at its split until its end, which holds it with a report")
@@ -226,7 +231,25 @@ import Testing
         #expect(driver.hold?.cause == .experimentEnded && driver.weight == 500_000)
         #expect(driver.events == ["experiment_ended", "held"])
         #expect(!driver.verb(.resume).isAccepted)
+        #expect(
+            driver.waitsFor() == [
+                "an operator's promote or rollback, or a later `ends`: the experiment has ended"
+            ])
         #expect(driver.verb(.promote(version: nil)).isAccepted && driver.promotion != nil)
+    }
+
+    @Test("A rollout whose end has passed before its start does not start, and says so")
+    func experimentOver() {
+        var driver = ProgramDriver(
+            RolloutProgram(
+                candidate: "v2", stages: [RolloutStage(weightPPM: 500_000)], endsAtMicros: 1_000))
+        driver.provenTick()
+        #expect(driver.state.phase == .waiting && driver.weight == 0)
+        #expect(
+            driver.waitsFor() == [
+                "a later `ends`: the configured one has passed, so the rollout does not start; change it, or"
+                    + " promote by force"
+            ])
     }
 
     @Test("One stage of 100 % with a bake is blue-green")
