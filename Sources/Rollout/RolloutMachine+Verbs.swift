@@ -135,7 +135,7 @@ extension RolloutStep {
         setWeights(candidates)
         clear(freed)
         actions.append(
-            .journal(.weights(sortedWeights, reason: request.reason)))
+            .journal(.weights(sortedWeights, actor: request.actor, reason: request.reason)))
         switch state.phase {
         case .split, .paused, .held: return .accepted("weights set")
         case .waiting, .stage, .baking, .cut, .promoted:

@@ -133,8 +133,8 @@ public enum RolloutEvent: Sendable, Hashable, Codable {
     case verb(VerbRequest, VerbAnswer)
     case cut(CutRecord)
     case promoted(PromotionRecord)
-    /// Weights changed otherwise.
-    case weights([VersionWeight], reason: String)
+    /// Weights were set by the verb.
+    case weights([VersionWeight], actor: String, reason: String)
     /// A guardrail whose action is `alert` tripped.
     case alert(version: String, reading: GuardrailReading)
     /// A guardrail that would cut or hold tripped where automation only alerts; the sentence says why.

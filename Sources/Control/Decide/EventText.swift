@@ -38,9 +38,9 @@ extension JournalEvent {
         case .cut(let record): return (record.actor, record.reason, record.members)
         case .promoted(let record):
             return (record.actor, record.reason, [.init("version", .string(record.version))])
-        case .weights(let weights, let reason):
+        case .weights(let weights, let actor, let reason):
             let shares = Dictionary(uniqueKeysWithValues: weights.map { ($0.version, $0.ppm) })
-            return ("weir", reason, [.init("weights", JSON(shares: shares))])
+            return (actor, reason, [.init("weights", JSON(shares: shares))])
         case .alert(let version, let reading):
             return (
                 "weir", reading.reason, [.init("version", .string(version)), .init("reading", reading.json)]
@@ -68,7 +68,7 @@ extension RolloutEvent {
             let why = reason.isEmpty ? "" : " (\(reason))"
             return "\(request.verb.word)\(said.isAccepted ? "" : " refused"): \(said.sentence)\(why)"
         case .promoted(let record): return "promoted: \(record.version) has all weight"
-        case .weights(let weights, _):
+        case .weights(let weights, _, _):
             let list = weights.map { "\($0.version) \(Notation.text(ppm: $0.ppm))" }
             return "weights: " + list.joined(separator: ", ")
         case .configured, .cut, .alert, .recovery, .overruled, .alertInstead, .stage, .baking, .held,
