@@ -55,6 +55,9 @@ public struct VerbRequest: Sendable, Hashable, Codable {
     /// Overrides a quarantine, a cool-down, or the conditions of a step.
     public var force: Bool
 
+    /// The actor of what Weir does by itself; those of operators say where their connection is from.
+    public static let weir = "weir"
+
     public init(verb: RolloutVerb, actor: String, reason: String, force: Bool = false) {
         self.verb = verb
         self.actor = actor

@@ -134,6 +134,9 @@ private struct Dice {
         let cuts = world.ledger.events.filter { $0.kind == .cut }
         #expect(cuts.map(\.model) == ["ranker", "filter", "embedder"])
         #expect(status(world)["groups"]?.elements[0]["uncut"]?.elements.count == 3)
+        let counted = world.loop.snapshot.ledger["total"]?["cuts"]
+        #expect(counted?.members.count == 2 && counted?["group"]?.integer == 2)
+        #expect(Set(world.loop.snapshot.cuts.map(\.guardrail)).contains("group"))
         world.step(2)
         #expect(weights(world) == [0, 0, 0])
         #expect(status(world)["groups"]?.elements[0]["uncut"]?.elements.isEmpty == true)

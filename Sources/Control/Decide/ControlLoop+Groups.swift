@@ -159,7 +159,7 @@ extension ControlLoop {
             i,
             .verb(
                 VerbRequest(
-                    verb: .rollback(version: nil), actor: "weir",
+                    verb: .rollback(version: nil), actor: VerbRequest.weir,
                     reason: "group \(trip.group): \(trip.model) was cut (\(trip.cutID)): \(trip.reason)")),
             verb: nil)
         let after = models[i].decided

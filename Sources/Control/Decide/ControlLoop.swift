@@ -247,7 +247,7 @@ final class ControlLoop {
             let name = models[i].config.name
             lastCuts[name] = record
             spread(record, of: name)
-            cuts[CutKey(model: name, guardrail: record.guardrail ?? "operator"), default: 0] += 1
+            cuts[CutKey(model: name, guardrail: record.cause), default: 0] += 1
         }
         if let trip = CaptureTrip(event, model: models[i].config.name, at: wallMicros) { onTrip(trip) }
         let told = addressed(

@@ -76,7 +76,7 @@ struct StatusSnapshot: Sendable {
     /// Cuts of a model since the start, by guardrail.
     struct CutCount: Sendable, Hashable {
         var model: String
-        /// "operator" for a verb.
+        /// `CutRecord.cause`.
         var guardrail: String
         var count: UInt64
     }

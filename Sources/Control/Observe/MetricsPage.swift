@@ -70,7 +70,7 @@ public struct MetricsPage: Sendable {
         var labels: Labels { ["model": model, "version": version, "guardrail": guardrail] }
     }
 
-    /// How often a model was cut back by one guardrail (or by `operator`) since the process started.
+    /// How often a model was cut back by one guardrail (`operator`, `group`) since the process started.
     public struct Cuts: Sendable {
         public var model: String
         public var guardrail: String

@@ -3,8 +3,9 @@
 //
 // A rollout begins when a candidate without weight gets some. A trip is refuted when stable did not recover
 // after it (the cause was not the candidate), or when the version was promoted later after all; it is
-// confirmed, as far as one can, when stable recovered; never both, and what comes later counts. An operator's
-// cut is no trip, and the time to detect is that of reports that are sound (`RollbackReport.isSound`).
+// confirmed, as far as one can, when stable recovered; never both, and what comes later counts. A cut by an
+// operator, or because a model of the group was cut, is no trip, and the time to detect is that of reports
+// that are sound (`RollbackReport.isSound`).
 //
 // Invariant: part of the saved state, so that neither a restart nor a rotated journal forgets it; bounded.
 // Source: guardrails/statistics.md, section 6.
@@ -25,7 +26,7 @@ public struct Tally: Sendable, Equatable, Codable {
 
     public private(set) var rollouts = 0
     public private(set) var promotions = 0
-    /// By guardrail; "operator" for a verb.
+    /// By `CutRecord.cause`.
     public private(set) var cuts: [String: Int] = [:]
     public private(set) var trips = 0
     public private(set) var refuted = 0
@@ -58,7 +59,7 @@ public struct Tally: Sendable, Equatable, Codable {
     }
 
     mutating func note(_ cut: CutRecord) {
-        cuts[cut.guardrail ?? "operator", default: 0] += 1
+        cuts[cut.cause, default: 0] += 1
         guard cut.guardrail != nil else { return }
         trips += 1
         recent.append(Trip(cutID: cut.id, versions: cut.versions))
@@ -112,6 +113,11 @@ public struct Tally: Sendable, Equatable, Codable {
         detectMicros += other.detectMicros
         cutNanos += other.cutNanos
     }
+}
+
+extension CutRecord {
+    /// The guardrail that tripped; "operator" for a verb, "group" where another model of the group was cut.
+    var cause: String { guardrail ?? (actor == VerbRequest.weir ? "group" : "operator") }
 }
 
 extension Tally {
