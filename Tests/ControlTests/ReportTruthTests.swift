@@ -43,6 +43,26 @@ import Testing
         #expect(!open.isFirstBadBound)
     }
 
+    @Test("A rollback of a version that has no weight says nothing of an earlier cut's first bad request")
+    func notOnTrial() throws {
+        let world = try World()
+        world.step(50) { healthy(world) }
+        untilCut(world, number: 1)
+        world.step(10) { world.requests(0, 100) }
+        let replies = Replies()
+        for verb in [
+            AdminVerb(.unquarantine, model: "m", version: "v2"),
+            AdminVerb(.rollback, model: "m", version: "v2"),
+        ] {
+            world.loop.obey(verb, actor: "t", reply: replies.take)
+            world.settle()
+            #expect(replies.last?.status == 200)
+        }
+        let open = try #require(world.loop.snapshot.reports.last)
+        #expect(open.cut.id == "cut-2" && open.cut.guardrail == nil)
+        #expect(open.firstBad == nil && open.exposedSince == nil && open.requests == 0)
+    }
+
     @Test("Harmed are those who saw a failure or waited too long; who was rescued is not, nor is a copy")
     func harmed() {
         let record = CutRecord(

@@ -85,6 +85,8 @@ extension ControlLoop {
         for version in record.versions {
             guard let v = model.config.index(of: version) else { continue }
             let exposed = desk.exposures[report.model]?[version]?.tick
+            // An operator cut what was not under trial: what is in the rings is of an earlier trial.
+            guard exposed != nil || record.guardrail != nil else { continue }
             let found = model.onset(v, spec, isLoss: isLoss, since: exposed, now: lastTick)
             if isLoss {
                 desk.exposures[report.model]?[version]?.left = ReportDesk.Left(
