@@ -23,6 +23,14 @@ public struct GateSpec: Sendable, Hashable, Codable {
         case errorRateBelow
         /// A drift guardrail on this value that has seen enough and has not tripped; the margin is unused.
         case drift(value: String)
+
+        /// Whether the gate compares the candidate with stable; drift is compared by its guardrail.
+        public var isRelative: Bool {
+            switch self {
+            case .errorRate, .non2xx, .latency, .outcome, .missing: true
+            case .errorRateBelow, .drift: false
+            }
+        }
     }
 
     /// Unique within the stage, for example "latency_p99_not_worse".

@@ -41,37 +41,63 @@ public struct RolloutProgram: Sendable, Hashable, Codable {
     }
 
     /// What is impossible about this program, as a sentence; nil when it can be walked.
-    public var problem: String? {
-        guard let last = stages.last else { return "a rollout needs at least one stage" }
+    public var problem: String? { impossibility?.what }
+
+    /// The same, with what was expected instead.
+    public var impossibility: (what: String, expected: String)? {
+        let rising = "weights that rise, 100% at most once and last"
+        guard let last = stages.last else { return ("a rollout needs at least one stage", "a stage") }
         for (i, stage) in stages.enumerated() {
             let name = "stage \(i + 1)"
             if stage.weightPPM > RolloutState.whole || stage.shadowPPM > RolloutState.whole {
-                return "\(name) asks for more than 100 %"
+                return ("\(name) asks for more than 100 %", "100% at most")
             }
             if stage.weightPPM == 0, stage.shadowPPM == 0 {
-                return "\(name) has neither weight nor shadow: nothing could be learnt in it"
+                return (
+                    "\(name) has neither weight nor shadow: nothing could be learnt in it",
+                    "a weight, or a shadow for a stage without users"
+                )
             }
             if i > 0, stage.weightPPM < stages[i - 1].weightPPM {
-                return "\(name) has less weight than the stage before it"
+                return ("\(name) has less weight than the stage before it", rising)
             }
             if i < stages.count - 1, stage.weightPPM == RolloutState.whole {
-                return "\(name) has 100 % and is not the last one"
+                return ("\(name) has 100 % and is not the last one", rising)
             }
-            if stage.minRequests < 0 || stage.minKeys < 0 { return "\(name) has a negative minimum" }
+            if stage.minRequests < 0 || stage.minKeys < 0 {
+                return ("\(name) has a negative minimum", "0 or more")
+            }
             let problems = stage.gates.compactMap(\.problem) + stage.guardrails.compactMap(\.problem)
-            if let problem = problems.first { return "\(name): \(problem)" }
-            if Set(stage.gates.map(\.name)).count < stage.gates.count { return "\(name) has a gate twice" }
+            if let problem = problems.first { return ("\(name): \(problem)", "another rule") }
+            if Set(stage.gates.map(\.name)).count < stage.gates.count {
+                return ("\(name) has two gates of one name", "a `name` of its own for each gate")
+            }
         }
-        if holdBackPPM >= RolloutState.whole { return "hold_back leaves the candidate nothing" }
+        if holdBackPPM >= RolloutState.whole {
+            return ("hold_back leaves the candidate nothing", "a share below 100%")
+        }
         if last.weightPPM < RolloutState.whole, bakeMicros > 0 || holdBackPPM > 0 {
-            return "bake and hold_back need a last stage of 100 %"
+            return (
+                "bake and hold_back need a last stage of 100 %",
+                "a last stage with a weight of 100%, or neither of the two"
+            )
         }
-        if bakeMicros == 0, holdBackPPM > 0 { return "hold_back is stable's share in a bake: it needs one" }
+        if bakeMicros == 0, holdBackPPM > 0 {
+            return (
+                "hold_back is stable's share in a bake, and there is none",
+                "`bake` with a duration, or no hold_back"
+            )
+        }
         return nil
     }
 
     /// Whether the stages end with all weight; else the last one is an experiment that stays.
     public var endsWhole: Bool { stages.last?.weightPPM == RolloutState.whole }
+
+    /// The least time from the start of the rollout to the end of its last hold and of its bake.
+    public var leastMicros: UInt64 {
+        stages.reduce(bakeMicros) { $0.saturatingAdd($1.holdMicros) }
+    }
 
     /// Whether the configured end of the experiment has come.
     public func isOver(at wallMicros: UInt64) -> Bool { endsAtMicros.map { wallMicros >= $0 } ?? false }

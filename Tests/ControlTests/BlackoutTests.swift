@@ -51,6 +51,27 @@ import Testing
         }
     }
 
+    @Test("Windows that leave no minute of the week are found, each time zone by itself")
+    func leavesNothing() {
+        let (day, week) = (BlackoutWindow.minutesPerDay, BlackoutWindow.minutesPerWeek)
+        let all = Set(0..<7)
+        let noon = 12 * 60
+        let morning = window(.daily(days: all, from: 0, to: noon))
+        for (windows, isNothing) in [
+            ([], false),
+            ([window(.daily(days: all, from: 0, to: day))], true),
+            ([window(.daily(days: all, from: 600, to: 600))], true),
+            ([window(.weekly(from: 0, to: week))], true),
+            ([window(.weekly(from: 1, to: week))], false),
+            ([morning, window(.daily(days: all, from: noon, to: 0))], true),
+            ([morning, window(.daily(days: all, from: noon, to: 0), "Asia/Tokyo")], false),
+            ([window(.daily(days: all.subtracting([6]), from: 0, to: day))], false),
+            ([window(.once(from: 0, to: .max))], false),
+        ] as [([BlackoutWindow], Bool)] {
+            #expect(windows.leaveNothing == isNothing, "\(windows)")
+        }
+    }
+
     @Test("Local time follows the zone's rules, also over a change of the clocks")
     func zones() throws {
         let morning = window(.daily(days: Set(0..<7), from: 8 * 60, to: 9 * 60), "Europe/Berlin")

@@ -153,6 +153,19 @@ private func badGuardrails(_ text: String, _ words: [String]) {
     for word in words { #expect(problems.first?.description.contains(word) == true, "\(problems)") }
 }
 
+@Test("Check says from how many requests on a rule speaks, of those that count requests only")
+private func checkSaysFromWhen() throws {
+    for (rule, end) in [
+        ("kind: health, below: 1%, for: 1s", "below 1.0 % for 1 s while stable's is not\n"),
+        ("kind: error_rate, above: 2%, for: 5m", ", over 1 m, from 100 requests\n"),
+        ("kind: error_rate, worse_than_stable: true", ", alpha 1.0 %\n"),
+    ] {
+        let text = ConfigCheck.of(.success(try sample(rule).config()), file: "f").text
+        #expect(text.contains(end), "\(text)")
+        #expect(text.contains("from 100 requests") == end.contains("from 100 requests"), "\(text)")
+    }
+}
+
 @Test("A health guardrail over a candidate that nobody checks is refused")
 private func uncheckedHealth() {
     let problems = ConfigSample.model("guardrails: [{ kind: health, below: 50% }]").problems

@@ -308,7 +308,9 @@ private func checkSummarises() throws {
         "    version 12: 2026-11-20", "  rollout of whichever the registry names, started by hand",
         "    stage 1: no users, 10% copied for 10m",
         "    stage 3: 25% for 30m, gates error_rate_not_worse and non_2xx_not_worse and latency_p99",
-        "    bake: 1h, 5% held back", "    blackout: fri 16:00 to mon 08:00 Europe/Berlin",
+        "    bake: 1h, 5% held back", "    deadline: 168h after its start", "    ends: 2027-01-31T12:00:00",
+        "    rollback window: guardrails cut until 24h after the promotion",
+        "    blackout: fri 16:00 to mon 08:00 Europe/Berlin",
     ] { #expect(check.text.contains(line), "\(check.text)") }
 }
 

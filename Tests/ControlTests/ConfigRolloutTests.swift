@@ -78,6 +78,21 @@ private func alphaIsSharedOverStages() throws {
     #expect(model.allGuardrails.count == 2)
 }
 
+@Test("Check prints deadline, end and rollback window, and warns when the end has passed")
+private func checkPrintsEnds() throws {
+    let text = "deadline: 3h, ends: \"2026-12-01T12:00:00Z\", rollback_window: 2h"
+    let config = try ConfigSample.model("rollout: { stages: [{ weight: 5% }], \(text) }").config()
+    let end = try #require(Timestamp.wallMicros("2026-12-01T12:00:00Z"))
+    for (now, isOver) in [(nil, false), (end - 1, false), (end, true)] as [(UInt64?, Bool)] {
+        let check = ConfigCheck.of(.success(config), file: "f", wallMicros: now)
+        #expect(check.exitCode == 0)
+        #expect(check.text.contains("    deadline: 3h after its start, then it is held\n"))
+        #expect(check.text.contains("    ends: 2026-12-01T12:00:00.000000Z"))
+        #expect(check.text.contains("    rollback window: guardrails cut until 2h after the promotion"))
+        #expect(check.text.contains("HAS PASSED") == isOver)
+    }
+}
+
 private let brokenRollouts: [Broken] = [
     Broken(
         .model("rollout: { stages: [] }"),
@@ -106,6 +121,24 @@ private let brokenRollouts: [Broken] = [
     Broken(
         .model("rollout: { stages: [{ weight: 5% }], bake: 1h }"),
         ["9:14: models[0].rollout: bake and hold_back need a last stage of 100 %"]),
+    Broken(
+        .model("rollout: { stages: [{ weight: 100% }], hold_back: 5% }"),
+        [
+            "9:14: models[0].rollout: hold_back is stable's share in a bake, and there is none",
+            "expected `bake` with a duration, or no hold_back",
+        ]),
+    Broken(
+        .model("rollout: { stages: [{ weight: 5%, hold: 1h }, { weight: 100% }], bake: 1h, deadline: 2h }"),
+        [
+            "9:14: models[0].rollout: the deadline of 2h comes before the end of the holds and the bake, 2h",
+            "expected a deadline longer than 2h, or shorter holds",
+        ]),
+    Broken(
+        .model("rollout: { stages: [{ weight: 5% }], blackout: [{ from: \"00:00\", to: \"24:00\" }] }"),
+        [
+            "9:14: models[0].rollout: the blackouts leave no minute of the week",
+            "expected a time without one",
+        ]),
     Broken(
         .model("rollout: { stages: [{ weight: 5% }], ends: tomorrow }"),
         [

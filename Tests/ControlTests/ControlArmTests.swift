@@ -39,6 +39,14 @@ private let refused: [Broken] = [
         rollout("{ share: 50% }", stages: "[{ shadow: 10%, hold: 1h }]"),
         ["9:", "models[0].rollout.control: no stage has a weight"]),
     Broken(
+        .model(
+            "guardrails: [{ kind: error_rate, above: 5% }]\n"
+                + "rollout: { stages: [{ weight: 10%, hold: 1h }], control: { share: 50% } }"),
+        [
+            "10:", "models[0].rollout.control: no guardrail and no gate compares with stable",
+            "expected a rule or a gate against stable, or no control arm",
+        ]),
+    Broken(
         .file(
             """
             listeners: [{ listen: 127.0.0.1:8080 }]
@@ -83,6 +91,9 @@ private func plan(_ config: Config, candidate ppm: UInt32) throws -> ModelPlan {
         let own = try rollout("{ endpoints: [127.0.0.1:9003] }").config().models[0]
         #expect(own.versions[2].endpoints.map(\.description) == ["127.0.0.1:9003"])
         #expect(own.control?.sharePPM == 500_000 && own.control?.hasOwnEndpoints == true)
+        let gate = "[{ weight: 10%, gates: [{ kind: error_rate, margin: 1% }] }]"
+        let gated = "guardrails: none\nrollout: { stages: \(gate), control: { share: 50% } }"
+        #expect(try ConfigSample.model(gated).config().models[0].control != nil)
         let none = try ConfigSample.model("rollout: { stages: [{ weight: 10% }] }").config().models[0]
         #expect(none.control == nil && none.versions.count == 2)
         let diff = ConfigDiff(

@@ -105,6 +105,17 @@ import Testing
         let summary = ConfigCheck.of(.success(world.loop.config), file: "f").text
         #expect(summary.contains("NO GUARDRAILS: nothing cuts"))
         #expect(status(try World())["guarded"]?.bool == true)
+        let climbs = "guardrails: \(word)\nrollout: { stages: [{ weight: 5% }, { weight: 100% }] }"
+        let text = ConfigCheck.of(.success(try ConfigSample.model(climbs).config()), file: "f").text
+        #expect(text.contains("only the stages' own conditions hold the rollout") && !text.contains("A/B"))
+    }
+
+    @Test("The journal's line of weights that a verb has set names who said it")
+    func whoseWeights() throws {
+        let world = try World()
+        _ = try verb(world, AdminVerb(.weights, model: "m", weights: ["v2": 300_000]))
+        let line = world.ledger.events.last { $0.kind == .weights }
+        #expect(line?.actor == "test")
     }
 
     @Test("What waits for pre-flight checks without an answer says why there is none")

@@ -171,8 +171,8 @@ def test_models_of_a_group_are_cut_together(iris, weir):
 
 
 def test_nothing_is_promoted_in_a_blackout(iris, weir):
-    always = {"from": "00:00", "to": "24:00"}
-    proxy = weir([climbing(iris, {"weight": "50%"}, blackout=[always])])
+    now = {"from": "2020-01-01", "to": "2120-01-01"}
+    proxy = weir([climbing(iris, {"weight": "50%"}, blackout=[now])])
     waiting = wait_until(lambda: model(proxy)["rollout"]["waiting_for"], "a reason to wait")
     assert any("blackout" in reason for reason in waiting)
     assert set(ask_many(proxy.url, 100)) == {"v1"}

@@ -239,6 +239,19 @@ import Testing
         #expect(driver.state.climb?.candidate == "v3" && driver.state.climb?.place == .before)
     }
 
+    @Test("What was expected of an impossible program is about what is wrong with it")
+    func expectations() {
+        let whole = [RolloutStage(weightPPM: 1_000_000)]
+        let half = [RolloutStage(weightPPM: 500_000)]
+        let alone = RolloutProgram(candidate: "v2", stages: whole, holdBackPPM: 10_000)
+        #expect(alone.problem == "hold_back is stable's share in a bake, and there is none")
+        #expect(alone.impossibility?.expected == "`bake` with a duration, or no hold_back")
+        let test = RolloutProgram(candidate: "v2", stages: half, bakeMicros: 1)
+        #expect(test.impossibility?.expected.contains("a last stage with a weight of 100%") == true)
+        let falling = RolloutProgram(candidate: "v2", stages: whole + half)
+        #expect(falling.impossibility?.expected.contains("weights that rise") == true)
+    }
+
     @Test(
         "What is impossible about a program is said",
         arguments: [

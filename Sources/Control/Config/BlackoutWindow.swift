@@ -58,6 +58,19 @@ public struct BlackoutWindow: Sendable, Hashable {
     static func isTimeZone(_ name: String) -> Bool { TimeZone(identifier: name) != nil }
 }
 
+extension [BlackoutWindow] {
+    /// Whether those that come back every week take all of it; each time zone by itself.
+    var leaveNothing: Bool {
+        let recurring = filter { if case .once = $0.span { false } else { true } }
+        let week = BlackoutWindow.minutesPerWeek
+        return Dictionary(grouping: recurring, by: \.timeZone).values.contains { windows in
+            (week..<2 * week).allSatisfy { minute in
+                windows.contains { $0.isInForce(localMinute: minute) }
+            }
+        }
+    }
+}
+
 /// One end of a window as written.
 enum BlackoutTime: Hashable {
     /// Minutes of the day.

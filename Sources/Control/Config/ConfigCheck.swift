@@ -28,7 +28,7 @@ public struct ConfigCheck: Sendable, Equatable {
         path: String, isForHere: Bool = false, isForElsewhere: Bool = false
     ) -> ConfigCheck {
         let result = ConfigLoader.load(path: path, looksForFiles: !isForElsewhere)
-        var check = of(result, file: path)
+        var check = of(result, file: path, wallMicros: Clock.wallMicros())
         guard case .success(let config) = result, check.exitCode == 0 else { return check }
         switch limits(config, .afterRaising) {
         case .success(let resources):
@@ -75,11 +75,15 @@ public struct ConfigCheck: Sendable, Equatable {
     }
 
     /// Puts the result of reading a config into words.
-    public static func of(_ result: Result<Config, ConfigProblems>, file: String) -> ConfigCheck {
+    /// - Parameter wallMicros: microseconds since 1970, for what is over by then; nil: nothing is.
+    public static func of(
+        _ result: Result<Config, ConfigProblems>, file: String, wallMicros: UInt64? = nil
+    ) -> ConfigCheck {
         switch result {
         case .success(let config) where !config.absentFiles.isEmpty:
             ConfigCheck(exitCode: 78, text: report(config.absentFiles, file: file, ofFilesOnly: true))
-        case .success(let config): ConfigCheck(exitCode: 0, text: summary(config, file: file))
+        case .success(let config):
+            ConfigCheck(exitCode: 0, text: summary(config, file: file, wallMicros))
         case .failure(let problems): ConfigCheck(exitCode: 78, text: report(problems.all, file: file))
         }
     }
@@ -97,13 +101,13 @@ public struct ConfigCheck: Sendable, Equatable {
         return page(lines)
     }
 
-    private static func summary(_ config: Config, file: String) -> String {
+    private static func summary(_ config: Config, file: String, _ wallMicros: UInt64?) -> String {
         var lines = [
             "\(file): fine",
             "listening on \(config.listeners.map(\.description).joined(separator: ", ")); "
                 + "admin on \(config.admin); state in \(config.stateDir)",
         ]
-        for model in config.models { lines += summary(model) }
+        for model in config.models { lines += summary(model, wallMicros) }
         for group in config.groups {
             lines.append(
                 "group \(group.name): \(group.models.joined(separator: ", ")), promoted and cut together")
@@ -118,7 +122,7 @@ public struct ConfigCheck: Sendable, Equatable {
         lines.map { ForeignText.line($0) + "\n" }.joined()
     }
 
-    private static func summary(_ model: ModelConfig) -> [String] {
+    private static func summary(_ model: ModelConfig, _ wallMicros: UInt64?) -> [String] {
         var lines = [
             "model \(model.name): \(model.matches.map(\.text).joined(separator: "; "))"
         ]
@@ -142,11 +146,15 @@ public struct ConfigCheck: Sendable, Equatable {
         if let sentence = model.guardrails.withoutStable {
             lines.append("  without stable traffic: \(sentence)")
         }
+        let rollout = model.writtenRollout
         if model.allGuardrails.isEmpty, !model.candidates.isEmpty || model.source != nil {
             lines.append(
-                "  NO GUARDRAILS: nothing cuts, holds or alerts; this is a plain split, or an A/B test")
+                rollout == nil
+                    ? "  NO GUARDRAILS: nothing cuts, holds or alerts; this is a plain split, or an A/B test"
+                    : "  NO GUARDRAILS: nothing cuts or alerts; only the stages' own conditions hold the"
+                        + " rollout")
         }
-        if let rollout = model.source?.rollout ?? model.rollout { lines += rollout.summary }
+        if let rollout { lines += rollout.summary(wallMicros) }
         if model.guardrails.isEmpty, model.candidates.isEmpty, model.source == nil {
             lines.append("  no candidate, no guardrails")
         }
@@ -189,7 +197,7 @@ extension CandidateSource {
 
 extension RolloutConfig {
     /// One line per stage, such as `stage 2: 1% for 10m, 1,000 requests, 2 gates`.
-    fileprivate var summary: [String] {
+    fileprivate func summary(_ wallMicros: UInt64?) -> [String] {
         let who = program.candidate.isEmpty ? "whichever the registry names" : program.candidate
         var lines = ["  rollout of \(who)\(program.startsByItself ? "" : ", started by hand")"]
         if program.isDryRun { lines[0] += ", dry run" }
@@ -209,6 +217,20 @@ extension RolloutConfig {
             lines.append(
                 "    bake: \(Notation.text(.micros(program.bakeMicros))),"
                     + " \(Notation.text(ppm: program.holdBackPPM)) held back")
+        }
+        if let micros = program.deadlineMicros {
+            lines.append("    deadline: \(Notation.text(.micros(micros))) after its start, then it is held")
+        }
+        if let ends = program.endsAtMicros {
+            let isOver = wallMicros.map(program.isOver) ?? false
+            lines.append(
+                "    ends: \(Timestamp.text(wallMicros: ends))"
+                    + (isOver ? " HAS PASSED: a rollout that has not started does not start" : ""))
+        }
+        if let micros = program.rollbackWindowMicros {
+            lines.append(
+                "    rollback window: guardrails cut until \(Notation.text(.micros(micros))) after the"
+                    + " promotion, and alert from then on")
         }
         if let control { lines.append("    control: \(control.sentence)") }
         for window in blackouts { lines.append("    blackout: \(window.text)") }
@@ -232,7 +254,7 @@ extension GuardrailSpec {
     /// What the rule does, and the rule in the words that status, reports and cuts have for it: `cut when
     /// error rate above 2.0 %, alpha 1.0 %`.
     var summary: String {
-        let from = rule.isSequential || minRequests < 2 ? "" : ", from \(minRequests) requests"
+        let from = rule.isWindow && minRequests > 1 ? ", from \(minRequests) requests" : ""
         return "\(isDryRun ? "dry run: " : "")\(action.rawValue) when \(sentence)\(from)"
     }
 }

@@ -5,6 +5,7 @@
 
 import Platform
 import Proxy
+import Rollout
 
 /// A control arm as read, before it is held against its model.
 struct ControlDraft {
@@ -34,14 +35,23 @@ extension Kind where Value == ControlDraft {
 
 extension ModelChecks {
     /// The control arm of the model's rollout, with its entry among the versions.
+    /// - Parameter guardrails: the model's, and those of its stages.
     func checkedControl(
-        _ draft: ModelDraft, _ stable: String?
+        _ draft: ModelDraft, _ stable: String?, _ guardrails: [GuardrailSpec]
     ) -> (arm: ControlArm, version: VersionConfig)? {
         guard let rollout = draft.rollout, let control = rollout.control else { return nil }
         if rollout.program.stages.allSatisfy({ $0.weightPPM == 0 }) {
             reading.report(
                 control.place, "no stage has a weight, and copies are compared with stable's own answers",
                 expected: "a stage with `weight`, or no control arm")
+        }
+        let compares =
+            guardrails.contains(where: \.rule.isRelative)
+            || rollout.gates.contains(where: \.spec.metric.isRelative)
+        if !compares {
+            reading.report(
+                control.place, "no guardrail and no gate compares with stable, so nothing uses the arm",
+                expected: "a rule or a gate against stable, or no control arm")
         }
         if draft.versions?.count ?? 0 >= Limits.versionsPerModelMax {
             reading.report(

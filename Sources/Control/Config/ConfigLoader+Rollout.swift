@@ -51,10 +51,7 @@ extension Kind where Value == RolloutDraft {
                 candidate: "", startsByItself: start == "automatic", stages: stages.map(\.stage),
                 bakeMicros: bake.micros, holdBackPPM: holdBack, deadlineMicros: deadline?.micros,
                 endsAtMicros: ends, rollbackWindowMicros: window?.micros, isDryRun: isDryRun)
-            if !stages.isEmpty, let problem = program.problem {
-                section.reading.report(
-                    section.place, problem, expected: "weights that rise, 100% at most once and last")
-            }
+            if !stages.isEmpty { section.report(impossible: program, blackouts) }
             return RolloutDraft(
                 place: section.place, candidate: candidate, program: program, blackouts: blackouts,
                 guardrails: stages.map(\.guardrails), gates: stages.flatMap(\.gates),
@@ -130,6 +127,26 @@ extension Kind where Value == BlackoutWindow {
 }
 
 extension SectionReader {
+    /// Reports what of a program cannot be, and what could never end well.
+    fileprivate func report(impossible program: RolloutProgram, _ blackouts: [BlackoutWindow]) {
+        if let problem = program.impossibility {
+            reading.report(place, problem.what, expected: problem.expected)
+        }
+        if let deadline = program.deadlineMicros, deadline <= program.leastMicros {
+            let least = Notation.text(.micros(program.leastMicros))
+            reading.report(
+                place,
+                "the deadline of \(Notation.text(.micros(deadline))) comes before the end of the holds and"
+                    + " the bake, \(least) in all, so it would hold every rollout",
+                expected: "a deadline longer than \(least), or shorter holds")
+        }
+        if blackouts.leaveNothing {
+            reading.report(
+                place, "the blackouts leave no minute of the week, so nothing would ever be promoted",
+                expected: "a time without one, or `start: manual` for a rollout that waits for an operator")
+        }
+    }
+
     /// Both ends in the same form, and a window that is not empty.
     fileprivate func span(
         _ from: Marked<BlackoutTime>, _ to: Marked<BlackoutTime>, days: [String]?

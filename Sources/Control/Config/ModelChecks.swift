@@ -40,7 +40,7 @@ struct ModelChecks {
         checkShadow(draft, stable)
         let (guardrails, stages) = checkedGuardrails(draft)
         var rollout = checkedRollout(draft, stages)
-        let control = checkedControl(draft, stable)
+        let control = checkedControl(draft, stable, guardrails + stages.flatMap { $0 })
         rollout?.control = control?.arm
         source?.weights = weights
         source?.rollout = rollout
