@@ -1,5 +1,5 @@
-// `weir explain`: which version a described request would get, and why. On the plan made from the config;
-// with a running Weir at hand, by its current weights, quarantine and switches.
+// `weir explain`: which version a described request would get, and why. On the plan made from the config,
+// with the current weights and quarantine of the Weir that runs with it, or of one that was named.
 // Invariant: the answer comes from the tables that cores use.
 
 import ArgumentParser
@@ -10,14 +10,18 @@ struct Explain: ParsableCommand {
         abstract: "Say which version a described request would get, and why.",
         discussion: """
             Example: weir explain -c weir.yaml --header 'x-user-id: 7' --path /v2/models/recommender/infer
-            The answer is the config's: its weights, no quarantine. With --admin those of the running Weir \
-            are used.
+            Where a Weir runs with this very config, its weights and its quarantine are used; else the \
+            answer is the config's, and its first line says so. With --admin the Weir at that address is \
+            asked, whatever config it has. Matches, cohorts and sticky keys are always the file's.
             """)
 
     @OptionGroup var config: ConfigOption
     @Option(
-        help: ArgumentHelp("Ask the running Weir at this address how weights stand.", valueName: "address"))
+        help: ArgumentHelp(
+            "Ask the running Weir at this address how weights stand (default: what the config says).",
+            valueName: "address"))
     var admin: String?
+    @Flag(help: "By the config alone, also where a Weir runs with it.") var configOnly = false
     @Option(help: "The request target: path and query.") var path = "/"
     @Option(help: "The method.") var method = "GET"
     @Option(help: "The Host header.") var host = "localhost"
@@ -27,6 +31,12 @@ struct Explain: ParsableCommand {
     var header: [String] = []
     @Option(help: ArgumentHelp("The client's address.", valueName: "ip")) var client = "127.0.0.1"
     @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
+
+    func validate() throws {
+        if configOnly, admin != nil {
+            throw ValidationError("--config-only asks no running Weir, and --admin names one")
+        }
+    }
 
     func run() throws {
         var headers: [(name: String, value: String)] = []
@@ -44,7 +54,7 @@ struct Explain: ParsableCommand {
         guard let request = described else {
             throw ValidationError("--client: '\(client)' is no IP address")
         }
-        let status = try admin.map(Self.status)
+        let status = try admin.map(Self.status) ?? running(loaded)
         do throws(PlanProblem) {
             let answer = try request.answer(config: loaded, status: status)
             switch output {
@@ -55,6 +65,14 @@ struct Explain: ParsableCommand {
             Output.error("\(error)")
             throw ExitCode(1)
         }
+    }
+
+    /// The status of the Weir that runs with this config; nil where none answers at the config's address.
+    private func running(_ config: Config) -> JSON? {
+        guard !configOnly, let answer = try? AdminClient(config.admin).get("/status"), answer.isSuccess,
+            let status = answer.json, status["config_digest"]?.string == config.digest
+        else { return nil }
+        return status
     }
 
     private static func header(_ text: String) throws -> (name: String, value: String) {

@@ -151,7 +151,7 @@ import Testing
     func explained() throws {
         let world = try World()
         let request = ExplainRequest(path: "/")
-        let note = "from the config; ask the running Weir with --admin ADDRESS"
+        let note = "from the config, not from a running Weir; --admin names one with another config"
         #expect(try request.answer(config: world.loop.config, status: nil).lines.first == note)
         let page: JSON = ["models": [status(world)]]
         #expect(try !request.answer(config: world.loop.config, status: page).lines.contains(note))

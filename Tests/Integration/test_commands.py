@@ -163,10 +163,16 @@ def test_a_folder_that_does_not_exist_is_an_error_of_what_reads_it(tmp_path):
 
 def test_explain_says_whose_split_it_shows(weir):
     proxy = weir([pair(9, 9, weights={"v2": "20%"})])
-    note = "from the config; ask the running Weir with --admin ADDRESS"
-    assert note in weir_says("explain", "--config", proxy.config_path).stdout
-    live = weir_says("explain", "--config", proxy.config_path, "--admin", endpoint(proxy.admin_port))
-    assert live.returncode == 0 and note not in live.stdout, live.stderr
+    note = "from the config, not from a running Weir"
+    explain = ("explain", "--config", proxy.config_path)
+    for command in (explain, (*explain, "--admin", endpoint(proxy.admin_port))):
+        live = weir_says(*command)
+        assert live.returncode == 0 and note not in live.stdout, live.stderr
+        assert "split in force" in live.stdout
+    assert note in weir_says(*explain, "--config-only").stdout
+    proxy.process.stop()
+    gone = weir_says(*explain)
+    assert gone.returncode == 0 and note in gone.stdout, gone.stderr
 
 
 def test_a_cut_off_journal_without_head_and_state_is_not_called_intact(weir):

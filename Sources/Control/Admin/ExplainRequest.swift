@@ -97,7 +97,9 @@ public struct ExplainAnswer: Sendable {
     /// One sentence per step, the answer last.
     public var lines: [String] {
         var lines: [String] = []
-        if !isLive { lines.append("from the config; ask the running Weir with --admin ADDRESS") }
+        if !isLive {
+            lines.append("from the config, not from a running Weir; --admin names one with another config")
+        }
         if let model = explanation.model { lines.append("model \(model)") }
         let trust = explanation.isTrusted ? "trusted" : "not trusted"
         lines.append("client \(explanation.client), \(trust)")
