@@ -50,10 +50,17 @@ public struct PairSplit: Sendable, Hashable, Codable {
     /// Parts per million of the model's traffic.
     public var candidatePPM: UInt32
     public var stablePPM: UInt32
+    /// Whether "stable" is its control arm. Not saved.
+    public private(set) var isAgainstControl = false
 
-    public init(candidatePPM: UInt32, stablePPM: UInt32) {
+    private enum CodingKeys: String, CodingKey {
+        case candidatePPM, stablePPM
+    }
+
+    public init(candidatePPM: UInt32, stablePPM: UInt32, isAgainstControl: Bool = false) {
         self.candidatePPM = candidatePPM
         self.stablePPM = stablePPM
+        self.isAgainstControl = isAgainstControl
     }
 
     /// The candidate's share of the pair's randomised requests, in 1e-6...1-1e-6; nil when one of the two

@@ -10,7 +10,8 @@ extension GuardrailSpec {
         let lasting = forTicks > 0 ? " for \(Sentence.time(ticks: forTicks))" : ""
         let length = Sentence.time(ticks: toleratedTicks)
         let moments = toleratedTicks > 0 ? ", tolerating \(length) at times" : ""
-        let surely = "\(lasting)\(moments), alpha \(Sentence.percent(alpha))"
+        let both = comparedAlphaShare < 1 ? " with stable's traffic and as much without" : ""
+        let surely = "\(lasting)\(moments), alpha \(Sentence.percent(alpha * comparedAlphaShare))\(both)"
         let window = "\(lasting), over \(Sentence.time(ticks: windowTicks))"
         let what = measure.words(time: time)
         switch rule {

@@ -118,15 +118,13 @@ enum ReadingWords: Sendable {
             "; shielded requests failed at stable too, the candidate is not blamed"
         case .waiting where !isTrip: "; waiting at most ten minutes for stable's answers to shielded requests"
         case .fine where isTrip:
-            "; stable answered what it was asked again, so the candidate is worse; stable has no traffic, so"
-                + " this stands until it has"
+            "; stable answered what it was asked again, so the candidate was worse"
         case .undecided where isTrip:
             "; stable's state is unknown, its few answers to shielded requests do not tell: the model or its"
                 + " traffic is worse, so this only alerts, and stands until they tell or stable has traffic"
         case nil, .unasked, .fine, .common, .waiting, .undecided:
             isTrip
-                ? "; the model or its traffic is worse, and stable has no traffic to tell which, so this"
-                    + " stands until it has" : ""
+                ? "; the model or its traffic was worse, and stable had no traffic then to tell which" : ""
         }
     }
 

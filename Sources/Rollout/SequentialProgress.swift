@@ -139,6 +139,8 @@ struct SequentialProgress: Sendable {
     var bet: Bet
     var materiality = Materiality()
     private var clock = EpochClock()
+    /// Whether the last tick compared the candidate with a control arm.
+    private var isAgainstControl = false
     /// A pause of the candidate's process makes all requests of its moment slow, and impatient clients cancel
     /// them; no second may decide alone.
     /// Failures are not capped unless the rule tolerates such moments: a version that fails for a second
@@ -233,6 +235,7 @@ struct SequentialProgress: Sendable {
     mutating func take(_ tick: TickView, _ spec: GuardrailSpec, at number: UInt64, isFinal: Bool) {
         let isWarm = warmUp.isOver(spec.warmUpRequests, at: number)
         if spec.warmUpRequests > 0 { warmUp.count(tick, at: number) }
+        forgetOther(tick.split)
         if spec.isLatencyBet {
             temper(tick, at: number)
         } else if spec.watchesPinned {
@@ -266,6 +269,14 @@ struct SequentialProgress: Sendable {
 
     /// Counts a tick's answers of stable to shielded requests.
     mutating func add(rescued: Int, unrescued: Int) { retries.add(rescued: rescued, unrescued: unrescued) }
+
+    /// Forgets how requests vary where the candidate is compared with other servers than before: a control
+    /// arm that was withdrawn because it failed says nothing of the rest of stable.
+    private mutating func forgetOther(_ split: PairSplit?) {
+        guard let split, split.isAgainstControl != isAgainstControl else { return }
+        isAgainstControl = split.isAgainstControl
+        if case .design = extra { extra = .design(DesignEffect()) }
+    }
 
     /// Sets what the tick's bet is multiplied by, from the blocks before its own, and counts the tick.
     private mutating func temper(_ tick: TickView, at number: UInt64) {

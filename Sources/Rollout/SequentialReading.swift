@@ -136,7 +136,8 @@ extension SequentialGuard {
             logE: isGross ? gross?.test.logE : seen.bet.wealth.logE, maxLogE: maxLogE,
             progress: verdict == .fail ? 1 : min(progress, 0.99),
             candidateRequests: counts.candidateRequests, stableRequests: counts.stableRequests,
-            candidateEvents: counts.candidateEvents, stableEvents: counts.stableEvents, alpha: spec.alpha,
+            candidateEvents: counts.candidateEvents, stableEvents: counts.stableEvents,
+            alpha: spec.alpha * spec.comparedAlphaShare,
             words: words(seen, (counts, whole), stable: word, slots: slots, reference: reference))
         if counts.candidateRequests > 0 {
             reading.candidate = Double(counts.candidateEvents) / Double(counts.candidateRequests)

@@ -401,7 +401,9 @@ extension WatchedModel {
         let stable = VersionMeter.evidence(meters[other], at: tick)
         var split: PairSplit?
         if let weights = inForce?.weights {
-            split = PairSplit(candidatePPM: weights[version], stablePPM: weights[other])
+            split = PairSplit(
+                candidatePPM: weights[version], stablePPM: weights[other],
+                isAgainstControl: other == control)
         }
         // A core that assigned by another weight, however that came about, spoils the tick.
         if let candidate, candidate.weightPPM != split?.candidatePPM { split = nil }
