@@ -119,7 +119,12 @@ public struct CandidateWatch: Sendable {
             if place.kind.hasOneLimit { readings[i].withholdPass(specs[i]) }
             if let asleep, specs[i].rule.isRelative, readings[i].verdict != .fail {
                 let alone = place.kind == .requests ? sequential[at].alone(now: now, reference) : nil
-                if let alone { readings[i] = alone } else { readings[i].sleep(since: asleep) }
+                let known = place.kind == .requests ? sequential[at].knownOfStable : nil
+                if let alone {
+                    readings[i] = alone
+                } else {
+                    readings[i].sleep(since: asleep, known: sleep.isWithoutWeight ? known : nil)
+                }
             }
             if specs[i].isDryRun { readings[i].isDryRun = true }
             readings[i].runbookURL = specs[i].runbookURL

@@ -45,6 +45,9 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
     private var dryRun: Bool?
     /// A rule against stable without traffic of stable: the last tick in which there was some. Not saved.
     public internal(set) var asleepSince: Tick?
+    /// A rule that sleeps because too little is known of stable as it was: the requests of stable that were
+    /// counted in the last stage with traffic of both. Not saved.
+    public internal(set) var asleepKnown: Int?
     /// A rule against stable without traffic of stable that compares with stable as it was. Not saved.
     public internal(set) var isPinned = false
     /// The last tick that stable is known from; nil where clocks do not compare. Not saved.

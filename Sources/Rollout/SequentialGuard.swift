@@ -152,6 +152,11 @@ struct SequentialGuard: Sendable {
         pinned = [PinnedStable(from: next)]
     }
 
+    /// Requests of stable that there are to compare with where it has no traffic; nil: the rule does not.
+    var knownOfStable: Int? {
+        spec.watchesPinned ? pinned.first?.counts.stableRequests ?? 0 : nil
+    }
+
     /// Whether what goes on without stable trips.
     mutating func tripsPinned(now: UInt64) -> Bool {
         !pinned.isEmpty && pinned[0].trips(spec, now: now)

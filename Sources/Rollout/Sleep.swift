@@ -13,7 +13,7 @@ struct Sleep: Sendable {
     /// The candidate's first tick with requests since then; nil while it has none.
     private var alone: UInt64?
     /// Whether the newest split leaves stable nothing.
-    private var isWithoutWeight = false
+    private(set) var isWithoutWeight = false
     private var looked: UInt64
 
     /// Ticks without requests of a stable that has weight, and of one that has none.
@@ -48,10 +48,12 @@ struct Sleep: Sendable {
 
 extension GuardrailReading {
     /// Says that the rule sleeps, unless it has tripped.
-    mutating func sleep(since tick: Tick) {
+    /// - Parameter known: as `asleepKnown`.
+    mutating func sleep(since tick: Tick, known: Int? = nil) {
         guard verdict != .fail else { return }
         verdict = .notEnoughData
         asleepSince = tick
+        asleepKnown = known
         reason = "asleep: no stable traffic"
     }
 }

@@ -81,13 +81,54 @@ import Testing
                 #expect(Timestamp.wallMicros(until) != nil, "\(reason)")
             } else {
                 #expect(rule["asleep"]?.bool == true && rule["verdict"]?.string == "not_enough_data")
-                let since = reason.replacing("asleep: no stable traffic since ", with: "")
+                let parts = reason.split(separator: "; ", maxSplits: 1).map(String.init)
+                let since = parts[0].replacing("asleep: no stable traffic since ", with: "")
                 #expect(Timestamp.wallMicros(since) != nil, "\(reason)")
+                #expect(parts.count == 1 || parts[1].hasPrefix("too few to compare"), "\(reason)")
             }
         }
         #expect(pinned > 0)
         let summary = ConfigCheck.of(.success(try World.config()), file: "f").text
         #expect(summary.contains("without stable traffic: watching: outage"))
+    }
+
+    @Test("After a bake too short to know stable by, rules against it sleep, and status says why")
+    func shortBake() throws {
+        let world = try World()
+        world.step(50) {
+            world.requests(0, 70)
+            world.requests(1, 20)
+        }
+        _ = try verb(world, AdminVerb(.weights, model: "m", weights: ["v2": 990_000], force: true))
+        world.step(10) {
+            world.requests(0, 1)
+            world.requests(1, 20)
+        }
+        _ = try verb(world, AdminVerb(.promote, model: "m", version: "v2", force: true))
+        world.step(40) { world.requests(1, 50) }
+        let rules = status(world)["versions"]?[1]?["guardrails"]?.elements ?? []
+        let errors = rules.first { $0["name"]?.string == "error_rate_worse_than_stable" }
+        #expect(errors?["asleep"]?.bool == true)
+        let reason = errors?["reason"]?.string ?? ""
+        #expect(reason.contains("; too few to compare with stable as it was: "), "\(reason)")
+        #expect(reason.hasSuffix(" of v1's requests counted in the last stage that both had"), "\(reason)")
+    }
+
+    @Test("Check says that a rule holds while there is something to hold, in text and in JSON")
+    func holdsWithoutStable() throws {
+        let list = "guardrails: [{ kind: error_rate, worse_than_stable: true, without_stable: hold }]"
+        let config = try World.config(World.yaml.replacing("weights:", with: "\(list)\n    weights:"))
+        let sentence =
+            "watching: none; compared with stable as it was last (hold in a stage or a bake, else alert): "
+            + "error_rate_worse_than_stable"
+        let text = ConfigCheck.of(.success(config), file: "f").text
+        #expect(text.contains("without stable traffic: \(sentence)\n"), "\(text)")
+        let model = ConfigCheck.json(config, file: "f", isForHere: false).json["models"]?[0]
+        #expect(model?["without_stable_traffic"]?.string == sentence)
+        #expect(model?["weights"]?["v2"]?.string == "20%")
+        let rule = model?["guardrails"]?[0]
+        #expect(rule?["name"]?.string == "error_rate_worse_than_stable")
+        #expect(rule?["does"]?.string?.contains("with stable's traffic and as much without") == true)
     }
 
     @Test(
@@ -207,7 +248,7 @@ import Testing
         let record = PromotionRecord(version: "v", wallMicros: 0, actor: "a", reason: "")
         let phases: [RolloutPhase] = [.split, .paused, .waiting, .stage, .baking, .promoted(record)]
         let printed: [String: Set<String>] = [
-            "guardrail": Set(Verdict.allCases.map(\.rawValue) + ["asleep"]),
+            "guardrail": Set(Verdict.allCases.map(\.rawValue) + ["asleep", "pinned"]),
             "recovery": Set(RecoveryVerdict.allCases.map(\.rawValue)),
             "phase": Set(phases.map(\.word) + ["held", "cut"]),
             "place": Set(climbs.map(\.word) + ["promoted"]),

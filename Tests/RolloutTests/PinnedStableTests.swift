@@ -241,7 +241,7 @@ private final class Promotion {
         try world.restart()
         world.run(100, Behaviours.failing(0.001))
         let after = try #require(world.reading)
-        #expect(after.verdict == .fail && after.isPinned && after.reason.contains("stands until it has"))
+        #expect(after.verdict == .fail && after.isPinned && after.reason.contains("no traffic then to tell"))
         #expect(after.candidate == found.candidate && after.candidateRequests == found.candidateRequests)
         #expect((after.candidate ?? 0) > (after.threshold ?? 1), "\(after.reason)")
     }
@@ -260,6 +260,47 @@ private final class Promotion {
         #expect(together > 1.3 * scattered, "\(together) and \(scattered)")
     }
 
+    @Test("What a control arm failed before it was withdrawn widens no limit", arguments: seeds)
+    func withdrawnArm(seed: UInt64) throws {
+        func limit(_ arm: @escaping Behaviour) throws -> Double {
+            var bench = Bench(seed: seed, specs: [GuardrailSpec].defaults.filter { $0.name == Self.errors })
+            bench.traffic.requestsPerTick = 10
+            let good = Behaviours.failing(0.001)
+            bench.traffic.split = PairSplit(
+                candidatePPM: 250_000, stablePPM: 250_000, isAgainstControl: true)
+            for _ in 0..<600 { bench.tick(candidate: good, stable: arm) }
+            bench.traffic.split = PairSplit(candidatePPM: 250_000, stablePPM: 750_000)
+            for _ in 0..<1_200 { bench.tick(candidate: good, stable: good) }
+            bench.traffic.split = PairSplit(candidatePPM: 1_000_000, stablePPM: 0)
+            for _ in 0..<100 { bench.tick(candidate: good, stable: good) }
+            let reading = try #require(bench.readings.first)
+            #expect(reading.isPinned, "\(reading.reason)")
+            return try #require(reading.threshold)
+        }
+        let fine = try limit(Behaviours.failing(0.001))
+        let failed = try limit { tick, random in
+            Ending(isFailure: tick % 200 < 100 || random.chance(0.001))
+        }
+        #expect(failed < 1.5 * fine, "\(failed) and \(fine)")
+    }
+
+    @Test("A rule that sleeps because too little of stable was counted says how much", arguments: seeds)
+    func tooFew(seed: UInt64) throws {
+        var bench = Bench(seed: seed, specs: [GuardrailSpec].defaults.filter { $0.name == Self.errors })
+        let good = Behaviours.failing(0)
+        bench.traffic.requestsPerTick = 10
+        bench.traffic.split = PairSplit(candidatePPM: 500_000, stablePPM: 500_000)
+        for _ in 0..<300 { bench.tick(candidate: good, stable: good) }
+        // A bake of three seconds: some three requests of stable.
+        bench.traffic.split = PairSplit(candidatePPM: 990_000, stablePPM: 10_000)
+        for _ in 0..<30 { bench.tick(candidate: good, stable: good) }
+        bench.traffic.split = PairSplit(candidatePPM: 1_000_000, stablePPM: 0)
+        for _ in 0..<100 { bench.tick(candidate: good, stable: good) }
+        let reading = try #require(bench.readings.first)
+        #expect(reading.asleepSince != nil && !reading.isPinned, "\(reading.reason)")
+        #expect(try #require(reading.asleepKnown) < 15)
+    }
+
     @Test("What was never compared sleeps, and so does a rule that is told to; with cut it shares its alpha")
     func words() throws {
         var bench = Bench(seed: 64, specs: [GuardrailSpec].defaults.filter { $0.name == Self.errors })
@@ -275,6 +316,8 @@ private final class Promotion {
         let found = try #require(cutting.trip(1_500, Behaviours.failing(0.3)))
         let alpha = try #require(cutting.bench.watch.specs.first).alpha
         #expect(found.reading.action == .cut && found.reading.alpha == alpha / 2)
+        let half = "alpha \(Sentence.percent(alpha / 2))"
+        #expect(found.reading.rule.contains(half), "\(found.reading.rule)")
     }
 
     @Test("Traffic whose errors triple within minutes is alerted about: nothing here tells it from the model")

@@ -69,9 +69,22 @@ public struct ConfigCheck: Sendable, Equatable {
         return (
             [
                 "ok": .bool(code == 0), "file": .string(file), "digest": .string(config.digest),
-                "on_this_machine": here,
+                "models": .array(config.models.map(json)), "on_this_machine": here,
             ], code
         )
+    }
+
+    /// A model's split and guardrails, as the text names them.
+    private static func json(_ model: ModelConfig) -> JSON {
+        let weights = PlanBuilder.weights(of: model, asked: model.weights ?? [:], quarantined: [])
+        return [
+            "name": .string(model.name), "stable": .string(model.stable),
+            "weights": .object(
+                zip(model.versions, weights).map { .init($0.name, .string(Notation.text(ppm: $1))) }),
+            "guardrails": .array(
+                model.guardrails.map { ["name": .string($0.name), "does": .string($0.summary)] }),
+            "without_stable_traffic": .optional(model.guardrails.withoutStable),
+        ]
     }
 
     /// Puts the result of reading a config into words.
@@ -175,11 +188,21 @@ extension [GuardrailSpec] {
         for word in GuardrailSpec.WithoutStable.allCases {
             let some = filter { $0.watchesPinned && $0.withoutStable == word }
             if !some.isEmpty {
-                parts.append("compared with stable as it was last (\(word.rawValue)): \(list(some))")
+                parts.append("compared with stable as it was last (\(word.inCheck)): \(list(some))")
             }
         }
         if !asleep.isEmpty || parts.count == 1 { parts.append("asleep: \(list(asleep))") }
         return parts.joined(separator: "; ")
+    }
+}
+
+extension GuardrailSpec.WithoutStable {
+    /// What a trip does, in `weir check` and in the answer to a promotion.
+    fileprivate var inCheck: String {
+        switch self {
+        case .hold: "hold in a stage or a bake, else alert"
+        case .alert, .cut, .sleep: rawValue
+        }
     }
 }
 
@@ -200,7 +223,7 @@ extension RolloutConfig {
     fileprivate func summary(_ wallMicros: UInt64?) -> [String] {
         let who = program.candidate.isEmpty ? "whichever the registry names" : program.candidate
         var lines = ["  rollout of \(who)\(program.startsByItself ? "" : ", started by hand")"]
-        if program.isDryRun { lines[0] += ", dry run" }
+        if program.isDryRun { lines[0] += ", dry run: a stage with weight is left by skip alone" }
         for (i, stage) in program.stages.enumerated() {
             var parts = [stage.weightPPM > 0 ? Notation.text(ppm: stage.weightPPM) : "no users"]
             if stage.shadowPPM > 0 { parts[0] += ", \(Notation.text(ppm: stage.shadowPPM)) copied" }

@@ -14,7 +14,9 @@ extension WatchedModel {
             for j in all[i].readings.indices {
                 let reading = all[i].readings[j]
                 if let tick = reading.asleepSince {
-                    all[i].readings[j].reason = "asleep: no stable traffic since \(clock.text(of: tick))"
+                    all[i].readings[j].reason =
+                        "asleep: no stable traffic since \(clock.text(of: tick))"
+                        + known(reading.asleepKnown)
                 } else if reading.isPinned {
                     let time = reading.pinnedUntil.map { "until \(clock.text(of: $0))" }
                     let until = time ?? "before a restart"
@@ -24,6 +26,13 @@ extension WatchedModel {
             }
             readings[version] = all[i].readings
         }
+    }
+
+    /// Why a rule that could compare with stable as it was does not.
+    private func known(_ requests: Int?) -> String {
+        guard let requests else { return "" }
+        return "; too few to compare with stable as it was: \(requests) of"
+            + " \(name(stable))'s requests counted in the last stage that both had"
     }
 
     /// Whether stable has lost its traffic and is known: then what a candidate is held to stays as it is.
