@@ -31,7 +31,7 @@ extension RolloutStep {
                 enter(.stage(0), actor: request.actor, why: "started by force", nil)
                 return .accepted("started at once, without its pre-flight checks")
             }
-            let when = "\(climb.candidate) starts as soon as its pre-flight checks and blackouts allow"
+            let when = "\(climb.candidate) starts as soon as no pre-flight check and no blackout forbids it"
             if program.startsByItself || climb.isStartOrdered { return .accepted("already ordered: \(when)") }
             state.climb?.isStartOrdered = true
             return .accepted(when)
@@ -128,7 +128,8 @@ extension RolloutStep {
         setShadow(nil)
         clear(freed)
         return .accepted(
-            "attempt \(next.attempt) of \(candidate) starts as soon as its pre-flight checks pass")
+            "attempt \(next.attempt) of \(candidate) starts as soon as no pre-flight check and no blackout"
+                + " forbids it")
     }
 
     private mutating func hold(_ request: VerbRequest) -> VerbAnswer {

@@ -67,13 +67,21 @@ extension RolloutStep {
         let (weight, shadow) = program.shares(at: place)
         let record = StageRecord(
             climb: climb, stages: program.stages.count, weightPPM: weight, shadowPPM: shadow, actor: actor,
-            reason: "\(program.name(place)): \(climb.candidate) gets "
-                + "\(Sentence.percent(Double(weight) / 1_000_000)), \(why)", evidence: evidence)
+            reason: "\(program.name(place)): \(climb.candidate) gets \(Self.gain(weight, shadow)), \(why)",
+            evidence: evidence)
         if program.isDryRun {
             note(place == .baking ? .bake : .stage, record.reason)
         } else {
             actions.append(.journal(place == .baking ? .baking(record) : .stage(record)))
         }
+    }
+
+    /// "5.0 %", "5.0 % and copies of 10.0 %", "copies of 10.0 % and no users".
+    private static func gain(_ weightPPM: UInt32, _ shadowPPM: UInt32) -> String {
+        let weight = Sentence.percent(Double(weightPPM) / 1_000_000)
+        guard shadowPPM > 0 else { return weight }
+        let copies = "copies of \(Sentence.percent(Double(shadowPPM) / 1_000_000))"
+        return weightPPM > 0 ? "\(weight) and \(copies)" : "\(copies) and no users"
     }
 
     /// All weight to the candidate, for good.

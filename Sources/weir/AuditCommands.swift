@@ -35,7 +35,8 @@ struct StateDirOption: ParsableArguments {
         return try Self.existing(folder, "state_dir of \(path)")
     }
 
-    private static func existing(_ folder: String, _ what: String) throws(ExitCode) -> String {
+    /// - Parameter what: whose value the folder is.
+    static func existing(_ folder: String, _ what: String) throws(ExitCode) -> String {
         if Console.isFolder(folder) { return folder }
         Output.error("\(what): there is no folder '\(folder)'")
         throw ExitCode(1)

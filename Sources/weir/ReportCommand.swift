@@ -39,7 +39,7 @@ struct Report: ParsableCommand {
 
     private func showReport() throws {
         let known = try fromAdmin("/reports")?["reports"]?.elements
-        let reports = try known ?? OfflineReports.reports(stateDir: try folder(), model: nil, cut: nil)
+        let reports = try known ?? OfflineReports.reports(stateDir: try existing(), model: nil, cut: nil)
         let wanted = reports.filter { report in
             (model == nil || report["model"]?.string == model)
                 && (cut == nil || report["cut"]?.string == cut)
@@ -78,7 +78,7 @@ struct Report: ParsableCommand {
 
     private func showLedger() throws {
         let known = try fromAdmin("/ledger")
-        let ledger = try known ?? OfflineReports.ledger(stateDir: try folder())
+        let ledger = try known ?? OfflineReports.ledger(stateDir: try existing())
         let part = model.map { ledger["models"]?[$0] } ?? ledger["total"]
         guard let part else {
             Output.error("the ledger has no model \(model ?? "")")
@@ -108,6 +108,14 @@ struct Report: ParsableCommand {
             }
             return nil
         }
+    }
+
+    /// The folder to read in place of a running Weir.
+    private func existing() throws -> String {
+        let path = try folder()
+        guard stateDir == nil else { return try StateDirOption.existing(path, "--state-dir") }
+        let file = try admin.config.path()
+        return try StateDirOption.existing(path, "no Weir answers, and state_dir of \(file)")
     }
 
     private func folder() throws -> String {

@@ -161,6 +161,11 @@ enum StatusText {
         {
             out += "  \(waiting) in flight, none answered lately"
         }
+        if live?["requests"]?.integer ?? 0 == 0, let copies = version["totals"]?["shadow_sent"]?.integer,
+            copies > 0
+        {
+            out += "  \(copies) copies sent so far"
+        }
         if version["quarantined"]?.bool == true { out += "  quarantined" }
         let endpoints = version["endpoints"]?.elements ?? []
         for health in ["unhealthy", "unchecked"] {

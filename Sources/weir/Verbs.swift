@@ -26,9 +26,11 @@ struct Promote: ParsableCommand {
         abstract: "Give a candidate all traffic; stable stays warm, guardrails go on.",
         discussion: """
             A rollout's candidate bakes first where the config has a bake, with a share held back on stable \
-            to compare with; --force skips that. Without stable traffic only rules against a constant go on \
-            (the default rule outage, and rules with `above` or `below`); rules against stable sleep, and \
-            weir status says since when. weir check lists both sorts.
+            to compare with; --force skips that. Without stable traffic rules against a constant go on (the \
+            default rule outage, and rules with `above` or `below`). Rules against stable over requests \
+            compare with stable as it was in the last stage, the bake included, and alert unless \
+            without_stable says more. They sleep where too little of stable was counted there, and so do \
+            rules over values and outcomes; weir status says since when and why. weir check lists all sorts.
             """)
 
     @Argument(help: "The model.") var model: String
@@ -43,7 +45,7 @@ struct Promote: ParsableCommand {
 
 struct Start: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Let a rollout begin, as soon as its checks before the first percent pass.",
+        abstract: "Let a rollout begin, as soon as no pre-flight check and no blackout forbids it.",
         discussion: rolloutOnly)
 
     @Argument(help: "The model.") var model: String
@@ -91,8 +93,8 @@ struct Retry: ParsableCommand {
 
 struct Hold: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Keep a rollout where it is until resume; guardrails go on and still cut.",
-        discussion: rolloutOnly)
+        abstract: "Keep a rollout where it is until resume, skip or promote; guardrails go on and still cut.",
+        discussion: "Weights moves it and keeps the hold. \(rolloutOnly)")
 
     @Argument(help: "The model.") var model: String
     @OptionGroup var options: VerbOptions
@@ -103,7 +105,10 @@ struct Hold: ParsableCommand {
 struct Pause: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Let nothing go up by itself until resume; guardrails go on and still cut.",
-        discussion: "Start, promote and weights are obeyed all the same.")
+        discussion: """
+            Approve, hold, weights, and promote of a rollout that has begun, are obeyed all the same; start \
+            and skip wait for resume.
+            """)
 
     @Argument(help: "The model.") var model: String
     @OptionGroup var options: VerbOptions

@@ -217,6 +217,13 @@ private struct Failures: Sendable, CustomTestStringConvertible {
         #expect(world.plane.last?.models[0].versions.map(\.weightPPM) == [800_000, 100_000, 0, 100_000])
         #expect(!isCut(world))
         #expect(!world.ledger.events.contains { $0.kind == .control })
+        // A verb answers with the weights that status shows.
+        let replies = Replies()
+        world.loop.obey(AdminVerb(.hold, model: "m"), actor: "test", reply: replies.take)
+        world.settle()
+        let answered = try replies.json()["weights"]
+        #expect(answered?["v1"]?.string == "80%" && answered?["v2"]?.string == "10%")
+        #expect(answered?[arm]?.string == "10%")
     }
 
     @Test(

@@ -158,6 +158,8 @@ private let good = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\
         #expect(staff.json["version"] == "v3" && staff.json["reason"] == "cohort")
         let other = try answer(ExplainRequest(path: "/x", headers: [("x-staff", "2")]))
         #expect(other.lines.contains { $0.contains("staff does not match") && $0.contains("found '2'") })
+        let caller = "; the caller is not in trusted_proxies, so its x-forwarded-for and x-weir-version"
+        #expect(other.lines.contains { $0.hasSuffix("\(caller) are ignored") })
     }
 
     @Test("With a running Weir's status its weights and its quarantine count")

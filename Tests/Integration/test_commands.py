@@ -159,6 +159,8 @@ def test_a_folder_that_does_not_exist_is_an_error_of_what_reads_it(tmp_path):
         assert done.returncode == 1 and "there is no folder 'none'" in done.stderr, done.stderr
         done = weir_says(*command, cwd=tmp_path)
         assert done.returncode == 2 and "--state-dir" in done.stderr, done.stderr
+    done = weir_says("report", "--state-dir", "none", cwd=tmp_path)
+    assert done.returncode == 1 and "there is no folder 'none'" in done.stderr, done.stderr
 
 
 def test_explain_says_whose_split_it_shows(weir):

@@ -273,6 +273,11 @@ import Testing
             driver.tick()
             #expect(driver.actions.contains(.setShadow(VersionWeight(version: "v2", ppm: 100_000))))
             #expect(driver.weight == 0 && driver.state.phase == .stage)
+            let said = driver.actions.compactMap { action -> String? in
+                guard case .journal(.stage(let record)) = action else { return nil }
+                return record.reason
+            }
+            #expect(said.first?.contains(": v2 gets copies of 10.0 % and no users, ") == true, "\(said)")
             if isCut { driver.fail(.cut) } else { driver.tick() }
             #expect(driver.actions.contains(.setShadow(nil)) && driver.state.shadow == nil)
             #expect(driver.weight == (isCut ? 0 : 10_000))

@@ -101,8 +101,11 @@ public struct ExplainAnswer: Sendable {
             lines.append("from the config, not from a running Weir; --admin names one with another config")
         }
         if let model = explanation.model { lines.append("model \(model)") }
-        let trust = explanation.isTrusted ? "trusted" : "not trusted"
-        lines.append("client \(explanation.client), \(trust)")
+        let (place, trust) =
+            explanation.isTrusted ? ("in", "are believed") : ("not in", "are ignored")
+        lines.append(
+            "client \(explanation.client); the caller is \(place) trusted_proxies, so its x-forwarded-for"
+                + " and x-weir-version \(trust)")
         if let forced { lines.append(forced) }
         lines += explanation.cohorts.map(Self.line)
         lines += explanation.keys.map { key in

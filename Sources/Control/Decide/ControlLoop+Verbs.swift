@@ -86,7 +86,7 @@ extension ControlLoop {
         let body: JSON = [
             "ok": .bool(said.isAccepted), "verb": .string(verb.verb.word.rawValue), "model": .string(model),
             "answer": .string(sentence), "phase": .string(models[i].decided.phase.word),
-            "weights": JSON(shares: models[i].decided.weights), "request_id": .optional(verb.verb.requestID),
+            "weights": JSON(shares: shares(i)), "request_id": .optional(verb.verb.requestID),
             "durable": true,
         ]
         verb.response = .json(said.isAccepted ? 200 : 409, body)
@@ -98,6 +98,18 @@ extension ControlLoop {
                 requestID: id, request: verb.verb.signature, status: verb.response.status,
                 body: String(decoding: verb.response.body, as: UTF8.self)))
         if saved.answered.count > SavedState.answeredMax { saved.answered.removeFirst() }
+    }
+
+    /// The weights of a model, what its control arm takes of stable's among them.
+    private func shares(_ i: Int) -> [String: UInt32] {
+        let (config, state) = (models[i].config, models[i].decided)
+        var shares = state.weights
+        guard let arm = config.control?.version else { return shares }
+        let part = config.weight(of: arm, under: state)
+        guard part > 0 else { return shares }
+        shares[arm] = part
+        shares[config.stable] = config.weight(of: config.stable, under: state)
+        return shares
     }
 
     /// What the caller should know beside the machine's answer: who watches without stable's traffic, and
