@@ -3,6 +3,7 @@
 
 import Glibc
 import Platform
+import Rollout
 import Testing
 
 @testable import Control
