@@ -14,7 +14,6 @@
 //   baking            nothing blocks, skip            promoted  the candidate has all weight
 //   waiting, stage, baking: pause, hold, weights      paused, held, held
 //   paused, held      resume                          as before: its weights; the deadline may start anew
-//   paused, held      resume that raises, cooling     same      refused without force
 //   held              skip                            stage, baking, promoted
 //   any               a guardrail that cuts fails     cut       all weight to stable, version barred
 //   any               rollback                        cut       the same, by the operator

@@ -120,7 +120,9 @@ extension ControlLoop {
             }
             apply(
                 i,
-                .verb(VerbRequest(verb: .rollback(version: key.candidate), actor: "weir", reason: reason)),
+                .verb(
+                    VerbRequest(
+                        verb: .rollback(version: key.candidate), actor: VerbRequest.weir, reason: reason)),
                 verb: nil)
         }
     }
