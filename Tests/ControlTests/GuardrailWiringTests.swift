@@ -37,6 +37,8 @@ import Testing
         #expect(world.model.readings[1]?.first?.candidate == 1)
         let slots = try #require(world.plane.last?.models[0].versions[1].endpoints.map(\.slot))
         world.loop.health[slots[1]] = false
+        // Its checks go on to fail.
+        world.loop.failedChecks[slots[1]] = Tick(number: .max)
         world.step(15) { traffic(world) }
         #expect(world.model.decided.phase == .split)
         world.loop.health[slots[1]] = true

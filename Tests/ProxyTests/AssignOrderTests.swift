@@ -191,7 +191,7 @@ struct AssignOrderTests {
     func models() {
         var other = Self.rules
         other.salt = 1_234
-        other.versions[0].name = "w1"
+        (other.versions[0].name, other.versions[0].label) = ("w1", "w1")
         let table = AssignTable(models: [Self.rules, other], trusted: [])
         let ask = Ask(headers: [("x-user", "ann")])
         #expect(table.assign(ask, model: 0)?.keyHash != table.assign(ask, model: 1)?.keyHash)
