@@ -118,12 +118,12 @@ public struct CandidateWatch: Sendable {
             }
             if place.kind.hasOneLimit { readings[i].withholdPass(specs[i]) }
             if let asleep, specs[i].rule.isRelative, readings[i].verdict != .fail {
-                let alone = place.kind == .requests ? sequential[at].alone(now: now, reference) : nil
-                let known = place.kind == .requests ? sequential[at].knownOfStable : nil
-                if let alone {
+                let isOfRequests = place.kind == .requests
+                if isOfRequests, let alone = sequential[at].alone(now: now, reference) {
                     readings[i] = alone
                 } else {
-                    readings[i].sleep(since: asleep, known: sleep.isWithoutWeight ? known : nil)
+                    let isKnown = isOfRequests && sleep.isWithoutWeight
+                    readings[i].sleep(since: asleep, known: isKnown ? sequential[at].knownOfStable : nil)
                 }
             }
             if specs[i].isDryRun { readings[i].isDryRun = true }
@@ -148,8 +148,8 @@ public struct CandidateWatch: Sendable {
     }
 
     /// Gives up the evidence of rules on requests that would trip by itself; whoever calls it begins the
-    /// windows of the other rules anew. What goes on trips anew. For the
-    /// moment in which a cut becomes possible that was not before.
+    /// windows of the other rules anew. What goes on trips anew. For the moment in which a cut becomes
+    /// possible that was not before.
     public mutating func forfeitProven() {
         for i in sequential.indices { sequential[i].forfeitProven() }
         for i in burns.indices { burns[i].forfeitProven() }
@@ -217,12 +217,6 @@ struct TickCache {
 
     /// A tick from `from` on and before now; nil when its counts are lost.
     func pair(_ number: UInt64) -> PairTick? { pairs[Int(number - from)] }
-
-    /// Stable's answers to shielded requests of such a tick.
-    func retries(_ number: UInt64) -> (rescued: Int, unrescued: Int)? {
-        let place = Int(number - from)
-        return pairs[place].map { ($0.rescued, $0.unrescued) }
-    }
 }
 
 extension Array {

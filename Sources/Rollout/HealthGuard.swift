@@ -30,8 +30,8 @@ public struct HealthShares: Sendable, Hashable {
     public var stable: Double?
     /// Checks that stable's endpoints have passed so far; another number says that one has since.
     public var stablePasses: UInt64
-    /// The tick in which the last failed check began of that failing endpoint of the candidate whose is the
-    /// oldest; nil where none is known.
+    /// The tick in which a failing endpoint of the candidate last began a check that failed: the earliest of
+    /// all its failing endpoints. Nil where none is known.
     public var candidateFailedAt: UInt64?
 
     public init(
@@ -140,7 +140,8 @@ struct HealthGuard: Sendable {
         }
         switch word {
         case .unasked: break
-        case .fine: text += "; stable can be reached" + (isAsked ? "" : ", the next check says the rest")
+        case .fine:
+            text += "; stable can be reached" + (isAsked ? "" : "; the candidate's next check is waited for")
         case .common: text += "; stable's endpoints fare no better, so the candidate is not blamed"
         case .unknown: text += "; waiting for word of stable"
         }

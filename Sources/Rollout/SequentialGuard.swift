@@ -96,8 +96,8 @@ struct SequentialGuard: Sendable {
             let tick = ticks.view(next, spec, at: now, countsCopies: countsCopies, lag: lag, slots: slots)
             if case .settled = tick.state {
                 committed.take(tick, spec, at: next, isFinal: true)
-                if spec.watchesPinned, let (good, bad) = ticks.retries(next) {
-                    committed.add(rescued: good, unrescued: bad)
+                if spec.watchesPinned, let pair = ticks.pair(next) {
+                    committed.add(rescued: pair.rescued, unrescued: pair.unrescued)
                 }
             } else if case .dropped = tick.state {
                 watchPinned(ticks.pair(next))

@@ -18,7 +18,7 @@ extension JournalEvent {
         case .experimentEnded(let record):
             let shares = Dictionary(uniqueKeysWithValues: record.weights.map { ($0.version, $0.ppm) })
             return (
-                "weir", "the experiment has ended",
+                VerbRequest.weir, "the experiment has ended",
                 record.climb.members + [
                     .init("weights", JSON(shares: shares)), .init("evidence", record.stage?.json ?? .null),
                     .init("readings", .array(record.readings.map(\.json))),
@@ -26,7 +26,7 @@ extension JournalEvent {
             )
         case .wouldHave(let record):
             return (
-                "weir", record.reason,
+                VerbRequest.weir, record.reason,
                 [
                     .init("would_have", .string(record.what.rawValue)),
                     .init("version", .string(record.version)),
@@ -35,7 +35,7 @@ extension JournalEvent {
             )
         case .alertInstead(let version, let reading, let because):
             return (
-                "weir", "\(reading.reason); \(because)",
+                VerbRequest.weir, "\(reading.reason); \(because)",
                 [
                     .init("version", .string(version)),
                     .init("instead_of", .string(reading.action.rawValue)), .init("because", .string(because)),

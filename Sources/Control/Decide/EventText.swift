@@ -20,7 +20,7 @@ extension JournalEvent {
         switch event {
         case .configured(let setup):
             return (
-                "weir", "the config names \(setup.stable) stable",
+                VerbRequest.weir, "the config names \(setup.stable) stable",
                 [
                     .init("stable", .string(setup.stable)),
                     .init("candidates", .array(setup.candidates.map(JSON.string))),
@@ -43,16 +43,20 @@ extension JournalEvent {
             return (actor, reason, [.init("weights", JSON(shares: shares))])
         case .alert(let version, let reading):
             return (
-                "weir", reading.reason, [.init("version", .string(version)), .init("reading", reading.json)]
+                VerbRequest.weir, reading.reason,
+                [.init("version", .string(version)), .init("reading", reading.json)]
             )
         case .recovery(let cutID, let reading):
-            return ("weir", reading.reason, [.init("cut", .string(cutID)), .init("recovery", reading.json)])
+            return (
+                VerbRequest.weir, reading.reason,
+                [.init("cut", .string(cutID)), .init("recovery", reading.json)]
+            )
         case .controlWithdrawn(let record, let reading):
             return (
-                "weir", record.reason,
+                VerbRequest.weir, record.reason,
                 [.init("version", .string(record.version)), .init("reading", reading.json)]
             )
-        case .overruled(let sentence): return ("weir", sentence, [])
+        case .overruled(let sentence): return (VerbRequest.weir, sentence, [])
         case .alertInstead, .stage, .baking, .held, .experimentEnded, .wouldHave:
             return tell(step: event)
         }

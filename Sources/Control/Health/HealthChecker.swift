@@ -26,8 +26,9 @@ final class HealthChecker: Sendable {
     private let thread = Mutex<Thread?>(nil)
 
     /// - Parameters:
-    ///   - failed: told of every failed check of an unhealthy endpoint and when that check began, first.
-    ///   - report: told of every transition, on the checker's thread as well.
+    ///   - failed: told of every failed check of an unhealthy endpoint and when that check began, before
+    ///     `report` is. Both are called on the checker's thread.
+    ///   - report: told of every transition.
     init(
         plane: any Plane, heads: HeadLimits = Limits().responseHeads,
         failed: @escaping @Sendable (EndpointSlot, Instant) -> Void = { _, _ in },

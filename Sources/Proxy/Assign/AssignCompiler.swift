@@ -44,7 +44,7 @@ struct AssignCompiler {
             headers: addHeaders(slots), cookies: addNames(slots.cookies, tested: slots.testedSlots),
             queries: addNames(slots.queries, tested: slots.testedSlots), facts: cohortTables.facts,
             addresses: cohortTables.addresses, cohorts: cohortTables.cohorts,
-            versions: addVersions(model, weights: weights), shares: addShares(model, weights: weights),
+            versions: addVersions(model, weights: weights), shares: addShares(model, weights, part.version),
             stickyKeys: sticky, shadow: shadow ?? .nothing,
             openVersions: Self.openVersions(model), slotCount: UInt16(slots.count),
             stable: UInt8(model.stable), part: part.version,
@@ -84,23 +84,22 @@ struct AssignCompiler {
 
     /// Shares stand in the order of their name hashes, so that the order in the config does not matter. A
     /// model without any weight has one share, stable's.
-    private mutating func addShares(_ model: ModelPlan, weights: [UInt32]) -> Place {
+    private mutating func addShares(_ model: ModelPlan, _ weights: [UInt32], _ part: UInt8) -> Place {
         let start = shares.count
         var weighted = model.versions.indices.filter { weights[$0] > 0 }.map { index in
             (hash: Self.nameHash(model.versions[index].name), index: index)
         }
         if weighted.isEmpty { weighted = [(Self.nameHash(model.versions[model.stable].name), model.stable)] }
         weighted.sort { $0.hash < $1.hash }
-        let part = Self.part(model, weights)
         let total = weighted.reduce(UInt64(0)) { $0 + UInt64(weights[$1.index]) }
         var sum: UInt64 = 0
         for (hash, index) in weighted {
             sum += UInt64(weights[index])
             let below = sum == total ? UInt64.max : total.dividingFullWidth((sum, 0)).quotient
             var weight = Double(max(weights[index], 1))
-            if part.version != Assignment.noVersion {
-                if index == model.stable { weight += Double(weights[Int(part.version)]) }
-                if index == Int(part.version) { weight = 0 }
+            if part != Assignment.noVersion {
+                if index == model.stable { weight += Double(weights[Int(part)]) }
+                if index == Int(part) { weight = 0 }
             }
             shares.append(
                 ShareEntry(
