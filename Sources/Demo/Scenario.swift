@@ -91,7 +91,7 @@ public enum Scenario: String, Sendable, Hashable, CaseIterable {
         case .errors, .slow, .hang, .flaky, .healthy, .walk: nil
         case .trickle: "error_rate"
         case .tail: "latency_p99"
-        case .clicks: "outcome_clicks"
+        case .clicks: "feedback_clicks"
         case .drift: "drift_score"
         }
     }

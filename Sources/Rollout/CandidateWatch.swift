@@ -59,7 +59,7 @@ public struct CandidateWatch: Sendable {
     ) {
         self.init(specs: specs, from: from)
         for (i, spec) in specs.enumerated() {
-            guard let old = saved.guardrails.first(where: { $0.spec == spec }) else { continue }
+            guard let old = saved.guardrails.first(where: { $0.spec.isSaved(of: spec) }) else { continue }
             func next(_ number: UInt64) -> Tick { valuesFrom(Tick(number: number)) ?? from }
             let at = places[i].index
             switch places[i].kind {

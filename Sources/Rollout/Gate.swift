@@ -35,7 +35,7 @@ struct Gate: Sendable {
     private var quantile: RelativeQuantile?
     private var rate: AbsoluteRate?
 
-    /// Requests of stable whose mean the bet is centred on; of outcomes, also those that the margin is a
+    /// Requests of stable whose mean the bet is centred on; of feedback, also those that the margin is a
     /// share of.
     private static let learnedMin = 100.0
     private static let learnedForMargin = 2000.0
@@ -51,7 +51,7 @@ struct Gate: Sendable {
             if let known = stableErrorRate {
                 startBetting(.noninferiorLow, spec.margin, mean: known, weight: Gate.priorWeight)
             }
-        case .non2xx, .outcome, .missing, .drift: break
+        case .non2xx, .feedback, .missing, .drift: break
         }
     }
 
@@ -121,7 +121,7 @@ struct Gate: Sendable {
             return .latency(pair, age: age, rho: 1 + spec.margin, evidence: slot, size: slot)
         case .errorRateBelow: return .provenErrors(tick, age: age)
         case .non2xx: return .events(.rejected, pair, age: age, lag: .max)
-        case .errorRate, .outcome, .missing, .drift: return .events(.failure, pair, age: age, lag: .max)
+        case .errorRate, .feedback, .missing, .drift: return .events(.failure, pair, age: age, lag: .max)
         }
     }
 
@@ -158,7 +158,7 @@ struct Gate: Sendable {
         defer { state.clock.count(tick.candidate.observed) }
         guard let share = tick.split?.share else { return }
         let (ours, theirs) = (tick.candidate, tick.stable)
-        if case .outcome(let metric) = spec.metric {
+        if case .feedback(let metric) = spec.metric {
             let (mine, others) = (metric.clamped(ours.values), metric.clamped(theirs.values))
             let width = metric.highest - metric.lowest
             func scaled(_ values: [Double]) -> [(value: Double, count: Int)] {
@@ -197,7 +197,7 @@ struct Gate: Sendable {
         }
         let mean = state.learnedSum / max(state.learnedCount, 1)
         guard state.learnedCount >= learnedMin else { return }
-        if case .outcome(let metric) = spec.metric {
+        if case .feedback(let metric) = spec.metric {
             let raw = metric.lowest + mean * (metric.highest - metric.lowest)
             let delta = spec.margin * abs(raw) / (metric.highest - metric.lowest)
             startBetting(
@@ -209,7 +209,7 @@ struct Gate: Sendable {
     }
 
     private var learnedMin: Double {
-        if case .outcome = spec.metric { return Gate.learnedForMargin }
+        if case .feedback = spec.metric { return Gate.learnedForMargin }
         return Gate.learnedMin
     }
 
@@ -246,7 +246,7 @@ extension Gate {
         switch spec.metric {
         case .errorRate, .errorRateBelow: break
         // That keys get 404s again and again is nothing special.
-        case .non2xx, .latency, .outcome, .missing, .drift: return nil
+        case .non2xx, .latency, .feedback, .missing, .drift: return nil
         }
         let (ours, theirs) = (state.candidateKnown ?? 0, state.stableKnown ?? 0)
         let failures = Int(state.candidateSum + state.stableSum)
@@ -267,7 +267,7 @@ extension Gate {
             return isKnown
                 ? "no settled candidate requests yet" : "stable's \(Sentence.quantile(q)) is not known yet"
         }
-        if case .outcome = spec.metric {
+        if case .feedback = spec.metric {
             let theirs = reading.stable.map { Sentence.value($0) } ?? "unknown"
             return "candidate's mean \(Sentence.value(ours)) of \(n), stable's \(theirs) of \(m)"
         }
@@ -277,7 +277,7 @@ extension Gate {
             case .latency: "slower than their limit"
             case .non2xx: "not answered with 2xx"
             case .missing: "missing"
-            case .errorRate, .errorRateBelow, .outcome, .drift: "failed"
+            case .errorRate, .errorRateBelow, .feedback, .drift: "failed"
             }
         return "candidate \(Sentence.percent(ours)) of \(n) \(what), stable \(theirs) of \(m)"
     }
@@ -287,14 +287,14 @@ extension GateSpec.Metric {
     /// The signal whose values are looked at; nil for what the requests themselves tell.
     public var signal: String? {
         switch self {
-        case .outcome(let metric): metric.signal
+        case .feedback(let metric): metric.signal
         case .missing(let value): "value:\(value)"
         case .errorRate, .non2xx, .latency, .errorRateBelow, .drift: nil
         }
     }
 }
 
-extension OutcomeMetric {
+extension FeedbackMetric {
     /// Values inside the range.
     func clamped(_ values: [Double]) -> [Double] { values.map { min(max($0, lowest), highest) } }
 }

@@ -16,7 +16,7 @@ public struct GateSpec: Sendable, Hashable, Codable {
         /// A quantile of the total time; 0.3 allows 30 % more than stable.
         case latency(quantile: Double)
         /// The mean of a metric posted later; a share of stable's own mean.
-        case outcome(OutcomeMetric)
+        case feedback(FeedbackMetric)
         /// Requests whose value is missing; a difference of rates.
         case missing(value: String)
         /// Failed requests against a constant: the margin is the rate allowed.
@@ -24,10 +24,17 @@ public struct GateSpec: Sendable, Hashable, Codable {
         /// A drift guardrail on this value that has seen enough and has not tripped; the margin is unused.
         case drift(value: String)
 
+        // The names in saved states; `outcome` is what earlier releases called feedback.
+        private enum CodingKeys: String, CodingKey {
+            case errorRate, non2xx, latency
+            case feedback = "outcome"
+            case missing, errorRateBelow, drift
+        }
+
         /// Whether the gate compares the candidate with stable; drift is compared by its guardrail.
         public var isRelative: Bool {
             switch self {
-            case .errorRate, .non2xx, .latency, .outcome, .missing: true
+            case .errorRate, .non2xx, .latency, .feedback, .missing: true
             case .errorRateBelow, .drift: false
             }
         }

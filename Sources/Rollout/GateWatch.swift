@@ -31,7 +31,7 @@ public struct GateWatch: Sendable {
     ) {
         self.init(specs: specs, from: from)
         for (i, spec) in specs.enumerated() {
-            guard let old = saved.gates.first(where: { $0.spec == spec }) else { continue }
+            guard let old = saved.gates.first(where: { $0.spec.isSaved(of: spec) }) else { continue }
             gates[i].restore(old.state, next: valuesFrom(Tick(number: old.state.next)) ?? from, from: from)
         }
     }
@@ -127,7 +127,7 @@ extension GateSpec {
         case .latency(let q):
             let quantile = Sentence.quantile(q)
             return "latency \(quantile) less than \(Sentence.percent(margin)) above stable's\(surely)"
-        case .outcome(let metric):
+        case .feedback(let metric):
             let side = metric.isHigherBetter ? "below" : "above"
             return "mean \(metric.metric) less than \(Sentence.percent(margin)) \(side) stable's\(surely)"
         case .missing(let value):
@@ -146,11 +146,11 @@ extension GateSpec {
         case .latency(let quantile):
             if !(quantile > 0 && quantile < 1) { return "a quantile lies between p0 and p100, both excluded" }
             return margin >= 0 && margin.isFinite ? nil : "a latency's margin must not be negative"
-        case .outcome(let metric):
+        case .feedback(let metric):
             if !(metric.lowest < metric.highest && (metric.highest - metric.lowest).isFinite) {
-                return "an outcome's range runs from a lower to a higher value"
+                return "the range of feedback runs from a lower to a higher value"
             }
-            return margin > 0 && margin < 1 ? nil : "an outcome's margin lies between 0 % and 100 %"
+            return margin > 0 && margin < 1 ? nil : "the margin of feedback lies between 0 % and 100 %"
         case .drift: return nil
         }
     }

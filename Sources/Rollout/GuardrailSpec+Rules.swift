@@ -65,15 +65,15 @@ extension GuardrailSpec.Measure {
         case .non2xx: .rejected
         case .cancels: .cancelled
         case .empty: .empty
-        case .latency, .outcome, .drift, .missing, .confidence, .cost, .health: nil
+        case .latency, .feedback, .drift, .missing, .confidence, .cost, .health: nil
         }
     }
 
-    /// The signal whose values are watched: "value:score", "outcome:clicks@1800000"; nil for what the
+    /// The signal whose values are watched: "value:score", "feedback:clicks@1800000"; nil for what the
     /// requests themselves tell.
     public var signal: String? {
         switch self {
-        case .outcome(let metric): metric.signal
+        case .feedback(let metric): metric.signal
         case .drift(let value), .missing(let value), .confidence(let value), .cost(let value, _):
             "value:\(value)"
         case .errorRate, .non2xx, .cancels, .empty, .latency, .health: nil
@@ -85,7 +85,7 @@ extension GuardrailSpec.Measure {
         switch self {
         case .errorRate: 3
         case .latency: 2
-        case .non2xx, .cancels, .empty, .outcome, .drift, .missing, .confidence, .cost, .health: 1
+        case .non2xx, .cancels, .empty, .feedback, .drift, .missing, .confidence, .cost, .health: 1
         }
     }
 
@@ -126,7 +126,7 @@ extension GuardrailSpec {
         case (.errorRate, .windowAbove), (.errorRate, .windowWorseThanStable), (.latency, .windowAbove),
             (.latency, .windowWorseThanStable):
             .window
-        case (.outcome, .sequentialWorseThanStable), (.confidence, .sequentialWorseThanStable),
+        case (.feedback, .sequentialWorseThanStable), (.confidence, .sequentialWorseThanStable),
             (.cost, .sequentialWorseThanStable), (.confidence, .sequentialBelow), (.cost, .sequentialAbove):
             .mean
         case (.missing, .sequentialWorseThanStable), (.missing, .sequentialAbove): .missing
@@ -215,9 +215,9 @@ extension GuardrailSpec {
 
     private var measureProblem: String? {
         switch measure {
-        case .outcome(let metric):
+        case .feedback(let metric):
             if !(metric.lowest < metric.highest && (metric.highest - metric.lowest).isFinite) {
-                return "an outcome's range runs from a lower to a higher value"
+                return "the range of feedback runs from a lower to a higher value"
             }
             return metric.windowMillis > 0 ? nil : "the attribution window must not be empty"
         case .cost(_, let cap?): return cap > 0 && cap.isFinite ? nil : "a cost's cap must be positive"
@@ -264,7 +264,7 @@ extension GuardrailSpec {
                 return "a sequential latency rule decides within 30 s; use a window rule above that"
             }
             return nil
-        case .outcome, .drift, .confidence, .cost, .health:
+        case .feedback, .drift, .confidence, .cost, .health:
             return limit > 0 && limit.isFinite ? nil : "a limit must be positive"
         }
     }

@@ -46,7 +46,7 @@ extension GuardrailSpec {
             return " by \(Sentence.ratio(ratio))\(points)"
         case .non2xx, .empty, .missing: return " by \(Sentence.percent(difference)) of all requests"
         case .confidence: return " by \(Sentence.value(difference))"
-        case .outcome, .cost, .drift, .health: return " by \(Sentence.percent(ratio - 1))"
+        case .feedback, .cost, .drift, .health: return " by \(Sentence.percent(ratio - 1))"
         }
     }
 }
@@ -65,7 +65,7 @@ extension GuardrailSpec.Measure {
             case .upstream: "upstream latency \(Sentence.quantile(quantile))"
             case .firstByte: "first-byte latency \(Sentence.quantile(quantile))"
             }
-        case .outcome(let metric): "mean \(metric.metric)"
+        case .feedback(let metric): "mean \(metric.metric)"
         case .drift(let value): "\(value)"
         case .missing(let value): "missing \(value)"
         case .confidence(let value), .cost(let value, _): "mean \(value)"
@@ -78,7 +78,7 @@ extension GuardrailSpec.Measure {
         switch self {
         case .errorRate, .non2xx, .cancels, .empty, .missing, .health: Sentence.percent(value)
         case .latency: Sentence.time(micros: value)
-        case .outcome, .drift, .confidence, .cost: Sentence.value(value)
+        case .feedback, .drift, .confidence, .cost: Sentence.value(value)
         }
     }
 }

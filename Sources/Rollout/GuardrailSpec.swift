@@ -20,7 +20,7 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         /// A latency quantile, 0 < quantile < 1. A failed request counts as slow.
         case latency(quantile: Double)
         /// The mean of a metric that is posted later.
-        case outcome(OutcomeMetric)
+        case feedback(FeedbackMetric)
         /// The distribution of a value.
         case drift(value: String)
         /// Requests whose value is null, absent or not a number, as a share of those looked at.
@@ -32,13 +32,20 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         case cost(value: String, cap: Double?)
         /// The share of the candidate's endpoints that are healthy, now.
         case health
+
+        // The names in saved states; `outcome` is what earlier releases called feedback.
+        private enum CodingKeys: String, CodingKey {
+            case errorRate, non2xx, cancels, empty, latency
+            case feedback = "outcome"
+            case drift, missing, confidence, cost, health
+        }
     }
 
     /// When the measure is too bad.
     public enum Rule: Sendable, Hashable, Codable {
         /// Sequential test of "candidate <= rho * stable" on the randomised requests. A trip also needs the
         /// estimated effect to be material: ratio >= `materialRatio` and difference >= `materialDifference`,
-        /// in the measure's unit; of values and outcomes, in the direction that is worse.
+        /// in the measure's unit; of values and feedback, in the direction that is worse.
         case sequentialWorseThanStable(rho: Double, materialRatio: Double, materialDifference: Double)
         /// Sequential test against a constant, on all requests of the candidate: a rate 0...1, or
         /// microseconds for a latency quantile.

@@ -1,4 +1,4 @@
-// The mean of a value: outcomes, confidence and cost, against stable or against a constant. Against stable
+// The mean of a value: feedback, confidence and cost, against stable or against a constant. Against stable
 // the value is clamped to a range first, because no method can bound the mean of a heavy tail; for costs the
 // range ends at a cap, and what lies above the cap is watched as an event beside it.
 //
@@ -30,7 +30,7 @@ struct MeanTest: ValueTest {
 
     init(_ spec: GuardrailSpec) {
         switch spec.measure {
-        case .outcome(let metric):
+        case .feedback(let metric):
             (lowest, highest) = (metric.lowest, metric.highest)
             claim = metric.isHigherBetter ? .drop : .rise
         case .cost(_, let cap):

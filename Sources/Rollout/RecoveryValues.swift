@@ -27,7 +27,7 @@ public enum RecoveryMeasure: Sendable {
             self =
                 RecoveryLatency(spec, reference, stable: trip?.stable).map { .latency($0) }
                 ?? .unjudged("stable's latency at the cut is not known")
-        case .outcome, .missing, .confidence, .cost:
+        case .feedback, .missing, .confidence, .cost:
             self =
                 RecoveryValues(spec, trip).map { .values($0) }
                 ?? .unjudged("stable's \(spec.measure.noun) at the cut is not known")
@@ -66,7 +66,7 @@ public struct RecoveryValues: Sendable {
         noun = spec.measure.noun
         var lag: UInt64 = 0
         switch spec.measure {
-        case .outcome(let metric):
+        case .feedback(let metric):
             (isHigherWorse, isMissing) = (!metric.isHigherBetter, false)
             range = metric.lowest...metric.highest
             lag = (metric.windowMillis + 99) / 100
@@ -128,7 +128,7 @@ extension GuardrailSpec.Measure {
     /// What is measured, as a noun.
     fileprivate var noun: String {
         switch self {
-        case .outcome(let metric): "mean \(metric.metric)"
+        case .feedback(let metric): "mean \(metric.metric)"
         case .missing(let value): "share of missing \(value)"
         case .confidence(let value), .cost(let value, _): "mean \(value)"
         case .drift(let value): value

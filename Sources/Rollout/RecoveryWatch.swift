@@ -87,7 +87,7 @@ public struct RecoveryWatch: Sendable {
 
     /// Chance of a wrong answer, each way.
     public static let alpha = 0.05
-    /// Ticks after which no answer is the answer: 15 minutes, and the time for which outcomes are waited.
+    /// Ticks after which no answer is the answer: 15 minutes, and how long feedback is waited for.
     public static let ticksMax: UInt64 = 9000
     /// Requests, or values, without which stable has not recovered.
     public static let requestsMin = 100

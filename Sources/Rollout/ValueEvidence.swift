@@ -47,7 +47,7 @@ public struct ValueArm: Sendable, Hashable {
 public typealias ValueFeed = (_ signal: String, _ from: Tick) -> [ValueTick]
 
 /// A metric that is posted after the request, such as clicks, and how long it is waited for.
-public struct OutcomeMetric: Sendable, Hashable, Codable {
+public struct FeedbackMetric: Sendable, Hashable, Codable {
     public var metric: String
     /// Attribution window: what is posted later counts for nobody.
     public var windowMillis: UInt64
@@ -67,6 +67,33 @@ public struct OutcomeMetric: Sendable, Hashable, Codable {
         self.highest = highest
     }
 
-    /// The book's name for it: "outcome:clicks@1800000".
-    public var signal: String { "outcome:\(metric)@\(windowMillis)" }
+    /// The name of a rule over feedback as this release would have given it; earlier ones began it otherwise.
+    static func renamed(_ name: String) -> String {
+        name.hasPrefix("outcome_") ? "feedback_" + name.dropFirst("outcome_".count) : name
+    }
+
+    /// Its name among the values: "feedback:clicks@1800000".
+    public var signal: String { "feedback:\(metric)@\(windowMillis)" }
+}
+
+extension GuardrailSpec {
+    /// Whether this spec out of a saved state is `spec`, also if an earlier release had given it its name.
+    func isSaved(of spec: GuardrailSpec) -> Bool {
+        if self == spec { return true }
+        guard case .feedback = measure else { return false }
+        var renamed = self
+        renamed.name = FeedbackMetric.renamed(name)
+        return renamed == spec
+    }
+}
+
+extension GateSpec {
+    /// As for a guardrail.
+    func isSaved(of spec: GateSpec) -> Bool {
+        if self == spec { return true }
+        guard case .feedback = metric else { return false }
+        var renamed = self
+        renamed.name = FeedbackMetric.renamed(name)
+        return renamed == spec
+    }
 }

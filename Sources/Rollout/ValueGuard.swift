@@ -1,4 +1,4 @@
-// A sequential guardrail on values: outcomes, scores, confidences, costs, missing fields. It is fed with
+// A sequential guardrail on values: feedback, scores, confidences, costs, missing fields. It is fed with
 // ticks that are complete, in the order of their start, and bets on them with one of the tests beside this
 // file. Nothing is looked at twice and nothing is guessed, so there is no replay.
 //
@@ -143,7 +143,7 @@ struct ValueGuard<Test: ValueTest>: Sendable {
         }
         state.test.take(tick, share: tick.split?.share)
         state.maxLogE = max(state.maxLogE, state.test.logE)
-        if case .outcome = spec.measure {
+        if case .feedback = spec.measure {
             var delays = state.delays ?? Delays()
             delays.count(tick)
             state.delays = delays

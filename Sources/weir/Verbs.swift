@@ -30,7 +30,7 @@ struct Promote: ParsableCommand {
             default rule outage, and rules with `above` or `below`). Rules against stable over requests \
             compare with stable as it was in the last stage, the bake included, and alert unless \
             without_stable says more. They sleep where too little of stable was counted there, and so do \
-            rules over values and outcomes; weir status says since when and why. weir check lists all sorts.
+            rules over values and feedback; weir status says since when and why. weir check lists all sorts.
             """)
 
     @Argument(help: "The model.") var model: String

@@ -19,7 +19,7 @@ import Control
             Run.self, DemoCommand.self, Check.self, Status.self, Rollback.self, Start.self,
             Promote.self, Approve.self, Skip.self, Hold.self, Pause.self, Resume.self, Retry.self,
             Weights.self, Unquarantine.self, Reload.self, Explain.self, Audit.self, Captures.self,
-            Report.self, OutcomeCommand.self, Version.self,
+            Report.self, FeedbackCommand.self, Version.self,
         ])
 
     static func main() {

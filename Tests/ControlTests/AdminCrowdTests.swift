@@ -155,7 +155,7 @@ private struct Stranger: Sendable, CustomTestStringConvertible {
             var reader = AdminReader()
             reader.take(
                 Array(
-                    ("POST /outcomes HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n"
+                    ("POST /feedback HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n"
                         + String(repeating: "x", count: bytes)).utf8))
             _ = reader.next(&parser, peer: peer)
             let begin = threadNanos()

@@ -406,6 +406,8 @@ private let brokenFiles: [Broken] = [
             "did you mean 'cores'?",
         ]),
     Broken(
+        .top("outcomes: { window: 1h }"), ["1:1: unknown key 'outcomes'", "did you mean 'feedback'?"]),
+    Broken(
         .file(
             """
             listeners: [{ listen: 0.0.0.0:8080 }]

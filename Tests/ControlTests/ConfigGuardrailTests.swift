@@ -39,15 +39,15 @@ private func worse(_ ratio: Double, _ difference: Double = 0) -> GuardrailSpec.R
     "Every kind of guardrail means what it says",
     arguments: [
         (
-            "kind: outcome, metric: clicks, window: 30m, worse_than_stable_by: 5%, higher_is: better",
-            GuardrailSpec.Measure.outcome(OutcomeMetric(metric: "clicks", windowMillis: 1_800_000)),
-            worse(1.05), "outcome_clicks_worse_than_stable"
+            "kind: feedback, metric: clicks, window: 30m, worse_than_stable_by: 5%, higher_is: better",
+            GuardrailSpec.Measure.feedback(FeedbackMetric(metric: "clicks", windowMillis: 1_800_000)),
+            worse(1.05), "feedback_clicks_worse_than_stable"
         ),
         (
-            "kind: outcome, metric: wait, window: 2s, worse_than_stable: true, higher_is: worse, max: 60",
-            .outcome(
-                OutcomeMetric(metric: "wait", windowMillis: 2_000, isHigherBetter: false, highest: 60)),
-            worse(1.05), "outcome_wait_worse_than_stable"
+            "kind: feedback, metric: wait, window: 2s, worse_than_stable: true, higher_is: worse, max: 60",
+            .feedback(
+                FeedbackMetric(metric: "wait", windowMillis: 2_000, isHigherBetter: false, highest: 60)),
+            worse(1.05), "feedback_wait_worse_than_stable"
         ),
         ("kind: drift, value: score", .drift(value: "score"), .sequentialDrift(psi: 0.2), "drift_score"),
         (
@@ -119,12 +119,13 @@ private func commonKeysAreRead() throws {
         ("kind: drift, value: skore", ["unknown value 'skore'", "one of score, cost", "'score'?"]),
         ("kind: drift, quantile: p99, value: score", ["kind drift has no quantile", "value, against, psi"]),
         ("kind: drift", ["lacks 'value'"]),
-        ("kind: outcome, worse_than_stable: true", ["lacks 'metric'"]),
-        ("kind: outcome, metric: a/b, worse_than_stable: true", ["wrong value 'a/b'", "a metric's name"]),
-        ("kind: outcome, metric: a", ["says nothing", "one of worse_than_stable, worse_than_stable_by"]),
-        ("kind: outcome, metric: a, worse_than_stable: true, min: 2", ["from a lower to a higher value"]),
+        ("kind: outcome, metric: a, worse_than_stable: true", ["wrong value 'outcome'", "'feedback'?"]),
+        ("kind: feedback, worse_than_stable: true", ["lacks 'metric'"]),
+        ("kind: feedback, metric: a/b, worse_than_stable: true", ["wrong value 'a/b'", "a metric's name"]),
+        ("kind: feedback, metric: a", ["says nothing", "one of worse_than_stable, worse_than_stable_by"]),
+        ("kind: feedback, metric: a, worse_than_stable: true, min: 2", ["from a lower to a higher value"]),
         (
-            "kind: outcome, metric: a, worse_than_stable: true, window: 9999h",
+            "kind: feedback, metric: a, worse_than_stable: true, window: 9999h",
             ["wrong value '9999h'", "1s to 720h"]
         ),
         ("kind: confidence, value: score, below: 60%", ["wrong value '60%'", "such as 0.25"]),
@@ -218,15 +219,15 @@ private func gatesAreRead() throws {
         ).gates == standard)
     let found = try gates(
         """
-        [{ kind: outcome, metric: clicks, margin: 5% }, { kind: error_rate, below: 1% },
+        [{ kind: feedback, metric: clicks, margin: 5% }, { kind: error_rate, below: 1% },
          { kind: missing, value: age }, { kind: drift, value: score, name: d }]
         """
     ).gates
     #expect(
         found == [
             GateSpec(
-                name: "outcome_clicks_not_worse",
-                metric: .outcome(OutcomeMetric(metric: "clicks", windowMillis: 1_800_000)), margin: 0.05),
+                name: "feedback_clicks_not_worse",
+                metric: .feedback(FeedbackMetric(metric: "clicks", windowMillis: 1_800_000)), margin: 0.05),
             GateSpec(name: "error_rate_below", metric: .errorRateBelow, margin: 0.01),
             GateSpec(name: "missing_age_not_worse", metric: .missing(value: "age"), margin: 0.01),
             GateSpec(name: "d", metric: .drift(value: "score"), margin: 0),
@@ -237,7 +238,8 @@ private func gatesAreRead() throws {
     "A gate that cannot be watched is refused",
     arguments: [
         ("not_worse", "not_worse_than_stable"), ("[]", "is empty"), ("[{ margin: 1% }]", "lacks 'kind'"),
-        ("[{ kind: latency }]", "lacks 'quantile'"), ("[{ kind: outcome }]", "lacks 'metric'"),
+        ("[{ kind: outcome, metric: a }]", "did you mean 'feedback'?"),
+        ("[{ kind: latency }]", "lacks 'quantile'"), ("[{ kind: feedback }]", "lacks 'metric'"),
         ("[{ kind: error_rate, quantile: p99 }]", "has no quantile"),
         ("[{ kind: error_rate, margin: 1%, below: 1% }]", "has both"),
         ("[{ kind: error_rate, margin: 100% }]", "a margin of rates"),
@@ -334,22 +336,22 @@ func valuesUnderStickyKeys() throws {
 }
 
 @Test(
-    "A rule over an outcome needs responses that carry its id, and says where that is written",
+    "A rule over feedback needs responses that carry its id, and says where that is written",
     arguments: [
         Broken(
-            .model("guardrails: [{ kind: outcome, metric: clicks, worse_than_stable: true }]"),
+            .model("guardrails: [{ kind: feedback, metric: clicks, worse_than_stable: true }]"),
             [
-                "9:18: models[0].guardrails[0]: looks at an outcome, and no response carries the id",
+                "9:18: models[0].guardrails[0]: looks at feedback, and no response carries the id",
                 "expected `response_headers: { id: true }` in the model",
             ]),
         Broken(
             .model(
-                "rollout: { stages: [{ weight: 5%, gates: [{ kind: outcome, metric: clicks }] }] }\n"
+                "rollout: { stages: [{ weight: 5%, gates: [{ kind: feedback, metric: clicks }] }] }\n"
                     + "response_headers: { id: false }"),
-            ["9:47: models[0].rollout.stages[0].gates[0]: looks at an outcome"]),
+            ["9:47: models[0].rollout.stages[0].gates[0]: looks at feedback"]),
         Broken(
             .model(
-                "rollout: { stages: [{ weight: 5%, gates: [{ kind: outcome, metric: clicks }] }] }\n"
+                "rollout: { stages: [{ weight: 5%, gates: [{ kind: feedback, metric: clicks }] }] }\n"
                     + "response_headers: { id: true }")),
     ])
-private func outcomesNeedIDs(_ broken: Broken) { broken.check() }
+private func feedbackNeedsIDs(_ broken: Broken) { broken.check() }

@@ -160,12 +160,12 @@ private let brokenRollouts: [Broken] = [
         .model("rollout: { stages: [{ shadow: 5% }, { weight: 5% }] }\nshadow: { version: v2 }"),
         ["9:14: models[0].rollout: has a shadow stage beside the model's own shadow"]),
     Broken(
-        .model("rollout: { stages: [{ shadow: 5%, gates: [{ kind: outcome, metric: clicks }] }] }"),
+        .model("rollout: { stages: [{ shadow: 5%, gates: [{ kind: feedback, metric: clicks }] }] }"),
         [
             "9:14: models[0].rollout: stage 1 has copies only, whose answers are not looked into:",
             "expected gates of kind error_rate, non_2xx and latency, or a weight",
         ],
-        ["9:47: models[0].rollout.stages[0].gates[0]: looks at an outcome, and no response carries the id"]),
+        ["9:47: models[0].rollout.stages[0].gates[0]: looks at feedback, and no response carries the id"]),
     Broken(
         .model(
             "rollout: { stages: [{ shadow: 5%, guardrails: "

@@ -74,7 +74,7 @@ private func pageHasTrueDefaults() throws {
         limits: { \(written("limits")) }
         access_log: { path: a, \(written("access_log")) }
         journal: { \(written("journal")) }
-        outcomes: { \(written("outcomes")) }
+        feedback: { \(written("feedback")) }
         models:
           - name: m
             match: { host: h, \(written("models[].match")) }

@@ -177,7 +177,7 @@ private func objection(to text: String, lines: Int = 1) -> String? {
         #expect(objection(to: "\(problem)") == nil && "\(problem)".utf8.count <= 4_096)
         let answer = AdminAnswer(status: 500, body: Array(String(repeating: hostile, count: 1_000).utf8))
         #expect(objection(to: answer.excerpt) == nil && answer.excerpt.utf8.count <= 1_024)
-        var receipt = OutcomeReceipt()
+        var receipt = FeedbackReceipt()
         receipt.add(.init(line: 1, result: hostile, reason: hostile))
         receipt.stop("\(answer.excerpt)")
         for complaint in receipt.complaints { #expect(objection(to: complaint) == nil) }

@@ -50,31 +50,31 @@ private struct Bench {
 
 @Suite struct SignalBookTests {
     @Test(
-        "A slot of outcomes is handed out once all its requests are older than window and grace, not before")
+        "A slot of feedback is handed out once all its requests are older than window and grace, not before")
     func matures() {
         var bench = Bench(graceTicks: 5)
-        bench.book.want("outcome:clicks@2000")
+        bench.book.want("feedback:clicks@2000")
         bench.start([7, 2, 1])
         bench.step(20)
         #expect(bench.post("clicks", 1, at: 10_000, hash: 1) == .accepted)
         #expect(bench.post("clicks", 0, at: 10_000, value: 0.5, hash: 2) == .accepted)
         bench.step(14)
-        #expect(bench.ticks("outcome:clicks@2000").isEmpty)
+        #expect(bench.ticks("feedback:clicks@2000").isEmpty)
         bench.step()
-        let ticks = bench.ticks("outcome:clicks@2000")
+        let ticks = bench.ticks("feedback:clicks@2000")
         #expect(ticks.count == 1)
         #expect(ticks.first?.tick.number == 10_000)
         #expect(ticks.first?.split == PairSplit(candidatePPM: 200_000, stablePPM: 700_000))
         #expect(ticks.first?.candidate.values.sorted() == [0, 1])
         #expect(ticks.first?.stable.values.sorted() == [0, 0, 0, 0, 0, 0, 0.5])
-        #expect(bench.ticks("outcome:clicks@2000", from: 10_001).isEmpty)
+        #expect(bench.ticks("feedback:clicks@2000", from: 10_001).isEmpty)
     }
 
     @Test(
         "What is posted after the window and its grace is late, and a slot that was handed out never changes")
     func late() {
         var bench = Bench(graceTicks: 10)
-        bench.book.want("outcome:clicks@1000")
+        bench.book.want("feedback:clicks@1000")
         bench.start([7, 2, 1])
         bench.step(15)
         // It happened in time and is posted within the grace; or it happened too late.
@@ -82,15 +82,15 @@ private struct Bench {
         #expect(bench.post("clicks", 1, at: 10_000, after: 1_001, hash: 2) == .late)
         bench.step(15)
         #expect(bench.post("clicks", 1, at: 10_000, after: 900, hash: 3) == .late)
-        #expect(bench.ticks("outcome:clicks@1000").first?.candidate.values.reduce(0, +) == 1)
+        #expect(bench.ticks("feedback:clicks@1000").first?.candidate.values.reduce(0, +) == 1)
     }
 
     @Test("An exchange counts once per metric, in every window that its delay fits into")
     func duplicates() {
         var bench = Bench()
-        bench.book.want("outcome:clicks@1000")
-        bench.book.want("outcome:clicks@5000")
-        bench.book.want("outcome:buys@5000")
+        bench.book.want("feedback:clicks@1000")
+        bench.book.want("feedback:clicks@5000")
+        bench.book.want("feedback:buys@5000")
         bench.start([7, 2, 1])
         bench.step(5)
         #expect(bench.post("clicks", 1, at: 10_000, after: 500, hash: 1) == .accepted)
@@ -99,23 +99,23 @@ private struct Bench {
         #expect(bench.post("clicks", 1, at: 10_000, after: 3_000, hash: 2) == .accepted)
         #expect(bench.post("views", 1, at: 10_000, hash: 1) == .late)
         bench.step(100)
-        #expect(bench.ticks("outcome:clicks@1000").first?.candidate.values.reduce(0, +) == 1)
-        #expect(bench.ticks("outcome:clicks@5000").first?.candidate.values.reduce(0, +) == 2)
-        #expect(bench.ticks("outcome:buys@5000").first?.candidate.values.reduce(0, +) == 1)
+        #expect(bench.ticks("feedback:clicks@1000").first?.candidate.values.reduce(0, +) == 1)
+        #expect(bench.ticks("feedback:clicks@5000").first?.candidate.values.reduce(0, +) == 2)
+        #expect(bench.ticks("feedback:buys@5000").first?.candidate.values.reduce(0, +) == 1)
         #expect(bench.book.metrics["clicks"]?.posted[1] == MetricBook.Posted(count: 2, sum: 2))
     }
 
     @Test("Pinned requests and ids of other weights stand in the totals and are no evidence")
     func notEvidence() {
         var bench = Bench()
-        bench.book.want("outcome:clicks@9000")
+        bench.book.want("feedback:clicks@9000")
         bench.start([7, 2, 1])
         bench.step(5)
         #expect(bench.post("clicks", 1, at: 10_000, hash: 3, isRandomised: false) == .accepted)
         bench.step(10)
         #expect(bench.post("clicks", 1, at: 10_000, hash: 4, weight: 5) == .accepted)
         bench.step(100)
-        let ticks = bench.ticks("outcome:clicks@9000")
+        let ticks = bench.ticks("feedback:clicks@9000")
         #expect(ticks.map { $0.candidate.values.reduce(0, +) } == [0])
         #expect(bench.book.metrics["clicks"]?.posted[1].count == 2)
     }
@@ -123,7 +123,7 @@ private struct Bench {
     @Test("A slot whose weights changed is dropped in both arms")
     func changedWeights() {
         var bench = Bench()
-        bench.book.want("outcome:clicks@600000")
+        bench.book.want("feedback:clicks@600000")
         #expect(StartGrid.slotTicks(6_000) == 10)
         let other: [UInt32] = [500_000, 400_000, 100_000]
         for (tick, weights) in [
@@ -134,7 +134,7 @@ private struct Bench {
         }
         bench.step(20)
         bench.step(6_200, wasQuiet: true)
-        let ticks = bench.ticks("outcome:clicks@600000")
+        let ticks = bench.ticks("feedback:clicks@600000")
         #expect(
             ticks.map(\.split) == [
                 PairSplit(candidatePPM: 200_000, stablePPM: 700_000),
@@ -148,19 +148,19 @@ private struct Bench {
     func forgotten() {
         for wasQuiet in [false, true] {
             var bench = Bench()
-            bench.book.want("outcome:clicks@86400000")
+            bench.book.want("feedback:clicks@86400000")
             bench.start([7, 2, 1])
             bench.step(20)
             bench.step(2_000, wasQuiet: wasQuiet)
             bench.step(862_480, wasQuiet: true)
-            #expect(bench.ticks("outcome:clicks@86400000").map { $0.split == nil } == [!wasQuiet])
+            #expect(bench.ticks("feedback:clicks@86400000").map { $0.split == nil } == [!wasQuiet])
         }
     }
 
-    @Test("A day of traffic in every tick keeps at most 2,100 slots, and ids without an outcome cost nothing")
+    @Test("A day of traffic in every tick keeps at most 2,100 slots, and ids without feedback cost nothing")
     func bounded() {
         var bench = Bench()
-        bench.book.want("outcome:clicks@86400000")
+        bench.book.want("feedback:clicks@86400000")
         let reading = SignalBook.Reading(started: [70, 20, 10], weights: Bench.weights, isPending: false)
         var slots = 0
         for _ in 0..<200_000 {
@@ -173,8 +173,8 @@ private struct Bench {
         // Asked in time, each slot comes once.
         var from: UInt64 = 0
         var ticks = 0
-        while let last = bench.ticks("outcome:clicks@86400000", from: from).last {
-            ticks += bench.ticks("outcome:clicks@86400000", from: from).count
+        while let last = bench.ticks("feedback:clicks@86400000", from: from).last {
+            ticks += bench.ticks("feedback:clicks@86400000", from: from).count
             from = last.tick.number + 1
         }
         #expect(ticks <= 10)
@@ -183,7 +183,7 @@ private struct Bench {
     @Test("The memory of ids goes with their slots")
     func forgetsIDs() {
         var bench = Bench()
-        bench.book.want("outcome:clicks@1000")
+        bench.book.want("feedback:clicks@1000")
         bench.start([7, 2, 1])
         bench.step(5)
         for hash in 0..<1_000 as Range<UInt64> {
@@ -281,10 +281,10 @@ private struct Bench {
         #expect(!hashes.contains { set.insert($0) })
     }
 
-    @Test("A slot with an outcome that found no room is dropped in both arms")
+    @Test("A slot with an item that found no room is dropped in both arms")
     func full() {
         var bench = Bench()
-        bench.book.want("outcome:clicks@1000")
+        bench.book.want("feedback:clicks@1000")
         bench.start([7, 2, 1])
         bench.step(5)
         #expect(bench.post("clicks", 1, at: 10_000, hash: 1) == .accepted)
@@ -294,13 +294,13 @@ private struct Bench {
                 version: 0, start: 10_000, delayMillis: 0, isRandomised: true, weightPPM: 700_000, code: 0,
                 hash: 2), now: Tick(number: bench.now))
         bench.step(100)
-        #expect(bench.ticks("outcome:clicks@1000").map { $0.split == nil } == [true])
+        #expect(bench.ticks("feedback:clicks@1000").map { $0.split == nil } == [true])
     }
 
     @Test("A book carried over to other places keeps what it knows of each version by its name")
     func moved() {
         var bench = Bench()
-        bench.book.want("outcome:clicks@1000")
+        bench.book.want("feedback:clicks@1000")
         bench.book.want("value:score")
         bench.start([7, 2, 1])
         bench.step(5)
@@ -316,7 +316,7 @@ private struct Bench {
             }
         }
         let ticks = book.ticks(
-            "outcome:clicks@1000", candidate: 0, stable: 2, from: Tick(number: 0), now: Tick(number: 10_100))
+            "feedback:clicks@1000", candidate: 0, stable: 2, from: Tick(number: 0), now: Tick(number: 10_100))
         #expect(ticks.count == 1)
         #expect(ticks.first?.candidate.values.sorted() == [0, 1])
         #expect(ticks.first?.stable.values.sorted() == [0, 0, 0, 0, 0, 0, 0.5])
@@ -328,11 +328,11 @@ private struct Bench {
         "Signal names are read as they are written",
         arguments: [
             ("value:score", Signal.value("score")),
-            ("outcome:clicks@1800000", .outcome(metric: "clicks", windowMillis: 1_800_000)),
-            ("outcome:a@b@1", .outcome(metric: "a@b", windowMillis: 1)),
+            ("feedback:clicks@1800000", .feedback(metric: "clicks", windowMillis: 1_800_000)),
+            ("feedback:a@b@1", .feedback(metric: "a@b", windowMillis: 1)),
         ])
     func names(name: String, signal: Signal) {
         #expect(Signal(name) == signal)
-        #expect(Signal("outcome:clicks") == nil && Signal("clicks@1") == nil)
+        #expect(Signal("feedback:clicks") == nil && Signal("clicks@1") == nil)
     }
 }

@@ -141,18 +141,22 @@ final class Scratch {
         #expect(try File.readAll(target, bytesMax: 1 << 20) == original)
     }
 
-    @Test("Links in the place of captures/ and outcomes/ are not followed")
+    @Test("Links in the place of captures/ and feedback/ are not followed")
     func linkedFolders() throws {
         let (scratch, elsewhere) = (try Scratch(), try Scratch())
-        for name in ["captures", "outcomes"] {
+        for name in ["captures", "feedback"] {
             #expect(symlink(elsewhere.path, scratch.path + "/" + name) == 0)
         }
-        defer { for name in ["captures", "outcomes"] { unlink(scratch.path + "/" + name) } }
+        defer { for name in ["captures", "feedback"] { unlink(scratch.path + "/" + name) } }
         let disk = FolderDisk(folder: scratch.path + "/captures")
         #expect(throws: SystemFailure.self) { try disk.append([1], to: "m.20261129.1.jsonl") }
         #expect(throws: SystemFailure.self) {
-            var files = OutcomeFiles(directory: scratch.path + "/outcomes")
+            var files = FeedbackFiles(directory: scratch.path + "/feedback")
             try files.append([1], head: [], expiresAt: 1)
+        }
+        #expect(throws: SystemFailure.self) {
+            var files = FeedbackFiles(directory: scratch.path + "/elsewhere")
+            try files.adopt(from: scratch.path + "/feedback")
         }
         #expect(try File.list(elsewhere.path).isEmpty)
     }

@@ -104,7 +104,7 @@ struct ViewTests {
         arguments: [
             (Scenario.tail, "latency_p99_worse_than_stable", true),
             (.tail, "latency_p50_worse_than_stable", false),
-            (.clicks, "outcome_clicks_worse_than_stable", true),
+            (.clicks, "feedback_clicks_worse_than_stable", true),
             (.clicks, "error_rate_worse_than_stable", false), (.drift, "drift_score", true),
             (.hang, "latency_p90_worse_than_stable", true),
         ])
@@ -155,7 +155,7 @@ struct ViewTests {
 
     @Test("The JSON has the promised fields, in order, and null for what never happened")
     func json() {
-        var cut = summary(.clicks, bad: 6_000, cut: 6_900, rule: "outcome_clicks")
+        var cut = summary(.clicks, bad: 6_000, cut: 6_900, rule: "feedback_clicks")
         cut.clicks = Summary.Clicks((posted: 12, accepted: 11))
         cut.report = ["cut": "cut-1"]
         cut.ledger = ["rollouts": 1]
@@ -163,7 +163,7 @@ struct ViewTests {
             cut.json == """
                 {"scenario":"clicks","bad_at_ms":6000,"cut_at_ms":6900,\
                 "candidate_requests_while_bad":57,"user_errors":0,"stable_alone_errors":0,\
-                "requests":12043,"tripped":true,"rule":"outcome_clicks","promoted_at_ms":null,\
+                "requests":12043,"tripped":true,"rule":"feedback_clicks","promoted_at_ms":null,\
                 "clicks_posted":12,"clicks_accepted":11,"steps":[],\
                 "report":{"cut":"cut-1"},"ledger":{"rollouts":1}}
                 """)

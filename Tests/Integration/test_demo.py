@@ -38,7 +38,7 @@ BAD = {
     "flaky": "",
     "trickle": "error_rate",
     "tail": "latency_p99",
-    "clicks": "outcome_clicks",
+    "clicks": "feedback_clicks",
     "drift": "drift_score",
 }
 # A demo ends at its cut; what it is given beyond that is for slow machines.
@@ -109,7 +109,7 @@ def test_a_grown_tail_is_not_taken_for_a_slower_median(ends):
     assert [r["verdict"] for r in evidence if r["name"].startswith("latency_p50")] == ["pass"]
 
 
-def test_clicks_come_from_posted_outcomes(ends):
+def test_clicks_are_posted_feedback(ends):
     for scenario, done in ends.items():
         summary = summary_of(done)
         assert (summary["clicks_posted"] is None) == (scenario != "clicks")

@@ -210,8 +210,8 @@ def test_every_answer_of_the_admin_api_is_safe(world):
         check(said.content.decode(), str(body))
     lines = json.dumps({"id": HOSTILE, "metric": HOSTILE, "value": HOSTILE}) + "\n" + HOSTILE
     kind = {"content-type": "application/x-ndjson"}
-    said = requests.post(world.admin + "/outcomes", data=lines.encode(), headers=kind, timeout=60)
-    check(said.content.decode(), "outcomes")
+    said = requests.post(world.admin + "/feedback", data=lines.encode(), headers=kind, timeout=60)
+    check(said.content.decode(), "feedback")
 
 
 def test_every_file_is_safe_and_what_programs_read_is_whole(world):

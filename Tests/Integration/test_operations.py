@@ -150,34 +150,37 @@ def test_the_configuration_in_the_readme_is_valid(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_outcomes_are_posted_from_the_command_line(iris, weir, tmp_path):
+def test_feedback_is_posted_from_the_command_line(iris, weir, tmp_path):
     """One by its id, a file on standard input, and what is refused by its line."""
     proxy = weir([iris_model(iris, weights={"v2": "50%"}, response_headers={"id": True})])
     with requests.Session() as session:
         ids = [infer(session, proxy.url).headers["x-weir-id"] for _ in range(3)]
 
-    def outcome(*arguments, **settings):
-        command = [BINARY, "outcome", "--admin", f"127.0.0.1:{proxy.admin_port}", *arguments]
+    def feedback(*arguments, **settings):
+        command = [BINARY, "feedback", "--admin", f"127.0.0.1:{proxy.admin_port}", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, **settings)
 
-    one = outcome("--id", ids[0], "--metric", "clicks", "--value", "1")
+    one = feedback("--id", ids[0], "--metric", "clicks", "--value", "1")
     assert (one.returncode, one.stdout) == (0, "accepted 1\n"), one.stderr
-    again = outcome("--id", ids[0], "--metric", "clicks", "--value", "true")
+    again = feedback("--id", ids[0], "--metric", "clicks", "--value", "true")
     assert (again.returncode, again.stdout) == (0, "duplicate 1\n"), again.stderr
 
     lines = "".join(json.dumps({"id": i, "metric": "clicks", "value": 1}) + "\n" for i in ids)
-    piped = outcome("--file", "-", "--output", "json", input=lines)
+    piped = feedback("--file", "-", "--output", "json", input=lines)
     answer = json.loads(piped.stdout)
     assert piped.returncode == 0 and answer["accepted"] == 2 and answer["duplicate"] == 1
 
-    file = tmp_path / "outcomes.ndjson"
+    file = tmp_path / "feedback.ndjson"
     file.write_text("\nno json\n" + lines)
-    broken = outcome("--file", str(file))
+    broken = feedback("--file", str(file))
     assert broken.returncode == 1 and broken.stdout == "duplicate 3, malformed 1\n"
     assert broken.stderr.startswith("line 2: malformed: ")
 
-    assert outcome("--id", ids[0]).returncode == 2
-    assert outcome("--file", str(tmp_path / "missing")).returncode == 1
+    former = subprocess.run([BINARY, "outcome", "--file", str(file)], capture_output=True, text=True, timeout=60)
+    assert former.returncode == 2 and "did you mean 'weir feedback'?" in former.stderr
+
+    assert feedback("--id", ids[0]).returncode == 2
+    assert feedback("--file", str(tmp_path / "missing")).returncode == 1
     proxy.process.stop()
-    down = outcome("--id", ids[0], "--metric", "clicks", "--value", "1")
+    down = feedback("--id", ids[0], "--metric", "clicks", "--value", "1")
     assert down.returncode == 1 and "no answer from the admin API" in down.stderr

@@ -15,11 +15,11 @@ import Testing
                 #expect(bytes <= 1024, "\(spec.name): \(bytes)")
             }
         }
-        let clicks = OutcomeMetric(metric: "clicks", windowMillis: 1000)
+        let clicks = FeedbackMetric(metric: "clicks", windowMillis: 1000)
         let reference = DriftReference(
             edges: (1...29).map { Double($0) }, counts: [Int](repeating: 50, count: 30))
         let kinds: [(GuardrailSpec, Int)] = [
-            (.worse(.outcome(clicks), ratio: 1.05), 1024),
+            (.worse(.feedback(clicks), ratio: 1.05), 1024),
             (.worse(.missing(value: "a"), difference: 0.01), 1024),
             (.worse(.confidence(value: "a"), ratio: 1.05), 1024),
             (.worse(.cost(value: "c", cap: nil), ratio: 1.2), 1024), (.drift(), 4096),

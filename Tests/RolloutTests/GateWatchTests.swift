@@ -11,7 +11,7 @@ private let tail = GateSpec(name: "tail", metric: .latency(quantile: 0.95), marg
 private let below = GateSpec(name: "below", metric: .errorRateBelow, margin: 0.02)
 private let missing = GateSpec(name: "missing", metric: .missing(value: "age"), margin: 0.05)
 private let clicks = GateSpec(
-    name: "clicks", metric: .outcome(OutcomeMetric(metric: "clicks", windowMillis: 1000)), margin: 0.5)
+    name: "clicks", metric: .feedback(FeedbackMetric(metric: "clicks", windowMillis: 1000)), margin: 0.5)
 
 /// A stage's gates over simulated requests and values.
 private struct Stage {

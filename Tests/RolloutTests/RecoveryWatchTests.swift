@@ -95,7 +95,7 @@ import Testing
         #expect(reading.verdict == .notRecovered)
     }
 
-    private static let clicks = OutcomeMetric(metric: "clicks", windowMillis: 1_000)
+    private static let clicks = FeedbackMetric(metric: "clicks", windowMillis: 1_000)
 
     private func valueAnswer(
         _ measure: GuardrailSpec.Measure, mean: Double, missing: Double = 0, failing: UInt32 = 0
@@ -131,16 +131,16 @@ import Testing
 
     @Test("After a cut for clicks it is the clicks that have recovered, or not")
     func clicks() throws {
-        let good = try valueAnswer(.outcome(Self.clicks), mean: 0.4)
+        let good = try valueAnswer(.feedback(Self.clicks), mean: 0.4)
         #expect(good.verdict == .recovered && good.reason.contains("mean clicks"))
         #expect(abs(try #require(good.values).threshold - 0.3) < 1e-9)
-        #expect(try valueAnswer(.outcome(Self.clicks), mean: 0.2).verdict == .notRecovered)
-        #expect(try valueAnswer(.outcome(Self.clicks), mean: 0.4, failing: 5).verdict == .notRecovered)
+        #expect(try valueAnswer(.feedback(Self.clicks), mean: 0.2).verdict == .notRecovered)
+        #expect(try valueAnswer(.feedback(Self.clicks), mean: 0.4, failing: 5).verdict == .notRecovered)
     }
 
     @Test("Clicks that lie between the two decide nothing: undecided is a word")
     func between() throws {
-        #expect(try valueAnswer(.outcome(Self.clicks), mean: 0.3).verdict == .undecided)
+        #expect(try valueAnswer(.feedback(Self.clicks), mean: 0.3).verdict == .undecided)
     }
 
     @Test("Cost is judged by its mean, a drift by nothing: it says why it is undecided")

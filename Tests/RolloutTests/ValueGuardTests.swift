@@ -26,8 +26,8 @@ extension GuardrailSpec {
     }
 }
 
-private let clicks = OutcomeMetric(metric: "clicks", windowMillis: 1000)
-private let waits = OutcomeMetric(
+private let clicks = FeedbackMetric(metric: "clicks", windowMillis: 1000)
+private let waits = FeedbackMetric(
     metric: "wait", windowMillis: 1000, isHigherBetter: false, lowest: 0, highest: 10)
 
 /// A kind, a candidate that is like stable, and one that is not.
@@ -40,10 +40,10 @@ private struct Kind: CustomTestStringConvertible, Sendable {
 
     static let all = [
         Kind(
-            name: "clicks", spec: .worse(.outcome(clicks), ratio: 1.05),
+            name: "clicks", spec: .worse(.feedback(clicks), ratio: 1.05),
             same: { Values.click(0.1)(&$0) }, worse: { Values.click(0.03)(&$0) }),
         Kind(
-            name: "waits, higher is worse", spec: .worse(.outcome(waits), ratio: 1.05),
+            name: "waits, higher is worse", spec: .worse(.feedback(waits), ratio: 1.05),
             same: { Values.normal(4, 1)(&$0) }, worse: { Values.normal(5, 1)(&$0) }),
         Kind(
             name: "missing against stable", spec: .worse(.missing(value: "age"), difference: 0.01),
@@ -150,7 +150,7 @@ private struct Kind: CustomTestStringConvertible, Sendable {
 
     @Test("a tick is counted once, however often the book hands it out")
     func countedOnce() {
-        var bench = ValueBench(seed: 8, .worse(.outcome(clicks), ratio: 1.05))
+        var bench = ValueBench(seed: 8, .worse(.feedback(clicks), ratio: 1.05))
         for _ in 0..<50 { bench.tick(candidate: Values.click(0.05), stable: Values.click(0.1)) }
         let before = bench.reading
         for _ in 0..<50 { bench.step() }
@@ -181,7 +181,7 @@ private struct Kind: CustomTestStringConvertible, Sendable {
 
     @Test("with `for`, evidence has to be seen lasting: silence starts the timer anew")
     func lasting() {
-        var spec = GuardrailSpec.worse(.outcome(clicks), ratio: 1.05)
+        var spec = GuardrailSpec.worse(.feedback(clicks), ratio: 1.05)
         spec.forTicks = 2000
         var bench = ValueBench(seed: 12, spec)
         let silent = bench.valuesToTrip(
@@ -193,6 +193,22 @@ private struct Kind: CustomTestStringConvertible, Sendable {
         #expect(bench.reading.verdict == .notEnoughData)
         bench.wait(500)
         #expect(bench.reading.verdict == .notEnoughData)
+    }
+
+    @Test("evidence on feedback goes on out of a state that an earlier release saved under its own words")
+    func formerWords() throws {
+        var spec = GuardrailSpec.worse(.feedback(clicks), ratio: 1.05)
+        spec.name = "feedback_clicks_worse_than_stable"
+        var bench = ValueBench(seed: 5, spec)
+        for _ in 0..<40 { bench.tick(candidate: Values.click(0.1), stable: Values.click(0.2)) }
+        let text = String(decoding: try JSONEncoder.tolerant.encode(bench.watch.saved), as: UTF8.self)
+        // What a measure is stored as has not changed; the rule's name has.
+        #expect(text.contains(#""outcome":{"#))
+        let former = text.replacing("feedback_clicks", with: "outcome_clicks")
+        #expect(former != text)
+        let saved = try JSONDecoder.tolerant.decode(CandidateWatch.Saved.self, from: Data(former.utf8))
+        let next = CandidateWatch(restoring: saved, specs: [spec], from: Tick(number: bench.now))
+        #expect(next.saved == bench.watch.saved)
     }
 
     @Test("costs far above the cap are seen although the mean is capped")

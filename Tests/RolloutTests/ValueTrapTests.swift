@@ -23,8 +23,8 @@ import Testing
     @Test("of feedback much of which comes at the end of its window a rule only alerts, and says why")
     func lateFeedback() throws {
         func action(late: Int) throws -> GuardrailReading {
-            let metric = OutcomeMetric(metric: "clicks", windowMillis: 1000)
-            let spec = GuardrailSpec.worse(.outcome(metric), ratio: 1.05)
+            let metric = FeedbackMetric(metric: "clicks", windowMillis: 1000)
+            let spec = GuardrailSpec.worse(.feedback(metric), ratio: 1.05)
             var watch = CandidateWatch(specs: [spec], from: Tick(number: 1))
             func arm(_ requests: Int, clicks: Int) -> ValueArm {
                 var arm = ValueArm(

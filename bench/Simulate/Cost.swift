@@ -100,13 +100,13 @@ enum Cost {
     /// The guardrails on values, without any, and with ten and a hundred values a tick, a tenth of them the
     /// candidate's.
     private static func values() {
-        let clicks = GuardrailSpec.Measure.outcome(OutcomeMetric(metric: "clicks", windowMillis: 1000))
+        let clicks = GuardrailSpec.Measure.feedback(FeedbackMetric(metric: "clicks", windowMillis: 1000))
         let worse = GuardrailSpec.Rule.sequentialWorseThanStable(
             rho: 1, materialRatio: 1.05, materialDifference: 0)
         let edges = (1...9).map { Double($0) / 10 }
         let pinned = DriftReference(edges: edges, counts: Array(repeating: 1000, count: 10))
         let rows: [(String, GuardrailSpec.Measure, GuardrailSpec.Rule)] = [
-            ("outcome", clicks, worse), ("missing", .missing(value: "x"), worse),
+            ("feedback", clicks, worse), ("missing", .missing(value: "x"), worse),
             ("confidence", .confidence(value: "x"), worse), ("cost", .cost(value: "x", cap: nil), worse),
             ("mean cost", .cost(value: "x", cap: nil), .sequentialAbove(0.6)),
             ("drift", .drift(value: "x"), .sequentialDrift(psi: 0.2)),
@@ -115,7 +115,7 @@ enum Cost {
         for (name, measure, rule) in rows {
             let spec = GuardrailSpec(name: "r", measure: measure, rule: rule)
             for count in [0, 10, 100] {
-                let isBinary = ["outcome", "missing"].contains(name)
+                let isBinary = ["feedback", "missing"].contains(name)
                 values("\(name), \(count) values a tick", spec, count, isBinary)
             }
         }

@@ -39,7 +39,7 @@ extension Row {
     }
 
     private static let clicks = GateSpec(
-        name: "g", metric: .outcome(OutcomeMetric(metric: "clicks", windowMillis: 1000)), margin: 0.05)
+        name: "g", metric: .feedback(FeedbackMetric(metric: "clicks", windowMillis: 1000)), margin: 0.05)
 
     /// As far as the method's simulation looked: 30,000 candidate requests, 100,000 for clicks.
     private static func null(

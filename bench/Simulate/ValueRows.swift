@@ -1,4 +1,4 @@
-// Values: outcomes, confidence, cost and missing values, through the watch as control steps it, and clicks
+// Values: feedback, confidence, cost and missing values, through the watch as control steps it, and clicks
 // also through the test alone. A tick has as many of the candidate's requests as in the method's own
 // simulation where that can be told from its figures (their steps); runs in which nothing is wrong take more
 // of them at a time, and an even split, because values are dear: the reference has w 5 % there.
@@ -59,7 +59,7 @@ extension Row {
         delay("cost .10 -> .20, w 5 %", 60, 100, cost, beta(0.2, 0.2), beta(0.1, 0.12), tick: 20),
     ]
 
-    private static let clicks = worse(.outcome(OutcomeMetric(metric: "clicks", windowMillis: 1000)))
+    private static let clicks = worse(.feedback(FeedbackMetric(metric: "clicks", windowMillis: 1000)))
     private static let missing = worse(.missing(value: "x"))
     private static let confidence = worse(.confidence(value: "x"))
     private static let cost = worse(.cost(value: "x", cap: 1))

@@ -76,10 +76,10 @@ public struct AdminClient: Sendable {
                 + "content-type: application/json\r\ncontent-length: \(body.count)\r\n\r\n", body: body)
     }
 
-    /// POST /outcomes, one JSON object per line.
-    public func post(outcomes lines: [UInt8]) throws(AdminUnreachable) -> AdminAnswer {
+    /// POST /feedback, one JSON object per line.
+    public func post(feedback lines: [UInt8]) throws(AdminUnreachable) -> AdminAnswer {
         try call(
-            "POST \(AdminRoutes.outcomes) HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+            "POST \(AdminRoutes.feedback) HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
                 + "content-type: application/x-ndjson\r\ncontent-length: \(lines.count)\r\n\r\n",
             body: lines)
     }

@@ -233,7 +233,7 @@ final class AdminLoop {
         case .answer(let response): answer(connection, response, isHead: isHead, keepsAlive: keepsAlive)
         case .liveness: answer(connection, .text(200, "alive"), isHead: isHead, keepsAlive: keepsAlive)
         case .readiness: answer(connection, handlers.readiness(), isHead: isHead, keepsAlive: keepsAlive)
-        case .metrics, .status, .reports, .ledger, .outcomes:
+        case .metrics, .status, .reports, .ledger, .feedback:
             wait(connection, .waiting(isHead: isHead, keepsAlive: keepsAlive, isVerb: false))
             errands.append((connection.token, errand))
         case .verb(let verb):
@@ -278,7 +278,7 @@ final class AdminLoop {
             case .status: handlers.status(reply)
             case .reports: handlers.reports(reply)
             case .ledger: handlers.ledger(reply)
-            case .outcomes(let body, let isLines): handlers.outcomes(body, isLines, reply)
+            case .feedback(let body, let isLines): handlers.feedback(body, isLines, reply)
             case .answer, .liveness, .readiness, .verb: preconditionFailure("answered where it came in")
             }
             return

@@ -76,9 +76,9 @@ struct AdminReader {
         .refusal(413, "a body may have \(most) bytes")
     }
 
-    /// Outcomes come in batches.
+    /// Feedback comes in batches.
     private static func bodyBytesMax(_ path: String) -> Int {
-        path == AdminRoutes.outcomes ? OutcomeBatch.bodyBytesMax : bodyBytesMax
+        path == AdminRoutes.feedback ? FeedbackBatch.bodyBytesMax : bodyBytesMax
     }
 
     private func text(_ slice: Slice) -> String? { String(validating: bytes[slice.range], as: UTF8.self) }

@@ -17,13 +17,13 @@ enum AdminErrand: Sendable, Equatable {
     case ledger
     case verb(AdminVerb)
     /// - Parameter isLines: one JSON object per line.
-    case outcomes([UInt8], isLines: Bool)
+    case feedback([UInt8], isLines: Bool)
 }
 
 /// The routing of the admin API.
 enum AdminRoutes {
-    static let paths = "/livez, /readyz, /metrics, /status, /reports, /ledger, /outcomes, /verbs/<verb>"
-    static let outcomes = "/outcomes"
+    static let paths = "/livez, /readyz, /metrics, /status, /reports, /ledger, /feedback, /verbs/<verb>"
+    static let feedback = "/feedback"
 
     static func errand(_ request: AdminRequest) -> AdminErrand {
         switch request.path {
@@ -31,7 +31,8 @@ enum AdminRoutes {
         case "/readyz": return read(request, .readiness)
         case "/metrics": return guarded(request) ?? read(request, .metrics(accept: request.accept))
         case "/status": return guarded(request) ?? read(request, .status)
-        case outcomes: return guarded(request) ?? outcomes(request)
+        case feedback: return guarded(request) ?? feedback(request)
+        case "/outcomes": return guarded(request) ?? .answer(renamed)
         case "/reports": return guarded(request) ?? read(request, .reports)
         case "/ledger": return guarded(request) ?? read(request, .ledger)
         default: break
@@ -55,16 +56,20 @@ enum AdminRoutes {
         return response
     }
 
-    private static func outcomes(_ request: AdminRequest) -> AdminErrand {
+    /// The answer to a post under the path of earlier releases.
+    private static let renamed = AdminResponse.refusal(
+        410, "posted results are feedback now: send the same body to \(feedback)")
+
+    private static func feedback(_ request: AdminRequest) -> AdminErrand {
         guard request.method == "POST" else { return .answer(notAllowed("POST")) }
         switch request.contentType {
-        case "application/json": return .outcomes(request.body, isLines: false)
-        case "application/x-ndjson": return .outcomes(request.body, isLines: true)
+        case "application/json": return .feedback(request.body, isLines: false)
+        case "application/x-ndjson": return .feedback(request.body, isLines: true)
         default:
             return .answer(
                 .refusal(
                     415,
-                    "outcomes need Content-Type: application/json (an object or an array) or "
+                    "feedback needs Content-Type: application/json (an object or an array) or "
                         + "application/x-ndjson (an object per line)"))
         }
     }

@@ -21,8 +21,8 @@ struct AdminHandlers: Sendable {
     /// The second argument says who asks, as far as the connection shows.
     var verb: @Sendable (AdminVerb, String, @escaping AdminReturn) -> Void
     /// A body, and whether it is one JSON object per line.
-    var outcomes: @Sendable ([UInt8], Bool, @escaping AdminReturn) -> Void = { _, _, answer in
-        answer { .refusal(503, "this Weir takes no outcomes") }
+    var feedback: @Sendable ([UInt8], Bool, @escaping AdminReturn) -> Void = { _, _, answer in
+        answer { .refusal(503, "this Weir takes no feedback") }
     }
 }
 

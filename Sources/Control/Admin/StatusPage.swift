@@ -103,7 +103,7 @@ struct StatusPage {
                 state.quarantined.sorted { $0.key < $1.key }.map {
                     .init($0.key, Self.quarantine($0.value))
                 }),
-            "outcomes": .array(model.outcomes.map { outcome($0, of: model) }),
+            "feedback": .array(model.feedback.map { feedback($0, of: model) }),
             "versions": .array(model.config.versions.indices.map { version($0, of: model) }),
         ]
     }
@@ -183,7 +183,7 @@ struct StatusPage {
         ]
     }
 
-    private func outcome(_ figures: OutcomeFigures, of model: StatusSnapshot.Model) -> JSON {
+    private func feedback(_ figures: FeedbackFigures, of model: StatusSnapshot.Model) -> JSON {
         [
             "metric": .string(figures.metric), "window_s": .number(Double(figures.windowMillis) / 1_000),
             "versions": .array(
@@ -290,23 +290,23 @@ extension StatusSnapshot {
                 cpuSeconds: ProcessUsage.cpuSeconds, residentBytes: ProcessUsage.residentBytes,
                 virtualBytes: ProcessUsage.virtualBytes, openDescriptors: ProcessUsage.openDescriptors,
                 descriptorsMax: ProcessUsage.descriptorsMax, startSeconds: ProcessUsage.startSeconds))
-        page.outcomes = outcomes
+        page.feedback = feedback
         page.groups = groups
-        page.outcomeMeans = models.flatMap { model in
-            model.outcomes.flatMap { model.config.means(of: $0) }
+        page.feedbackMeans = models.flatMap { model in
+            model.feedback.flatMap { model.config.means(of: $0) }
         }
         return page
     }
 }
 
 extension ModelConfig {
-    /// What outcomes came to, by version; those of a control arm are stable's.
-    fileprivate func means(of figures: OutcomeFigures) -> [MetricsPage.OutcomeMean] {
+    /// The mean of the feedback, by version; those of a control arm are stable's.
+    fileprivate func means(of figures: FeedbackFigures) -> [MetricsPage.FeedbackMean] {
         let part = (control?.version).flatMap(index(of:)).map { figures.matured[$0] }
         return zip(versions, figures.matured).compactMap { version, matured in
             guard version.name != control?.version else { return nil }
             let more = version.name == stable ? part : nil
-            return MetricsPage.OutcomeMean(
+            return MetricsPage.FeedbackMean(
                 model: name, version: version.name, metric: figures.metric,
                 requests: matured.requests + (more?.requests ?? 0), sum: matured.sum + (more?.sum ?? 0))
         }

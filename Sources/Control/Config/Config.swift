@@ -28,7 +28,7 @@ public struct Config: Sendable, Equatable {
     public var journal: JournalConfig
     /// Sinks that are told of decisions, names unique, in file order.
     public var actions: [ActionConfig]
-    public var outcomes = OutcomesConfig()
+    public var feedback = FeedbackConfig()
     public var drain = DrainConfig()
     /// 1...`Limits.modelsMax`, in file order, names unique.
     public var models: [ModelConfig]

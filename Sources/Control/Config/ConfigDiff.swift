@@ -23,7 +23,7 @@ public struct ConfigDiff: Sendable, Equatable {
         refuse("listeners", list(old.listeners), list(new.listeners))
         refuse("cores", cores(old.cores), cores(new.cores))
         refuse("journal", old.journal.text, new.journal.text)
-        refuse("outcomes", old.outcomes, new.outcomes)
+        refuse("feedback", old.feedback, new.feedback)
         if old.limits != new.limits || old.limitsWritten != new.limitsWritten {
             refusals.append("limits changed; a running Weir keeps the memory it started with: restart it")
         }

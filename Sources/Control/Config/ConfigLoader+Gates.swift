@@ -11,7 +11,7 @@ private enum GateWord: String, CaseIterable {
     case errorRate = "error_rate"
     case non2xx = "non_2xx"
     case latency
-    case outcome
+    case feedback
     case missing
     case drift
 
@@ -21,7 +21,7 @@ private enum GateWord: String, CaseIterable {
         case .errorRate: ["margin", "below"]
         case .non2xx: ["margin"]
         case .latency: ["quantile", "margin"]
-        case .outcome: ["metric", "window", "higher_is", "min", "max", "margin"]
+        case .feedback: ["metric", "window", "higher_is", "min", "max", "margin"]
         case .missing: ["value", "margin"]
         case .drift: ["value"]
         }
@@ -32,8 +32,8 @@ private enum GateWord: String, CaseIterable {
 struct GateDraft {
     var spec: GateSpec
     var value: Marked<String>?
-    /// Where an outcome is asked for.
-    var outcomePlace: Place?
+    /// Where the gate asks for feedback.
+    var feedbackPlace: Place?
 }
 
 extension Kind where Value == [GateDraft] {
@@ -107,15 +107,15 @@ extension Kind where Value == GateDraft {
                 draft.spec = GateSpec(
                     name: "latency_\(Notation.text(quantile: quantile))_not_worse",
                     metric: .latency(quantile: quantile), margin: margin ?? 0.3)
-            case .outcome:
+            case .feedback:
                 guard let metric = section.given(metric, "metric") else { return nil }
-                let outcome = OutcomeMetric(
+                let feedback = FeedbackMetric(
                     metric: metric, windowMillis: window.millis, isHigherBetter: isHigherBetter,
                     lowest: lowest,
                     highest: highest)
-                draft.outcomePlace = section.place
+                draft.feedbackPlace = section.place
                 draft.spec = GateSpec(
-                    name: "outcome_\(metric)_not_worse", metric: .outcome(outcome), margin: margin ?? 0.05)
+                    name: "feedback_\(metric)_not_worse", metric: .feedback(feedback), margin: margin ?? 0.05)
             case .missing, .drift:
                 guard let value = section.given(value, "value") else { return nil }
                 draft.value = value

@@ -1,6 +1,6 @@
 // From the keys of a guardrail to what is measured and what it is held to. Each kind says which of its keys
 // make the limit, and what `worse_than_stable: true` amounts to: errors 1.5 times and 0.1 points, answers
-// that are not 2xx and empty ones one point, cancels 1.5 times and one point, latency 30 %, outcomes 5 %,
+// that are not 2xx and empty ones one point, cancels 1.5 times and one point, latency 30 %, feedback 5 %,
 // missing values one point, confidence 0.02, cost 20 %.
 // Source: the sizes are the defaults of guardrails/statistics.md, section 10.
 
@@ -34,7 +34,7 @@ extension SectionReader {
             let time = keys.time.map { $0 == .total ? "" : "_\($0.label)" } ?? ""
             return requestRule(
                 .latency(quantile: quantile), "latency\(time)_\(Notation.text(quantile: quantile))", keys)
-        case .outcome: return outcomeRule(keys)
+        case .feedback: return feedbackRule(keys)
         case .drift: return driftRule(keys)
         case .missing, .confidence, .cost: return valueRule(keys, word)
         case .burnRate: return burnRule(keys)
@@ -126,18 +126,19 @@ extension SectionReader {
             name: "\(what)_worse_than_stable")
     }
 
-    private mutating func outcomeRule(_ keys: GuardrailKeys) -> GuardrailRule? {
+    private mutating func feedbackRule(_ keys: GuardrailKeys) -> GuardrailRule? {
         let limit = limit(["worse_than_stable", "worse_than_stable_by"])
         guard let metric = needed(keys.metric, "metric", Kind<String>.metric.expected), limit != nil,
             let rule = worse(keys, share: 0.05)
         else { return nil }
         return GuardrailRule(
-            measure: .outcome(outcome(keys, metric)), rule: rule, name: "outcome_\(metric)_worse_than_stable")
+            measure: .feedback(feedback(keys, metric)), rule: rule,
+            name: "feedback_\(metric)_worse_than_stable")
     }
 
     /// The metric with its attribution window and its range.
-    private func outcome(_ keys: GuardrailKeys, _ metric: String) -> OutcomeMetric {
-        OutcomeMetric(
+    private func feedback(_ keys: GuardrailKeys, _ metric: String) -> FeedbackMetric {
+        FeedbackMetric(
             metric: metric, windowMillis: (keys.window ?? .seconds(1_800)).millis,
             isHigherBetter: keys.isHigherBetter, lowest: keys.lowest, highest: keys.highest)
     }

@@ -26,7 +26,7 @@ enum GuardrailWord: String, CaseIterable {
     case cancels
     case empty
     case latency
-    case outcome
+    case feedback
     case drift
     case missing
     case confidence
@@ -43,7 +43,7 @@ enum GuardrailWord: String, CaseIterable {
         case .latency:
             let own = ["quantile", "time", "above", "window", "tolerates", "warm_up", "without_stable"]
             return own + relative
-        case .outcome: return ["metric", "window", "higher_is", "min", "max"] + relative
+        case .feedback: return ["metric", "window", "higher_is", "min", "max"] + relative
         case .drift: return ["value", "against", "psi", "alpha", "for", "min_requests"]
         case .missing: return ["value", "above"] + relative
         case .confidence: return ["value", "below"] + relative
@@ -104,7 +104,7 @@ extension Kind where Value == GuardrailDraft {
             let standard: GuardrailSpec.Action = rule.isPinned ? .alert : .cut
             var spec = GuardrailSpec(
                 name: name ?? rule.name, measure: rule.measure, rule: rule.rule, alpha: keys.alpha ?? 0.01,
-                windowTicks: word == .outcome ? 600 : keys.window.map(GuardrailKeys.ticks) ?? 600,
+                windowTicks: word == .feedback ? 600 : keys.window.map(GuardrailKeys.ticks) ?? 600,
                 forTicks: keys.lasting.map(GuardrailKeys.ticks) ?? 0, minRequests: keys.requests,
                 action: action.flatMap(GuardrailSpec.Action.init) ?? standard)
             spec.isDryRun = isDryRun
@@ -135,7 +135,7 @@ extension SectionReader {
         keys.below = optional("below", word == .health ? .share : .number(over: 0))
         keys.isWorse = optional("worse_than_stable", .onlyTrue) ?? false
         keys.worseBy = worseBy(word)
-        let longest = word == .outcome ? Interval.days(30) : .seconds(3_600)
+        let longest = word == .feedback ? Interval.days(30) : .seconds(3_600)
         keys.window = optional("window", .duration(.seconds(1)...longest))
         keys.lasting = optional("for", .duration(.zero ... .days(1)))
         keys.tolerates = optional("tolerates", .duration(.zero ... .seconds(60)))
@@ -168,7 +168,7 @@ extension SectionReader {
         case .latency:
             optional("above", .latency(.millis(1) ... .seconds(3_600))).map { Double($0.micros) }
         case .cost: optional("above", .number(over: 0))
-        case .non2xx, .cancels, .empty, .outcome, .drift, .confidence, .burnRate, .health, nil:
+        case .non2xx, .cancels, .empty, .feedback, .drift, .confidence, .burnRate, .health, nil:
             optional("above", .unread)
         }
     }
@@ -177,7 +177,7 @@ extension SectionReader {
         let share: ClosedRange<UInt32> =
             switch word {
             case .non2xx, .empty, .missing: 1...999_999
-            case .outcome: 1_000...999_999
+            case .feedback: 1_000...999_999
             default: 10_000...100_000_000
             }
         guard word != .confidence else { return optional("worse_than_stable_by", .number(over: 0)) }
@@ -254,7 +254,7 @@ extension Kind where Value == Bool {
 }
 
 extension Kind where Value == String {
-    /// The name under which outcomes of a metric are posted.
+    /// The name under which feedback of a metric is posted.
     static var metric: Kind {
         let expected = "a metric's name of letters, digits and . _ -, at most 64"
         return Kind(expected: expected) { node in

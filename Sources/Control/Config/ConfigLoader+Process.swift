@@ -20,7 +20,7 @@ extension Kind where Value == Config {
             let journal = section.value("journal", .journal, or: JournalConfig())
             let actions = section.value(
                 "actions", .list(of: .action, count: 0...ActionChecks.actionsMax), or: [])
-            let outcomes = section.value("outcomes", .outcomes, or: OutcomesConfig())
+            let feedback = section.value("feedback", .feedback, or: FeedbackConfig())
             let drain = section.value("drain", .drain, or: DrainConfig())
             let models = section.required(
                 "models", .marked(.list(of: .model, count: 1...Limits.modelsMax)))
@@ -33,7 +33,7 @@ extension Kind where Value == Config {
             let whole = GroupChecks.checked(groups, models: checked, section.reading)
             var config = Config(
                 admin: admin, stateDir: stateDir, listeners: addresses, cores: cores, limits: bounds.limits,
-                trusted: trusted, accessLog: accessLog, journal: journal, actions: told, outcomes: outcomes,
+                trusted: trusted, accessLog: accessLog, journal: journal, actions: told, feedback: feedback,
                 drain: drain, models: checked, groups: whole, digest: digest)
             config.limitsWritten = bounds.written
             return config

@@ -34,11 +34,11 @@ extension ModelChecks {
             expected: "a health_check in every candidate, or no guardrail of kind health")
     }
 
-    /// Reports a rule over an outcome that nobody could post, because no response says under which id.
-    private func checkOutcome(_ place: Place, _ draft: ModelDraft) {
+    /// Reports a rule over feedback that cannot be posted, because no response carries its id.
+    private func checkFeedback(_ place: Place, _ draft: ModelDraft) {
         if draft.response.id { return }
         reading.report(
-            place, "looks at an outcome, and no response carries the id that it is posted under",
+            place, "looks at feedback, and no response carries the id that it is posted under",
             expected: "`response_headers: { id: true }` in the model")
     }
 
@@ -63,13 +63,13 @@ extension ModelChecks {
         let all = own + extra
         for guardrail in all {
             if let value = guardrail.value.value { checkValue(value, draft) }
-            if case .outcome = guardrail.value.spec.measure { checkOutcome(guardrail.place, draft) }
+            if case .feedback = guardrail.value.spec.measure { checkFeedback(guardrail.place, draft) }
             if guardrail.value.spec.measure == .health { checkHealth(guardrail.place, draft) }
         }
         let gates = draft.rollout?.gates ?? []
         for gate in gates {
             if let value = gate.value { checkValue(value, draft) }
-            if let place = gate.outcomePlace { checkOutcome(place, draft) }
+            if let place = gate.feedbackPlace { checkFeedback(place, draft) }
         }
         let slots = LatencyReference.slotsNeeded(by: all.map(\.value.spec), gates: gates.map(\.spec))
         if slots > ArmCounts.fastSlots, let last = all.last {
@@ -180,7 +180,7 @@ extension ModelChecks {
         for gate in stage.gates {
             switch gate.metric {
             case .errorRate, .non2xx, .latency, .errorRateBelow: break
-            case .outcome, .missing, .drift:
+            case .feedback, .missing, .drift:
                 reading.report(
                     place,
                     "stage \(number) has copies only, whose answers are not looked into: the gate"

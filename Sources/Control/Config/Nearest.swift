@@ -4,7 +4,7 @@
 
 /// Finds the word that was meant.
 public enum Nearest {
-    /// What users of other systems may write, and Weir's word for it.
+    /// What users of other systems and of earlier releases may write, and Weir's word for it.
     private static let otherWords = [
         "canary": "candidate", "experiment": "candidate", "canaries": "candidates", "primary": "stable",
         "baseline": "stable", "control": "stable", "mirror": "shadow", "mirrors": "shadow",
@@ -20,7 +20,8 @@ public enum Nearest {
         "max_concurrency": "max_in_flight", "traffic": "weights", "split": "weights", "type": "kind",
         "metric": "kind", "trusted": "trusted_proxies", "data_dir": "state_dir", "workers": "cores",
         "threads": "cores", "concurrency": "cores", "max_body_size": "max_body",
-        "ip": "client_address", "client_ip": "client_address", "source_ip": "client_address",
+        "outcome": "feedback", "outcomes": "feedback", "ip": "client_address",
+        "client_ip": "client_address", "source_ip": "client_address",
     ]
 
     /// The known word nearest to `word`, if one is near enough to be what was meant.

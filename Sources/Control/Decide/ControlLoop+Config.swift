@@ -30,7 +30,7 @@ extension ControlLoop {
             note([started])
         }
         take(config, plan)
-        replayOutcomes()
+        replayFeedback()
         onConfig(config, plan)
     }
 
@@ -181,7 +181,7 @@ extension ControlLoop {
                     state: kept?.rollout ?? RolloutMachine.start(setup, wallMicros: wallMicros),
                     saved: kept, now: lastTick,
                     clock: clocks,
-                    graceTicks: outcomes.graceTicks,
+                    graceTicks: feedback.graceTicks,
                     book: indexByName[model.name].flatMap { models[$0].book(for: model) }))
             if isNew || kept?.rollout.setup != setup { setups.append((next.count - 1, setup)) }
         }
@@ -190,7 +190,7 @@ extension ControlLoop {
         }
         models = next
         indexByName = Dictionary(uniqueKeysWithValues: next.enumerated().map { ($1.config.name, $0) })
-        outcomes.adopt(config.models)
+        feedback.adopt(config.models)
         // A slot that is free now may be another endpoint's in the next plan.
         let slots = Set(plan.models.flatMap(\.versions).flatMap(\.endpoints).map(\.slot))
         health = health.filter { slots.contains($0.key) }

@@ -85,7 +85,7 @@ final class ControlLoop {
     /// Why there is no plan of what was decided; tried again every turn.
     var planTrouble: String?
     var planFailures: UInt64 = 0
-    var outcomes: OutcomeDesk
+    var feedback: FeedbackRegistry
     var preflightTargets: [PreflightTarget] = []
     var preflights: [PreflightKey: PreflightReport] = [:]
     /// Those that have passed once, as they are configured now.
@@ -133,7 +133,7 @@ final class ControlLoop {
         self.config = config
         self.plan = plan
         self.slots = slots
-        outcomes = OutcomeDesk(config.outcomes)
+        feedback = FeedbackRegistry(config.feedback)
         self.saved = saved
         groups = Self.groups(of: config)
         desk.saved = saved.reports ?? ReportDesk.Saved()
@@ -157,7 +157,7 @@ final class ControlLoop {
         if tick > lastTick {
             lastTick = tick
             postAgain()
-            outcomes.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
+            feedback.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
             stepModels(tick)
             stepGroups()
             settleGroups()

@@ -15,7 +15,7 @@ enum ControlCommand: Sendable {
     case health(HealthTransition)
     /// An unhealthy endpoint failed a check that began then.
     case failedCheck(EndpointSlot, Instant)
-    case outcomes(OutcomeBatch, reply: @Sendable (AdminResponse) -> Void)
+    case feedback(FeedbackBatch, reply: @Sendable (AdminResponse) -> Void)
     case preflight(PreflightReport)
     case configure(Reconfiguration)
     /// A config that did not come to a plan.
@@ -124,7 +124,7 @@ private final class ControllerRun {
         case .snapshot(let reply): reply(loop.snapshot)
         case .health(let transition): loop.take(transition)
         case .failedCheck(let slot, let began): loop.failedChecks[slot] = Tick(monotonicNanos: began.nanos)
-        case .outcomes(let batch, let reply): loop.take(batch, reply: reply)
+        case .feedback(let batch, let reply): loop.take(batch, reply: reply)
         case .preflight(let report): loop.take(report)
         case .configure(let change): loop.reconfigure(change)
         case .configRefused(let problems, let actor, let reply):

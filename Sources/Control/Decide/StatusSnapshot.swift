@@ -35,14 +35,14 @@ struct StatusSnapshot: Sendable {
         /// The live windows, by version.
         var live: [Window?]
         /// Posted metrics, by name.
-        var outcomes: [OutcomeFigures]
+        var feedback: [FeedbackFigures]
     }
 
     var models: [Model]
     /// Of endpoints that have a check and were checked.
     var health: [EndpointSlot: Bool]
     var cuts: [CutCount]
-    var outcomes: [OutcomeCount]
+    var feedback: [FeedbackCount]
     var epoch: UInt64
     var obeyedEpoch: UInt64
     var digest: String
@@ -156,10 +156,10 @@ extension ControlLoop {
                     held: heldCandidates(i),
                     withheldCuts: withheldCuts(i),
                     live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
-                    outcomes: model.book.figures)
+                    feedback: model.book.figures)
             },
             health: checkedHealth, cuts: cuts.map { $0.key.with($0.value) }.sorted { $0.model < $1.model },
-            outcomes: outcomes.figures,
+            feedback: feedback.figures,
             epoch: plan.epoch, obeyedEpoch: counts.obeyedEpoch, digest: config.digest,
             journalTrouble: isLedgerDegraded, durability: durability, counts: counts, reports: desk.reports,
             tallies: desk.saved.tallies, groups: groupStatuses,

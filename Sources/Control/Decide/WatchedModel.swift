@@ -14,7 +14,7 @@ struct WatchedModel {
     /// Ticks without traffic after which a model rests; longer than any request may stay unresolved.
     static let restAfterTicks: UInt64 = 600
     /// A resting model is stepped this often where time alone decides something: a recovery check that runs,
-    /// outcomes that are waited for. Other watches need no steps: what nobody asked for left no evidence, and
+    /// feedback that is waited for. Other watches need no steps: what nobody asked for left no evidence, and
     /// they skip what the rings forgot.
     static let restingStepTicks: UInt64 = 100
     /// A rollout that is on its way takes its steps without traffic too: half a second is at once.
@@ -54,7 +54,7 @@ struct WatchedModel {
     /// What stable's answers to shielded requests came to.
     private var rescues = RescueRecord()
     var figures: ModelFigures
-    /// Values sampled from traffic and outcomes posted later, for the rules over values.
+    /// Values sampled from traffic and feedback posted later, for the rules over values.
     var book: SignalBook
     /// Metrics that rules name.
     let ruledMetrics: Int

@@ -152,11 +152,11 @@ public struct MetricsPage: Sendable {
     public var process: Process
     /// By model; models without `values` are not in it.
     var signals: [Signals] = []
-    var outcomes: [OutcomeCount] = []
+    var feedback: [FeedbackCount] = []
     /// Of models whose candidate a registry names.
     var sources: [SourceStatus] = []
     var resources: ResourceLimits?
-    var outcomeMeans: [OutcomeMean] = []
+    var feedbackMeans: [FeedbackMean] = []
     var groups: [GroupStatus] = []
 
     public init(
@@ -181,7 +181,7 @@ public struct MetricsPage: Sendable {
         writeShadows(to: &writer)
         writeRollout(to: &writer)
         writeSignals(to: &writer)
-        writeOutcomes(to: &writer)
+        writeFeedback(to: &writer)
         writeCores(to: &writer)
         writeProcess(to: &writer)
         return writer.finish()

@@ -123,7 +123,7 @@ extension RollbackReport {
             case .empty: self = .empty
             case .latency: self = .latency
             case .health: self = .health
-            case .outcome, .drift, .missing, .confidence, .cost: self = .values
+            case .feedback, .drift, .missing, .confidence, .cost: self = .values
             }
         }
     }

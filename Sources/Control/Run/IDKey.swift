@@ -1,4 +1,4 @@
-// The key behind `x-weir-id`: made once, kept in the state directory, so that an outcome posted days and
+// The key behind `x-weir-id`: made once, kept in the state directory, so that feedback posted days and
 // restarts later still finds its version. It hides version numbers from clients; it is no credential.
 // Invariant: a key that was used once is never replaced while its file can be read.
 

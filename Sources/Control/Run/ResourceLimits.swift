@@ -74,7 +74,7 @@ public struct ResourceLimits: Sendable, Equatable {
         let probes = min(HealthChecker.probesMax, checked.reduce(0) { $0 + $1.endpoints.count })
         let hasCaptures = config.models.contains { $0.captures != nil }
         // Standard streams, signals, mailboxes and pollers of the threads, the state directory, journal,
-        // state, outcomes, access log, config and names being resolved, /proc: 56 at most, and some to
+        // state, feedback, access log, config and names being resolved, /proc: 56 at most, and some to
         // spare.
         return 72 + AdminServer.connectionsMax + 4 + probes + (hasCaptures ? FolderDisk.openMax + 2 : 0)
             // A lane each, a call in progress or a child's pipes.

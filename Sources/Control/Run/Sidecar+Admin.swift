@@ -30,7 +30,7 @@ extension Sidecar {
             },
             ledger: { [self] answer in ask(answer) { .json(200, $0.ledger) } },
             verb: { [self] verb, peer, answer in obey(verb, peer, answer) },
-            outcomes: { [self] body, isLines, answer in post(body, isLines, answer) })
+            feedback: { [self] body, isLines, answer in post(body, isLines, answer) })
     }
 
     /// Gets a snapshot from the controller; the page is rendered on the admin thread.
@@ -43,11 +43,11 @@ extension Sidecar {
 
     /// Parsed here, on the admin thread; answered when the accepted ones are in the log.
     private func post(_ body: [UInt8], _ isLines: Bool, _ answer: @escaping AdminReturn) {
-        do throws(OutcomeProblem) {
-            let batch = try OutcomeBatch(body, isLines: isLines, key: idKey)
+        do throws(FeedbackProblem) {
+            let batch = try FeedbackBatch(body, isLines: isLines, key: idKey)
             let reply: @Sendable (AdminResponse) -> Void = { response in answer { response } }
-            if !controller.post(.outcomes(batch, reply: reply)) {
-                reply(OutcomeTally.busy("the controller is busy"))
+            if !controller.post(.feedback(batch, reply: reply)) {
+                reply(FeedbackTally.busy("the controller is busy"))
             }
         } catch {
             answer { .refusal(error.status, error.sentence) }

@@ -40,7 +40,7 @@ public final class Sidecar: Sendable {
     let actions: ActionQueue
     let sources: SourceDesk
     let idKey: (UInt64, UInt64)
-    let outcomes: OutcomeLog
+    let feedback: FeedbackLog
     private let isStopped = Atomic<Bool>(false)
     let log: Logger
 
@@ -87,7 +87,7 @@ public final class Sidecar: Sendable {
             self.controller = controller
             admin = try AdminServer(config.admin)
             idKey = IDKey.load(directory.path)
-            outcomes = try OutcomeLog()
+            feedback = try FeedbackLog()
             try Self.checkFree(config.listeners)
             plane = try DataPlane(
                 DataPlaneSettings(
@@ -191,8 +191,8 @@ public final class Sidecar: Sendable {
         let (config, plan, slots, recovery, log) = (config, plan, slots, recovery, log)
         let (plane, ledger, health) = (plane, ledger, health)
         let (accessLog, taps, signals, drainConfig) = (accessLog, taps, signals, drainConfig)
-        let (actions, outcomes, preflight, sources) = (actions, outcomes, preflight, sources)
-        let logged = try startOutcomes()
+        let (actions, feedback, preflight, sources) = (actions, feedback, preflight, sources)
+        let logged = try startFeedback()
         try controller.start(ledger, started, eachTurn: { accessLog.discard() }) {
             let loop = ControlLoop(
                 config: config, plan: plan, slots: slots, saved: recovery.state, plane: plane, ledger: ledger,
@@ -218,8 +218,8 @@ public final class Sidecar: Sendable {
             loop.signals = signals
             loop.actions = actions
             loop.sources = sources.saved
-            loop.outcomes.store = outcomes
-            loop.outcomes.restored = logged
+            loop.feedback.store = feedback
+            loop.feedback.restored = logged
             return loop
         }
     }
@@ -289,7 +289,7 @@ public final class Sidecar: Sendable {
             ]))
         controller.stop()
         ledger.stop()
-        outcomes.stop()
+        feedback.stop()
         accessLog.stop()
         taps.stop()
         admin.stop()

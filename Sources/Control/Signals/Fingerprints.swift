@@ -1,6 +1,6 @@
-// Which ids have had an outcome of a metric: a set of 32-bit fingerprints in open addressing, one set per
-// slot of start times, dropped as a whole when the slot is done. Ids without an outcome stand nowhere.
-// Bound: at most 12 bytes per accepted outcome. Two ids of one slot share a fingerprint with a chance of one
+// Which ids have had feedback of a metric: a set of 32-bit fingerprints in open addressing, one set per
+// slot of start times, dropped as a whole when the slot is done. Ids without feedback are not stored.
+// Bound: at most 12 bytes per accepted item. Two ids of one slot share a fingerprint with a chance of one
 // in four thousand million; then the second is taken for a repetition, whichever version it belongs to.
 
 /// A growing set of fingerprints.

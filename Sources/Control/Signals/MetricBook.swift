@@ -11,7 +11,7 @@ struct MetricBook: Sendable {
     }
 
     /// By window, ascending; not empty once wanted.
-    private(set) var lanes: [OutcomeLane] = []
+    private(set) var lanes: [FeedbackWindow] = []
     private(set) var posted: [Posted]
 
     init(versions: Int) { posted = Array(repeating: Posted(), count: versions) }
@@ -19,7 +19,7 @@ struct MetricBook: Sendable {
     /// - Returns: the slot length of that window's grid.
     mutating func want(windowMillis: UInt64) -> UInt64 {
         if let known = lanes.first(where: { $0.windowMillis == windowMillis }) { return known.slotTicks }
-        let lane = OutcomeLane(windowMillis: windowMillis, versions: posted.count)
+        let lane = FeedbackWindow(windowMillis: windowMillis, versions: posted.count)
         lanes.append(lane)
         lanes.sort { $0.windowMillis < $1.windowMillis }
         return lane.slotTicks
@@ -44,7 +44,7 @@ struct MetricBook: Sendable {
         return .accepted
     }
 
-    /// An outcome that would have counted found no room: its slots are dropped, for every version alike.
+    /// An item that would have counted found no room: its slots are dropped, for every version alike.
     mutating func spoil(
         _ arrival: Arrival, _ grids: [UInt64: StartGrid], graceTicks: UInt64, now: UInt64
     ) {
@@ -71,7 +71,7 @@ struct MetricBook: Sendable {
 }
 
 /// A metric as the status page shows it, over its longest window.
-struct OutcomeFigures: Sendable {
+struct FeedbackFigures: Sendable {
     var metric: String
     var windowMillis: UInt64
     /// By version.
@@ -81,10 +81,10 @@ struct OutcomeFigures: Sendable {
 
 extension SignalBook {
     /// What was posted of each metric, by name.
-    var figures: [OutcomeFigures] {
+    var figures: [FeedbackFigures] {
         metrics.sorted { $0.key < $1.key }.compactMap { name, book in
             book.lanes.last.map {
-                OutcomeFigures(
+                FeedbackFigures(
                     metric: name, windowMillis: $0.windowMillis, posted: book.posted, matured: $0.matured)
             }
         }

@@ -1,10 +1,10 @@
-// What the rules over values of one model are fed with: values sampled from traffic and outcomes posted
+// What the rules over values of one model are fed with: values sampled from traffic and feedback posted
 // later, by the tick in which their request started. Counts and rounded values, never ids; time is told.
 // "value:<name>" is complete when its tick is settled and the samples are drained past that moment.
-// "outcome:<metric>@<ms>" is complete when its slot is older than window and grace; its values are all
+// "feedback:<metric>@<ms>" is complete when its slot is older than window and grace; its values are all
 // randomised requests of the slot, 0 where nothing was posted. Source: guardrails/statistics.md, 2 and 3.4.
 // Invariants: a signal exists from the first `want` or question on; what was handed out never changes;
-// memory is bounded by slots and accepted outcomes, see StartGrid and Fingerprints.
+// memory is bounded by slots and accepted feedback, see StartGrid and Fingerprints.
 
 import Metrics
 import Rollout
@@ -31,7 +31,7 @@ struct SignalBook: Sendable {
     static let deadlineTicks: UInt64 = 320
 
     private(set) var versions: Int
-    /// After the window, outcomes that happened inside it may still arrive.
+    /// After the window, feedback on what happened inside it may still arrive.
     let graceTicks: UInt64
     private var grids: [UInt64: StartGrid] = [:]
     private(set) var metrics: [String: MetricBook] = [:]
@@ -60,7 +60,7 @@ struct SignalBook: Sendable {
     mutating func want(_ signal: String) {
         switch Signal(signal) {
         case .value(let name): if lanes[name] == nil { lanes[name] = ValueLane(versions: versions) }
-        case .outcome(let metric, let millis): _ = lane(metric, millis)
+        case .feedback(let metric, let millis): _ = lane(metric, millis)
         case nil: break
         }
     }
@@ -75,7 +75,7 @@ struct SignalBook: Sendable {
             guard let lane = lanes[name] else { return [] }
             return lane.ticks(
                 completeTicks, candidate: candidate, stable: stable, from: from.number)
-        case .outcome(let metric, let millis):
+        case .feedback(let metric, let millis):
             guard let lane = metrics[metric]?.lanes.first(where: { $0.windowMillis == millis }),
                 let grid = grids[lane.slotTicks]
             else { return [] }
@@ -172,7 +172,7 @@ extension SignalBook {
     }
 }
 
-// MARK: - Outcomes
+// MARK: - Feedback
 
 extension SignalBook {
     private mutating func lane(_ metric: String, _ millis: UInt64) -> MetricBook {
@@ -185,14 +185,14 @@ extension SignalBook {
         return book
     }
 
-    /// Takes an outcome of a metric that is wanted.
+    /// Counts an item of a metric that is wanted.
     mutating func post(_ metric: String, _ arrival: Arrival, now: Tick) -> ArrivalResult {
         guard var book = metrics.removeValue(forKey: metric) else { return .late }
         defer { metrics[metric] = book }
         return book.post(arrival, grids, graceTicks: graceTicks, now: now.number)
     }
 
-    /// Refuses an outcome for want of room: what it would have changed is dropped in both arms.
+    /// Refuses an item for want of room: what it would have changed is dropped in both arms.
     mutating func spoil(_ metric: String, _ arrival: Arrival, now: Tick) {
         metrics[metric]?.spoil(arrival, grids, graceTicks: graceTicks, now: now.number)
     }
@@ -260,26 +260,26 @@ extension SignalBook {
 /// The two kinds of signal names.
 enum Signal: Sendable, Hashable {
     case value(String)
-    case outcome(metric: String, windowMillis: UInt64)
+    case feedback(metric: String, windowMillis: UInt64)
 
     /// The metric that is posted; nil for a sampled value.
     var metric: String? {
         switch self {
         case .value: nil
-        case .outcome(let metric, _): metric
+        case .feedback(let metric, _): metric
         }
     }
 
-    /// Reads "value:score" and "outcome:clicks@1800000".
+    /// Reads "value:score" and "feedback:clicks@1800000".
     init?(_ name: String) {
         if name.hasPrefix("value:") {
             self = .value(String(name.dropFirst("value:".count)))
             return
         }
-        guard name.hasPrefix("outcome:"), let at = name.lastIndex(of: "@"),
+        guard name.hasPrefix("feedback:"), let at = name.lastIndex(of: "@"),
             let millis = UInt64(name[name.index(after: at)...])
         else { return nil }
-        self = .outcome(
-            metric: String(name[..<at].dropFirst("outcome:".count)), windowMillis: millis)
+        self = .feedback(
+            metric: String(name[..<at].dropFirst("feedback:".count)), windowMillis: millis)
     }
 }

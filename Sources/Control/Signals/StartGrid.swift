@@ -1,5 +1,5 @@
-// How many randomised requests of each version started in which slot of time, and by which weights: what an
-// outcome's mean is taken over, because a request of which nothing is posted counts as 0. Counts only, no
+// How many randomised requests of each version started in which slot of time, and by which weights: what the
+// mean of feedback is taken over, because a request of which nothing is posted counts as 0. Counts only, no
 // ids. A slot is a run of ticks, long for long attribution windows, so that a grid has `slotsMax` slots
 // whatever its window.
 //

@@ -2,7 +2,7 @@
 // upper half of a Float) keeps 0, 1 and whole numbers up to 256 exact and others within 0.4 %, and bounds
 // what a slot can hold. It is the same function for every version, fixed before any value is seen, so a test
 // of the rounded metric is as valid as one of the metric itself.
-// Invariant: entries ascend by version and code; eight bytes each, at most one per accepted outcome.
+// Invariant: entries ascend by version and code; eight bytes each, at most one per accepted item.
 
 /// How often each rounded value was posted, by version.
 struct ValueCounts: Sendable, Equatable {

@@ -36,7 +36,7 @@ final class Audience: Sendable {
     private static let delayMillis = 200...1_000 as ClosedRange<UInt64>
     /// Between two posts.
     private static let paceMillis: Int32 = 250
-    /// Clicks in a post: what POST /outcomes takes at once.
+    /// Clicks in a post: what POST /feedback takes at once.
     private static let batchMax = 10_000
 
     private let shared = Shared()
@@ -134,7 +134,7 @@ final class Audience: Sendable {
         }
         shared.posted.add(UInt64(due.count))
         waiting.removeFirst(end)
-        guard let answer = try? admin.post(outcomes: Array(lines.joined().utf8)), answer.isSuccess else {
+        guard let answer = try? admin.post(feedback: Array(lines.joined().utf8)), answer.isSuccess else {
             return
         }
         shared.accepted.add(UInt64(answer.json?["accepted"]?.integer ?? 0))

@@ -21,7 +21,7 @@ enum DemoConfig {
         admin: { listen: 127.0.0.1:0 }
         state_dir: \(stateFolder)
         # Verdicts over clicks wait for a window and for this.
-        outcomes: { grace: 1s }
+        feedback: { grace: 1s }
         listeners:
           - listen: 127.0.0.1:0
         models:
@@ -79,7 +79,7 @@ enum DemoConfig {
         case .clicks:
             return [
                 errors, latency,
-                "{ kind: outcome, metric: \(metric), window: 2s, worse_than_stable_by: 10% }",
+                "{ kind: feedback, metric: \(metric), window: 2s, worse_than_stable_by: 10% }",
             ]
         case .drift: return [errors, latency, "{ kind: drift, value: score }"]
         }

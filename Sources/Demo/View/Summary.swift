@@ -40,7 +40,7 @@ public struct Summary: Sendable, Hashable {
 
     /// What users clicked.
     public struct Clicks: Sendable, Hashable {
-        /// Posted to `/outcomes`.
+        /// Posted to `/feedback`.
         public var posted: UInt64
         /// Of these, accepted by Weir.
         public var accepted: UInt64

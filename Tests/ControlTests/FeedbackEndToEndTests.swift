@@ -1,4 +1,4 @@
-// Posted outcomes through a whole sidecar: ids taken from real responses, outcomes posted to the admin port,
+// Posted feedback through a whole sidecar: ids taken from real responses, feedback posted to the admin port,
 // a candidate with fewer clicks cut, and the same state directory taken over by a second sidecar in between.
 
 import Platform
@@ -6,7 +6,7 @@ import Testing
 
 @testable import Control
 
-@Suite struct OutcomeEndToEndTests {
+@Suite struct FeedbackEndToEndTests {
     private func config(
         _ scratch: Scratch, _ upstream: ScriptedServer, _ window: Interval
     ) throws -> Config {
@@ -17,7 +17,7 @@ import Testing
             state_dir: \(scratch.path)/state
             listeners: [{ listen: 127.0.0.1:0 }]
             cores: 1
-            outcomes: { grace: 0s }
+            feedback: { grace: 0s }
             models:
               - name: m
                 match: { path_prefix: /m }
@@ -31,7 +31,7 @@ import Testing
                 cohorts:
                   - { name: staff, when: { header: { x-staff: "true" } }, version: v2 }
                 guardrails:
-                  - { kind: outcome, metric: clicks, window: \(seconds)s, worse_than_stable_by: 5% }
+                  - { kind: feedback, metric: clicks, window: \(seconds)s, worse_than_stable_by: 5% }
             """)
     }
 
@@ -55,7 +55,7 @@ import Testing
         let body = lines.joined(separator: "\n")
         let client = try RawClient(sidecar.adminAddress)
         client.send(
-            "POST /outcomes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n"
+            "POST /feedback HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n"
                 + "content-length: \(body.utf8.count)\r\nconnection: close\r\n\r\n" + body)
         let answer = client.receive()
         let text = try #require(answer.range(of: "\r\n\r\n"))
@@ -113,13 +113,13 @@ import Testing
         #expect(isCut)
         let status = try #require(sidecar.status()?["models"]?[0])
         #expect(status["last_cut"]?["guardrail"]?.string?.contains("clicks") == true)
-        let metric = try #require(status["outcomes"]?[0])
+        let metric = try #require(status["feedback"]?[0])
         #expect(metric["metric"] == "clicks" && metric["window_s"]?.number == Double(window.millis / 1_000))
         #expect(metric["versions"]?[1]?["mean"]?.number == 0)
         #expect((metric["versions"]?[0]?["mean"]?.number ?? 0) > 0.5)
         let page = try AdminClient(sidecar.adminAddress).get("/metrics").text
-        #expect(page.contains("weir_outcomes_total{model=\"m\",metric=\"clicks\",result=\"accepted\"}"))
-        #expect(page.contains("weir_outcome_requests_total{model=\"m\",version=\"v2\",metric=\"clicks\"}"))
+        #expect(page.contains("weir_feedback_total{model=\"m\",metric=\"clicks\",result=\"accepted\"}"))
+        #expect(page.contains("weir_feedback_requests_total{model=\"m\",version=\"v2\",metric=\"clicks\"}"))
         return true
     }
 }

@@ -1,13 +1,13 @@
 // One posted metric of a model: its attribution windows, what was posted in each, and which ids had theirs.
-// A request's outcome counts in its slot when it happened within the window, and the slot is handed out when
+// A request's feedback counts in its slot when it happened within the window, and the slot is handed out when
 // all its requests are older than window and grace, so early clickers and fast versions look no better.
 //
 // Invariants: the longest window remembers the ids; a slot's memory goes when the slot is done; ids without
-// an outcome cost nothing. Source: guardrails/statistics.md, section 3.4.
+// feedback cost nothing. Source: guardrails/statistics.md, section 3.4.
 
 import Rollout
 
-/// An outcome as the book takes it.
+/// An item of feedback as the book takes it.
 struct Arrival: Sendable, Equatable {
     var version: Int
     /// The tick in which the exchange started.
@@ -23,24 +23,24 @@ struct Arrival: Sendable, Equatable {
     var hash: UInt64
 }
 
-/// What became of an outcome.
+/// What became of an item of feedback.
 enum ArrivalResult: Sendable, Equatable {
     case accepted
-    /// The exchange had an outcome of this metric; the first one counts.
+    /// The exchange already had feedback of this metric; the first one counts.
     case duplicate
     /// Older than the attribution window and its grace.
     case late
 }
 
 /// One attribution window of a metric.
-struct OutcomeLane: Sendable {
+struct FeedbackWindow: Sendable {
     private struct Slot: Sendable {
         /// The first tick of its slot in the grid.
         var first: UInt64
         var values = ValueCounts()
         /// Those of them that came in the last tenth of the window.
         var late = ValueCounts()
-        /// An outcome found no room: the slot says nothing of any version.
+        /// An item found no room: the slot says nothing of any version.
         var isSpoiled = false
         var seen = Fingerprints()
     }
@@ -69,7 +69,7 @@ struct OutcomeLane: Sendable {
         end + windowTicks + graceTicks <= now
     }
 
-    /// Whether an outcome of that tick still has its place.
+    /// Whether feedback on that tick is still accepted.
     func isOpen(_ start: UInt64, _ graceTicks: UInt64, _ now: UInt64) -> Bool {
         !isMature(start / slotTicks * slotTicks + slotTicks, graceTicks, now)
     }

@@ -1,4 +1,4 @@
-// What the control loop keeps of posted outcomes beside the models' books: which version an id's hash means,
+// What the control loop keeps of posted feedback beside the models' books: which version an id's hash means,
 // how wall time maps to ticks, what came to what, and the log. Owner: the control loop.
 // Invariant: a version hash that two versions of the config share means neither of them.
 
@@ -6,8 +6,8 @@ import Metrics
 import Proxy
 import Rollout
 
-/// The joint of POST /outcomes and the books.
-struct OutcomeDesk {
+/// The joint of POST /feedback and the books.
+struct FeedbackRegistry {
     /// A version of the config.
     struct Place: Sendable, Equatable {
         var model: Int
@@ -19,17 +19,17 @@ struct OutcomeDesk {
     /// Clocks may differ by so much before a time lies in the future.
     static let skewMicros: UInt64 = 60_000_000
 
-    let config: OutcomesConfig
+    let config: FeedbackConfig
     var clock = ClockMap()
     /// nil: nothing outlives the process.
-    var store: (any OutcomeStore)?
+    var store: (any FeedbackStore)?
     /// Read by the start, replayed once the models stand.
-    var restored: [OutcomeRecord] = []
+    var restored: [FeedbackRecord] = []
     /// Items by what became of them; "" for those whose model is not known.
-    private(set) var counts: [OutcomeCount.Key: UInt64] = [:]
+    private(set) var counts: [FeedbackCount.Key: UInt64] = [:]
     private var places: [UInt32: Place?] = [:]
 
-    init(_ config: OutcomesConfig) { self.config = config }
+    init(_ config: FeedbackConfig) { self.config = config }
 
     var graceTicks: UInt64 { config.grace.micros / Tick.micros }
 
@@ -45,9 +45,9 @@ struct OutcomeDesk {
         }
     }
 
-    /// What came to what so far.
-    var figures: [OutcomeCount] {
-        counts.map { OutcomeCount(key: $0.key, count: $0.value) }.sorted {
+    /// How many items had which result so far.
+    var figures: [FeedbackCount] {
+        counts.map { FeedbackCount(key: $0.key, count: $0.value) }.sorted {
             ($0.key.model, $0.key.metric, $0.key.result.rawValue)
                 < ($1.key.model, $1.key.metric, $1.key.result.rawValue)
         }
@@ -55,19 +55,19 @@ struct OutcomeDesk {
 
     func place(of version: UInt32) -> Place? { places[version] ?? nil }
 
-    mutating func count(_ result: OutcomeResult, model: String = "", metric: String = "") {
+    mutating func count(_ result: FeedbackResult, model: String = "", metric: String = "") {
         counts[.init(model: model, metric: metric, result: result), default: 0] += 1
     }
 }
 
-/// How many outcomes came to what, for the metrics page.
-struct OutcomeCount: Sendable, Hashable {
+/// How many items had which result, for the metrics page.
+struct FeedbackCount: Sendable, Hashable {
     struct Key: Sendable, Hashable {
         /// Empty where the id does not tell or was not believed.
         var model: String
         /// Empty where the model's metrics are not known.
         var metric: String
-        var result: OutcomeResult
+        var result: FeedbackResult
     }
 
     var key: Key

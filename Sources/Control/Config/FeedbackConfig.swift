@@ -1,16 +1,16 @@
-// What a config says about outcomes posted later, for the process as a whole. A guardrail or gate on a metric
+// What a config says about feedback posted later, for the process as a whole. A guardrail or gate on a metric
 // has an attribution window of its own; these values stand for metrics that no rule watches, and for all.
 // Invariant: bounds as the loader checks them; changed by a restart only.
 
 import Platform
 
-/// Bounds of POST /outcomes.
-public struct OutcomesConfig: Sendable, Hashable, CustomStringConvertible {
+/// Bounds of POST /feedback.
+public struct FeedbackConfig: Sendable, Hashable, CustomStringConvertible {
     /// Attribution window of metrics that no guardrail and no gate names.
     public var window = Interval.seconds(86_400)
-    /// After a window is over, outcomes that happened inside it are still taken for this long.
+    /// After a window is over, feedback on what happened inside it is still accepted for this long.
     public var grace = Interval.seconds(60)
-    /// Accepted outcomes that are remembered until their window and grace are over, over all models; one
+    /// Items that are remembered until their window and grace are over, over all models; one
     /// more is refused with 503. Each costs at most twenty bytes of memory and thirty of disk.
     public var rememberedMax = 4_194_304
 

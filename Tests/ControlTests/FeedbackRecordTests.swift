@@ -1,4 +1,4 @@
-// Laws of the outcome log: what was written is read back, what is torn ends a file, files go when their
+// Laws of the feedback log: what was written is read back, what is torn ends a file, files go when their
 // time has come.
 
 import Platform
@@ -6,7 +6,7 @@ import Testing
 
 @testable import Control
 
-private let records: [OutcomeRecord] = [
+private let records: [FeedbackRecord] = [
     .clock(ClockAnchor(tick: 7, wallMicros: 1_700_000_000_000_000)),
     .starts(
         model: "m", slotTicks: 10,
@@ -16,7 +16,7 @@ private let records: [OutcomeRecord] = [
                 .init(version: 1, started: 9, weightPPM: 900_000),
                 .init(version: .max, started: 1, weightPPM: 1),
             ])),
-    .outcomes(
+    .feedback(
         model: "m", metric: "clicks", windowMillis: 1_800_000,
         [
             .init(
@@ -35,13 +35,13 @@ private var bytes: [UInt8] {
     return bytes
 }
 
-private func read(_ bytes: [UInt8]) -> (records: [OutcomeRecord], taken: Int) {
-    var records: [OutcomeRecord] = []
-    let taken = OutcomeRecord.read(bytes) { records.append($0) }
+private func read(_ bytes: [UInt8]) -> (records: [FeedbackRecord], taken: Int) {
+    var records: [FeedbackRecord] = []
+    let taken = FeedbackRecord.read(bytes) { records.append($0) }
     return (records, taken)
 }
 
-@Suite struct OutcomeRecordTests {
+@Suite struct FeedbackRecordTests {
     @Test("What was written is read back")
     func roundTrip() {
         #expect(read(bytes).records == records)
@@ -78,14 +78,14 @@ private func read(_ bytes: [UInt8]) -> (records: [OutcomeRecord], taken: Int) {
         "Files are read by the next process in order, never appended to, and removed when their time is over")
     func files() throws {
         let scratch = try Scratch()
-        let directory = scratch.path + "/outcomes"
+        let directory = scratch.path + "/feedback"
         var head: [UInt8] = []
         records[0].write(to: &head)
         var body: [UInt8] = []
         records[1].write(to: &body)
         for process in 1...3 {
-            var files = OutcomeFiles(directory: directory)
-            var found: [OutcomeRecord] = []
+            var files = FeedbackFiles(directory: directory)
+            var found: [FeedbackRecord] = []
             #expect(try files.load(keepUntil: 50) { found.append($0) } == (process > 1 ? 3 : 0))
             #expect(found.count == 3 * (process - 1))
             try files.append(body, head: head, expiresAt: 100)
@@ -94,7 +94,7 @@ private func read(_ bytes: [UInt8]) -> (records: [OutcomeRecord], taken: Int) {
             if process == 1 { try files.append([1, 2, 3], head: head, expiresAt: 100) }
             #expect(try File.list(directory).count == process)
         }
-        var files = OutcomeFiles(directory: directory)
+        var files = FeedbackFiles(directory: directory)
         _ = try files.load(keepUntil: 50) { _ in }
         files.prune(now: 50)
         #expect(try File.list(directory).count == 3)
@@ -102,31 +102,59 @@ private func read(_ bytes: [UInt8]) -> (records: [OutcomeRecord], taken: Int) {
         #expect(try File.list(directory).isEmpty)
     }
 
+    @Test(
+        "Files that an earlier release wrote to outcomes/ are read after those that are here, and only once")
+    func formerDirectory() throws {
+        let scratch = try Scratch()
+        let (former, directory) = (scratch.path + "/outcomes", scratch.path + "/feedback")
+        func append(_ record: FeedbackRecord, to directory: String) throws {
+            var files = FeedbackFiles(directory: directory)
+            _ = try files.load(keepUntil: 50) { _ in }
+            var block: [UInt8] = []
+            record.write(to: &block)
+            try files.append(block, head: [], expiresAt: 100)
+        }
+        func load() throws -> [FeedbackRecord] {
+            var found: [FeedbackRecord] = []
+            var files = FeedbackFiles(directory: directory)
+            try files.adopt(from: former)
+            _ = try files.load(keepUntil: 50) { found.append($0) }
+            return found
+        }
+        #expect(try load().isEmpty, "there is neither directory")
+        for record in records[1...2] { try append(record, to: former) }
+        #expect(try load() == Array(records[1...2]))
+        #expect(try File.list(former).isEmpty)
+        try append(records[3], to: former)
+        #expect(try load() == Array(records[1...3]))
+        #expect(try load() == Array(records[1...3]))
+    }
+
     @Test("A full file is closed, and goes once the last thing in it is over")
     func rotation() throws {
         let scratch = try Scratch()
-        var files = OutcomeFiles(directory: scratch.path + "/outcomes")
+        var files = FeedbackFiles(directory: scratch.path + "/feedback")
         _ = try files.load(keepUntil: 0) { _ in }
-        let block = [UInt8](repeating: 0, count: OutcomeFiles.fileBytesMax)
+        let block = [UInt8](repeating: 0, count: FeedbackFiles.fileBytesMax)
         try files.append(block, head: [], expiresAt: 70)
         try files.append([1], head: [], expiresAt: 10)
-        #expect(try File.list(scratch.path + "/outcomes").map(\.bytes) == [block.count, 1])
+        #expect(try File.list(scratch.path + "/feedback").map(\.bytes) == [block.count, 1])
         files.prune(now: 70)
-        #expect(try File.list(scratch.path + "/outcomes").count == 2)
+        #expect(try File.list(scratch.path + "/feedback").count == 2)
         files.prune(now: 71)
         // The one in use stays.
-        #expect(try File.list(scratch.path + "/outcomes").map(\.bytes) == [1])
+        #expect(try File.list(scratch.path + "/feedback").map(\.bytes) == [1])
     }
 
     @Test("The log answers when the bytes are written, and says so when they cannot be")
     func thread() throws {
         let scratch = try Scratch()
-        let log = try OutcomeLog()
-        let directory = scratch.path + "/outcomes"
+        let log = try FeedbackLog()
+        let directory = scratch.path + "/feedback"
         try File.makeDirectory(directory)
-        try log.start(OutcomeFiles(directory: directory), anchor: ClockAnchor(tick: 1, wallMicros: 1))
+        try log.start(FeedbackFiles(directory: directory), anchor: ClockAnchor(tick: 1, wallMicros: 1))
         let answers = try Mailbox<Bool>(capacity: 8)
-        log.post(OutcomeEntry(bytes: bytes, expiresAt: .max) { _ = answers.post($0) })
+        log.post(FeedbackEntry(bytes: bytes, expiresAt: .max) { _ = answers.post($0) })
         var answer: Bool?
         #expect(
             eventually {
@@ -134,15 +162,15 @@ private func read(_ bytes: [UInt8]) -> (records: [OutcomeRecord], taken: Int) {
             })
         #expect(answer == true && log.hasRoom)
         log.stop()
-        var files = OutcomeFiles(directory: directory)
-        var found: [OutcomeRecord] = []
+        var files = FeedbackFiles(directory: directory)
+        var found: [FeedbackRecord] = []
         #expect(try files.load(keepUntil: 0) { found.append($0) } == 0)
         #expect(found.count == records.count + 1)
 
-        let broken = try OutcomeLog()
+        let broken = try FeedbackLog()
         try broken.start(
-            OutcomeFiles(directory: scratch.path + "/missing"), anchor: ClockAnchor(tick: 1, wallMicros: 1))
-        broken.post(OutcomeEntry(bytes: bytes, expiresAt: .max) { _ = answers.post($0) })
+            FeedbackFiles(directory: scratch.path + "/missing"), anchor: ClockAnchor(tick: 1, wallMicros: 1))
+        broken.post(FeedbackEntry(bytes: bytes, expiresAt: .max) { _ = answers.post($0) })
         answer = nil
         #expect(
             eventually {

@@ -1,12 +1,12 @@
-// Outcomes as they arrive: one JSON object, a JSON array of them, or one object per line. Read on the admin
+// Feedback as it arrives: one JSON object, a JSON array of them, or one object per line. Read on the admin
 // thread, so that parsing and the check of an id's tag delay no decision.
-// Invariant: any bytes give a list of outcomes and problems, in the order of the body, or one refusal; an id
+// Invariant: any bytes give a list of items and problems, in the order of the body, or one refusal; an id
 // that was not written with this Weir's key never comes further than here.
 
 import Proxy
 
-/// One outcome whose id is genuine.
-struct PostedOutcome: Sendable, Equatable {
+/// One item whose id is genuine.
+struct PostedFeedback: Sendable, Equatable {
     var id: ExchangeID
     var metric: String
     /// Finite.
@@ -15,10 +15,10 @@ struct PostedOutcome: Sendable, Equatable {
     var wallMicros: UInt64?
 }
 
-/// What became of one posted outcome.
-enum OutcomeResult: String, Sendable, CaseIterable {
+/// What became of one posted item.
+enum FeedbackResult: String, Sendable, CaseIterable {
     case accepted
-    /// The exchange had an outcome of this metric.
+    /// The exchange already had feedback of this metric.
     case duplicate
     /// Its attribution window and the grace are over, or it happened after the window.
     case late
@@ -26,20 +26,20 @@ enum OutcomeResult: String, Sendable, CaseIterable {
     case unknownVersion = "unknown_version"
     /// The id was not made with this Weir's key.
     case forged
-    /// No outcome as documented.
+    /// It is not what the API documents.
     case malformed
     /// It happened, or its exchange started, later than now.
     case future
-    /// As many outcomes as may be are remembered, or as many metrics.
+    /// The bound on remembered items, or on metrics, is reached.
     case full
 }
 
-/// The outcomes of one request.
-struct OutcomeBatch: Sendable, Equatable {
-    /// One item of a body: an outcome, or why it is none.
+/// The feedback of one request.
+struct FeedbackBatch: Sendable, Equatable {
+    /// One item of a body: feedback, or why it is refused.
     enum Item: Sendable, Equatable {
-        case outcome(PostedOutcome)
-        case refused(OutcomeResult, String)
+        case feedback(PostedFeedback)
+        case refused(FeedbackResult, String)
     }
 
     static let bodyBytesMax = 1 << 20
@@ -49,17 +49,17 @@ struct OutcomeBatch: Sendable, Equatable {
 }
 
 /// Why a body as a whole is refused.
-struct OutcomeProblem: Error, Equatable {
+struct FeedbackProblem: Error, Equatable {
     var status: Int
     var sentence: String
 }
 
-extension OutcomeBatch {
+extension FeedbackBatch {
     static let example = #"{"id": "<x-weir-id>", "metric": "clicks", "value": 1}"#
 
     /// Reads a body.
     /// - Parameter isLines: one JSON object per line (application/x-ndjson) instead of a JSON text.
-    init(_ body: [UInt8], isLines: Bool, key: (UInt64, UInt64)) throws(OutcomeProblem) {
+    init(_ body: [UInt8], isLines: Bool, key: (UInt64, UInt64)) throws(FeedbackProblem) {
         items = []
         if isLines {
             for line in body.split(separator: UInt8(ascii: "\n")) where !Self.isBlank(line) {
@@ -70,7 +70,7 @@ extension OutcomeBatch {
             do throws(JSONProblem) {
                 value = try JSON(parsing: body)
             } catch {
-                throw OutcomeProblem(status: 400, sentence: "the body is \(error)")
+                throw FeedbackProblem(status: 400, sentence: "the body is \(error)")
             }
             guard case .array(let elements) = value else {
                 items = [Self.item(value, key)]
@@ -80,11 +80,12 @@ extension OutcomeBatch {
             items = elements.map { Self.item($0, key) }
         }
         if items.isEmpty {
-            throw OutcomeProblem(status: 400, sentence: "the body has no outcome; one is \(Self.example)")
+            throw FeedbackProblem(
+                status: 400, sentence: "the body has no feedback; an item is \(Self.example)")
         }
     }
 
-    private mutating func append(_ line: ArraySlice<UInt8>, _ key: (UInt64, UInt64)) throws(OutcomeProblem) {
+    private mutating func append(_ line: ArraySlice<UInt8>, _ key: (UInt64, UInt64)) throws(FeedbackProblem) {
         guard items.count < Self.itemsMax else { throw Self.tooMany }
         do throws(JSONProblem) {
             items.append(Self.item(try JSON(parsing: line), key))
@@ -93,8 +94,8 @@ extension OutcomeBatch {
         }
     }
 
-    private static let tooMany = OutcomeProblem(
-        status: 413, sentence: "a request may carry \(itemsMax) outcomes; send the rest in the next one")
+    private static let tooMany = FeedbackProblem(
+        status: 413, sentence: "a request may carry \(itemsMax) items; send the rest in the next one")
 
     static func isBlank(_ line: ArraySlice<UInt8>) -> Bool {
         line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
@@ -102,7 +103,7 @@ extension OutcomeBatch {
 
     private static func item(_ value: JSON, _ key: (UInt64, UInt64)) -> Item {
         guard case .object(let members) = value else {
-            return .refused(.malformed, "an outcome is an object such as \(example)")
+            return .refused(.malformed, "an item is an object such as \(example)")
         }
         let known = ["id", "metric", "value", "time"]
         if let unknown = members.first(where: { !known.contains($0.name) }) {
@@ -132,7 +133,7 @@ extension OutcomeBatch {
         guard let id = ExchangeID(text: text, key: key) else {
             return .refused(.forged, "the id was not made by this Weir")
         }
-        return .outcome(PostedOutcome(id: id, metric: metric, value: number, wallMicros: wallMicros))
+        return .feedback(PostedFeedback(id: id, metric: metric, value: number, wallMicros: wallMicros))
     }
 
     /// Whether a text can be the name of a metric.

@@ -1,4 +1,4 @@
-// Laws of posted outcomes in the control loop, in virtual time: whose they are, what becomes of them, and
+// Laws of posted feedback in the control loop, in virtual time: whose it is, what becomes of it, and
 // what a restart knows.
 
 import Metrics
@@ -11,7 +11,7 @@ import Testing
 @testable import Control
 
 /// A log in memory.
-final class FakeOutcomeStore: OutcomeStore {
+final class FakeFeedbackStore: FeedbackStore {
     private struct State {
         var bytes: [UInt8] = []
         var hasRoom = true
@@ -24,7 +24,7 @@ final class FakeOutcomeStore: OutcomeStore {
     func set(hasRoom: Bool) { state.withLock { $0.hasRoom = hasRoom } }
     func set(isWritable: Bool) { state.withLock { $0.isWritable = isWritable } }
 
-    func post(_ entry: OutcomeEntry) {
+    func post(_ entry: FeedbackEntry) {
         let isWritten = state.withLock {
             if $0.isWritable { $0.bytes += entry.bytes }
             return $0.isWritable
@@ -32,9 +32,9 @@ final class FakeOutcomeStore: OutcomeStore {
         entry.done?(isWritten)
     }
 
-    var records: [OutcomeRecord] {
-        var records: [OutcomeRecord] = []
-        _ = OutcomeRecord.read(state.withLock { $0.bytes }) { records.append($0) }
+    var records: [FeedbackRecord] {
+        var records: [FeedbackRecord] = []
+        _ = FeedbackRecord.read(state.withLock { $0.bytes }) { records.append($0) }
         return records
     }
 }
@@ -56,14 +56,14 @@ extension World {
     func restart(after other: World, monotonic: Instant, elapsed: UInt64) {
         wall = other.wall + other.now.nanos / 1_000 + elapsed - monotonic.nanos / 1_000
         now = monotonic
-        loop.outcomes.clock = ClockMap()
+        loop.feedback.clock = ClockMap()
         step()
     }
 
     /// Posts lines; the answer's body.
     @discardableResult
     func post(_ lines: [String]) throws -> (status: Int, body: JSON) {
-        let batch = try OutcomeBatch(
+        let batch = try FeedbackBatch(
             Array(lines.joined(separator: "\n").utf8), isLines: true, key: (1, 2))
         let answers = Mutex<[AdminResponse]>([])
         loop.now = now
@@ -81,18 +81,18 @@ extension World {
     }
 }
 
-@Suite struct ControlLoopOutcomeTests {
+@Suite struct ControlLoopFeedbackTests {
     static let yaml = World.yaml.replacing(
-        "state_dir:", with: "outcomes: { window: 1s, grace: 0s, remembered_max: 1000 }\nstate_dir:")
+        "state_dir:", with: "feedback: { window: 1s, grace: 0s, remembered_max: 1000 }\nstate_dir:")
 
-    private func world(_ text: String = yaml) throws -> (World, FakeOutcomeStore) {
+    private func world(_ text: String = yaml) throws -> (World, FakeFeedbackStore) {
         let world = try World(text)
-        let store = FakeOutcomeStore()
-        world.loop.outcomes.store = store
+        let store = FakeFeedbackStore()
+        world.loop.feedback.store = store
         return (world, store)
     }
 
-    @Test("Each outcome gets its answer: accepted, duplicate, late, unknown, forged, malformed, future")
+    @Test("Each item gets its answer: accepted, duplicate, late, unknown, forged, malformed, future")
     func results() throws {
         let (world, _) = try world()
         world.step(100)
@@ -123,13 +123,13 @@ extension World {
         let posted = try #require(world.model.book.metrics["clicks"]?.posted)
         #expect(posted.map(\.count) == [0, 1, 0])
         #expect(world.model.book.metrics["buys"]?.posted[1].sum == 3)
-        #expect(world.loop.outcomes.counts.values.reduce(0, +) == 9)
+        #expect(world.loop.feedback.counts.values.reduce(0, +) == 9)
     }
 
-    @Test("Outcomes meet the requests of their tick: the mean per request counts those without as 0")
+    @Test("Feedback meets the requests of its tick: the mean per request counts those without as 0")
     func joins() throws {
         let (world, _) = try world(Self.yaml.replacing("max: 1000", with: "max: 10000"))
-        world.loop.models[0].book.want("outcome:clicks@1000")
+        world.loop.models[0].book.want("feedback:clicks@1000")
         for round in 0..<30 as Range<UInt16> {
             world.requests(0, 70)
             world.requests(1, 20)
@@ -149,7 +149,7 @@ extension World {
         }
         world.step(100)
         let ticks = world.loop.models[0].book.ticks(
-            "outcome:clicks@1000", candidate: 1, stable: 0, from: Tick(number: 0), now: world.tick)
+            "feedback:clicks@1000", candidate: 1, stable: 0, from: Tick(number: 0), now: world.tick)
         let ours = ticks.flatMap(\.candidate.values)
         let theirs = ticks.flatMap(\.stable.values)
         #expect(theirs.count > 1_500 && ours.count * 70 == theirs.count * 20)
@@ -187,19 +187,20 @@ extension World {
         world.step(100)
         let id = world.id("v2", weight: 200_000, salt: 1)
         let answer = try world.post((0..<20).map { world.line(id, "m\($0)") })
-        #expect(answer.body["accepted"]?.integer == Int64(OutcomeDesk.freeMetricsMax))
+        #expect(answer.body["accepted"]?.integer == Int64(FeedbackRegistry.freeMetricsMax))
         #expect(answer.body["full"]?.integer == 4)
         // Labels stay bounded: a refused metric has no name of its own.
-        #expect(Set(world.loop.outcomes.counts.keys.map(\.metric)).count == OutcomeDesk.freeMetricsMax + 1)
+        #expect(
+            Set(world.loop.feedback.counts.keys.map(\.metric)).count == FeedbackRegistry.freeMetricsMax + 1)
     }
 
     @Test("A restart knows the ids that counted and the requests that started, also under another clock")
     func replay() throws {
         for isRebooted in [false, true] {
             let text = World.yaml.replacing(
-                "state_dir:", with: "outcomes: { window: 1m, grace: 0s }\nstate_dir:")
+                "state_dir:", with: "feedback: { window: 1m, grace: 0s }\nstate_dir:")
             let (world, store) = try world(text)
-            let signal = "outcome:clicks@60000"
+            let signal = "feedback:clicks@60000"
             world.loop.models[0].book.want(signal)
             world.step(50) {
                 world.requests(0, 70)
@@ -217,7 +218,7 @@ extension World {
             let next = try World(text)
             let jump: UInt64 = isRebooted ? 400_000_000_000 : 10_000_000_000
             next.restart(after: world, monotonic: world.now + Interval(nanos: jump), elapsed: 10_000_000)
-            next.loop.outcomes.restored =
+            next.loop.feedback.restored =
                 [
                     .clock(
                         ClockAnchor(tick: world.tick.number, wallMicros: world.wall + world.now.nanos / 1_000)
@@ -225,7 +226,7 @@ extension World {
                 ]
                 + store.records
             next.loop.models[0].book.want(signal)
-            next.loop.replayOutcomes()
+            next.loop.replayFeedback()
             let again = try next.post([world.line(old), world.line(lost)])
             #expect(again.body["duplicate"]?.integer == 1 && again.body["accepted"]?.integer == 1)
             next.step(700)

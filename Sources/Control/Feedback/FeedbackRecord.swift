@@ -1,4 +1,4 @@
-// What a restart must know of outcomes, as bytes: blocks that are appended as things happen and read back in
+// What a restart must know of feedback, as bytes: blocks that are appended as things happen and read back in
 // order. A block is self-contained and carries its checksum; the first one that is not whole ends a file,
 // because a crash of the machine tears the last write only.
 //
@@ -7,18 +7,18 @@
 //              1 clock     tick u64, wall micros u64
 //              2 starts    model, slot ticks u64, first u64, end u64, spoiled u8, n u16, n x (version u32,
 //                          started u32, weight u32)
-//              3 outcomes  model, metric, window millis u64, n u32, n x (version u32, start u64, delay u32,
+//              3 feedback  model, metric, window millis u64, n u32, n x (version u32, start u64, delay u32,
 //                          weight u32, code u16, hash u32, randomised u8)
 //              texts: u16 bytes, UTF-8. Integers little-endian; versions by ExchangeID.versionHash.
 //
 // Table above, code below. Invariant: any bytes read as a list of records or end early, never trap.
 
 /// One block.
-enum OutcomeRecord: Sendable, Equatable {
+enum FeedbackRecord: Sendable, Equatable {
     /// How ticks and the wall clock stood to each other in the process that wrote what follows.
     case clock(ClockAnchor)
     case starts(model: String, slotTicks: UInt64, NamedSlot)
-    case outcomes(model: String, metric: String, windowMillis: UInt64, [Entry])
+    case feedback(model: String, metric: String, windowMillis: UInt64, [Entry])
 
     /// A slot of starts whose versions have names instead of places.
     struct NamedSlot: Sendable, Equatable {
@@ -35,7 +35,7 @@ enum OutcomeRecord: Sendable, Equatable {
         var versions: [Version]
     }
 
-    /// An accepted outcome.
+    /// An accepted item.
     struct Entry: Sendable, Equatable {
         var version: UInt32
         var start: UInt64
@@ -55,7 +55,7 @@ enum OutcomeRecord: Sendable, Equatable {
 
 // MARK: - Writing
 
-extension OutcomeRecord {
+extension FeedbackRecord {
     /// Appends the block.
     func write(to out: inout [UInt8]) {
         var payload: [UInt8] = []
@@ -77,7 +77,7 @@ extension OutcomeRecord {
                 payload.put(version.started)
                 payload.put(version.weightPPM)
             }
-        case .outcomes(let model, let metric, let windowMillis, let entries):
+        case .feedback(let model, let metric, let windowMillis, let entries):
             payload.reserveCapacity(64 + entries.count * Entry.byteCount)
             payload.append(3)
             payload.put(model)
@@ -109,7 +109,7 @@ extension [UInt8] {
         append(contentsOf: bytes)
     }
 
-    fileprivate mutating func put(_ entry: OutcomeRecord.Entry) {
+    fileprivate mutating func put(_ entry: FeedbackRecord.Entry) {
         put(entry.version)
         put(entry.start)
         put(entry.delayMillis)
@@ -122,9 +122,9 @@ extension [UInt8] {
 
 // MARK: - Reading
 
-extension OutcomeRecord {
+extension FeedbackRecord {
     /// The whole blocks at the beginning of `bytes`, one after the other, and how many bytes they took.
-    static func read(_ bytes: [UInt8], _ take: (OutcomeRecord) -> Void) -> Int {
+    static func read(_ bytes: [UInt8], _ take: (FeedbackRecord) -> Void) -> Int {
         var at = 0
         while bytes.count - at >= headBytes {
             var head = RecordReader(bytes[at..<(at + headBytes)])
@@ -133,7 +133,7 @@ extension OutcomeRecord {
                 bytes.count - at - headBytes >= count
             else { return at }
             let payload = bytes[(at + headBytes)..<(at + headBytes + count)]
-            guard checksum(payload) == sum, let record = OutcomeRecord(payload) else { return at }
+            guard checksum(payload) == sum, let record = FeedbackRecord(payload) else { return at }
             take(record)
             at += headBytes + count
         }
@@ -142,11 +142,11 @@ extension OutcomeRecord {
 
     private init?(_ payload: ArraySlice<UInt8>) {
         var reader = RecordReader(payload)
-        let record: OutcomeRecord?
+        let record: FeedbackRecord?
         switch reader.number(UInt8.self) {
         case 1: record = reader.clock()
         case 2: record = reader.starts()
-        case 3: record = reader.outcomes()
+        case 3: record = reader.feedback()
         default: record = nil
         }
         guard let record, reader.isAtEnd else { return nil }
@@ -177,17 +177,17 @@ private struct RecordReader {
         return String(validating: rest.prefix(count), as: UTF8.self)
     }
 
-    mutating func clock() -> OutcomeRecord? {
+    mutating func clock() -> FeedbackRecord? {
         guard let tick = number(UInt64.self), let wall = number(UInt64.self) else { return nil }
         return .clock(ClockAnchor(tick: tick, wallMicros: wall))
     }
 
-    mutating func starts() -> OutcomeRecord? {
+    mutating func starts() -> FeedbackRecord? {
         guard let model = text(), let length = number(UInt64.self), let first = number(UInt64.self),
             let end = number(UInt64.self), let spoiled = number(UInt8.self), let count = number(UInt16.self),
             first < end, rest.count == Int(count) * 12
         else { return nil }
-        var slot = OutcomeRecord.NamedSlot(first: first, end: end, isSpoiled: spoiled != 0, versions: [])
+        var slot = FeedbackRecord.NamedSlot(first: first, end: end, isSpoiled: spoiled != 0, versions: [])
         for _ in 0..<count {
             guard let version = number(UInt32.self), let started = number(UInt32.self),
                 let weight = number(UInt32.self)
@@ -197,11 +197,11 @@ private struct RecordReader {
         return .starts(model: model, slotTicks: length, slot)
     }
 
-    mutating func outcomes() -> OutcomeRecord? {
+    mutating func feedback() -> FeedbackRecord? {
         guard let model = text(), let metric = text(), let window = number(UInt64.self),
-            let count = number(UInt32.self), rest.count == Int(count) * OutcomeRecord.Entry.byteCount
+            let count = number(UInt32.self), rest.count == Int(count) * FeedbackRecord.Entry.byteCount
         else { return nil }
-        var entries: [OutcomeRecord.Entry] = []
+        var entries: [FeedbackRecord.Entry] = []
         entries.reserveCapacity(Int(count))
         for _ in 0..<count {
             guard let version = number(UInt32.self), let start = number(UInt64.self),
@@ -214,6 +214,6 @@ private struct RecordReader {
                     version: version, start: start, delayMillis: delay, weightPPM: weight, code: code,
                     hash: hash, isRandomised: randomised != 0))
         }
-        return .outcomes(model: model, metric: metric, windowMillis: window, entries)
+        return .feedback(model: model, metric: metric, windowMillis: window, entries)
     }
 }

@@ -1,11 +1,12 @@
-// The files of the outcome log: `outcomes/<number>.log` in the state directory, each with the time until
+// The files of the feedback log: `feedback/<number>.log` in the state directory, each with the time until
 // which anything in it can still count. A full one is closed; a closed one whose time has come is removed.
+// Earlier releases wrote them to `outcomes/`; from there they move here before anything is read.
 // Invariant: an earlier process's files are read and never appended to, so a torn end stays an end.
 
 import Platform
 
 /// The log's files. Owner: the log's thread, and the start before it.
-struct OutcomeFiles: ~Copyable {
+struct FeedbackFiles: ~Copyable {
     static let fileBytesMax = 8 << 20
 
     private struct Closed {
@@ -25,18 +26,49 @@ struct OutcomeFiles: ~Copyable {
 
     init(directory: String) { self.directory = directory }
 
+    /// Moves the files of an earlier release here, behind those that are here already. A move that a crash
+    /// cut short goes on with the next call.
+    /// - Parameter former: the directory that they are in; it may be missing, and stays where it is.
+    mutating func adopt(from former: String) throws(SystemFailure) {
+        let old: Directory
+        do throws(SystemFailure) {
+            old = try Directory(former, links: .refused)
+        } catch {
+            if error.errno == .noSuchFile { return }
+            throw error
+        }
+        let names = try old.list().map(\.name).filter { Self.number($0) != nil }
+        if names.isEmpty { return }
+        try File.makeDirectory(directory)
+        let here = try folder()
+        next = max(next, (try here.list().compactMap { Self.number($0.name) }.max() ?? 0) + 1)
+        for name in names.sorted() {
+            try File.rename(former + "/" + name, to: directory + "/" + Self.name(next))
+            next += 1
+        }
+    }
+
+    private static func number(_ name: String) -> Int? {
+        name.hasSuffix(".log") ? Int(name.dropLast(4)) : nil
+    }
+
+    private static func name(_ number: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, 8 - digits.count)) + digits + ".log"
+    }
+
     /// Reads what earlier processes wrote, oldest first.
     /// - Parameter keepUntil: when the files read may go.
     /// - Returns: bytes at the ends of files that were no whole blocks.
-    mutating func load(keepUntil: UInt64, _ take: (OutcomeRecord) -> Void) throws(SystemFailure) -> Int {
+    mutating func load(keepUntil: UInt64, _ take: (FeedbackRecord) -> Void) throws(SystemFailure) -> Int {
         try File.makeDirectory(directory)
         var torn = 0
         let files = try folder()
         for entry in try files.list() {
-            guard entry.name.hasSuffix(".log"), let number = Int(entry.name.dropLast(4)) else { continue }
+            guard let number = Self.number(entry.name) else { continue }
             next = max(next, number + 1)
             let bytes = try files.readAll(entry.name, bytesMax: 4 * Self.fileBytesMax)
-            torn += bytes.count - OutcomeRecord.read(bytes, take)
+            torn += bytes.count - FeedbackRecord.read(bytes, take)
             closed.append(Closed(name: entry.name, expiresAt: keepUntil))
         }
         return torn
@@ -49,8 +81,7 @@ struct OutcomeFiles: ~Copyable {
     mutating func append(_ bytes: [UInt8], head: [UInt8], expiresAt: UInt64) throws(SystemFailure) {
         if openBytes >= Self.fileBytesMax { close() }
         if open == nil {
-            let digits = String(next)
-            openName = String(repeating: "0", count: max(0, 8 - digits.count)) + digits + ".log"
+            openName = Self.name(next)
             next += 1
             open = try folder().openAppend(openName)
             openBytes = 0

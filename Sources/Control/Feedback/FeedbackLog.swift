@@ -1,4 +1,4 @@
-// The outcome log's thread: accepted outcomes and counted slots go to disk beside the control loop, and the
+// The feedback log's thread: accepted feedback and counted slots go to disk beside the control loop, and the
 // poster is answered once they are written. Written means handed to the kernel: a kill -9 loses nothing that
 // was answered, a crash of the machine at most the last second. What is lost is lost for both versions alike,
 // so a test loses data and no validity.
@@ -7,15 +7,15 @@
 import Platform
 import Synchronization
 
-/// Where the control loop hands accepted outcomes to.
-protocol OutcomeStore: Sendable {
+/// Where the control loop hands accepted feedback to.
+protocol FeedbackStore: Sendable {
     /// Whether an entry would be taken; only the caller adds entries, so that it stays true.
     var hasRoom: Bool { get }
-    func post(_ entry: OutcomeEntry)
+    func post(_ entry: FeedbackEntry)
 }
 
 /// Blocks for the log.
-struct OutcomeEntry: Sendable {
+struct FeedbackEntry: Sendable {
     var bytes: [UInt8]
     /// Wall-clock microseconds until which they matter.
     var expiresAt: UInt64
@@ -24,13 +24,13 @@ struct OutcomeEntry: Sendable {
 }
 
 /// The mailbox and the thread.
-final class OutcomeLog: OutcomeStore {
+final class FeedbackLog: FeedbackStore {
     /// Entries that may wait for a slow disk; one per request of the admin API and per tick of slots.
     static let waitingMax = 1_024
     private static let pruneEvery = Interval.seconds(60)
     private static let syncEvery = Interval.seconds(1)
 
-    private let entries: Mailbox<OutcomeEntry>
+    private let entries: Mailbox<FeedbackEntry>
     private let waiting = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
     private let thread = Mutex<Thread?>(nil)
@@ -41,7 +41,7 @@ final class OutcomeLog: OutcomeStore {
 
     var hasRoom: Bool { waiting.load(ordering: .acquiring) < Self.waitingMax }
 
-    func post(_ entry: OutcomeEntry) {
+    func post(_ entry: FeedbackEntry) {
         waiting.wrappingAdd(1, ordering: .acquiringAndReleasing)
         guard !entries.post(entry) else { return }
         waiting.wrappingSubtract(1, ordering: .acquiringAndReleasing)
@@ -50,14 +50,14 @@ final class OutcomeLog: OutcomeStore {
     }
 
     /// - Parameter anchor: what this process's files begin with.
-    func start(_ files: consuming OutcomeFiles, anchor: ClockAnchor) throws(SystemFailure) {
+    func start(_ files: consuming FeedbackFiles, anchor: ClockAnchor) throws(SystemFailure) {
         let poller = try Poller(eventsMax: 1)
         let failed = poller.add(entries.wakeup.descriptor, token: Token(bits: 0), interest: .readable)
         if let errno = failed {
-            throw SystemFailure(operation: "watch the outcome log's mailbox", errno: errno)
+            throw SystemFailure(operation: "watch the feedback log's mailbox", errno: errno)
         }
-        let loop = OutcomeLogLoop(files, poller, anchor)
-        let started = try Thread.spawn(name: "weir-outcomes") { [self] in
+        let loop = FeedbackLogLoop(files, poller, anchor)
+        let started = try Thread.spawn(name: "weir-feedback") { [self] in
             while !loop.turn(self) {}
         }
         thread.withLock { $0 = started }
@@ -72,23 +72,23 @@ final class OutcomeLog: OutcomeStore {
     }
 
     /// What runs on the thread.
-    private final class OutcomeLogLoop {
-        private var files: OutcomeFiles
+    private final class FeedbackLogLoop {
+        private var files: FeedbackFiles
         private var poller: Poller
         private let head: [UInt8]
         private var syncAt = Instant.never
-        private var pruneAt = Clock.now() + OutcomeLog.pruneEvery
+        private var pruneAt = Clock.now() + FeedbackLog.pruneEvery
 
-        init(_ files: consuming OutcomeFiles, _ poller: consuming Poller, _ anchor: ClockAnchor) {
+        init(_ files: consuming FeedbackFiles, _ poller: consuming Poller, _ anchor: ClockAnchor) {
             self.files = files
             self.poller = poller
             var head: [UInt8] = []
-            OutcomeRecord.clock(anchor).write(to: &head)
+            FeedbackRecord.clock(anchor).write(to: &head)
             self.head = head
         }
 
         /// - Returns: whether it was the last.
-        func turn(_ log: OutcomeLog) -> Bool {
+        func turn(_ log: FeedbackLog) -> Bool {
             let next = min(syncAt, pruneAt)
             _ = poller.wait(timeoutMillis: Int32(clamping: (next - Clock.now()).millis + 1))
             log.entries.wakeup.drain()
@@ -98,13 +98,13 @@ final class OutcomeLog: OutcomeStore {
             let now = Clock.now()
             if now >= syncAt || isStopping { sync(log) }
             if now >= pruneAt {
-                pruneAt = now + OutcomeLog.pruneEvery
+                pruneAt = now + FeedbackLog.pruneEvery
                 files.prune(now: Clock.wallMicros())
             }
             return isStopping
         }
 
-        private func write(_ entry: OutcomeEntry, _ log: OutcomeLog) {
+        private func write(_ entry: FeedbackEntry, _ log: FeedbackLog) {
             var isWritten = true
             do throws(SystemFailure) {
                 try files.append(entry.bytes, head: head, expiresAt: entry.expiresAt)
@@ -114,10 +114,10 @@ final class OutcomeLog: OutcomeStore {
             }
             log.waiting.wrappingSubtract(1, ordering: .acquiringAndReleasing)
             entry.done?(isWritten)
-            if files.isDirty, syncAt == .never { syncAt = Clock.now() + OutcomeLog.syncEvery }
+            if files.isDirty, syncAt == .never { syncAt = Clock.now() + FeedbackLog.syncEvery }
         }
 
-        private func sync(_ log: OutcomeLog) {
+        private func sync(_ log: FeedbackLog) {
             syncAt = .never
             do throws(SystemFailure) {
                 try files.sync()

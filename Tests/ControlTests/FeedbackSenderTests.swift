@@ -1,4 +1,4 @@
-// Outcomes from a file: batches that a request may carry, refusals by line of the file, and what is said when
+// Feedback from a file: batches that a request may carry, refusals by line of the file, and what is said when
 // the other end does not take them.
 
 import Platform
@@ -15,10 +15,10 @@ private final class Desk {
     func take(_ body: [UInt8]) -> AdminAnswer {
         bodies.append(body)
         if let answer = instead[bodies.count - 1] { return answer }
-        var tally = OutcomeTally()
+        var tally = FeedbackTally()
         for (i, line) in body.split(separator: 0x0A).enumerated() {
             let text = String(decoding: line, as: UTF8.self)
-            let result: OutcomeResult = text.contains("bad") ? .forged : .accepted
+            let result: FeedbackResult = text.contains("bad") ? .forged : .accepted
             tally.add(result, index: i, reason: "because")
         }
         let response = tally.response(isDurable: true)
@@ -26,13 +26,13 @@ private final class Desk {
     }
 }
 
-@Suite struct OutcomeSenderTests {
-    private func send(_ text: String, to desk: Desk) throws -> OutcomeReceipt {
+@Suite struct FeedbackSenderTests {
+    private func send(_ text: String, to desk: Desk) throws -> FeedbackReceipt {
         let scratch = try Scratch()
-        let path = scratch.path + "/outcomes"
+        let path = scratch.path + "/feedback"
         let file = try File.openAppend(path)
         try File.write(Array(text.utf8), to: file, path: path)
-        var sender = OutcomeSender { body throws(AdminUnreachable) in desk.take(body) }
+        var sender = FeedbackSender { body throws(AdminUnreachable) in desk.take(body) }
         return try sender.send(file: path)
     }
 
@@ -56,7 +56,7 @@ private final class Desk {
         let long = String(repeating: "x", count: 400_000)
         let receipt = try send("\(long)\n\(long)\n\(long)\n\r\n", to: desk)
         #expect(desk.bodies.count == 2 && receipt.isComplete)
-        #expect(desk.bodies.allSatisfy { $0.count <= OutcomeBatch.bodyBytesMax })
+        #expect(desk.bodies.allSatisfy { $0.count <= FeedbackBatch.bodyBytesMax })
         let tooLong = try send("{}\n" + String(repeating: "x", count: 2 << 20), to: Desk())
         #expect(tooLong.trouble?.contains("line 2 is longer than 1 MiB") == true && !tooLong.isComplete)
     }
@@ -70,7 +70,7 @@ private final class Desk {
         #expect(broken.bodies.count == 2 && receipt.summary == "accepted 10000")
         #expect(receipt.trouble?.hasPrefix("busy (send the same lines from line 10001 on again") == true)
         let full = Desk()
-        var tally = OutcomeTally()
+        var tally = FeedbackTally()
         tally.add(.full, index: 0, reason: "full")
         let answer = tally.response(isDurable: false)
         full.instead[0] = AdminAnswer(status: answer.status, body: answer.body)
@@ -84,12 +84,12 @@ private final class Desk {
         let desk = Desk()
         let receipt = try send("\n\n", to: desk)
         #expect(desk.bodies.isEmpty && receipt.isComplete && receipt.summary == "nothing was posted")
-        var sender = OutcomeSender { body throws(AdminUnreachable) in desk.take(body) }
+        var sender = FeedbackSender { body throws(AdminUnreachable) in desk.take(body) }
         #expect(throws: SystemFailure.self) { try sender.send(file: "/no/such/file") }
     }
 
     @Test(
-        "One outcome is written as the API reads it",
+        "One item is written as the API reads it",
         arguments: [
             ("1", nil, #"{"id":"i","metric":"m","value":1}"#),
             ("0.5", "1700000000000", #"{"id":"i","metric":"m","value":0.5,"time":1700000000000}"#),
@@ -100,7 +100,7 @@ private final class Desk {
         ] as [(String, String?, String)])
     func one(_ value: String, _ time: String?, _ line: String) throws {
         let desk = Desk()
-        var sender = OutcomeSender { body throws(AdminUnreachable) in desk.take(body) }
+        var sender = FeedbackSender { body throws(AdminUnreachable) in desk.take(body) }
         #expect(sender.send(id: "i", metric: "m", value: value, time: time).isComplete)
         #expect(try JSON(parsing: desk.bodies[0]) == JSON(parsing: Array(line.utf8)))
     }

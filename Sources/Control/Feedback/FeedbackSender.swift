@@ -1,13 +1,13 @@
-// Outcomes from a file to the admin API, for the command line: lines in batches that a request may carry,
+// Feedback from a file to the admin API, for the command line: lines in batches that a request may carry,
 // answers added up. What was taken counts once, so a file that was sent in part is sent again as a whole.
 // Invariant: counts add up to the lines that were answered; refusals name the line of the file.
 
 import Payload
 import Platform
 
-/// What became of the outcomes of a file.
-public struct OutcomeReceipt: Sendable {
-    /// An outcome that was refused.
+/// What became of the feedback of a file.
+public struct FeedbackReceipt: Sendable {
+    /// An item that was refused.
     struct Refusal: Sendable, Equatable {
         /// From 1.
         var line: Int
@@ -25,7 +25,7 @@ public struct OutcomeReceipt: Sendable {
     /// Refusals that are kept.
     static let refusalsMax = 100
 
-    /// Whether every outcome counts, now or since an earlier time.
+    /// Whether every item counts, now or since an earlier time.
     public var isComplete: Bool {
         trouble == nil && counts.allSatisfy { ["accepted", "duplicate"].contains($0.key) || $0.value == 0 }
     }
@@ -42,7 +42,7 @@ public struct OutcomeReceipt: Sendable {
     /// - Returns: whether the answer was one.
     mutating func add(_ answer: AdminAnswer, lines: [Int]) -> Bool {
         guard let json = answer.json, json["durable"] != nil else { return false }
-        for result in OutcomeResult.allCases {
+        for result in FeedbackResult.allCases {
             let found = Int(json[result.rawValue]?.integer ?? 0)
             if found > 0 { count(result.rawValue, found) }
         }
@@ -59,7 +59,7 @@ public struct OutcomeReceipt: Sendable {
     }
 
     public var json: JSON {
-        var members = OutcomeResult.allCases.map {
+        var members = FeedbackResult.allCases.map {
             JSON.Member($0.rawValue, .integer(Int64(counts[$0.rawValue] ?? 0)))
         }
         members.append(.init("durable", .bool(isDurable)))
@@ -79,10 +79,10 @@ public struct OutcomeReceipt: Sendable {
 
     /// "accepted 3, malformed 1".
     public var summary: String {
-        let found = OutcomeResult.allCases.filter { counts[$0.rawValue] ?? 0 > 0 }
+        let found = FeedbackResult.allCases.filter { counts[$0.rawValue] ?? 0 > 0 }
         let text = found.map { "\($0.rawValue) \(counts[$0.rawValue] ?? 0)" }.joined(separator: ", ")
         return (text.isEmpty ? "nothing was posted" : text)
-            + (isDurable ? "" : "; not durable: the outcome log cannot be written")
+            + (isDurable ? "" : "; not durable: the feedback log cannot be written")
     }
 
     /// A line for each refusal that is kept, and what kept the rest from being sent.
@@ -92,25 +92,25 @@ public struct OutcomeReceipt: Sendable {
     }
 }
 
-/// Sends outcomes, a batch at a time.
-public struct OutcomeSender {
+/// Sends feedback, a batch at a time.
+public struct FeedbackSender {
     private let post: ([UInt8]) throws(AdminUnreachable) -> AdminAnswer
-    private var receipt = OutcomeReceipt()
+    private var receipt = FeedbackReceipt()
     private var batch: [UInt8] = []
     private var lines: [Int] = []
     private var line = 0
 
     public init(_ client: AdminClient) {
-        self.init { body throws(AdminUnreachable) in try client.post(outcomes: body) }
+        self.init { body throws(AdminUnreachable) in try client.post(feedback: body) }
     }
 
     init(post: @escaping ([UInt8]) throws(AdminUnreachable) -> AdminAnswer) { self.post = post }
 
-    /// Sends one outcome.
+    /// Sends one item.
     /// - Parameters:
     ///   - value: a number, or `true` or `false`; anything else is refused by the API, as a wrong time is.
     ///   - time: RFC 3339 or milliseconds since 1970; nil: now.
-    public mutating func send(id: String, metric: String, value: String, time: String?) -> OutcomeReceipt {
+    public mutating func send(id: String, metric: String, value: String, time: String?) -> FeedbackReceipt {
         func plain(_ text: String) -> JSON {
             if let flag = Bool(text) { return .bool(flag) }
             return Double(text).flatMap { $0.isFinite ? .number($0) : nil } ?? .string(text)
@@ -126,7 +126,7 @@ public struct OutcomeSender {
 
     /// Sends the lines of a file.
     /// - Parameter path: `/dev/stdin` for what is piped in.
-    public mutating func send(file path: String) throws(SystemFailure) -> OutcomeReceipt {
+    public mutating func send(file path: String) throws(SystemFailure) -> FeedbackReceipt {
         let file = try File.openRead(path)
         var held: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 64 << 10)
@@ -146,7 +146,7 @@ public struct OutcomeSender {
                 from = end + 1
             }
             held.removeFirst(from)
-            if held.count > OutcomeBatch.bodyBytesMax {
+            if held.count > FeedbackBatch.bodyBytesMax {
                 receipt.stop("line \(line + 1) is longer than 1 MiB; it and what follows was not sent")
             }
         }
@@ -155,13 +155,13 @@ public struct OutcomeSender {
 
     private mutating func take(_ text: ArraySlice<UInt8>) {
         line += 1
-        guard !OutcomeBatch.isBlank(text) else { return }
-        guard text.count < OutcomeBatch.bodyBytesMax else {
-            receipt.count(OutcomeResult.malformed.rawValue)
+        guard !FeedbackBatch.isBlank(text) else { return }
+        guard text.count < FeedbackBatch.bodyBytesMax else {
+            receipt.count(FeedbackResult.malformed.rawValue)
             return receipt.add(
-                .init(line: line, result: OutcomeResult.malformed.rawValue, reason: "longer than 1 MiB"))
+                .init(line: line, result: FeedbackResult.malformed.rawValue, reason: "longer than 1 MiB"))
         }
-        if lines.count == OutcomeBatch.itemsMax || batch.count + text.count >= OutcomeBatch.bodyBytesMax {
+        if lines.count == FeedbackBatch.itemsMax || batch.count + text.count >= FeedbackBatch.bodyBytesMax {
             flush()
             guard receipt.trouble == nil else { return }
         }

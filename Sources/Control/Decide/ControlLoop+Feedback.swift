@@ -1,6 +1,6 @@
-// Posted outcomes in the control loop: each goes to the book of its model, and what was accepted goes to the
-// log before the client is told. The loop waits for nothing: without room in the log nothing is taken.
-// Invariant: an outcome counts in a book exactly if its record has been handed to the log.
+// Feedback in the control loop: each item goes to the book of its model, and what was accepted goes to the
+// log before the client is told. The loop waits for nothing: without room in the log nothing is accepted.
+// Invariant: an item counts in a book exactly if its record has been handed to the log.
 
 import Metrics
 import Platform
@@ -8,120 +8,124 @@ import Proxy
 import Rollout
 
 extension ControlLoop {
-    /// Takes the outcomes of one request.
-    func take(_ batch: OutcomeBatch, reply: @escaping @Sendable (AdminResponse) -> Void) {
-        if let store = outcomes.store, !store.hasRoom {
-            return reply(OutcomeTally.busy("the disk is too slow"))
+    /// Takes the feedback of one request.
+    func take(_ batch: FeedbackBatch, reply: @escaping @Sendable (AdminResponse) -> Void) {
+        if let store = feedback.store, !store.hasRoom {
+            return reply(FeedbackTally.busy("the disk is too slow"))
         }
-        outcomes.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
-        var tally = OutcomeTally()
-        var accepted = AcceptedOutcomes(room: outcomes.config.rememberedMax - rememberedOutcomes)
+        feedback.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
+        var tally = FeedbackTally()
+        var accepted = AcceptedFeedback(room: feedback.config.rememberedMax - rememberedFeedback)
         for (index, item) in batch.items.enumerated() {
             switch item {
             case .refused(let result, let reason):
-                outcomes.count(result)
+                feedback.count(result)
                 tally.add(result, index: index, reason: reason)
-            case .outcome(let outcome):
-                let (result, reason) = post(outcome, &accepted)
+            case .feedback(let item):
+                let (result, reason) = post(item, &accepted)
                 tally.add(result, index: index, reason: reason)
             }
         }
         let told = tally
-        guard let store = outcomes.store, !accepted.isEmpty else {
+        guard let store = feedback.store, !accepted.isEmpty else {
             return reply(told.response(isDurable: accepted.isEmpty))
         }
         store.post(
-            OutcomeEntry(
-                bytes: accepted.bytes, expiresAt: wallMicros + accepted.longestMicros(outcomes.config)
+            FeedbackEntry(
+                bytes: accepted.bytes, expiresAt: wallMicros + accepted.longestMicros(feedback.config)
             ) {
                 reply(told.response(isDurable: $0))
             })
     }
 
-    /// Outcomes that the books remember.
-    private var rememberedOutcomes: Int {
+    /// Items that the books remember.
+    private var rememberedFeedback: Int {
         models.reduce(0) { $0 + ($1.book.isUsed ? $1.book.remembered : 0) }
     }
 
-    private func post(_ outcome: PostedOutcome, _ accepted: inout AcceptedOutcomes) -> (OutcomeResult, String)
-    {
-        guard let place = outcomes.place(of: outcome.id.version) else {
-            outcomes.count(.unknownVersion)
+    private func post(
+        _ item: PostedFeedback, _ accepted: inout AcceptedFeedback
+    ) -> (FeedbackResult, String) {
+        guard let place = feedback.place(of: item.id.version) else {
+            feedback.count(.unknownVersion)
             return (.unknownVersion, "the id's version is not in the config")
         }
-        let result = post(outcome, at: place, &accepted)
-        let isKnown = models[place.model].book.metrics[outcome.metric] != nil
-        outcomes.count(
-            result.0, model: models[place.model].config.name, metric: isKnown ? outcome.metric : "")
+        let result = post(item, at: place, &accepted)
+        let isKnown = models[place.model].book.metrics[item.metric] != nil
+        feedback.count(
+            result.0, model: models[place.model].config.name, metric: isKnown ? item.metric : "")
         return result
     }
 
     private func post(
-        _ outcome: PostedOutcome, at place: OutcomeDesk.Place, _ accepted: inout AcceptedOutcomes
-    ) -> (OutcomeResult, String) {
+        _ item: PostedFeedback, at place: FeedbackRegistry.Place, _ accepted: inout AcceptedFeedback
+    ) -> (FeedbackResult, String) {
         let now = Tick(monotonicNanos: now.nanos)
-        let happened = outcome.wallMicros ?? wallMicros
-        guard let start = outcomes.clock.tick(wallMillis: outcome.id.startMillis),
-            start <= Int64(clamping: now.number) + 10, happened <= wallMicros + OutcomeDesk.skewMicros
+        let happened = item.wallMicros ?? wallMicros
+        guard let start = feedback.clock.tick(wallMillis: item.id.startMillis),
+            start <= Int64(clamping: now.number) + 10, happened <= wallMicros + FeedbackRegistry.skewMicros
         else { return (.future, "it lies in the future of this machine's clock") }
         guard start >= 0 else { return (.late, "its exchange is older than this machine's uptime") }
-        guard models[place.model].wantMetric(outcome.metric, outcomes.config) else {
-            return (.full, "the model has \(OutcomeDesk.freeMetricsMax) metrics that no rule names")
+        guard models[place.model].wantMetric(item.metric, feedback.config) else {
+            return (.full, "the model has \(FeedbackRegistry.freeMetricsMax) metrics that no rule names")
         }
         let arrival = Arrival(
             version: place.version, start: min(UInt64(start), now.number),
-            delayMillis: happened / 1_000 - min(happened / 1_000, outcome.id.startMillis),
-            isRandomised: !outcome.id.isPinned, weightPPM: outcome.id.weightPPM,
-            code: ValueCounts.code(of: outcome.value), hash: outcome.id.hash)
+            delayMillis: happened / 1_000 - min(happened / 1_000, item.id.startMillis),
+            isRandomised: !item.id.isPinned, weightPPM: item.id.weightPPM,
+            code: ValueCounts.code(of: item.value), hash: item.id.hash)
         guard accepted.room > 0 else {
-            models[place.model].book.spoil(outcome.metric, arrival, now: now)
-            return (.full, "\(outcomes.config.rememberedMax) outcomes are remembered, remembered_max")
+            models[place.model].book.spoil(item.metric, arrival, now: now)
+            return (
+                .full,
+                "\(feedback.config.rememberedMax) items are remembered, as many as remembered_max allows"
+            )
         }
-        switch models[place.model].book.post(outcome.metric, arrival, now: now) {
+        switch models[place.model].book.post(item.metric, arrival, now: now) {
         case .duplicate: return (.duplicate, "")
         case .late: return (.late, "its attribution window is over")
         case .accepted: break
         }
         accepted.add(
-            arrival, of: outcome.id.version, model: models[place.model].config.name, metric: outcome.metric,
-            windowMillis: models[place.model].book.metrics[outcome.metric]?.lanes.last?.windowMillis ?? 0)
+            arrival, of: item.id.version, model: models[place.model].config.name, metric: item.metric,
+            windowMillis: models[place.model].book.metrics[item.metric]?.lanes.last?.windowMillis ?? 0)
         return (.accepted, "")
     }
 
     /// Writes slots that a model has finished counting.
     func logStarts(_ i: Int) {
         let slots = models[i].takeClosedSlots()
-        guard let store = outcomes.store, !slots.isEmpty, store.hasRoom else { return }
+        guard let store = feedback.store, !slots.isEmpty, store.hasRoom else { return }
         var bytes: [UInt8] = []
         var ticks: UInt64 = 0
         for (slotTicks, slot) in slots {
-            OutcomeRecord.starts(
+            FeedbackRecord.starts(
                 model: models[i].config.name, slotTicks: slotTicks, models[i].named(slot)
             ).write(to: &bytes)
             ticks = max(ticks, models[i].book.longestWindowTicks(slotTicks: slotTicks))
         }
-        let kept = (ticks + outcomes.graceTicks) * Tick.micros + AcceptedOutcomes.marginMicros
-        store.post(OutcomeEntry(bytes: bytes, expiresAt: wallMicros + kept))
+        let kept = (ticks + feedback.graceTicks) * Tick.micros + AcceptedFeedback.marginMicros
+        store.post(FeedbackEntry(bytes: bytes, expiresAt: wallMicros + kept))
     }
 
     /// Takes back what earlier processes have logged, in their order.
-    func replayOutcomes() {
-        outcomes.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
+    func replayFeedback() {
+        feedback.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
         let here = ClockAnchor(tick: Tick(monotonicNanos: now.nanos).number, wallMicros: wallMicros)
         var shift: Int64 = 0
-        var room = outcomes.config.rememberedMax
-        for record in outcomes.restored {
+        var room = feedback.config.rememberedMax
+        for record in feedback.restored {
             switch record {
             case .clock(let anchor): shift = anchor.shift(to: here)
             case .starts(let model, let slotTicks, let slot):
                 guard let i = indexByName[model] else { continue }
                 models[i].replay(slotTicks: slotTicks, slot, shift: shift)
-            case .outcomes(let model, let metric, _, let entries):
-                guard let i = indexByName[model], models[i].wantMetric(metric, outcomes.config) else {
+            case .feedback(let model, let metric, _, let entries):
+                guard let i = indexByName[model], models[i].wantMetric(metric, feedback.config) else {
                     continue
                 }
                 for entry in entries.prefix(room) {
-                    guard let place = outcomes.place(of: entry.version), place.model == i,
+                    guard let place = feedback.place(of: entry.version), place.model == i,
                         let start = Int64(clamping: entry.start).shifted(by: shift)
                     else { continue }
                     let arrival = Arrival(
@@ -134,7 +138,7 @@ extension ControlLoop {
                 }
             }
         }
-        outcomes.restored = []
+        feedback.restored = []
     }
 }
 
@@ -145,26 +149,26 @@ extension Int64 {
 
 extension WatchedModel {
     /// Whether the metric is kept; one that no rule names begins to be, while there is room for it.
-    mutating func wantMetric(_ metric: String, _ config: OutcomesConfig) -> Bool {
+    mutating func wantMetric(_ metric: String, _ config: FeedbackConfig) -> Bool {
         if book.metrics[metric] != nil { return true }
-        guard book.metrics.count < ruledMetrics + OutcomeDesk.freeMetricsMax else { return false }
-        book.want("outcome:\(metric)@\(config.window.millis)")
+        guard book.metrics.count < ruledMetrics + FeedbackRegistry.freeMetricsMax else { return false }
+        book.want("feedback:\(metric)@\(config.window.millis)")
         return true
     }
 
     /// A slot under the names of its versions.
-    func named(_ slot: StartSlot) -> OutcomeRecord.NamedSlot {
-        OutcomeRecord.NamedSlot(
+    func named(_ slot: StartSlot) -> FeedbackRecord.NamedSlot {
+        FeedbackRecord.NamedSlot(
             first: slot.first, end: slot.end, isSpoiled: slot.weights == nil,
             versions: slot.started.indices.map { version in
-                OutcomeRecord.NamedSlot.Version(
+                FeedbackRecord.NamedSlot.Version(
                     version: ExchangeID.versionHash(model: config.name, version: name(version)),
                     started: slot.started[version], weightPPM: slot.weights?[version] ?? 0)
             })
     }
 
     /// Puts a logged slot back. A version that is gone takes its share of the weight along.
-    mutating func replay(slotTicks: UInt64, _ slot: OutcomeRecord.NamedSlot, shift: Int64) {
+    mutating func replay(slotTicks: UInt64, _ slot: FeedbackRecord.NamedSlot, shift: Int64) {
         guard let first = Int64(clamping: slot.first).shifted(by: shift),
             let end = Int64(clamping: slot.end).shifted(by: shift)
         else { return }
@@ -183,7 +187,7 @@ extension WatchedModel {
 }
 
 /// What of one request is to be logged, by model and metric.
-struct AcceptedOutcomes {
+struct AcceptedFeedback {
     private struct Key: Hashable {
         var model: String
         var metric: String
@@ -193,9 +197,9 @@ struct AcceptedOutcomes {
     /// Files are kept a while longer than they matter.
     static let marginMicros: UInt64 = 600_000_000
 
-    /// Outcomes that may still be accepted.
+    /// Items that may still be accepted.
     private(set) var room: Int
-    private var entries: [Key: [OutcomeRecord.Entry]] = [:]
+    private var entries: [Key: [FeedbackRecord.Entry]] = [:]
 
     init(room: Int) { self.room = room }
 
@@ -206,7 +210,7 @@ struct AcceptedOutcomes {
     ) {
         room -= 1
         entries[Key(model: model, metric: metric, windowMillis: windowMillis), default: []].append(
-            OutcomeRecord.Entry(
+            FeedbackRecord.Entry(
                 version: version, start: arrival.start, delayMillis: UInt32(clamping: arrival.delayMillis),
                 weightPPM: arrival.weightPPM, code: arrival.code,
                 hash: UInt32(truncatingIfNeeded: arrival.hash), isRandomised: arrival.isRandomised))
@@ -215,14 +219,14 @@ struct AcceptedOutcomes {
     var bytes: [UInt8] {
         var bytes: [UInt8] = []
         for (key, entries) in entries {
-            OutcomeRecord.outcomes(
+            FeedbackRecord.feedback(
                 model: key.model, metric: key.metric, windowMillis: key.windowMillis, entries
             ).write(to: &bytes)
         }
         return bytes
     }
 
-    func longestMicros(_ config: OutcomesConfig) -> UInt64 {
+    func longestMicros(_ config: FeedbackConfig) -> UInt64 {
         let window = entries.keys.map(\.windowMillis).max() ?? 0
         return window * 1_000 + config.grace.micros + Self.marginMicros
     }

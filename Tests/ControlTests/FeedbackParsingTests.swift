@@ -1,4 +1,4 @@
-// Laws of POST /outcomes before the control loop: bodies, ids, clocks, and the answer.
+// Laws of POST /feedback before the control loop: bodies, ids, clocks, and the answer.
 
 import Metrics
 import Proxy
@@ -12,26 +12,26 @@ private let good = ExchangeID.text(
 private let foreign = ExchangeID.text(
     version: 7, weightPPM: 5, startMillis: 1_700_000_000_000, salt: 3, key: (11, 13))
 
-private func items(_ body: String, isLines: Bool = false) throws(OutcomeProblem) -> [OutcomeBatch.Item] {
-    try OutcomeBatch(Array(body.utf8), isLines: isLines, key: key).items
+private func items(_ body: String, isLines: Bool = false) throws(FeedbackProblem) -> [FeedbackBatch.Item] {
+    try FeedbackBatch(Array(body.utf8), isLines: isLines, key: key).items
 }
 
-private func results(_ items: [OutcomeBatch.Item]) -> [OutcomeResult?] {
+private func results(_ items: [FeedbackBatch.Item]) -> [FeedbackResult?] {
     items.map {
         if case .refused(let result, _) = $0 { return result }
         return nil
     }
 }
 
-@Suite struct OutcomeParsingTests {
+@Suite struct FeedbackParsingTests {
     @Test("One object, an array and lines are read alike")
     func forms() throws {
         let one = "{\"id\":\"\(good)\",\"metric\":\"clicks\",\"value\":1}"
         let read = try items(one)
         #expect(results(read) == [nil])
-        guard case .outcome(let outcome) = read[0] else { return }
-        #expect(outcome.metric == "clicks" && outcome.value == 1 && outcome.wallMicros == nil)
-        #expect(outcome.id.version == 7 && outcome.id.weightPPM == 5 && !outcome.id.isPinned)
+        guard case .feedback(let feedback) = read[0] else { return }
+        #expect(feedback.metric == "clicks" && feedback.value == 1 && feedback.wallMicros == nil)
+        #expect(feedback.id.version == 7 && feedback.id.weightPPM == 5 && !feedback.id.isPinned)
         #expect(try items("[\(one),\(one)]") == [read[0], read[0]])
         #expect(try items("\(one)\n\n \(one)\r\n", isLines: true) == [read[0], read[0]])
     }
@@ -46,16 +46,16 @@ private func results(_ items: [OutcomeBatch.Item]) -> [OutcomeResult?] {
         ] as [(String, Double, UInt64?)])
     func values(members: String, value: Double, wallMicros: UInt64?) throws {
         let read = try items("{\"id\":\"\(good)\",\"metric\":\"m.a_b-c\",\(members)}")
-        guard case .outcome(let outcome) = read[0] else {
-            throw OutcomeProblem(status: 0, sentence: "\(read)")
+        guard case .feedback(let feedback) = read[0] else {
+            throw FeedbackProblem(status: 0, sentence: "\(read)")
         }
-        #expect(outcome.value == value && outcome.wallMicros == wallMicros)
+        #expect(feedback.value == value && feedback.wallMicros == wallMicros)
     }
 
     @Test(
-        "What is no outcome is told so, by item",
+        "Items that are not feedback are refused one by one",
         arguments: [
-            ("{\"metric\":\"m\",\"value\":1}", OutcomeResult.malformed),
+            ("{\"metric\":\"m\",\"value\":1}", FeedbackResult.malformed),
             ("{\"id\":1,\"metric\":\"m\",\"value\":1}", .malformed),
             ("{\"id\":\"\(good)\",\"metric\":\"a b\",\"value\":1}", .malformed),
             ("{\"id\":\"\(good)\",\"metric\":\"\",\"value\":1}", .malformed),
@@ -69,23 +69,23 @@ private func results(_ items: [OutcomeBatch.Item]) -> [OutcomeResult?] {
             ("{\"id\":\"\(good)0\",\"metric\":\"m\",\"value\":1}", .forged),
             ("{\"id\":\"\",\"metric\":\"m\",\"value\":1}", .forged),
         ])
-    func refused(item: String, result: OutcomeResult) throws {
+    func refused(item: String, result: FeedbackResult) throws {
         let line = "{\"id\":\"\(good)\",\"metric\":\"m\",\"value\":1}\n\(item)\n"
         #expect(results(try items(line, isLines: true)) == [nil, result])
     }
 
-    @Test("A body without any outcome, one that is no JSON, and one with too many are refused as a whole")
+    @Test("A body without any feedback, one that is no JSON, and one with too many are refused as a whole")
     func whole() throws {
         for (body, isLines, status) in [
             ("", true, 400), ("[]", false, 400), ("{", false, 400), ("\n\n", true, 400),
         ] {
-            let problem = #expect(throws: OutcomeProblem.self) { try items(body, isLines: isLines) }
+            let problem = #expect(throws: FeedbackProblem.self) { try items(body, isLines: isLines) }
             #expect(problem?.status == status)
         }
-        let many = String(repeating: "1\n", count: OutcomeBatch.itemsMax + 1)
-        #expect(throws: OutcomeProblem.self) { try items(many, isLines: true) }
-        let array = "[" + String(repeating: "1,", count: OutcomeBatch.itemsMax) + "1]"
-        #expect(throws: OutcomeProblem.self) { try items(array) }
+        let many = String(repeating: "1\n", count: FeedbackBatch.itemsMax + 1)
+        #expect(throws: FeedbackProblem.self) { try items(many, isLines: true) }
+        let array = "[" + String(repeating: "1,", count: FeedbackBatch.itemsMax) + "1]"
+        #expect(throws: FeedbackProblem.self) { try items(array) }
     }
 
     @Test("Every changed digit of an id makes it a forged one", arguments: 0..<48)
@@ -96,15 +96,15 @@ private func results(_ items: [OutcomeBatch.Item]) -> [OutcomeResult?] {
         #expect(results(try items("{\"id\":\"\(forged)\",\"metric\":\"m\",\"value\":1}")) == [.forged])
     }
 
-    @Test("The answer is 200 with counts, 400 when nothing was an outcome, 503 when something had no room")
+    @Test("The answer is 200 with counts, 400 when nothing was feedback, 503 when something had no room")
     func answers() throws {
-        var tally = OutcomeTally()
+        var tally = FeedbackTally()
         for _ in 0..<30 { tally.add(.malformed, index: 0, reason: "r") }
         var answer = tally.response(isDurable: true)
         #expect(answer.status == 400 && answer.retryAfterSeconds == nil)
         let body = try JSON(parsing: answer.body)
         #expect(body["malformed"]?.integer == 30 && body["accepted"]?.integer == 0)
-        #expect(body["errors"]?.elements.count == OutcomeTally.refusalsMax)
+        #expect(body["errors"]?.elements.count == FeedbackTally.refusalsMax)
         tally.add(.accepted, index: 30)
         tally.add(.duplicate, index: 31)
         #expect(tally.response(isDurable: true).status == 200)
@@ -117,17 +117,17 @@ private func results(_ items: [OutcomeBatch.Item]) -> [OutcomeResult?] {
         #expect(try JSON(parsing: answer.body)["durable"] == false)
     }
 
-    @Test("/outcomes takes POST with either content type, with room for a batch")
+    @Test("/feedback takes POST with either content type, with room for a batch")
     func route() {
         func errand(_ method: String, _ type: String?, fetchSite: String? = nil) -> AdminErrand {
             AdminRoutes.errand(
                 AdminRequest(
-                    method: method, path: "/outcomes", host: "localhost", contentType: type, accept: nil,
+                    method: method, path: "/feedback", host: "localhost", contentType: type, accept: nil,
                     origin: nil, fetchSite: fetchSite, body: [1],
                     peer: AdminPeer(description: "p", isUnixSocket: false, localHost: "127.0.0.1")))
         }
-        #expect(errand("POST", "application/json") == .outcomes([1], isLines: false))
-        #expect(errand("POST", "application/x-ndjson") == .outcomes([1], isLines: true))
+        #expect(errand("POST", "application/json") == .feedback([1], isLines: false))
+        #expect(errand("POST", "application/x-ndjson") == .feedback([1], isLines: true))
         func status(_ errand: AdminErrand) -> Int? {
             guard case .answer(let answer) = errand else { return nil }
             return answer.status
@@ -136,6 +136,18 @@ private func results(_ items: [OutcomeBatch.Item]) -> [OutcomeResult?] {
         #expect(status(errand("POST", nil)) == 415)
         #expect(status(errand("GET", nil)) == 405)
         #expect(status(errand("POST", "application/json", fetchSite: "cross-site")) == 403)
+    }
+
+    @Test("A post to /outcomes, the path of earlier releases, is refused with the path that replaces it")
+    func formerRoute() {
+        let errand = AdminRoutes.errand(
+            AdminRequest(
+                method: "POST", path: "/outcomes", host: "localhost", contentType: "application/json",
+                accept: nil, origin: nil, fetchSite: nil, body: [1],
+                peer: AdminPeer(description: "p", isUnixSocket: false, localHost: "127.0.0.1")))
+        guard case .answer(let answer) = errand else { return Issue.record("\(errand)") }
+        #expect(answer.status == 410)
+        #expect(String(decoding: answer.body, as: UTF8.self).contains("the same body to /feedback"))
     }
 }
 

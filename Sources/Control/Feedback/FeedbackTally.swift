@@ -1,14 +1,14 @@
-// The answer to POST /outcomes: how many of the request's outcomes came to what, and the first that came to
+// The answer to POST /feedback: how many of the request's items had which result, and the first of those
 // nothing with the reason. A repetition is no error: a client that got no answer sends its batch again.
 // Invariant: counts add up to the items of the request.
 
-/// What became of a request's outcomes.
-struct OutcomeTally: Sendable, Equatable {
-    /// An outcome that was refused.
+/// What became of a request's feedback.
+struct FeedbackTally: Sendable, Equatable {
+    /// An item that was refused.
     struct Refusal: Sendable, Equatable {
         /// Its place in the request, from 0.
         var index: Int
-        var result: OutcomeResult
+        var result: FeedbackResult
         var reason: String
     }
 
@@ -16,21 +16,21 @@ struct OutcomeTally: Sendable, Equatable {
     /// A client that was told to come back waits this long.
     static let retryAfterSeconds = 5
 
-    private(set) var counts: [OutcomeResult: Int] = [:]
+    private(set) var counts: [FeedbackResult: Int] = [:]
     private(set) var refusals: [Refusal] = []
 
-    mutating func add(_ result: OutcomeResult, index: Int, reason: String = "") {
+    mutating func add(_ result: FeedbackResult, index: Int, reason: String = "") {
         counts[result, default: 0] += 1
         guard result != .accepted, result != .duplicate, refusals.count < Self.refusalsMax else { return }
         refusals.append(Refusal(index: index, result: result, reason: reason))
     }
 
-    private func count(_ result: OutcomeResult) -> Int { counts[result] ?? 0 }
+    private func count(_ result: FeedbackResult) -> Int { counts[result] ?? 0 }
 
-    /// 400 when nothing in the request was an outcome, 503 when some had no room, else 200.
+    /// 400 when nothing in the request was feedback, 503 when some had no room, else 200.
     /// - Parameter isDurable: whether the accepted ones are on disk.
     func response(isDurable: Bool) -> AdminResponse {
-        var members = OutcomeResult.allCases.map {
+        var members = FeedbackResult.allCases.map {
             JSON.Member($0.rawValue, .integer(Int64(count($0))))
         }
         members.append(.init("durable", .bool(isDurable)))
@@ -55,7 +55,7 @@ struct OutcomeTally: Sendable, Equatable {
     /// For a request that did not come to be looked at.
     static func busy(_ reason: String) -> AdminResponse {
         var response = AdminResponse.refusal(
-            503, "nothing was taken: \(reason); send the same outcomes again, those taken count once")
+            503, "nothing was accepted: \(reason); send the same feedback again, an item counts once")
         response.retryAfterSeconds = retryAfterSeconds
         return response
     }

@@ -1,22 +1,22 @@
-// `weir outcome`: what users did with an answer, posted under the id that the answer carried.
-// Place: over `OutcomeSender`; the admin API's POST /outcomes does the work.
-// Invariant: exit code 0 means that every outcome counts.
+// `weir feedback`: what users did with an answer, posted under the id that the answer carried.
+// Place: over `FeedbackSender`; the admin API's POST /feedback does the work.
+// Invariant: exit code 0 means that every item counts.
 
 import ArgumentParser
 import Control
 
-struct OutcomeCommand: ParsableCommand {
+struct FeedbackCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "outcome",
+        commandName: "feedback",
         abstract: "Post what became of answers: a click, a purchase, a label.",
         discussion: """
-            One outcome, or a file with one JSON object per line; - reads standard input:
+            One item, or a file with one JSON object per line; - reads standard input:
 
-              weir outcome --id 7d2c... --metric clicks --value 1
-              weir outcome --file clicks.ndjson
+              weir feedback --id 7d2c... --metric clicks --value 1
+              weir feedback --file clicks.ndjson
               {"id": "<x-weir-id>", "metric": "clicks", "value": 1, "time": "2026-11-21T12:00:00Z"}
 
-            Responses carry the id with `response_headers: { id: true }`. An outcome that was posted before \
+            Responses carry the id with `response_headers: { id: true }`. Feedback that was posted before \
             counts once, so a file can be sent again. Exit code 1 when any was refused.
             """)
 
@@ -26,7 +26,7 @@ struct OutcomeCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp("When it happened: RFC 3339, or milliseconds since 1970 (default: now)."))
     var time: String?
-    @Option(help: ArgumentHelp("Outcomes as JSON Lines; - is standard input.", valueName: "path"))
+    @Option(help: ArgumentHelp("Feedback as JSON Lines; - is standard input.", valueName: "path"))
     var file: String?
     @OptionGroup var admin: AdminOption
     @Option(help: "How the answer is written: text or json.") var output = OutputFormat.text
@@ -37,7 +37,7 @@ struct OutcomeCommand: ParsableCommand {
             throw ValidationError("--file has everything in it; leave out --id, --metric, --value and --time")
         }
         if file == nil, one.count < 3 {
-            throw ValidationError("an outcome needs --id, --metric and --value; or name a --file")
+            throw ValidationError("feedback needs --id, --metric and --value; or name a --file")
         }
         if let value, Bool(value) == nil, !(Double(value)?.isFinite ?? false) {
             throw ValidationError("--value: '\(value)' is neither a number nor true or false")
@@ -45,13 +45,13 @@ struct OutcomeCommand: ParsableCommand {
     }
 
     func run() throws {
-        var sender = OutcomeSender(try admin.client())
-        let receipt: OutcomeReceipt
+        var sender = FeedbackSender(try admin.client())
+        let receipt: FeedbackReceipt
         if let file {
             do {
                 receipt = try sender.send(file: file == "-" ? "/dev/stdin" : file)
             } catch {
-                Output.error("the outcomes cannot be read: \(error)")
+                Output.error("the feedback cannot be read: \(error)")
                 throw ExitCode(1)
             }
         } else {
