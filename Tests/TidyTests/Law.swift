@@ -11,6 +11,8 @@ struct Law: Sendable, CustomTestStringConvertible {
     let says: String
     /// A tree that breaks it.
     let broken: [SourceFile]
+    /// Files beside which each file of `broken` breaks the law, where it takes more than one file.
+    let beside: [SourceFile]
     /// A tree that comes close and keeps it.
     let kept: [SourceFile]
     let violations: @Sendable ([SourceFile]) -> [Violation]
@@ -18,11 +20,12 @@ struct Law: Sendable, CustomTestStringConvertible {
     var testDescription: String { says }
 
     init(
-        _ says: String, broken: [(String, String)], kept: [(String, String)],
-        tree violations: @escaping @Sendable ([SourceFile]) -> [Violation]
+        _ says: String, broken: [(String, String)], beside: [(String, String)] = [],
+        kept: [(String, String)], tree violations: @escaping @Sendable ([SourceFile]) -> [Violation]
     ) {
         self.says = says
         self.broken = broken.map { SourceFile(path: $0.0, text: $0.1) }
+        self.beside = beside.map { SourceFile(path: $0.0, text: $0.1) }
         self.kept = kept.map { SourceFile(path: $0.0, text: $0.1) }
         self.violations = violations
     }
