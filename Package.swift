@@ -55,11 +55,11 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         hotRoom("Load", ["Platform", "Wire", "Metrics", "Statistics"]),
-        room("Demo", ["Control", "Load", "Proxy", "Platform", "Wire", "Metrics"]),
+        room("Demo", ["Control", "Load", "Proxy", "Payload", "Platform", "Wire", "Metrics"]),
         .executableTarget(
             name: "weir",
             dependencies: [
-                "Control", "Load", "Demo",
+                "Control", "Load", "Demo", "Payload",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -78,7 +78,7 @@ let package = Package(
         tests("ProxyTests", ["Proxy", "Platform", "Wire", "Metrics"]),
         tests("ControlTests", ["Control", "Proxy", "Rollout", "Payload", "Platform", "Wire", "Metrics"]),
         tests("LoadTests", ["Load", "Platform", "Wire"]),
-        tests("DemoTests", ["Demo", "Control", "Load", "Platform"]),
+        tests("DemoTests", ["Demo", "Control", "Load", "Payload", "Platform"]),
         tests("TidyTests", []),
     ]
 )

@@ -5,6 +5,7 @@
 
 import ArgumentParser
 import Control
+import Payload
 
 struct Audit: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -4,6 +4,7 @@
 
 import ArgumentParser
 import Control
+import Payload
 
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -4,6 +4,7 @@
 
 import ArgumentParser
 import Control
+import Payload
 
 /// Which config file.
 struct ConfigOption: ParsableArguments {

@@ -4,6 +4,7 @@
 
 import ArgumentParser
 import Control
+import Payload
 
 /// How an answer is written.
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {

@@ -5,6 +5,7 @@
 
 import ArgumentParser
 import Control
+import Payload
 
 struct Report: ParsableCommand {
     static let configuration = CommandConfiguration(

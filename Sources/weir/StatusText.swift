@@ -4,6 +4,7 @@
 // reasons, actors and what servers said of themselves are foreign.
 
 import Control
+import Payload
 
 /// Renders the JSON of /status for people.
 enum StatusText {

@@ -1,5 +1,6 @@
 // Lanes and their queue: order, repetition, bounds, and that nobody waits for a sink that hangs.
 
+import Payload
 import Platform
 import Testing
 

@@ -1,5 +1,6 @@
 // What the tests of actions share: notices, contexts, and a journal in memory.
 
+import Payload
 import Platform
 import Synchronization
 

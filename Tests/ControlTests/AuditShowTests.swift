@@ -1,5 +1,6 @@
 // Showing the journal: filters, times, and following it through rotations.
 
+import Payload
 import Platform
 import Proxy
 import Testing

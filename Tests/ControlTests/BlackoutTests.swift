@@ -1,6 +1,7 @@
 // When a blackout is in force: daily, weekly and one-off windows, around midnight, around the week's end and
 // around a change of the clocks. Expected values by calendar.
 
+import Payload
 import Testing
 
 @testable import Control

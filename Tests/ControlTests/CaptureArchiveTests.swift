@@ -1,6 +1,7 @@
 // Captures read back: what there is, what a selection wants, and the HTTP archive that is made of them.
 // Place: CaptureArchive over files, CaptureHAR over lines.
 
+import Payload
 import Platform
 import Proxy
 import Testing

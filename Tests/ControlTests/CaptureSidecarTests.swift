@@ -2,6 +2,7 @@
 // reader and a real disk, full or not. Place: Sidecar over sockets.
 
 import Glibc
+import Payload
 import Platform
 import Proxy
 import Synchronization

@@ -2,6 +2,7 @@
 // bounds, and a disk that is full or slow to come back.
 
 import Glibc
+import Payload
 import Platform
 import Proxy
 import Testing

@@ -1,5 +1,6 @@
 // The admin address and the state directory of configs that are wrong everywhere else: the brake must work.
 
+import Payload
 import Platform
 import Testing
 

@@ -1,5 +1,6 @@
 // Rollouts, their checks and groups as configs: what a whole one means, and what every broken one is told.
 
+import Payload
 import Platform
 import Rollout
 import Testing

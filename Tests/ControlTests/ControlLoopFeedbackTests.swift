@@ -2,6 +2,7 @@
 // what a restart knows.
 
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Rollout

@@ -3,6 +3,7 @@
 
 import Logging
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Synchronization

@@ -1,6 +1,7 @@
 // Posted feedback through a whole sidecar: ids taken from real responses, feedback posted to the admin port,
 // a candidate with fewer clicks cut, and the same state directory taken over by a second sidecar in between.
 
+import Payload
 import Platform
 import Testing
 

@@ -1,6 +1,7 @@
 // Laws of POST /feedback before the control loop: bodies, ids, clocks, and the answer.
 
 import Metrics
+import Payload
 import Proxy
 import Testing
 

@@ -1,6 +1,7 @@
 // Feedback from a file: batches that a request may carry, refusals by line of the file, and what is said when
 // the other end does not take them.
 
+import Payload
 import Platform
 import Testing
 

@@ -4,6 +4,7 @@
 // The whole way, over sockets and with the command line, is test_foreign_text.py.
 
 import Logging
+import Payload
 import Platform
 import Synchronization
 import Testing

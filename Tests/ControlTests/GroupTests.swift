@@ -2,6 +2,7 @@
 // what is seen when disk or plan stand in the way.
 
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Rollout

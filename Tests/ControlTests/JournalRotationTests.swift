@@ -1,6 +1,7 @@
 // Rotation: the chain runs through all files, a crash at any step loses nothing acknowledged, and nothing can
 // be changed, removed or cut off in any file unseen.
 
+import Payload
 import Platform
 import Testing
 

@@ -1,5 +1,6 @@
 // The journal: nothing acknowledged is lost by any crash, and nothing in it can be changed unseen.
 
+import Payload
 import Platform
 import Testing
 

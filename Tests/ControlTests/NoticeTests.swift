@@ -2,6 +2,7 @@
 // never at the price of a cut.
 
 import Metrics
+import Payload
 import Platform
 import Rollout
 import Testing

@@ -4,6 +4,7 @@
 
 import Foundation
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Synchronization

@@ -2,6 +2,7 @@
 // servers that say what the case says.
 
 import Glibc
+import Payload
 import Platform
 import Rollout
 import Synchronization

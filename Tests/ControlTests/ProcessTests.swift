@@ -1,6 +1,7 @@
 // The built binary as a process: killed, signalled, restarted, starved of its disk. Nothing is simulated.
 
 import Foundation
+import Payload
 import Platform
 import Testing
 

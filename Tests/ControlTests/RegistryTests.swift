@@ -2,6 +2,7 @@
 // MLflow are those that a server of its release 3.17.2 gave.
 
 import Foundation
+import Payload
 import Platform
 import Testing
 

@@ -1,6 +1,7 @@
 // Reports of cuts and the ledger over rollouts: in virtual time, over restarts, and from the files.
 
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Rollout

@@ -1,6 +1,7 @@
 // Reports of cuts that are not the first, of copies, and of slow requests; and what of them the ledger takes.
 
 import Metrics
+import Payload
 import Rollout
 import Testing
 

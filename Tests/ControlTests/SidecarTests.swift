@@ -1,6 +1,7 @@
 // A whole sidecar inside the test process: what embeds it relies on, and what it says about itself.
 
 import Logging
+import Payload
 import Platform
 import Synchronization
 import Testing

@@ -3,6 +3,7 @@
 // alias.
 
 import Foundation
+import Payload
 import Platform
 import Synchronization
 import Testing

@@ -3,6 +3,7 @@
 // values.
 
 import Metrics
+import Payload
 import Platform
 import Rollout
 import Testing

@@ -2,6 +2,7 @@
 // what a report says of those who left.
 
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Rollout

@@ -2,6 +2,7 @@
 // promotions, and rollouts that nobody asks anything of yet.
 
 import Metrics
+import Payload
 import Platform
 import Rollout
 import Testing

@@ -2,6 +2,7 @@
 // between them and the clients, one model. What is waited for is a state, never a time; the traffic goes on
 // until it is there.
 
+import Payload
 import Platform
 import Testing
 

@@ -2,6 +2,7 @@
 // and of programs that misbehave.
 
 import Foundation
+import Payload
 import Platform
 import Testing
 

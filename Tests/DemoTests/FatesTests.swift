@@ -3,6 +3,7 @@
 // Shares are checked against five standard deviations, quantiles against a few percent; seeds are fixed.
 
 import Control
+import Payload
 import Platform
 import Testing
 

@@ -2,6 +2,7 @@
 // shown as nothing rather than trapped on.
 
 import Control
+import Payload
 import Platform
 import Testing
 

@@ -82,7 +82,7 @@ private func lines(_ a: String, _ b: String, _ diff: JSONDiff = JSONDiff()) -> [
         let problem = ScanProblem(offset: 0, expected: "a value")
         #expect(compare("x", "1") == .unreadable(.reference, problem))
         #expect(compare("1", "x") == .unreadable(.other, problem))
-        let large = "[" + String(repeating: "1,", count: JSONTree.nodesMax) + "1]"
+        let large = "[" + String(repeating: "1,", count: DiffTree.nodesMax) + "1]"
         guard case .unreadable(.reference, let why) = compare(large, "1") else {
             Issue.record("a document without bound was read")
             return

@@ -35,8 +35,8 @@ let mayImport: [String: Set<String>] = [
         "Glibc",
     ],
     "Load": ["Platform", "Wire", "Metrics", "Statistics", "Synchronization"],
-    "Demo": ["Control", "Load", "Proxy", "Platform", "Wire", "Metrics", "Synchronization"],
-    "weir": ["Control", "Load", "Demo", "ArgumentParser"],
+    "Demo": ["Control", "Load", "Proxy", "Payload", "Platform", "Wire", "Metrics", "Synchronization"],
+    "weir": ["Control", "Load", "Demo", "Payload", "ArgumentParser"],
     "CLinux": [], "CNghttp2": [], "COpenSSL": [],
 ]
 

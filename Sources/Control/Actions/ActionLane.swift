@@ -9,6 +9,7 @@
 // counted and journaled. Each attempt that fails, and how each notice ends, is a line of the journal.
 
 import Logging
+import Payload
 import Platform
 import Synchronization
 

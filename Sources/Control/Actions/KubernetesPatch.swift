@@ -7,6 +7,7 @@
 // abort and promote --full.
 
 import Glibc
+import Payload
 import Platform
 
 /// A patch of one object.

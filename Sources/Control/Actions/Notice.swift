@@ -4,6 +4,8 @@
 //
 // Invariant: the member names of `json` and the words of `Kind` are an interface (Actions.md lists them).
 
+import Payload
+
 /// A decision that others are told of.
 public struct Notice: Sendable, Hashable {
     /// What happened.

@@ -3,6 +3,7 @@
 // durable in one step, and there is no second file that could contradict it.
 // Invariant: lines that are no notices, are torn, or come from another release are passed over.
 
+import Payload
 import Platform
 
 /// A notice that an action has not been told of.

@@ -2,6 +2,8 @@
 // work on without a socket.
 // Invariant: a field that decides who may ask stands here once, or the request never came this far.
 
+import Payload
+
 /// A request to the admin API.
 struct AdminRequest: Sendable, Equatable {
     /// Upper-case.

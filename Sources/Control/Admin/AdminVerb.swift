@@ -2,6 +2,7 @@
 // POST /verbs/<word>. Unknown members are refused: a misspelt `verison` must not mean "any version".
 // Invariant: an `AdminVerb` read from a body has what its word needs and nothing that it does not take.
 
+import Payload
 import Rollout
 
 /// What an operator asks for.
@@ -92,7 +93,7 @@ extension AdminVerb {
     /// Reads a body.
     init(word: Word, body: [UInt8]) throws(VerbProblem) {
         let value: JSON
-        do throws(JSONProblem) {
+        do throws(ScanProblem) {
             value = try JSON(parsing: body.isEmpty ? Array("{}".utf8) : body)
         } catch {
             throw VerbProblem(sentence: "the body is \(error)")

@@ -3,6 +3,7 @@
 // Invariant: what is shown as waited for is what the machine was asked at the last tick.
 
 import Metrics
+import Payload
 import Rollout
 
 extension StatusSnapshot.Model {

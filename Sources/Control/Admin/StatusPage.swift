@@ -3,6 +3,7 @@
 // Invariant: rendering reads values and meters only, so that it may run on any thread.
 
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Rollout

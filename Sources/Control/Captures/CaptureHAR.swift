@@ -3,6 +3,8 @@
 // Invariant: every member that HAR 1.2 requires is there, also where the exchange has no response (status 0).
 // Source: HAR 1.2 Spec, Jan Odvarko (softwareishard.com/blog/har-12-spec).
 
+import Payload
+
 /// Writes an HTTP archive, entry by entry.
 public struct CaptureHAR {
     private var isFirst = true

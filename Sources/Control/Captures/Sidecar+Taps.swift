@@ -2,6 +2,7 @@
 // at the pace of the cores, trips at the pace of decisions, and both end on the reader's one thread.
 // Invariant: it starts before the cores and ends after them, so that every slot has a reader.
 
+import Payload
 import Platform
 import Proxy
 import Rollout

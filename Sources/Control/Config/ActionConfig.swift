@@ -2,6 +2,7 @@
 // and read when they are used, so that they can be changed while running and never stand in a config, a
 // status page or a log. Invariant: names are unique; every bound holds; read by `ConfigLoader+Actions`.
 
+import Payload
 import Platform
 
 /// One sink and what it is told.

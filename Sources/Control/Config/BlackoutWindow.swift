@@ -5,6 +5,7 @@
 // Invariant: a moment's answer depends on that moment alone: a clock that jumps leaves no window open.
 
 import Foundation
+import Payload
 
 /// One window, as configured.
 public struct BlackoutWindow: Sendable, Hashable {

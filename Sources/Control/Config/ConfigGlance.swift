@@ -5,6 +5,7 @@
 // Invariant: no name but the admin API's own is resolved, and nothing is guessed: a key that is there and
 // cannot be read is a problem, one that is absent has its default.
 
+import Payload
 import Platform
 
 /// Where a running Weir's admin API is looked for.

@@ -3,6 +3,7 @@
 // Invariant: an action that is accepted has a name of its own and models that exist; a sink that stands for
 // one model of ours (a registered model, a Rollout) is told of exactly one.
 
+import Payload
 import Platform
 
 /// An action as read, before models and names are checked.

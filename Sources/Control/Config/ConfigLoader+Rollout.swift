@@ -3,6 +3,7 @@
 // `weir check`.
 
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Rollout

@@ -2,6 +2,7 @@
 // them (outer edges included or not), or plain values.
 // Invariant: what is returned can be watched.
 
+import Payload
 import Platform
 import Rollout
 

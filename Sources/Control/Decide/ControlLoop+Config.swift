@@ -4,6 +4,7 @@
 
 import Logging
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Rollout

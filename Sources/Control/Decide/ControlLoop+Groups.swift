@@ -9,6 +9,7 @@
 // users waits for that.
 
 import Logging
+import Payload
 import Rollout
 
 /// A cut that has to reach the rest of a group.

@@ -3,6 +3,7 @@
 // Invariant: every verb gets exactly one answer per caller.
 
 import Logging
+import Payload
 import Platform
 import Rollout
 

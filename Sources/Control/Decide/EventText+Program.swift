@@ -3,6 +3,7 @@
 // Invariant: member names are an interface; new ones may come, none changes its meaning.
 
 import Metrics
+import Payload
 import Rollout
 
 extension JournalEvent {

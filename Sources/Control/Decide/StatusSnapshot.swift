@@ -3,6 +3,7 @@
 // Invariant: taking one copies values that are shared until written; it reads no histogram.
 
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Rollout

@@ -4,6 +4,7 @@
 // Invariant: the pages show the readings as they are.
 
 import Metrics
+import Payload
 import Rollout
 
 extension WatchedModel {

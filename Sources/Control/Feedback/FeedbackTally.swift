@@ -2,6 +2,8 @@
 // nothing with the reason. A repetition is no error: a client that got no answer sends its batch again.
 // Invariant: counts add up to the items of the request.
 
+import Payload
+
 /// What became of a request's feedback.
 struct FeedbackTally: Sendable, Equatable {
     /// An item that was refused.

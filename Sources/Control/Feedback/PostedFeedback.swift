@@ -3,6 +3,7 @@
 // Invariant: any bytes give a list of items and problems, in the order of the body, or one refusal; an id
 // that was not written with this Weir's key never comes further than here.
 
+import Payload
 import Proxy
 
 /// One item whose id is genuine.
@@ -67,7 +68,7 @@ extension FeedbackBatch {
             }
         } else {
             let value: JSON
-            do throws(JSONProblem) {
+            do throws(ScanProblem) {
                 value = try JSON(parsing: body)
             } catch {
                 throw FeedbackProblem(status: 400, sentence: "the body is \(error)")
@@ -87,7 +88,7 @@ extension FeedbackBatch {
 
     private mutating func append(_ line: ArraySlice<UInt8>, _ key: (UInt64, UInt64)) throws(FeedbackProblem) {
         guard items.count < Self.itemsMax else { throw Self.tooMany }
-        do throws(JSONProblem) {
+        do throws(ScanProblem) {
             items.append(Self.item(try JSON(parsing: line), key))
         } catch {
             items.append(.refused(.malformed, "the line is \(error)"))

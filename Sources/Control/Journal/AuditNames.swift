@@ -3,6 +3,7 @@
 // Place: behind `weir audit show` and `weir captures`, asked when their answer would be empty.
 // Invariant: reads files only; a journal that was pruned knows only what its lines that are left say.
 
+import Payload
 import Platform
 
 /// What can be asked for.

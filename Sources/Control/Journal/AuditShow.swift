@@ -3,6 +3,7 @@
 // they are opened as the start opens them (`Directory`), so that no link shows another file's lines.
 // Invariant: lines come in the order of their numbers, each once, and unchanged.
 
+import Payload
 import Platform
 
 /// Which journal lines are wanted; what is nil does not restrict.

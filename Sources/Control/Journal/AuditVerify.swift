@@ -8,6 +8,7 @@
 // `journal.head` vouches for the last line, which has no successor. Someone who rewrites all later lines and
 // the head is beyond any chain without an outside witness: keep `weir audit verify`'s final hash elsewhere.
 
+import Payload
 import Platform
 
 /// The result of checking a journal.

@@ -2,6 +2,7 @@
 // neighbours, then the two ends: what must have come before the first line, and what the head remembers of
 // the last. Invariant: a line is blamed once per problem, so that one edit makes one finding.
 
+import Payload
 import Platform
 
 /// The state of a verification.

@@ -10,6 +10,7 @@
 //
 // Invariant: a rotation that fails leaves the journal writable as it was; it is tried again a minute later.
 
+import Payload
 import Platform
 
 /// When a journal file is closed and how many closed ones are kept: `journal:` of the config.

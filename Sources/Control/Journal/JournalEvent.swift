@@ -2,6 +2,8 @@
 // The words in `Kind` are an interface: people grep for them and pipelines match on them.
 // Invariant: a line is one line of JSON, at most `lineBytesMax` long, whatever was in the event.
 
+import Payload
+
 /// One event of the journal, before it has a place in the chain.
 public struct JournalEvent: Sendable, Hashable {
     /// What happened.

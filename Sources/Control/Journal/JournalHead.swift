@@ -3,6 +3,7 @@
 // Place: the start and `weir audit verify` read it here and have it judged here, so that they never disagree.
 // Invariant: whatever bytes are there, a number that is taken from them leaves room for the lines to come.
 
+import Payload
 import Platform
 
 /// The number of a journal line.

@@ -2,6 +2,7 @@
 // Place: at the start, to apply what the state does not include; and in `weir audit verify`.
 // Invariant: of the files' ends only as much is read as reaches back to the line that was asked for.
 
+import Payload
 import Platform
 
 /// Reads lines of a journal in their order.

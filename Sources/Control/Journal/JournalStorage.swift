@@ -5,6 +5,7 @@
 // Invariant: after `append` has thrown, any prefix of its bytes may stand at the end of the file; the
 // journal truncates back to the last durable byte before it writes again.
 
+import Payload
 import Platform
 
 /// Where journal lines live.

@@ -2,6 +2,7 @@
 // kilobytes however long the journal is.
 // Invariant: bytes after the last newline are `open`; a line that was never ended was never acknowledged.
 
+import Payload
 import Platform
 
 /// The last complete line of a file, and what stands behind it.

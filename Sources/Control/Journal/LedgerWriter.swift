@@ -11,6 +11,7 @@
 // What is kept is bounded: beyond `keptEventsMax` the oldest are dropped and counted in that line. The newest
 // state always wins.
 
+import Payload
 import Platform
 import Rollout
 

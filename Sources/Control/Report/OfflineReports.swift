@@ -2,6 +2,7 @@
 // Place: behind `weir report`. Reads files only, takes no lock and changes nothing.
 // Invariant: what is returned has the shape of /reports and /ledger.
 
+import Payload
 import Platform
 
 /// Reads reports from a state directory.

@@ -4,6 +4,7 @@
 // Invariant: a plain value that outlives a restart; counts are those of the process that was cut in, and
 // `exposedSince` says from when on they count.
 
+import Payload
 import Rollout
 
 /// The report of one cut.

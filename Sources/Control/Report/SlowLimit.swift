@@ -7,6 +7,7 @@
 // Invariant: fixed when the cut is decided, so that what the cut does to stable changes no count.
 
 import Metrics
+import Payload
 
 /// A time that a client feels, and how often stable takes longer.
 public struct SlowLimit: Sendable, Equatable, Codable {

@@ -10,6 +10,7 @@
 // Invariant: part of the saved state, so that neither a restart nor a rotated journal forgets it; bounded.
 // Source: guardrails/statistics.md, section 6.
 
+import Payload
 import Rollout
 import Statistics
 

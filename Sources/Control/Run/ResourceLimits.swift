@@ -7,6 +7,7 @@
 // writes is kept or the start is refused; one that it leaves out is made smaller until it fits.
 // Invariant: cores × (bounds of a core) + reserve ≤ descriptors, so accepting pauses before they run out.
 
+import Payload
 import Platform
 import Proxy
 

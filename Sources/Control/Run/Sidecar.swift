@@ -8,6 +8,7 @@
 import Glibc
 import Logging
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Rollout

@@ -2,6 +2,8 @@
 // page, and the sentences in which people are told.
 // Invariant: no text here holds a secret, a token or a URL's path; label values come from the config.
 
+import Payload
+
 /// How a poll of a registry can end.
 public enum SourcePoll: String, Sendable, CaseIterable {
     /// The alias names a version that the config maps.

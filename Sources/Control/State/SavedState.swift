@@ -4,6 +4,7 @@
 // The file carries the SHA-256 of its own content: a flipped bit must not un-quarantine a version.
 
 import FoundationEssentials
+import Payload
 import Rollout
 
 /// The content of `rollouts.json`.

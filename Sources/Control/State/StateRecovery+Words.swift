@@ -3,6 +3,8 @@
 // Place: read by `Sidecar` (log, readiness, status) and `OfflineUnquarantine` (journal).
 // Invariant: a gap is never called recovered.
 
+import Payload
+
 extension StateRecovery {
     /// Whether the state differs from what the file says, or the file does not name the journal's last line;
     /// a first start too, so that a state that is missing later was taken away.

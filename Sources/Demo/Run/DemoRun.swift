@@ -4,6 +4,7 @@
 // Invariant: standard output carries the view and the summary, or in JSON mode one object and nothing else.
 
 import Control
+import Payload
 import Platform
 
 /// Gives a demo and reports it on standard output.

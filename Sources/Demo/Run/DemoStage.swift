@@ -4,6 +4,7 @@
 
 import Control
 import Load
+import Payload
 import Platform
 
 /// The parts of a demo that run.

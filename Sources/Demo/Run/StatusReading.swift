@@ -3,6 +3,7 @@
 // Invariant: a field that is missing or null becomes nil or zero, never a trap.
 
 import Control
+import Payload
 import Platform
 
 /// What the demo reads of a status page.

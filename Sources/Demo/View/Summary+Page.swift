@@ -4,6 +4,7 @@
 // Invariant: a member that is missing leaves a dash or its line out, never an error.
 
 import Control
+import Payload
 
 extension Summary {
     /// After a cut its report, after a promotion the steps to it with the gates that let it pass and the

@@ -3,6 +3,7 @@
 // Invariant: the JSON object has exactly the fields listed here, in this order; absent values are null.
 
 import Control
+import Payload
 
 /// The end of a demo.
 public struct Summary: Sendable, Hashable {

@@ -6,8 +6,8 @@
 
 struct DiffWalk {
     private let diff: JSONDiff
-    private let left: JSONTree
-    private let right: JSONTree
+    private let left: DiffTree
+    private let right: DiffTree
     private(set) var found: [JSONDiff.Difference] = []
     private(set) var isWhole = true
     private var steps = 0
@@ -21,7 +21,7 @@ struct DiffWalk {
         case index(Int)
     }
 
-    init(_ diff: JSONDiff, _ left: JSONTree, _ right: JSONTree) {
+    init(_ diff: JSONDiff, _ left: DiffTree, _ right: DiffTree) {
         self.diff = diff
         self.left = left
         self.right = right
@@ -65,7 +65,7 @@ struct DiffWalk {
     // MARK: Objects
 
     /// Members by name, the first of each.
-    private func members(_ tree: JSONTree, _ node: Int) -> [(name: ArraySlice<UInt8>, node: Int)] {
+    private func members(_ tree: DiffTree, _ node: Int) -> [(name: ArraySlice<UInt8>, node: Int)] {
         let sorted = tree.children(node).map { (name: tree.name($0.node), node: $0.node) }
             .sorted { $0.name.lexicographicallyPrecedes($1.name) || $0.name == $1.name && $0.node < $1.node }
         var unique: [(name: ArraySlice<UInt8>, node: Int)] = []
@@ -154,7 +154,7 @@ struct DiffWalk {
     }
 
     private func numbers(
-        _ tree: JSONTree, _ nodes: [(place: Int, node: Int)]
+        _ tree: DiffTree, _ nodes: [(place: Int, node: Int)]
     ) -> [(value: Double, text: String, node: Int)] {
         nodes.compactMap { entry -> (value: Double, text: String, node: Int)? in
             guard tree.nodes[entry.node].kind == .number else { return nil }

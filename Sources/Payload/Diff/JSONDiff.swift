@@ -77,13 +77,13 @@ public struct JSONDiff: Sendable {
 
     /// Compares two documents.
     public func compare(_ reference: RawSpan, _ other: RawSpan) -> Comparison {
-        let left: JSONTree
-        let right: JSONTree
-        switch JSONTree.read(reference, ignored: ignored) {
+        let left: DiffTree
+        let right: DiffTree
+        switch DiffTree.read(reference, ignored: ignored) {
         case .success(let tree): left = tree
         case .failure(let problem): return .unreadable(.reference, problem)
         }
-        switch JSONTree.read(other, ignored: ignored) {
+        switch DiffTree.read(other, ignored: ignored) {
         case .success(let tree): right = tree
         case .failure(let problem): return .unreadable(.other, problem)
         }

@@ -1,7 +1,7 @@
 // The inside of a string: plain bytes, escapes, surrogate pairs, UTF-8. What the sink gets is the decoded
 // content, byte by byte, so that `"\u0061"` and `"a"` are the same name.
-// Invariant: the sink only ever gets whole prefixes of valid UTF-8; half of a pair is refused, as Control's
-// reader refuses it. Sources: RFC 8259 section 7; Unicode 16, table 3-7 (well-formed UTF-8).
+// Invariant: the sink only ever gets whole prefixes of valid UTF-8; half of a pair is refused.
+// Sources: RFC 8259 section 7; Unicode 16, table 3-7 (well-formed UTF-8).
 
 extension JSONScanner {
     mutating func stepText(_ byte: UInt8, _ sink: inout some JSONSink) {

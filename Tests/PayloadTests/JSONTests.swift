@@ -2,7 +2,7 @@
 
 import Testing
 
-@testable import Control
+@testable import Payload
 
 @Suite struct JSONTests {
     static let values: [JSON] = [
@@ -29,13 +29,25 @@ import Testing
             String(repeating: "[", count: 100_000), String(repeating: "{\"a\":", count: 5_000),
         ])
     func refused(text: String) {
-        #expect(throws: JSONProblem.self) { try JSON(parsing: text) }
+        #expect(throws: ScanProblem.self) { try JSON(parsing: text) }
+    }
+
+    @Test("A member name that comes twice is refused wherever it stands", arguments: [1, 2, 16, 17, 40])
+    func twice(count: Int) throws {
+        let members = (0..<count).map { "\"k\($0)\":{\"k0\":[]}" }
+        let whole = "{" + members.joined(separator: ",") + "}"
+        #expect(try JSON(parsing: whole).members.count == count)
+        for i in 0..<count {
+            let text = "{" + members.joined(separator: ",") + ",\"k\(i)\":1}"
+            let problem = ScanProblem(offset: text.utf8.count - 2, expected: "k\(i) only once")
+            #expect(throws: problem) { try JSON(parsing: text) }
+        }
     }
 
     @Test("Bytes that are not UTF-8 inside a string are refused")
     func notUTF8() {
-        #expect(throws: JSONProblem.self) { try JSON(parsing: [0x22, 0xFF, 0x22]) }
-        #expect(throws: JSONProblem.self) { try JSON(parsing: [0x22, 0xC0, 0x80, 0x22]) }
+        #expect(throws: ScanProblem.self) { try JSON(parsing: [0x22, 0xFF, 0x22]) }
+        #expect(throws: ScanProblem.self) { try JSON(parsing: [0x22, 0xC0, 0x80, 0x22]) }
     }
 
     @Test("Surrogate pairs give one scalar")

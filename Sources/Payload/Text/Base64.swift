@@ -2,12 +2,12 @@
 // Place: bodies of captures, which lines of JSON cannot hold as they are.
 // Invariant: four characters for every three bytes begun, padded.
 
-/// The standard alphabet, with padding.
-enum Base64 {
+/// Base64 in the standard alphabet, with padding.
+public enum Base64 {
     private static let alphabet = Array(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
-    static func text(_ bytes: some Collection<UInt8>) -> String {
+    public static func text(_ bytes: some Collection<UInt8>) -> String {
         var out: [UInt8] = []
         out.reserveCapacity((bytes.count + 2) / 3 * 4)
         var word: UInt32 = 0

@@ -3,6 +3,7 @@
 // Invariant: any text gives a date or nil, never a trap.
 // Source: RFC 9110, sections 5.6.7 and 10.2.3.
 
+import Payload
 import Platform
 
 /// Reads dates of header fields.

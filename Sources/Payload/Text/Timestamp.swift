@@ -14,7 +14,8 @@ public enum Timestamp {
             + "Z"
     }
 
-    static func date(daysSince1970 days: Int) -> (year: Int, month: Int, day: Int) {
+    /// The civil date of a day, in UTC.
+    public static func date(daysSince1970 days: Int) -> (year: Int, month: Int, day: Int) {
         let shifted = days + 719_468
         let era = shifted / 146_097
         let dayOfEra = shifted - era * 146_097
@@ -54,7 +55,7 @@ public enum Timestamp {
     }
 
     /// `2026-12-23` as days since 1970-01-01, the inverse of `date(daysSince1970:)`; nil for no such day.
-    static func days(_ text: ArraySlice<UInt8>) -> Int? {
+    public static func days(_ text: ArraySlice<UInt8>) -> Int? {
         let parts = text.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
         guard parts.map(\.count) == [4, 2, 2], let year = number(parts[0]), let month = number(parts[1]),
             let day = number(parts[2]), year >= 1970, (1...12).contains(month), day >= 1

@@ -3,8 +3,6 @@
 // Invariant: `text` is always valid JSON on one line (RFC 8259), and safe to print: what does not show itself
 // is escaped (`ForeignText`). A double that is not finite is null.
 
-import Payload
-
 /// One JSON value. Objects keep the order of their members.
 public enum JSON: Sendable, Hashable {
     case null

@@ -3,7 +3,7 @@
 // follow and nothing to free but three arrays.
 // Invariant: at most `nodesMax` nodes; every range lies inside `bytes`; nesting is the scanner's, at most 64.
 
-struct JSONTree {
+struct DiffTree {
     /// Values of a document; the largest sensible answer of a model has about as many numbers.
     static let nodesMax = 262_144
 
@@ -29,9 +29,9 @@ struct JSONTree {
     private init(_ ignored: [JSONPath]) { tracker = PathTracker(ignored, repeated: .all) }
 
     /// Reads a whole document; nodes at `ignored` paths are marked.
-    static func read(_ document: RawSpan, ignored: [JSONPath]) -> Result<JSONTree, ScanProblem> {
+    static func read(_ document: RawSpan, ignored: [JSONPath]) -> Result<DiffTree, ScanProblem> {
         var scanner = JSONScanner()
-        var tree = JSONTree(ignored)
+        var tree = DiffTree(ignored)
         scanner.take(document, &tree)
         guard scanner.finish(&tree) else {
             let problem = scanner.problem ?? ScanProblem(offset: scanner.offset, expected: "a document")
@@ -60,7 +60,7 @@ struct JSONTree {
     }
 }
 
-extension JSONTree: JSONSink {
+extension DiffTree: JSONSink {
     mutating func begin(_ kind: JSONKind, at offset: Int) {
         let isIgnored = tracker.value() != 0
         if kind == .object || kind == .array { tracker.open(isArray: kind == .array) }
