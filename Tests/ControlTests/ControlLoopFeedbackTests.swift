@@ -87,10 +87,8 @@ extension World {
         "state_dir:", with: "feedback: { window: 1s, grace: 0s, remembered_max: 1000 }\nstate_dir:")
 
     private func world(_ text: String = yaml) throws -> (World, FakeFeedbackStore) {
-        let world = try World(text)
         let store = FakeFeedbackStore()
-        world.loop.feedback.store = store
-        return (world, store)
+        return (try World(text, store: store), store)
     }
 
     @Test("Each item gets its answer: accepted, duplicate, late, unknown, forged, malformed, future")
@@ -219,15 +217,10 @@ extension World {
             let next = try World(text)
             let jump: UInt64 = isRebooted ? 400_000_000_000 : 10_000_000_000
             next.restart(after: world, monotonic: world.now + Interval(nanos: jump), elapsed: 10_000_000)
-            next.loop.feedback.restored =
-                [
-                    .clock(
-                        ClockAnchor(tick: world.tick.number, wallMicros: world.wall + world.now.nanos / 1_000)
-                    )
-                ]
-                + store.records
+            let anchor = ClockAnchor(
+                tick: world.tick.number, wallMicros: world.wall + world.now.nanos / 1_000)
             next.loop.models[0].book.want(signal)
-            next.loop.replayFeedback()
+            next.loop.replayFeedback([.clock(anchor)] + store.records)
             let again = try next.post([world.line(old), world.line(lost)])
             #expect(again.body["duplicate"]?.integer == 1 && again.body["accepted"]?.integer == 1)
             next.step(700)

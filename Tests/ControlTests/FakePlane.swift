@@ -185,7 +185,8 @@ final class World {
     ///   - ahead: microseconds by which the wall clock has been set forward, or back.
     init(
         _ text: String = World.yaml, saved: SavedState = SavedState(), now: Instant? = nil,
-        boot: String? = nil, wall ahead: Int64 = 0
+        boot: String? = nil, wall ahead: Int64 = 0, hooks: ControlHooks = ControlHooks(),
+        store: (any OutcomeStore)? = nil
     ) throws {
         wall = UInt64(Int64(wall) + ahead)
         if let now { self.now = now }
@@ -195,9 +196,11 @@ final class World {
         var slots = SlotTable()
         let plan = try ControlLoop.firstPlan(config, saved: saved, slots: &slots)
         plane.publish(plan)
+        var start = ControlStart(config: config, plan: plan, slots: slots, saved: saved)
+        start.store = store
         loop = ControlLoop(
-            config: config, plan: plan, slots: slots, saved: saved, plane: plane, ledger: ledger,
-            log: WeirLog.silent(), now: self.now, wallMicros: wall + self.now.nanos / 1_000, boot: boot)
+            start, plane: plane, ledger: ledger, log: WeirLog.silent(), now: self.now,
+            wallMicros: wall + self.now.nanos / 1_000, boot: boot, hooks: hooks)
         loop.begin(JournalEvent(at: wall, .started, reason: "test"))
         trace.clear()
     }

@@ -22,7 +22,6 @@ struct NoticeTests {
     }
 
     private func world(_ path: String) throws -> World {
-        let world = try World()
         let config = WebhookConfig(
             address: .url(try sink.url(path)), format: .json, timeout: .seconds(120))
         queue.adopt([
@@ -30,8 +29,7 @@ struct NoticeTests {
                 name: "hook", kinds: Set(Notice.Kind.allCases), models: [], sink: .webhook(config),
                 retry: ActionRetry(pause: .millis(10), pauseMax: .millis(20)))
         ])
-        world.loop.actions = queue
-        return world
+        return try World(hooks: ControlHooks(notices: queue))
     }
 
     private func provokeCut(_ world: World) {

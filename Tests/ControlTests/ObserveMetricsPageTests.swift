@@ -26,7 +26,7 @@ import Testing
         var core = CoreMeterSnapshot()
         for index in core.counters.indices { core.counters[index] = UInt64(index) + 1 }
         core.refusals[0] = 3
-        var control = MetricsPage.ControlCounts()
+        var control = ControlCounts()
         control.reloadsApplied = 2
         control.obeyedEpoch = 7
         return MetricsPage(

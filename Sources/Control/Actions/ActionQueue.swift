@@ -9,7 +9,7 @@ import Platform
 import Synchronization
 
 /// The actions of a sidecar.
-public final class ActionQueue: Sendable {
+public final class ActionQueue: NoticeSink {
     /// At shutdown, the time that notices never tried have for their one attempt.
     static let endsWithin = Interval.seconds(3)
 

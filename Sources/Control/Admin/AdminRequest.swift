@@ -1,5 +1,6 @@
-// One request to the admin API and its answer, after the bytes have been parsed: values that the routes
-// work on without a socket.
+// One request to the admin API, after the bytes have been parsed: a value that the routes work on without a
+// socket.
+// Place: between the reader of an admin connection and `AdminRoutes`; the answer is an `AdminResponse`.
 // Invariant: a field that decides who may ask stands here once, or the request never came this far.
 
 import Payload
@@ -28,61 +29,4 @@ struct AdminPeer: Sendable, Hashable {
     var isUnixSocket: Bool
     /// The address that the connection came in on, when it is an IP address.
     var localHost: String?
-}
-
-/// An answer of the admin API.
-struct AdminResponse: Sendable, Equatable {
-    var status: Int
-    var contentType: String
-    var body: [UInt8]
-    /// For 405.
-    var allow: String?
-    /// For 503 where coming back helps.
-    var retryAfterSeconds: Int?
-
-    init(status: Int, contentType: String, body: [UInt8], allow: String? = nil) {
-        self.status = status
-        self.contentType = contentType
-        self.body = body
-        self.allow = allow
-    }
-
-    static func text(_ status: Int, _ text: String) -> AdminResponse {
-        AdminResponse(
-            status: status, contentType: "text/plain; charset=utf-8", body: Array((text + "\n").utf8))
-    }
-
-    static func json(_ status: Int, _ value: JSON) -> AdminResponse {
-        AdminResponse(status: status, contentType: "application/json", body: Array((value.text + "\n").utf8))
-    }
-
-    /// A refusal with one sentence that says what to do.
-    static func refusal(_ status: Int, _ sentence: String) -> AdminResponse {
-        .json(status, ["error": .string(sentence)])
-    }
-
-    /// The reason phrase of a status that the admin API uses.
-    static func phrase(_ status: Int) -> String {
-        switch status {
-        case 200: "OK"
-        case 400: "Bad Request"
-        case 403: "Forbidden"
-        case 404: "Not Found"
-        case 405: "Method Not Allowed"
-        case 408: "Request Timeout"
-        case 409: "Conflict"
-        case 410: "Gone"
-        case 413: "Content Too Large"
-        case 414: "URI Too Long"
-        case 415: "Unsupported Media Type"
-        case 421: "Misdirected Request"
-        case 422: "Unprocessable Content"
-        case 431: "Request Header Fields Too Large"
-        case 501: "Not Implemented"
-        case 503: "Service Unavailable"
-        case 504: "Gateway Timeout"
-        case 505: "HTTP Version Not Supported"
-        default: "Internal Server Error"
-        }
-    }
 }

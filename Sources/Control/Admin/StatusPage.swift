@@ -286,7 +286,7 @@ extension StatusSnapshot {
         var page = MetricsPage(
             buildVersion: Release.version, cores: cores, versions: versions, guardrails: guardrails,
             cuts: cuts.map { .init(model: $0.model, guardrail: $0.guardrail, count: $0.count) }, core: core,
-            control: counts, actions: actions,
+            control: counts,
             process: MetricsPage.Process(
                 cpuSeconds: ProcessUsage.cpuSeconds, residentBytes: ProcessUsage.residentBytes,
                 virtualBytes: ProcessUsage.virtualBytes, openDescriptors: ProcessUsage.openDescriptors,

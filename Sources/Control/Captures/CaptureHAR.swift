@@ -4,6 +4,7 @@
 // Source: HAR 1.2 Spec, Jan Odvarko (softwareishard.com/blog/har-12-spec).
 
 import Payload
+import Platform
 
 /// Writes an HTTP archive, entry by entry.
 public struct CaptureHAR {

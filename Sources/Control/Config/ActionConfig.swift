@@ -10,16 +10,31 @@ public struct ActionConfig: Sendable, Hashable {
     /// Stands in metrics and in the journal, where what is still owed is looked up after a restart.
     public var name: String
     /// The decisions it is told of; not empty.
-    public var kinds: Set<Notice.Kind>
+    public var kinds: Set<NoticeKind>
     /// The models it is told of; empty: all.
     public var models: Set<String>
     public var sink: ActionSink
     public var retry = ActionRetry()
+}
 
-    /// Whether it is told of this decision.
-    func wants(_ notice: Notice) -> Bool {
-        kinds.contains(notice.kind) && (models.isEmpty || models.contains(notice.model))
-    }
+/// What kind of decision others are told of.
+public enum NoticeKind: String, Sendable, CaseIterable {
+    /// A candidate lost its traffic.
+    case cut
+    /// A version has all of it.
+    case promote
+    /// A rollout waits for a person.
+    case hold
+    /// The check after a cut has answered.
+    case recovery
+    /// A rule that only warns has tripped, or a dry run shows what it would have done.
+    case alert
+    /// A rollout began.
+    case start
+    /// A rollout came to another stage.
+    case stage
+    /// A random split is proven not to be what its weights say.
+    case sampleRatio = "sample_ratio"
 }
 
 /// How a failed attempt is repeated: after a pause that doubles, with jitter, until the decision is too old.

@@ -1,6 +1,7 @@
 // What `weir check` says about a config: every problem with its place, or what the file amounts to, so that
-// a reader sees the split and the guardrails that will be in force before anything runs. Nothing is touched:
-// no port is bound, no state is read; only names are resolved, because a name without address is a problem.
+// a reader sees the split and the guardrails that will be in force before anything runs.
+// Place: behind `ConfigLoader`; what this machine has to say to it is `ConfigCheck+Machine.swift`.
+// Invariant: a function of the result and the wall clock, which is an argument.
 
 import Payload
 import Platform
@@ -20,62 +21,8 @@ public struct ConfigCheck: Sendable, Equatable {
     /// Problems printed before the rest is only counted.
     private static let problemsMax = 100
 
-    /// Checks the file at `path`, names included.
-    /// - Parameters:
-    ///   - isForHere: bounds that do not fit this machine are an error then, as for `weir run`.
-    ///   - isForElsewhere: files that the config names are not looked for.
-    public static func run(
-        path: String, isForHere: Bool = false, isForElsewhere: Bool = false
-    ) -> ConfigCheck {
-        let result = ConfigLoader.load(path: path, looksForFiles: !isForElsewhere)
-        var check = of(result, file: path, wallMicros: Clock.wallMicros())
-        guard case .success(let config) = result, check.exitCode == 0 else { return check }
-        switch limits(config, .afterRaising) {
-        case .success(let resources):
-            check.text += "on this machine: \(resources.sentence)\n"
-            check.text += resources.lowered.map { "on this machine: \($0)\n" }.joined()
-        case .failure(let problem):
-            check.refusalHere = "on this machine weir would not start: \(problem)"
-            if isForHere { check.exitCode = SidecarProblem.limits(problem).exitCode }
-        }
-        return check
-    }
-
-    /// How the bounds would come out on this machine, for this user. Not a problem of the file: it may run
-    /// elsewhere.
-    static func limits(_ config: Config, _ allowance: Allowance) -> Result<ResourceLimits, LimitsProblem> {
-        do throws(LimitsProblem) {
-            return .success(try ResourceLimits(config, cores: config.cores ?? CPU.usable, allowance))
-        } catch {
-            return .failure(error)
-        }
-    }
-
-    /// The answer of `weir check --output json` to a config that is right.
-    public static func json(_ config: Config, file: String, isForHere: Bool) -> (json: JSON, exitCode: Int32)
-    {
-        var code: Int32 = 0
-        let here: JSON
-        switch limits(config, .afterRaising) {
-        case .success(let resources):
-            here = [
-                "starts": true, "limits": .string(resources.sentence),
-                "lowered": .array(resources.lowered.map(JSON.string)), "problem": .null,
-            ]
-        case .failure(let problem):
-            here = ["starts": false, "limits": .null, "lowered": [], "problem": .string("\(problem)")]
-            if isForHere { code = SidecarProblem.limits(problem).exitCode }
-        }
-        return (
-            [
-                "ok": .bool(code == 0), "file": .string(file), "digest": .string(config.digest),
-                "models": .array(config.models.map(json)), "on_this_machine": here,
-            ], code
-        )
-    }
-
     /// A model's split and guardrails, as the text names them.
-    private static func json(_ model: ModelConfig) -> JSON {
+    static func json(_ model: ModelConfig) -> JSON {
         let weights = PlanBuilder.weights(of: model, asked: model.weights ?? [:], quarantined: [])
         return [
             "name": .string(model.name), "stable": .string(model.stable),

@@ -10,7 +10,7 @@ import Platform
 struct ActionDraft {
     var place: Place
     var name: Marked<String>?
-    var kinds: Set<Notice.Kind>?
+    var kinds: Set<NoticeKind>?
     var models: [Marked<String>]
     var sink: ActionSink
     var retry: ActionRetry
@@ -20,7 +20,7 @@ extension Kind where Value == ActionDraft {
     static var action: Kind {
         .section("an action: a mapping with webhook, exec, mlflow, argo or kubernetes") { section in
             let name = section.optional("name", .marked(.name))
-            let kinds = section.optional("on", .list(of: .noticeKind, count: 1...Notice.Kind.allCases.count))
+            let kinds = section.optional("on", .list(of: .noticeKind, count: 1...NoticeKind.allCases.count))
             let models = section.value("models", .list(of: .marked(.name), count: 1...64), or: [])
             let retry = section.value("retry", .retry, or: ActionRetry())
             let sinks: [ActionSink?] = [
@@ -69,7 +69,7 @@ enum ActionChecks {
         return actions
     }
 
-    private static func standard(_ sink: ActionSink) -> Set<Notice.Kind> {
+    private static func standard(_ sink: ActionSink) -> Set<NoticeKind> {
         switch sink {
         case .webhook, .exec: [.cut, .promote, .hold, .recovery, .sampleRatio]
         case .mlflow, .argo: [.cut, .promote]
@@ -118,10 +118,10 @@ enum ActionChecks {
     }
 }
 
-extension Kind where Value == Notice.Kind {
+extension Kind where Value == NoticeKind {
     fileprivate static var noticeKind: Kind {
         // The words are the cases, so every word that passes is one.
-        Kind<String>.word(Notice.Kind.allCases.map(\.rawValue)).map { Notice.Kind(rawValue: $0) ?? .cut }
+        Kind<String>.word(NoticeKind.allCases.map(\.rawValue)).map { NoticeKind(rawValue: $0) ?? .cut }
     }
 }
 
@@ -273,7 +273,7 @@ extension Kind where Value == JSON {
 extension ActionConfig {
     /// In words, without anything that may be secret.
     var sentence: String {
-        let events = Notice.Kind.allCases.filter(kinds.contains).map(\.rawValue).joined(separator: ", ")
+        let events = NoticeKind.allCases.filter(kinds.contains).map(\.rawValue).joined(separator: ", ")
         let of = models.isEmpty ? "" : " of \(models.sorted().joined(separator: ", "))"
         return "on \(events)\(of): \(sink.target)"
     }

@@ -165,7 +165,7 @@ extension ControlLoop {
         proven.formIntersection(kept)
         isPlanWanted = isPlanWanted || config.models.contains { !$0.candidatesToProve.isEmpty }
         preflightTargets = targets
-        onPreflight(targets)
+        hooks.onPreflight(targets)
     }
 }
 

@@ -31,8 +31,9 @@ extension ControlLoop {
             note([started])
         }
         take(config, plan)
-        replayFeedback()
-        onConfig(config, plan)
+        replayFeedback(feedback.restored)
+        feedback.restored = []
+        hooks.onConfig(config, plan)
     }
 
     /// Takes a validated config over while traffic flows; answered when every core obeys it.
@@ -89,7 +90,7 @@ extension ControlLoop {
         groups = Self.groups(of: config)
         plan = fresh
         take(change.config, fresh)
-        onConfig(change.config, fresh)
+        hooks.onConfig(change.config, fresh)
         plane.publish(fresh)
         isPlanWanted = true
         guard let reply = change.reply else { return }

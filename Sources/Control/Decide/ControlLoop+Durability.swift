@@ -60,7 +60,7 @@ extension ControlLoop {
         return events
     }
 
-    static let diskTooSlow = "the disk is too slow: \(LedgerThread.waitingMax) steps wait for it"
+    static let diskTooSlow = "the disk is too slow: \(LedgerEntry.waitingMax) steps wait for it"
     /// Entries that are kept for a ledger without room; beyond, their lines are lost and counted as failures.
     private static let unpostedMax = 4_096
 
@@ -171,7 +171,7 @@ extension ControlLoop {
             if let verb = step.verb { refuse(verb, failure) }
             return takeBack(step, i)
         }
-        for notice in step.notices { actions?.post(notice) }
+        for notice in step.notices { hooks.notices?.post(notice) }
         models[i].durable = step.after
         isPlanWanted = true
         guard var verb = step.verb else { return }

@@ -109,12 +109,12 @@ extension ControlLoop {
     }
 
     /// Takes back what earlier processes have logged, in their order.
-    func replayFeedback() {
+    func replayFeedback(_ records: [FeedbackRecord]) {
         feedback.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
         let here = ClockAnchor(tick: Tick(monotonicNanos: now.nanos).number, wallMicros: wallMicros)
         var shift: Int64 = 0
         var room = feedback.config.rememberedMax
-        for record in feedback.restored {
+        for record in records {
             switch record {
             case .clock(let anchor): shift = anchor.shift(to: here)
             case .starts(let model, let slotTicks, let slot):
@@ -138,7 +138,6 @@ extension ControlLoop {
                 }
             }
         }
-        feedback.restored = []
     }
 }
 

@@ -20,16 +20,10 @@ final class ControlLoop {
     let plane: any Plane
     let ledger: any Ledger
     let log: Logger
-    /// Told of a config and its plan before the plan is published: who writes names or asks endpoints.
-    let onConfig: @Sendable (Config, Plan) -> Void
+    /// Who is told of configs, trips, checks to be made, and decisions.
+    let hooks: ControlHooks
     /// What became of values that are read out of traffic.
-    var signals = SignalCounters()
-    /// Told of every trip, so that the exchanges around it are kept.
-    var onTrip: @Sendable (CaptureTrip) -> Void = { _ in }
-    /// Who is told of decisions.
-    var actions: ActionQueue?
-    /// Told whom the checks before a rollout have to ask.
-    var onPreflight: @Sendable ([PreflightTarget]) -> Void = { _ in }
+    let signals: SignalCounters
     var config: Config
     var slots: SlotTable
     var models: [WatchedModel] = []
@@ -43,7 +37,7 @@ final class ControlLoop {
     /// What is left for decisions on a full disk.
     var journalReserve = JournalReserve.filled
     /// What the start found of state and journal.
-    var recovery: StateRecovery?
+    let recovery: StateRecovery?
     /// Why the journal's file could not be closed, and how often it was and was not.
     var rotationTrouble: String?
     var journalRotations: UInt64 = 0
@@ -53,7 +47,7 @@ final class ControlLoop {
     /// Reports of cuts, and the ledger over rollouts.
     var desk = ReportDesk()
     /// Times cuts, which take microseconds, while everything else goes by the instant of the turn.
-    let clock: @Sendable () -> Instant = { Clock.now() }
+    let clock: @Sendable () -> Instant
     var reloadsApplied: UInt64 = 0
     var reloadsRefused: UInt64 = 0
 
@@ -97,7 +91,7 @@ final class ControlLoop {
     /// Configs that arrived while a bar was up or a plan under way.
     var deferred: [Reconfiguration] = []
     /// What registries have said, by model; and aliases that have moved since, one per model at most.
-    var sources: [String: SourceAnswer] = [:]
+    var sources: [String: SourceAnswer]
     var moves: [SourceMove] = []
     var lastSaved = Instant(nanos: 0)
     var lastTick = Tick(number: 0)
@@ -123,18 +117,21 @@ final class ControlLoop {
     /// Evidence is saved this often; a crash loses at most that much of it.
     static let saveEvery = Interval.seconds(10)
 
-    /// - Parameter plan: the plan that the plane was started with, made from `config` and `saved`.
     init(
-        config: Config, plan: Plan, slots: SlotTable, saved: SavedState, plane: any Plane,
-        ledger: any Ledger, log: Logger, now: Instant, wallMicros: UInt64, boot: String? = nil,
-        onConfig: @escaping @Sendable (Config, Plan) -> Void = { _, _ in }
+        _ start: ControlStart, plane: any Plane, ledger: any Ledger, log: Logger, now: Instant,
+        wallMicros: UInt64, boot: String? = nil, hooks: ControlHooks = ControlHooks(),
+        clock: @escaping @Sendable () -> Instant = { Clock.now() }
     ) {
-        self.onConfig = onConfig
-        self.config = config
-        self.plan = plan
-        self.slots = slots
-        feedback = FeedbackRegistry(config.feedback)
-        self.saved = saved
+        self.hooks = hooks
+        self.clock = clock
+        config = start.config
+        plan = start.plan
+        slots = start.slots
+        saved = start.saved
+        recovery = start.recovery
+        sources = start.sources
+        signals = start.signals
+        feedback = FeedbackRegistry(start.config.feedback, store: start.store, restored: start.restored)
         groups = Self.groups(of: config)
         desk.saved = saved.reports ?? ReportDesk.Saved()
         self.plane = plane
@@ -249,7 +246,7 @@ final class ControlLoop {
             spread(record, of: name)
             cuts[CutKey(model: name, guardrail: record.cause), default: 0] += 1
         }
-        if let trip = CaptureTrip(event, model: models[i].config.name, at: wallMicros) { onTrip(trip) }
+        if let trip = CaptureTrip(event, model: models[i].config.name, at: wallMicros) { hooks.onTrip(trip) }
         let told = addressed(
             JournalEvent(event, model: models[i].config.name, at: wallMicros), i, before)
         let level: Logger.Level =

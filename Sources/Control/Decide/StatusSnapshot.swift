@@ -50,7 +50,7 @@ struct StatusSnapshot: Sendable {
     var journalTrouble: String?
     /// What the start found, what is owed, and what is left for decisions on a full disk.
     var durability = Durability()
-    var counts: MetricsPage.ControlCounts
+    var counts: ControlCounts
     var reports: [RollbackReport]
     var tallies: [String: Tally]
     var groups: [GroupStatus]
@@ -58,8 +58,6 @@ struct StatusSnapshot: Sendable {
     var planTrouble: String?
     /// The clocks of the snapshot.
     var clocks: ClockAnchor
-    /// Filled in by whoever renders a page: the actions count on threads of their own.
-    var actions: [ActionStatus] = []
 
     /// The ledger over all rollouts, the sum first.
     var ledger: JSON { Tally.ledger(tallies) }
@@ -126,7 +124,7 @@ extension ControlLoop {
 
     /// Everything that the status page and the metrics say of decisions.
     var snapshot: StatusSnapshot {
-        var counts = MetricsPage.ControlCounts()
+        var counts = ControlCounts()
         counts.reloadsApplied = reloadsApplied
         counts.reloadsRefused = reloadsRefused
         counts.journalFailures = ledgerFailures

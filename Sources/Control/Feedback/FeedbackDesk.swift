@@ -22,14 +22,18 @@ struct FeedbackRegistry {
     let config: FeedbackConfig
     var clock = ClockMap()
     /// nil: nothing outlives the process.
-    var store: (any FeedbackStore)?
+    let store: (any FeedbackStore)?
     /// Read by the start, replayed once the models stand.
-    var restored: [FeedbackRecord] = []
+    var restored: [FeedbackRecord]
     /// Items by what became of them; "" for those whose model is not known.
     private(set) var counts: [FeedbackCount.Key: UInt64] = [:]
     private var places: [UInt32: Place?] = [:]
 
-    init(_ config: FeedbackConfig) { self.config = config }
+    init(_ config: FeedbackConfig, store: (any FeedbackStore)? = nil, restored: [FeedbackRecord] = []) {
+        self.config = config
+        self.store = store
+        self.restored = restored
+    }
 
     var graceTicks: UInt64 { config.grace.micros / Tick.micros }
 

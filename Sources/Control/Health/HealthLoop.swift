@@ -304,7 +304,10 @@ final class HealthLoop {
         switch change {
         case .none, .admitted: break
         case .recovered, .failed:
-            checker.report(HealthTransition(target: target, isHealthy: isGood, reason: reason))
+            checker.report(
+                HealthTransition(
+                    slot: target.slot, address: target.address, model: target.model, version: target.version,
+                    isHealthy: isGood, reason: reason))
         }
     }
 }

@@ -51,14 +51,6 @@ extension SocketAddress {
     }
 }
 
-/// An endpoint that changed between healthy and unhealthy.
-struct HealthTransition: Sendable, Equatable {
-    var target: HealthTarget
-    var isHealthy: Bool
-    /// What the deciding probe saw.
-    var reason: String
-}
-
 /// One endpoint's streak: how many probes in a row said the same, and what that makes it.
 struct HealthStreak: Equatable {
     /// What an endpoint is by its probes.

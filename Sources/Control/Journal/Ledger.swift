@@ -6,8 +6,19 @@
 
 import Platform
 
+/// What the controller needs of the ledger.
+protocol Ledger: Sendable {
+    /// Hands a step over; false when too many wait, which counts as a refused disk.
+    func post(_ entry: LedgerEntry) -> Bool
+    /// The next report, in order.
+    func take() -> LedgerReport?
+}
+
 /// One durable step.
 struct LedgerEntry: Sendable {
+    /// Steps that may wait for a slow disk: one for each model that a config can have, and as many again.
+    static let waitingMax = 4_096
+
     /// Given by the poster; comes back in the report.
     var id: UInt64
     var events: [JournalEvent]

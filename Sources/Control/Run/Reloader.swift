@@ -79,20 +79,3 @@ final class Reloader: Sendable {
         }
     }
 }
-
-/// A poller over one mailbox, for threads that do nothing else.
-final class MailboxWait {
-    private var poller: Poller
-
-    init(_ poller: consuming Poller) { self.poller = poller }
-
-    func watch(_ wakeup: borrowing Wakeup) throws(SystemFailure) {
-        if let errno = poller.add(wakeup.descriptor, token: Token(bits: 0), interest: .readable) {
-            throw SystemFailure(operation: "watch a mailbox", errno: errno)
-        }
-    }
-
-    /// Whether something came in time.
-    @discardableResult
-    func wait(timeoutMillis: Int32) -> Bool { poller.wait(timeoutMillis: timeoutMillis) > 0 }
-}

@@ -102,13 +102,13 @@ extension Sidecar {
         known.counts.accessLinesLost = accessLog.counts.lost
         known.counts.captures = taps.captured.load(ordering: .relaxed)
         known.counts.capturesLost = taps.lost.load(ordering: .relaxed)
-        known.actions = actions.status
         let sources = sources.status
         var page = known.metricsPage(cores: cores, core: CoreMeterSnapshot.sum(plane.coreMeters())) { slot in
             VersionMeter.sum(plane.meters(slot))
         }
         page.signals = signals.all.sorted { $0.key < $1.key }.map { .init(model: $0.key, counts: $0.value) }
         page.sources = sources
+        page.actions = actions.status
         page.resources = resources
         return page
     }

@@ -189,16 +189,26 @@ public final class Sidecar: Sendable {
     }
 
     private func startController() throws(SystemFailure) {
-        let (config, plan, slots, recovery, log) = (config, plan, slots, recovery, log)
-        let (plane, ledger, health) = (plane, ledger, health)
-        let (accessLog, taps, signals, drainConfig) = (accessLog, taps, signals, drainConfig)
-        let (actions, feedback, preflight, sources) = (actions, feedback, preflight, sources)
-        let logged = try startFeedback()
-        try controller.start(ledger, started, eachTurn: { accessLog.discard() }) {
-            let loop = ControlLoop(
-                config: config, plan: plan, slots: slots, saved: recovery.state, plane: plane, ledger: ledger,
-                log: log, now: Clock.now(), wallMicros: Clock.wallMicros(), boot: Boot.id
-            ) { config, plan in
+        var start = ControlStart(config: config, plan: plan, slots: slots, saved: recovery.state)
+        start.recovery = recovery
+        start.sources = sources.saved
+        start.signals = signals
+        start.store = feedback
+        start.restored = try startFeedback()
+        let (plane, ledger, accessLog, log, hooks) = (plane, ledger, accessLog, log, hooks)
+        try controller.start(ledger, started, eachTurn: { accessLog.discard() }) { [start] in
+            ControlLoop(
+                start, plane: plane, ledger: ledger, log: log, now: Clock.now(),
+                wallMicros: Clock.wallMicros(), boot: Boot.id, hooks: hooks)
+        }
+    }
+
+    /// Who is told by the control loop.
+    private var hooks: ControlHooks {
+        let (health, preflight, sources, log) = (health, preflight, sources, log)
+        let (accessLog, taps, actions, drainConfig) = (accessLog, taps, actions, drainConfig)
+        return ControlHooks(
+            onConfig: { config, plan in
                 drainConfig.times.withLock { $0 = config.drain }
                 accessLog.adopt(config.accessLog, plan)
                 taps.adopt(config, plan)
@@ -208,21 +218,14 @@ public final class Sidecar: Sendable {
                     log.error(
                         "the health checks do not keep up with reloads: the last one waits for the next")
                 }
-            }
-            loop.onTrip = { taps.keep($0) }
-            loop.onPreflight = { targets in
+            },
+            onTrip: { taps.keep($0) },
+            onPreflight: { targets in
                 if !preflight.check(targets) {
                     log.error("the pre-flight checks do not keep up with reloads: the last one waits")
                 }
-            }
-            loop.recovery = recovery
-            loop.signals = signals
-            loop.actions = actions
-            loop.sources = sources.saved
-            loop.feedback.store = feedback
-            loop.feedback.restored = logged
-            return loop
-        }
+            },
+            notices: actions)
     }
 
     // MARK: While it runs

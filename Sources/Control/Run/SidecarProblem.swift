@@ -20,13 +20,11 @@ public enum SidecarProblem: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// 65 damaged or lost state, 71 the system refuses, 73 the state directory cannot be made or is not
-    /// trusted, 75 it is in use, 78 the config contradicts the state.
+    /// 71 the system refuses, 78 the config contradicts the state; for the state directory see
+    /// `StateProblem.exitCode`.
     public var exitCode: Int32 {
         switch self {
-        case .state(.corrupt), .state(.lost): 65
-        case .state(.unusable), .state(.untrusted): 73
-        case .state(.locked): 75
+        case .state(let problem): problem.exitCode
         case .plan: 78
         case .system, .limits: 71
         }

@@ -13,17 +13,6 @@ import Logging
 import Platform
 import Synchronization
 
-/// An alias that points somewhere else than before.
-struct SourceMove: Sendable {
-    /// Weir's model.
-    var model: String
-    var answer: SourceAnswer
-    /// Stands as the actor in the journal.
-    var actor: String
-    /// What the alias says, and what follows from it.
-    var sentence: String
-}
-
 /// What a lane needs from the outside.
 struct SourceOutlets: Sendable {
     /// Makes a model's answer durable; the reason when the disk refuses.

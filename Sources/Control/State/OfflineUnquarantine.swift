@@ -24,10 +24,10 @@ public enum OfflineProblem: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// As `SidecarProblem.exitCode`; 1 for a refusal.
+    /// As `StateProblem.exitCode`; 1 for a refusal.
     public var exitCode: Int32 {
         switch self {
-        case .state(let problem): SidecarProblem.state(problem).exitCode
+        case .state(let problem): problem.exitCode
         case .system, .unreadable: 71
         case .refused: 1
         }

@@ -179,4 +179,13 @@ public enum StateProblem: Error, Sendable, Equatable, CustomStringConvertible {
                 + "or name another one under state_dir."
         }
     }
+
+    /// 65 damaged or lost state, 73 the directory cannot be made or is not trusted, 75 it is in use.
+    var exitCode: Int32 {
+        switch self {
+        case .corrupt, .lost: 65
+        case .unusable, .untrusted: 73
+        case .locked: 75
+        }
+    }
 }

@@ -5,18 +5,8 @@
 import Platform
 import Synchronization
 
-/// What the controller needs of the ledger.
-protocol Ledger: Sendable {
-    /// Hands a step over; false when too many wait, which counts as a refused disk.
-    func post(_ entry: LedgerEntry) -> Bool
-    /// The next report, in order.
-    func take() -> LedgerReport?
-}
-
 /// The ledger's mailboxes and its thread.
 final class LedgerThread: Ledger {
-    /// Steps that may wait for a slow disk: one for each model that a config can have, and as many again.
-    static let waitingMax = 4_096
     /// Steps that share one fsync.
     static let batchMax = 256
 
@@ -26,9 +16,9 @@ final class LedgerThread: Ledger {
     private let thread = Mutex<Thread?>(nil)
 
     init() throws(SystemFailure) {
-        entries = try Mailbox(capacity: Self.waitingMax)
+        entries = try Mailbox(capacity: LedgerEntry.waitingMax)
         // A step makes one report, a batch two more.
-        reports = try Mailbox(capacity: 4 * Self.waitingMax)
+        reports = try Mailbox(capacity: 4 * LedgerEntry.waitingMax)
     }
 
     /// Opens the journal of `directory`, here, so that one that cannot be read stops the start; then writes

@@ -2,8 +2,6 @@
 // part is taken, because URLs end up in files that many may read; secrets come from files of their own.
 // Source: RFC 3986 for the form, RFC 9110 section 4.2 for http and https.
 
-import Platform
-
 /// An absolute `http://` or `https://` URL.
 public struct HTTPURL: Sendable, Hashable {
     public let isSecure: Bool

@@ -5,7 +5,6 @@
 import Payload
 import Platform
 import Proxy
-import Rollout
 
 extension Sidecar {
     /// Starts the reader with everything that reads samples.
@@ -19,20 +18,5 @@ extension Sidecar {
                 return CaptureStore(disk, seed: Entropy.word())
             },
             values: { SignalExtractor(signals) { controller.post(.values($0)) } })
-    }
-}
-
-extension CaptureTrip {
-    /// The trip that an event of the rollout machine is; nil: it is none.
-    init?(_ event: RolloutEvent, model: String, at wallMicros: UInt64) {
-        let time = Timestamp.text(wallMicros: wallMicros)
-        switch event {
-        case .cut(let record): self.init(model: model, kind: "cut", id: record.id)
-        case .alert, .alertInstead: self.init(model: model, kind: "alert", id: "alert-\(time)")
-        case .held: self.init(model: model, kind: "hold", id: "hold-\(time)")
-        case .configured, .verb, .promoted, .weights, .recovery, .overruled, .stage, .baking,
-            .experimentEnded, .wouldHave, .controlWithdrawn:
-            return nil
-        }
     }
 }

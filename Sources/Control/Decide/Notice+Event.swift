@@ -26,7 +26,7 @@ extension ControlLoop {
         add("epoch_before", .count(before.epoch))
         add("epoch_after", .count(models[i].decided.epoch))
         if let url = runbook(event, models[i].config) { add("runbook_url", .string(url)) }
-        if let owed = Notice(event).flatMap({ actions?.owed($0) }), !owed.isEmpty {
+        if let owed = Notice(event).flatMap({ hooks.notices?.owed($0) }), !owed.isEmpty {
             add("actions", .array(owed.map(JSON.string)))
         }
         return event
@@ -42,9 +42,9 @@ extension ControlLoop {
     /// Tells of the decisions in a step that take traffic away or move none.
     /// - Returns: the others, to be told once the step is durable.
     func announce(_ events: [JournalEvent]) -> [Notice] {
-        guard let actions else { return [] }
+        guard let sink = hooks.notices else { return [] }
         let notices = events.compactMap { Notice($0) }
-        for notice in notices where !notice.givesTraffic { actions.post(notice) }
+        for notice in notices where !notice.givesTraffic { sink.post(notice) }
         return notices.filter(\.givesTraffic)
     }
 }

@@ -8,25 +8,7 @@ import Payload
 
 /// A decision that others are told of.
 public struct Notice: Sendable, Hashable {
-    /// What happened.
-    public enum Kind: String, Sendable, CaseIterable {
-        /// A candidate lost its traffic.
-        case cut
-        /// A version has all of it.
-        case promote
-        /// A rollout waits for a person.
-        case hold
-        /// The check after a cut has answered.
-        case recovery
-        /// A rule that only warns has tripped, or a dry run shows what it would have done.
-        case alert
-        /// A rollout began.
-        case start
-        /// A rollout came to another stage.
-        case stage
-        /// A random split is proven not to be what its weights say.
-        case sampleRatio = "sample_ratio"
-    }
+    public typealias Kind = NoticeKind
 
     public var kind: Kind
     public var model: String
@@ -151,5 +133,20 @@ extension JournalEvent {
         self.init(
             at: at, kind, model: line["model"]?.string, actor: actor, reason: reason,
             details: line.members.filter { !own.contains($0.name) })
+    }
+}
+
+/// Who tells the outside of decisions: what the control loop needs of the actions.
+protocol NoticeSink: Sendable {
+    /// The names of the actions that are to be told.
+    func owed(_ notice: Notice) -> [String]
+    /// Tells every action that wants to know; never waits.
+    func post(_ notice: Notice)
+}
+
+extension ActionConfig {
+    /// Whether the action is told of this decision.
+    func wants(_ notice: Notice) -> Bool {
+        kinds.contains(notice.kind) && (models.isEmpty || models.contains(notice.model))
     }
 }

@@ -1,0 +1,37 @@
+// What a control loop starts from, and whom it tells of what it does: values and functions that are given to
+// it once, when it is made.
+// Place: put together by `Sidecar`, or by a test; read by `ControlLoop`.
+// Invariant: no function here waits; all are called on the thread of the control loop.
+
+import Proxy
+
+/// Who is told by a control loop.
+struct ControlHooks: Sendable {
+    /// Told of a config and its plan before the plan is published: who writes names or asks endpoints.
+    var onConfig: @Sendable (Config, Plan) -> Void = { _, _ in }
+    /// Told of every trip, so that the exchanges around it are kept.
+    var onTrip: @Sendable (CaptureTrip) -> Void = { _ in }
+    /// Told whom the checks before a rollout have to ask.
+    var onPreflight: @Sendable ([PreflightTarget]) -> Void = { _ in }
+    /// Told of decisions; nil: nobody is.
+    var notices: (any NoticeSink)?
+}
+
+/// What a control loop starts from.
+struct ControlStart: Sendable {
+    var config: Config
+    /// The plan that the data plane was started with, made from `config` and `saved`.
+    var plan: Plan
+    var slots: SlotTable
+    var saved: SavedState
+    /// What the start found of state and journal; nil: nothing was looked at.
+    var recovery: StateRecovery?
+    /// What registries have said, by model.
+    var sources: [String: SourceAnswer] = [:]
+    /// Counts what became of values that are read out of traffic.
+    var signals = SignalCounters()
+    /// Keeps accepted outcomes; nil: nothing outlives the process.
+    var store: (any OutcomeStore)?
+    /// Outcomes that earlier processes have logged, oldest first.
+    var restored: [OutcomeRecord] = []
+}

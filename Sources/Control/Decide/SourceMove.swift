@@ -1,0 +1,14 @@
+// What a registry's alias says now, handed to the control loop by whoever asked the registry.
+// Place: taken over by `ControlLoop+Sources.swift`.
+// Invariant: the answer is durable before the move is handed over, unless it takes a candidate away.
+
+/// An alias that points somewhere else than before.
+struct SourceMove: Sendable {
+    /// Weir's model.
+    var model: String
+    var answer: SourceAnswer
+    /// Stands as the actor in the journal.
+    var actor: String
+    /// What the alias says, and what follows from it.
+    var sentence: String
+}
