@@ -47,11 +47,12 @@ let package = Package(
         hotRoom("Payload"),
         hotRoom("Platform", ["CLinux"]),
         hotRoom("Proxy", ["Platform", "Wire", "Metrics"]),
+        room("Calls", ["Platform", "Wire", "Payload", "COpenSSL"]),
         room(
             "Control",
             [
-                "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload", "COpenSSL",
-                "Yams",
+                "Calls", "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload",
+                "COpenSSL", "Yams",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         hotRoom("Load", ["Platform", "Wire", "Metrics", "Statistics"]),
@@ -76,7 +77,9 @@ let package = Package(
         tests("PayloadTests", ["Payload"]),
         tests("PlatformTests", ["Platform"]),
         tests("ProxyTests", ["Proxy", "Platform", "Wire", "Metrics"]),
-        tests("ControlTests", ["Control", "Proxy", "Rollout", "Payload", "Platform", "Wire", "Metrics"]),
+        tests(
+            "ControlTests",
+            ["Calls", "Control", "Proxy", "Rollout", "Payload", "Platform", "Wire", "Metrics"]),
         tests("LoadTests", ["Load", "Platform", "Wire"]),
         tests("DemoTests", ["Demo", "Control", "Load", "Payload", "Platform"]),
         tests("TidyTests", []),

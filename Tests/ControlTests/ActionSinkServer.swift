@@ -1,5 +1,6 @@
 // The servers of sink.py as a child of the test: certificates made on the spot, ports of the kernel's choice.
 
+import Calls
 import Foundation
 import Payload
 import Platform

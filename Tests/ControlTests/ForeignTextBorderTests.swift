@@ -3,6 +3,7 @@
 // override and no line that was not ours; what a program reads holds the text as it was.
 // The whole way, over sockets and with the command line, is test_foreign_text.py.
 
+import Calls
 import Logging
 import Payload
 import Platform

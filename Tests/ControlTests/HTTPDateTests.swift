@@ -1,6 +1,7 @@
 // Dates of header fields and the pauses that they ask for: the three forms of RFC 9110, what is none of
 // them, and bounds.
 
+import Calls
 import Platform
 import Testing
 

@@ -24,13 +24,14 @@ let mayImport: [String: Set<String>] = [
         "Payload", "Config", "Proxy", "Platform", "Metrics", "Synchronization", "FoundationEssentials",
         "Glibc",
     ],
+    "Calls": ["Platform", "Wire", "Payload", "COpenSSL"],
     "Control": [
-        "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload", "Config", "Journal",
+        "Calls", "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload", "Config", "Journal",
         "Evidence", "Synchronization", "Yams", "Logging", "COpenSSL", "FoundationEssentials", "Foundation",
         "Glibc",
     ],
     "Sidecar": [
-        "Control", "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload", "Config",
+        "Control", "Calls", "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload", "Config",
         "Journal", "Evidence", "Synchronization", "Logging", "COpenSSL", "FoundationEssentials", "Foundation",
         "Glibc",
     ],
@@ -38,6 +39,11 @@ let mayImport: [String: Set<String>] = [
     "Demo": ["Control", "Load", "Proxy", "Payload", "Platform", "Wire", "Metrics", "Synchronization"],
     "weir": ["Control", "Load", "Demo", "Payload", "ArgumentParser"],
     "CLinux": [], "CNghttp2": [], "COpenSSL": [],
+]
+
+/// Rooms that a request, a value or a tick passes.
+let hotRooms: Set<String> = [
+    "Wire", "Metrics", "Statistics", "Rollout", "Payload", "Platform", "Proxy", "Load",
 ]
 
 /// Rooms of functions on values: time and entropy are arguments.

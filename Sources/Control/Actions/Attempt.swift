@@ -2,6 +2,7 @@
 // notice to an outcome; lanes decide what follows from it.
 // Invariant: no text here holds a secret, a token or a URL's path.
 
+import Calls
 import Payload
 import Platform
 

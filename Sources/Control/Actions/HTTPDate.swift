@@ -3,6 +3,7 @@
 // Invariant: any text gives a date or nil, never a trap.
 // Source: RFC 9110, sections 5.6.7 and 10.2.3.
 
+import Calls
 import Payload
 import Platform
 

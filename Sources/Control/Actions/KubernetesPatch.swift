@@ -6,6 +6,7 @@
 // Source: the Kubernetes API conventions on PATCH and on accessing the API from a pod; kubectl-argo-rollouts
 // abort and promote --full.
 
+import Calls
 import Glibc
 import Payload
 import Platform

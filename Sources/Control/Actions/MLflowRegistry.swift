@@ -3,6 +3,7 @@
 // server clearly calls one.
 // Source: MLflow's REST API 2.0, registered-models/alias; the answers are those of release 3.17.2.
 
+import Calls
 import Payload
 import Platform
 

@@ -6,6 +6,7 @@
 // Source: RFC 2104; PagerDuty's Events API v2; Slack's incoming webhooks.
 
 import COpenSSL
+import Calls
 import Payload
 import Platform
 

@@ -7,6 +7,7 @@
 //
 // Invariant: `.failed` only on an answer that proves it; silence, refusals and 5xx are `.unknown`.
 
+import Calls
 import Payload
 import Platform
 import Rollout

@@ -5,6 +5,7 @@
 //
 // Invariant: fields that frame a message or belong to a connection are left out; the client writes its own.
 
+import Calls
 import Payload
 import Platform
 

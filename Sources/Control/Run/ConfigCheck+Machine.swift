@@ -1,5 +1,5 @@
-// `weir check` on a machine: the file is read, its names are resolved, and the bounds are fitted into what the
-// system allows this user.
+// `weir check` on a machine: the file is read, its names are resolved, and the bounds are fitted into what
+// the system allows this user.
 // Invariant: nothing is touched: no port is bound, no state is read; only names are resolved, because a name
 // without address is a problem.
 

@@ -6,9 +6,9 @@ import Payload
 import Platform
 
 /// One request.
-public struct HTTPRequest: Sendable {
+package struct HTTPRequest: Sendable {
     /// The methods that sinks need.
-    public enum Method: String, Sendable, CaseIterable {
+    package enum Method: String, Sendable, CaseIterable {
         case get = "GET"
         case post = "POST"
         case put = "PUT"
@@ -16,13 +16,13 @@ public struct HTTPRequest: Sendable {
         case delete = "DELETE"
     }
 
-    public var method: Method
-    public var url: HTTPURL
+    package var method: Method
+    package var url: HTTPURL
     /// Sent in this order, behind Host, User-Agent, Connection and Content-Length. Names in lower case.
-    public var fields: [(name: String, value: String)]
-    public var body: [UInt8]
+    package var fields: [(name: String, value: String)]
+    package var body: [UInt8]
 
-    public init(
+    package init(
         _ method: Method, _ url: HTTPURL, fields: [(name: String, value: String)] = [], body: [UInt8] = []
     ) {
         self.method = method
@@ -33,34 +33,32 @@ public struct HTTPRequest: Sendable {
 }
 
 /// A whole answer.
-public struct HTTPAnswer: Sendable {
+package struct HTTPAnswer: Sendable {
     /// 200...599.
-    public var status: Int
+    package var status: Int
     /// In the order received; names in lower case, values as sent.
-    public var fields: [(name: String, value: String)]
-    public var body: [UInt8]
+    package var fields: [(name: String, value: String)]
+    package var body: [UInt8]
 
-    public var isSuccess: Bool { (200..<300).contains(status) }
-    public var text: String { String(decoding: body, as: UTF8.self) }
-    /// The body as JSON; nil when it is none.
-    public var json: JSON? { try? JSON(parsing: body) }
+    package var isSuccess: Bool { (200..<300).contains(status) }
+    package var text: String { String(decoding: body, as: UTF8.self) }
 
     /// The first field of that lower-case name.
-    public func field(_ name: String) -> String? { fields.first { $0.name == name }?.value }
+    package func field(_ name: String) -> String? { fields.first { $0.name == name }?.value }
 
     /// The body's beginning on one line, for journal and log.
-    public var excerpt: String { Self.excerpt(body) }
+    package var excerpt: String { Self.excerpt(body) }
 
     /// Up to 300 bytes of text on one line.
-    static func excerpt(_ bytes: some Collection<UInt8>) -> String {
+    package static func excerpt(_ bytes: some Collection<UInt8>) -> String {
         ForeignText.line(bytes: bytes, bytesMax: 300)
     }
 }
 
 /// Why there is no answer.
-public struct HTTPFailure: Error, Sendable, Hashable, CustomStringConvertible {
+package struct HTTPFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// How far the call came.
-    public enum Stage: String, Sendable, Hashable {
+    package enum Stage: String, Sendable, Hashable {
         case request, resolve, connect, tls, send, receive, answer
         /// A time limit ran out.
         case timeout
@@ -68,11 +66,11 @@ public struct HTTPFailure: Error, Sendable, Hashable, CustomStringConvertible {
         case cancelled
     }
 
-    public var stage: Stage
+    package var stage: Stage
     /// Scheme, host and port.
-    public var origin: String
+    package var origin: String
     /// A clause that follows the origin: "refused the connection".
-    public var reason: String
+    package var reason: String
 
-    public var description: String { "\(origin) \(reason)" }
+    package var description: String { "\(origin) \(reason)" }
 }

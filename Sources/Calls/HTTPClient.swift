@@ -1,6 +1,6 @@
-// One HTTP/1.1 request and its answer, blocking, for Control's own threads: webhooks, registries, the
-// Kubernetes API. One connection per call, http or https, every wait under a deadline, every length bounded,
-// redirects not followed: where a sink has moved is for the config to say.
+// One HTTP/1.1 request and its answer, blocking, for threads that may wait: webhooks, registries, pre-flight
+// checks, the Kubernetes API. One connection per call, http or https, every wait under a deadline, every length
+// bounded, redirects not followed: where a sink has moved is for the config to say.
 //
 // Resolving a name blocks as long as the system's resolver takes, outside the deadline; so only threads that
 // delay nobody call this. Invariant: an answer is whole, or there is a failure (or it was cut at a bound the
@@ -10,28 +10,28 @@ import Platform
 import Wire
 
 /// Calls HTTP servers.
-public struct HTTPClient: Sendable {
+package struct HTTPClient: Sendable {
     /// Until the connection and, for https, the TLS session stand.
-    public var connectWithin = Interval.seconds(5)
+    package var connectWithin = Interval.seconds(5)
     /// The whole call, connecting included, name resolution not.
-    public var answerWithin = Interval.seconds(10)
+    package var answerWithin = Interval.seconds(10)
     /// A longer body is a failure, or the end of reading where `cutsLongBodies` says so.
-    public var bodyBytesMax = 1 << 20
+    package var bodyBytesMax = 1 << 20
     /// Whether a body is read up to `bodyBytesMax` only and the rest does not matter.
-    public var cutsLongBodies = false
+    package var cutsLongBodies = false
     /// Whether the head decides: of a 2xx no body is read, and of another answer what comes of it in time.
-    public var wantsHeadOnly = false
+    package var wantsHeadOnly = false
     /// Where to connect instead of to the URL's host; Host still names that one.
-    public var address: SocketAddress?
+    package var address: SocketAddress?
     /// PEM file of the certification authorities to trust, read at every call; nil: the system's store.
-    public var caFile: String?
+    package var caFile: String?
     /// Asked ten times a second while the call waits; true ends it.
-    public var isCancelled: @Sendable () -> Bool = { false }
+    package var isCancelled: @Sendable () -> Bool = { false }
 
-    public init() {}
+    package init() {}
 
     /// Sends the request and reads the answer.
-    public func send(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPAnswer {
+    package func send(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPAnswer {
         let head = try head(of: request)
         let addresses: [SocketAddress] = if let address { [address] } else { try resolved(request) }
         let deadline = Clock.now() + answerWithin
