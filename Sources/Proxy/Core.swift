@@ -164,7 +164,7 @@ final class Core {
     }
 
     deinit {
-        for scratch in [inbox, outbox, shadowbox] {
+        for scratch in [inbox, outbox, shadowbox, addressbox] {
             if let start = scratch.baseAddress { Pages.release(start, bytes: scratch.count) }
         }
         let connections = limits.downstreamsMax + limits.upstreamsMax
