@@ -60,7 +60,7 @@ let package = Package(
         .executableTarget(
             name: "weir",
             dependencies: [
-                "Control", "Load", "Demo", "Payload",
+                "Control", "Load", "Demo", "Payload", "Platform",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -5,6 +5,7 @@
 import ArgumentParser
 import Control
 import Payload
+import Platform
 
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(

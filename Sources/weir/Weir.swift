@@ -5,6 +5,7 @@
 
 import ArgumentParser
 import Control
+import Platform
 
 /// The root of the command line.
 @main struct Weir: ParsableCommand {

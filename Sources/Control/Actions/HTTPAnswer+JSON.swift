@@ -2,6 +2,7 @@
 // Place: between `Calls`, which gives bytes, and the sinks, registries and checks that read them.
 // Invariant: any bytes give a value or nil.
 
+import Payload
 import Calls
 
 extension HTTPAnswer {

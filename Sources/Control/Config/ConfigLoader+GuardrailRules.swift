@@ -4,6 +4,7 @@
 // missing values one point, confidence 0.02, cost 20 %.
 // Source: the sizes are the defaults of guardrails/statistics.md, section 10.
 
+import Payload
 import Platform
 import Rollout
 

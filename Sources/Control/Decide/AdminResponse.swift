@@ -2,6 +2,8 @@
 // Place: what `ControlLoop` replies to a verb, and what the routes answer themselves.
 // Invariant: every status that is used has its reason phrase here.
 
+import Payload
+
 /// An answer of the admin API.
 struct AdminResponse: Sendable, Equatable {
     var status: Int

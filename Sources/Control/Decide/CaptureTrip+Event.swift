@@ -2,6 +2,7 @@
 // Place: called by `ControlLoop` for each event; the trips go to the captures.
 // Invariant: an id of a trip is a cut's own, or says the kind and the time.
 
+import Payload
 import Rollout
 
 extension CaptureTrip {

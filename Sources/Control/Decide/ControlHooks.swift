@@ -30,8 +30,8 @@ struct ControlStart: Sendable {
     var sources: [String: SourceAnswer] = [:]
     /// Counts what became of values that are read out of traffic.
     var signals = SignalCounters()
-    /// Keeps accepted outcomes; nil: nothing outlives the process.
-    var store: (any OutcomeStore)?
+    /// Keeps accepted feedback; nil: nothing outlives the process.
+    var store: (any FeedbackStore)?
     /// Outcomes that earlier processes have logged, oldest first.
-    var restored: [OutcomeRecord] = []
+    var restored: [FeedbackRecord] = []
 }
