@@ -95,6 +95,7 @@ enum StatusText {
             out += " by \(promoted["by"]?.line ?? "?")\(because(promoted["reason"]))\n"
             out += "    next: in the config make \(version) stable, take candidate and rollout out; reload\n"
         }
+        if let reason = model["unserved"]?["reason"]?.line { out += "  USERS ARE NOT SERVED: \(reason)\n" }
         for held in model["held"]?.elements ?? [] {
             out += "  \(held["version"]?.line ?? "?") IS HELD AT 0%: \(held["reason"]?.line ?? "")\n"
         }

@@ -30,7 +30,10 @@ private func allSinks() throws {
             "webhook-1", "pager", "webhook-3", "exec-1", "mlflow-1", "argo-1", "kubernetes-1",
         ])
     #expect(
-        read[0].kinds == [.cut, .alert] && read[1].kinds == [.cut, .promote, .hold, .recovery, .sampleRatio])
+        read[0].kinds == [.cut, .alert]
+            && read[1].kinds == [
+                .cut, .promote, .hold, .recovery, .sampleRatio, .unserved, .served,
+            ])
     #expect(read[4].kinds == [.cut, .promote] && read[6].kinds == [.cut] && read[5].models == ["m"])
     #expect(read[0].retry == ActionRetry(pause: .seconds(1), pauseMax: .seconds(60), ageMax: .seconds(3_600)))
     #expect(
@@ -53,7 +56,7 @@ private func allSinks() throws {
 private func checkHidesSecrets() throws {
     let text = "actions:\n  - webhook: { url: \"https://hooks.example/T0PSECRET\" }"
     let said = ConfigCheck.of(ConfigSample.top(text).read(), file: "weir.yaml").text
-    let kinds = "cut, promote, hold, recovery, sample_ratio"
+    let kinds = "cut, promote, hold, recovery, sample_ratio, unserved, served"
     #expect(said.contains("action webhook-1: on \(kinds): webhook (json) at"))
     #expect(said.contains("https://hooks.example") && !said.contains("T0PSECRET"))
 }

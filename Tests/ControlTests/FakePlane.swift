@@ -221,6 +221,7 @@ final class World {
             meter.settle(
                 start: tick, isPinned: false, outcome: i < failing ? .upstreamError : .success,
                 nanos: micros * 1_000)
+            meter.countStatus(i < failing ? 500 : 200)
             meter.record(.total, nanos: micros * 1_000)
         }
     }

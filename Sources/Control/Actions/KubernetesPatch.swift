@@ -40,7 +40,7 @@ struct ArgoRollout {
                 return .done("rollout \(config.rollout) is aborted")
             case .promote:
                 return try promote(api, path)
-            case .hold, .recovery, .alert, .start, .stage, .sampleRatio:
+            case .hold, .recovery, .alert, .start, .stage, .sampleRatio, .unserved, .served:
                 return .done("the rollout does not change")
             }
         }

@@ -22,7 +22,8 @@ struct MLflowAliases {
             switch notice.kind {
             case .promote: return try promote(notice, registry)
             case .cut: return try cut(notice, registry)
-            case .hold, .recovery, .alert, .start, .stage, .sampleRatio: return .done("no alias changes")
+            case .hold, .recovery, .alert, .start, .stage, .sampleRatio, .unserved, .served:
+                return .done("no alias changes")
             }
         } catch {
             return error.outcome

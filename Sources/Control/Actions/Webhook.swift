@@ -97,18 +97,21 @@ struct Webhook {
         return ["text": .string(lines.filter { !$0.isEmpty }.joined(separator: "\n"))]
     }
 
-    /// One incident per model: a cut opens it, recovery or a promotion closes it. nil: no event of theirs.
+    /// One incident per model: a cut opens it, recovery or a promotion closes it; and one of its own while
+    /// users are not served. nil: no event of theirs.
     static func pagerDuty(_ notice: Notice, routingKey: String) -> JSON? {
         let severity: String?
         switch notice.kind {
-        case .cut, .sampleRatio: severity = "critical"
+        case .cut, .sampleRatio, .unserved: severity = "critical"
         case .recovery: severity = notice.isRecovered ? nil : "critical"
         case .hold, .alert: severity = "warning"
-        case .promote: severity = nil
+        case .promote, .served: severity = nil
         case .start, .stage: return nil
         }
+        let isOfUsers = notice.kind == .unserved || notice.kind == .served
+        let incident = "weir/\(notice.model)" + (isOfUsers ? "/unserved" : "")
         let event: JSON = [
-            "routing_key": .string(routingKey), "dedup_key": .string("weir/\(notice.model)"),
+            "routing_key": .string(routingKey), "dedup_key": .string(incident),
             "event_action": .string(severity == nil ? "resolve" : "trigger"),
         ]
         guard let severity else { return event }

@@ -97,6 +97,7 @@ struct StatusPage {
                         "reason": .string($0.because),
                     ]
                 }),
+            "unserved": unserved(model),
             "sticky": .bool(!model.config.stickyKeys.isEmpty),
             "guarded": .bool(model.isGuarded), "recovery": recovery(model),
             "last_cut": model.lastCut?.json ?? .null,
@@ -117,6 +118,14 @@ struct StatusPage {
             "version": .string(version),
             "share": .string(Notation.text(ppm: model.state.shadow?.ppm ?? written?.ppm ?? 0)),
             "conditional": .bool(model.state.shadow == nil && written?.conditions.isEmpty == false),
+        ]
+    }
+
+    private func unserved(_ model: StatusSnapshot.Model) -> JSON {
+        guard let run = model.unserved else { return .null }
+        return [
+            "requests": .count(run.all.all), "failed": .count(run.all.failed),
+            "reason": .optional(model.unservedReason),
         ]
     }
 

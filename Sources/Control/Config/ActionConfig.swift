@@ -35,6 +35,8 @@ public enum NoticeKind: String, Sendable, CaseIterable {
     case stage
     /// A random split is proven not to be what its weights say.
     case sampleRatio = "sample_ratio"
+    /// A model's users are not served, by any of its versions; and they are again.
+    case unserved, served
 }
 
 /// How a failed attempt is repeated: after a pause that doubles, with jitter, until the decision is too old.

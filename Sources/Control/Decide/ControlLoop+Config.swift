@@ -185,6 +185,10 @@ extension ControlLoop {
                     clock: clocks,
                     graceTicks: feedback.graceTicks,
                     book: indexByName[model.name].flatMap { models[$0].book(for: model) }))
+            if let i = indexByName[model.name] {
+                next[next.count - 1].service = models[i].service
+                next[next.count - 1].service.forgetCounts()
+            }
             if isNew || kept?.rollout.setup != setup { setups.append((next.count - 1, setup)) }
         }
         for model in next {

@@ -186,6 +186,7 @@ final class ControlLoop {
             tick, health: health, failedChecks: failedChecks, passes: { [plane] in plane.passedChecks($0) })
         logStarts(i)
         checkSplit(i)
+        watchService(i)
         guard !readings.isEmpty || models[i].recovery != nil || models[i].isClimbing else { return }
         let input = RolloutInput.tick(
             readings, recovery: models[i].recoveryReading, stage: models[i].stage?.reading,

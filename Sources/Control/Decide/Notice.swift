@@ -53,7 +53,7 @@ public struct Notice: Sendable, Hashable {
     var givesTraffic: Bool {
         switch kind {
         case .promote, .start, .stage: true
-        case .cut, .hold, .recovery, .alert, .sampleRatio: false
+        case .cut, .hold, .recovery, .alert, .sampleRatio, .unserved, .served: false
         }
     }
 
@@ -92,6 +92,8 @@ public struct Notice: Sendable, Hashable {
             return "\(model): \(isRecovered ? "recovered" : "not recovered") after \(cutID ?? "a cut")"
         case .alert: return "\(model): a guardrail of \(names) warns"
         case .sampleRatio: return "\(model): \(names) does not get the share that its weight says"
+        case .unserved: return "\(model): users are not served"
+        case .served: return "\(model): users are served again"
         case .start: return "\(model): the rollout of \(names) has begun"
         case .stage: return "\(model): the rollout of \(names) came to another stage"
         }
@@ -109,6 +111,8 @@ extension Notice.Kind {
         case .held: self = .hold
         case .baking: self = .stage
         case .sampleRatio: self = .sampleRatio
+        case .unserved: self = .unserved
+        case .served: self = .served
         case .stage:
             let stage = event.details.first { $0.name == "stage" }?.value
             self = stage?.integer == 1 ? .start : .stage

@@ -33,6 +33,9 @@ struct StatusSnapshot: Sendable {
         var held: [(version: String, reason: String)] = []
         /// Cuts that wait for stable to have a usable endpoint.
         var withheldCuts: [CutWithheld] = []
+        /// What users got while nobody served them; nil while they are served.
+        var unserved: ServiceWatch.Run?
+        var unservedReason: String?
         /// The live windows, by version.
         var live: [Window?]
         /// Posted metrics, by name.
@@ -88,7 +91,8 @@ extension ControlLoop {
             ?? rotationTrouble.map { "the journal cannot be rotated: \($0)" }
     }
 
-    /// All that the readiness page says of the state directory, and of cuts that wait for stable.
+    /// All that the readiness page says of the state directory, of users that nobody serves, and of cuts
+    /// that wait for stable.
     var troubles: [String] {
         let withheld = StateRecovery.withheld(
             models.filter(\.decided.isWithheld).map(\.config.name))
@@ -99,6 +103,9 @@ extension ControlLoop {
         if let stateOwed { all.append("rollouts.json cannot be written: \(stateOwed)") }
         for i in models.indices {
             let name = models[i].config.name
+            if let run = models[i].service.run {
+                all.append("\(name): users are not served: \(models[i].sentence(run))")
+            }
             all += withheldCuts(i).map { "\(name): \($0.version) is not cut: \($0.guardrail) \($0.because)" }
         }
         return all
@@ -154,6 +161,8 @@ extension ControlLoop {
                     preflight: candidate.map { preflight(i, candidate: $0).reason } ?? "",
                     held: heldCandidates(i),
                     withheldCuts: withheldCuts(i),
+                    unserved: model.service.run,
+                    unservedReason: model.service.run.map { model.sentence($0) },
                     live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
                     feedback: model.book.figures)
             },

@@ -45,6 +45,11 @@ extension WatchedModel {
     }
 }
 
+extension WatchedModel {
+    /// A tick as a time of the day.
+    func text(of tick: Tick) -> String { clock.text(of: tick) }
+}
+
 extension ClockAnchor {
     /// A tick of this clock as a time of the day.
     fileprivate func text(of tick: Tick) -> String {

@@ -47,6 +47,8 @@ struct WatchedModel {
     var controlTrip: GuardrailReading?
     var history: SplitHistory
     var splitCheck: SplitCheck
+    /// Whether users are served, whoever answers them.
+    var service = ServiceWatch()
     /// Whether stable can take users; see `lookAtStable`.
     var stableUse: StableUse
     /// The tick from which on checks that have not decided count as passed; nil: stable is not checked.

@@ -50,6 +50,8 @@ public struct JournalEvent: Sendable, Hashable {
         case report
         /// The split between two versions is not what the weights say: the router is broken, not a model.
         case sampleRatio = "sample_ratio"
+        /// Nearly all of a model's requests fail, whichever version they are assigned to; and that is over.
+        case unserved, served
     }
 
     public var wallMicros: UInt64
