@@ -172,6 +172,10 @@ private struct Dice {
         #expect(waiting.compactMap { $0["guardrail"]?.string } == ["group search"])
         let told = "embedder: v2 is not cut: group search would cut, but stable v1 has no usable endpoint"
         #expect(world.loop.troubles.contains { $0.hasPrefix(told) }, "\(world.loop.troubles)")
+        let alerts = world.ledger.events.filter { $0.kind == .alert && $0.model == "embedder" }
+        #expect(alerts.map { $0.reason.hasPrefix("v2 is not cut: group search would cut, but") } == [true])
+        let notice = try #require(alerts.first.flatMap { Notice($0) })
+        #expect(notice.kind == .alert && notice.versions == ["v2"] && notice.stable == "v1")
         world.plane.setHealthy(slot, true)
         world.step(3)
         #expect(world.loop.models.map(\.decided.cutCount) == [1, 1, 1])

@@ -225,6 +225,10 @@ import Testing
         report(.failed("it is v3"), "it is v3")
         #expect(world.model.decided.cutCount == 0)
         #expect(status(world)["withheld_cuts"]?[0]?["guardrail"]?.string == "preflight")
+        world.step(20)
+        let told = world.ledger.events.filter { $0.kind == .alert }
+        #expect(told.map { $0.reason.hasPrefix("v2 is not cut: preflight would cut, but") } == [true])
+        #expect(told.first.flatMap { Notice($0) }?.versions == ["v2"])
         setStable(world, true)
         world.step(3)
         #expect(world.model.decided.cutCount == 1)

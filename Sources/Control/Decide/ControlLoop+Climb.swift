@@ -97,8 +97,6 @@ extension ControlLoop {
         guard case .failed = report.reading else { return }
         owedCuts.append(key)
         settleOwedCuts()
-        guard owedCuts.contains(key), let obstacle = obstacle(i, toCut: [key.candidate]) else { return }
-        log.warning("\(key.candidate) is not cut: \(obstacle)", metadata: ["model": "\(key.model)"])
     }
 
     /// Cuts candidates of fixed splits whose checks have failed, those for which stable has an endpoint.
@@ -136,9 +134,15 @@ extension ControlLoop {
     /// Every cut of a model that waits for stable, whoever ordered it.
     func withheldCuts(_ i: Int) -> [CutWithheld] {
         guard models[i].stableUse != .usable else { return [] }
+        let judged = RolloutMachine.withheldCuts(
+            models[i].decided, models[i].versionReadings, conditions(i), steadyMicros: steadyMicros)
+        return judged + orderedCuts(i).filter { cut in !judged.contains { $0.version == cut.version } }
+    }
+
+    /// Those that no guardrail of the model orders, but its checks before a fixed split, or its group.
+    private func orderedCuts(_ i: Int) -> [CutWithheld] {
         let (name, state) = (models[i].config.name, models[i].decided)
-        var all = RolloutMachine.withheldCuts(
-            state, models[i].versionReadings, conditions(i), steadyMicros: steadyMicros)
+        var all: [CutWithheld] = []
         func add(_ versions: [String], _ guardrail: String) {
             guard let obstacle = obstacle(i, toCut: versions) else { return }
             for version in versions where !all.contains(where: { $0.version == version }) {
@@ -152,6 +156,36 @@ extension ControlLoop {
             add(state.setup.candidates.filter { state.quarantined[$0] == nil }, "group \(trip.group)")
         }
         return all
+    }
+
+    /// Says of cuts that checks or a group have ordered that they wait for stable, each once while it waits.
+    /// What guardrails order, the machine says.
+    func tellOrderedCuts() {
+        guard !owedCuts.isEmpty || !saved.groupTrips.isEmpty || !toldWithheld.isEmpty else { return }
+        var waiting: Set<WithheldKey> = []
+        for i in models.indices where models[i].stableUse == .down {
+            for cut in orderedCuts(i) {
+                let key = WithheldKey(
+                    model: models[i].config.name, version: cut.version, cause: cut.guardrail)
+                guard waiting.insert(key).inserted, !toldWithheld.contains(key) else { continue }
+                tell(cut, i)
+            }
+        }
+        toldWithheld = waiting
+    }
+
+    private func tell(_ cut: CutWithheld, _ i: Int) {
+        let event = JournalEvent(
+            at: wallMicros, .alert, model: models[i].config.name,
+            reason: "\(cut.version) is not cut: \(cut.guardrail) \(cut.because)",
+            details: [
+                .init("version", .string(cut.version)), .init("instead_of", "cut"),
+                .init("because", .string(cut.because)),
+            ])
+        log.warning("\(event.reason)", metadata: ["model": "\(models[i].config.name)"])
+        let told = addressed(event, i, models[i].decided)
+        note([told])
+        _ = announce([told])
     }
 
     /// Tells the checks whom to ask; a `retry` warms up anew.

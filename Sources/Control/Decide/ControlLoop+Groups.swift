@@ -23,6 +23,14 @@ struct GroupTrip: Codable, Hashable, Sendable {
     var rest: [String]
 }
 
+/// A cut that waits for stable, and who ordered it.
+struct WithheldKey: Hashable, Sendable {
+    var model: String
+    var version: String
+    /// "preflight", or the group.
+    var cause: String
+}
+
 /// A group as status and metrics show it.
 struct GroupStatus: Sendable {
     /// A member that a cut has not fully reached.

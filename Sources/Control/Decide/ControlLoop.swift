@@ -86,6 +86,8 @@ final class ControlLoop {
     var proven: Set<PreflightKey> = []
     /// Candidates of fixed splits that are to be cut for their checks as soon as stable can take their users.
     var owedCuts: [PreflightKey] = []
+    /// Of these, and of groups' cuts, those of which it was said that they wait for stable.
+    var toldWithheld: Set<WithheldKey> = []
     /// The answer of this second, by model.
     var blackouts: [String: (second: UInt64, window: BlackoutWindow?)] = [:]
     /// Configs that arrived while a bar was up or a plan under way.
@@ -159,6 +161,7 @@ final class ControlLoop {
             stepGroups()
             settleGroups()
             settleOwedCuts()
+            tellOrderedCuts()
             closeReports()
             saveEvidence()
         }

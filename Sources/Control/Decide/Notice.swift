@@ -90,7 +90,7 @@ public struct Notice: Sendable, Hashable {
         case .hold: return "\(model): the rollout of \(names) is held"
         case .recovery:
             return "\(model): \(isRecovered ? "recovered" : "not recovered") after \(cutID ?? "a cut")"
-        case .alert: return "\(model): a guardrail of \(names) warns"
+        case .alert: return "\(model): a warning about \(names)"
         case .sampleRatio: return "\(model): \(names) does not get the share that its weight says"
         case .unserved: return "\(model): users are not served"
         case .served: return "\(model): users are served again"
