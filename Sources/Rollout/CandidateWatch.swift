@@ -147,12 +147,16 @@ public struct CandidateWatch: Sendable {
         return first
     }
 
-    /// Gives up the evidence of rules on requests that would trip by itself; whoever calls it begins the
+    /// Gives up evidence that would trip by itself, of requests and of values; whoever calls it begins the
     /// windows of the other rules anew. What goes on trips anew. For the moment in which a cut becomes
     /// possible that was not before.
     public mutating func forfeitProven() {
         for i in sequential.indices { sequential[i].forfeitProven() }
         for i in burns.indices { burns[i].forfeitProven() }
+        for i in means.indices { means[i].forfeitProven() }
+        for i in missing.indices { missing[i].forfeitProven() }
+        for i in drifts.indices { drifts[i].forfeitProven() }
+        for i in pinned.indices { pinned[i].forfeitProven() }
     }
 
     /// What must survive a restart; losing it spends another alpha.

@@ -79,6 +79,12 @@ public struct ControlWatch: Sendable {
                 ReadingWords.gross(counts, micros: reference.candidateThresholds[slot]).text))
     }
 
+    /// As for `CandidateWatch`.
+    public mutating func forfeitProven() {
+        watch.forfeitProven()
+        gross.forfeitProven(slowness)
+    }
+
     /// The words of a rule, which has a candidate in the arm's place.
     private static func ofArm(_ reason: String) -> String {
         reason.replacing("candidate", with: "control arm")

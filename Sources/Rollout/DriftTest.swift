@@ -34,6 +34,8 @@ struct DriftTest: ValueTest {
         for b in candidate.indices { (candidate[b], stable[b]) = (0, 0) }
     }
 
+    mutating func forfeit() { label?.forfeit() }
+
     mutating func take(_ tick: ValueTick, share: Double?) {
         guard let bins else {
             learned.reserveCapacity(DriftTest.learnedMin)

@@ -33,6 +33,11 @@ struct GrossGuard: Sendable {
         next = max(next, oldest)
     }
 
+    /// Gives up evidence that would trip by itself.
+    mutating func forfeitProven(_ spec: GuardrailSpec) {
+        if test.maxLogE >= logThreshold(spec) { test.forfeit() }
+    }
+
     /// Counts the ticks that have settled.
     /// - Parameter slot: where gross slowness is counted; nil where no slot was left for it.
     mutating func advance(

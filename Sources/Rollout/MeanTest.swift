@@ -64,6 +64,19 @@ struct MeanTest: ValueTest {
         for i in excess.indices { excess[i].newEpoch(startsStage: startsStage) }
     }
 
+    mutating func forfeit() {
+        switch phase {
+        case .learning: break
+        case .relative(var test):
+            test.wealth.forfeit()
+            phase = .relative(test)
+        case .absolute(var test):
+            test.wealth.forfeit()
+            phase = .absolute(test)
+        }
+        for i in excess.indices { excess[i].test.wealth.forfeit() }
+    }
+
     mutating func take(_ tick: ValueTick, share: Double?) {
         switch phase {
         case .absolute(var test):

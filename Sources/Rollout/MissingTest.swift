@@ -35,6 +35,17 @@ struct MissingTest: ValueTest {
         sizes.newEpoch(startsStage: startsStage)
     }
 
+    mutating func forfeit() {
+        switch bet {
+        case .relative(var test):
+            test.wealth.forfeit()
+            bet = .relative(test)
+        case .absolute(var test):
+            test.wealth.forfeit()
+            bet = .absolute(test)
+        }
+    }
+
     mutating func take(_ tick: ValueTick, share: Double?) {
         let (ours, theirs) = (tick.candidate, tick.stable)
         switch bet {

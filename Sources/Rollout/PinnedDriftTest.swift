@@ -43,6 +43,12 @@ struct PinnedDriftTest: ValueTest {
             evidence.newStage()
             for b in counts.indices { counts[b] = 0 }
         }
+
+        mutating func forfeit() {
+            newStage()
+            evidence.forfeit()
+            maxLogE = 0
+        }
     }
 
     init(_ spec: GuardrailSpec) {
@@ -60,6 +66,12 @@ struct PinnedDriftTest: ValueTest {
         guard startsStage else { return }
         evaluate()
         candidate.newStage()
+        stable.newStage()
+    }
+
+    /// The evidence is a function of the stage's counts, so both versions' begin anew.
+    mutating func forfeit() {
+        candidate.forfeit()
         stable.newStage()
     }
 

@@ -62,6 +62,7 @@ struct SequentialGuard: Sendable {
     /// goes on, an outage, is seen as it is.
     mutating func forfeitProven() {
         if wealth.maxLogE >= logThreshold { committed.bet.wealth.forfeit() }
+        gross?.forfeitProven(spec)
         for i in pinned.indices { pinned[i].forfeitProven(spec) }
     }
 

@@ -13,6 +13,8 @@ protocol ValueTest: Sendable, Hashable, Codable {
     init(_ spec: GuardrailSpec)
     /// As `Wealth.newEpoch`, under the same condition.
     mutating func newEpoch(startsStage: Bool)
+    /// Throws away all winnings, so that the evidence is at most 1 again.
+    mutating func forfeit()
     /// Takes in a tick; `share` is the candidate's of the pair, nil where there is nothing to compare.
     mutating func take(_ tick: ValueTick, share: Double?)
     /// Natural log of the evidence now.
@@ -102,6 +104,13 @@ struct ValueGuard<Test: ValueTest>: Sendable {
         state = old
         state.next = next.number
         state.test.newEpoch(startsStage: false)
+    }
+
+    /// Gives up evidence that would trip by itself: it is of a time when nothing could be done about it.
+    mutating func forfeitProven() {
+        guard state.maxLogE >= logThreshold else { return }
+        state.test.forfeit()
+        state.maxLogE = 0
     }
 
     /// The log evidence that trips.

@@ -31,6 +31,9 @@ public struct DriftLabel: Sendable {
         for i in 2 * bins..<4 * bins { counts[i] *= 0.5 }
     }
 
+    /// As `Wealth.forfeit`; what has been learned stays.
+    public mutating func forfeit() { wealth.forfeit() }
+
     /// Where the counts of a kind of learners start.
     private func start(forgets: Bool) -> Int { forgets ? 2 * bins : 0 }
 

@@ -91,6 +91,14 @@ public struct GrossSlowness: Sendable, Hashable, Codable {
         slot = Counts()
     }
 
+    /// Throws away all winnings, and the run under way with them, so that the evidence is at most 1 again.
+    public mutating func forfeit() {
+        interrupt()
+        let granted = Double(max(runs, 1))
+        staked = min(staked, Float(log(granted / (granted + 1))))
+        largest = 0
+    }
+
     /// Takes in a tick; ticks come in order.
     public mutating func add(_ counts: Counts, tick: UInt64) {
         let low = UInt32(truncatingIfNeeded: tick)

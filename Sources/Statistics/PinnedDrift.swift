@@ -132,6 +132,13 @@ public struct StagedEvidence: Sendable, Hashable, Codable {
         (stages, current) = (stages + 1, 0)
     }
 
+    /// Throws away all winnings, the current stage's among them: the next one starts with none.
+    public mutating func forfeit() {
+        newStage()
+        let done = Double(stages - 1)
+        finished = min(finished, log(done / (done + 1)))
+    }
+
     private var weighted: Double { current - log(Double(stages)) - log(Double(stages + 1)) }
 
     /// Natural log of the evidence of all stages.

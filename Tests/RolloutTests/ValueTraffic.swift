@@ -71,6 +71,9 @@ struct ValueBench {
         return nil
     }
 
+    /// As control does it when a cut becomes possible that was not before.
+    mutating func forfeitProven() { watch.forfeitProven() }
+
     /// As a restart does it: what is saved goes through JSON.
     mutating func restart(_ recode: (CandidateWatch.Saved) throws -> CandidateWatch.Saved) rethrows {
         watch = CandidateWatch(

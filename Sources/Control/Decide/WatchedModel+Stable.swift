@@ -42,6 +42,7 @@ extension WatchedModel {
         guard before != .usable, stableUse == .usable else { return }
         for version in watches.keys { watches[version]?.forfeitProven() }
         stage?.forfeitProven()
+        controlWatch?.forfeitProven()
         figures.forgetRules()
     }
 
