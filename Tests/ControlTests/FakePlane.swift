@@ -186,7 +186,7 @@ final class World {
     init(
         _ text: String = World.yaml, saved: SavedState = SavedState(), now: Instant? = nil,
         boot: String? = nil, wall ahead: Int64 = 0, hooks: ControlHooks = ControlHooks(),
-        store: (any OutcomeStore)? = nil
+        store: (any FeedbackStore)? = nil
     ) throws {
         wall = UInt64(Int64(wall) + ahead)
         if let now { self.now = now }
