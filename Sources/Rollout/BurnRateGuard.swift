@@ -1,6 +1,8 @@
 // Use of the error budget: the sequential test that errors burn it too fast, and beside it a plain cap on
 // what the candidate may use up of a month's budget in all, however slowly. The cap is arithmetic, not a
-// test: it has no false trips and needs no alpha. Source: guardrails/statistics.md, section 3.11.
+// test: it has no false trips and needs no alpha. What stable fails at the same moments is nobody's use of
+// the budget: the test has the common-cause guard, and the cap leaves such moments out.
+// Source: guardrails/statistics.md, section 3.11.
 
 import Metrics
 import Statistics
@@ -14,6 +16,21 @@ struct BurnRateGuard: Sendable {
     private let failuresMax: Int?
     /// Failures that no longer count against it.
     private var forgiven = 0
+    /// When the failures of a bad time began, and how many there had been before.
+    private var badTime = BadTime()
+    private var cause = CommonCause()
+    /// The share was found to be used up, and not by a common cause.
+    private var isUsedUp = false
+
+    private struct BadTime {
+        var before = 0
+        /// Of the last step, and when there were more last.
+        var count = 0
+        var grew: UInt64 = 0
+    }
+
+    /// Ticks without a failure that end a bad time: 5 s.
+    private static let quietTicks: UInt64 = 50
 
     /// Share of a 30-day budget that a candidate may use up.
     static let budgetShare = 0.02
@@ -35,12 +52,14 @@ struct BurnRateGuard: Sendable {
 
     mutating func restore(_ wealth: Wealth, _ materiality: Materiality, bad: Int) {
         test.restore(wealth, materiality, bad: bad)
+        (badTime.before, badTime.count) = (bad, bad)
     }
 
     /// As for `SequentialGuard`; a share of the budget that is used up is granted once more.
     mutating func forfeitProven() {
         test.forfeitProven()
         if let failuresMax, bad >= failuresMax { forgiven = test.badInAll }
+        isUsedUp = false
     }
 
     /// Failures that count, the settled ones and all.
@@ -55,16 +74,66 @@ struct BurnRateGuard: Sendable {
         var reading = test.step(now: now, reference: reference, ticks: ticks, read: read)
         reading.rule = sentence
         guard let failuresMax else { return reading }
+        let word = judgeCap(failuresMax, now: now.number) { [spec] in
+            spec.moment($0, now: now.number, reference, ticks, read)
+        }
         let used =
             "\(Sentence.count(bad)) of the \(Sentence.count(failuresMax)) failures that its"
             + " share of the budget allows"
         reading.reason += ", \(used)"
-        if bad >= failuresMax {
+        if word == .common || word == .unknown { reading.reason += ReadingWords.cause(word) }
+        if isUsedUp {
             (reading.verdict, reading.progress) = (.fail, 1)
+        } else if bad >= failuresMax, reading.verdict == .pass {
+            reading.verdict = .notEnoughData
         } else if reading.verdict != .fail {
             let share = min(Double(bad) / Double(failuresMax), 0.99)
             reading.progress = max(reading.progress, share)
         }
         return reading
+    }
+
+    /// Forgives what stable fails as well, and says whether the rest uses up the share. One that is used up
+    /// slowly needs no word of stable.
+    private mutating func judgeCap(
+        _ failuresMax: Int, now: UInt64, moment: (UInt64) -> CommonCause.Moment?
+    ) -> CommonCause.Word {
+        let (count, last) = (test.badInAll, badTime)
+        if count > last.count {
+            if now - min(now, last.grew) > Self.quietTicks { badTime.before = last.count }
+            badTime.grew = now
+        }
+        badTime.count = count
+        let isAcute = now - min(now, badTime.grew) <= Self.quietTicks && spec.vetoWhenStableToo
+        let isReached = bad >= failuresMax
+        guard isAcute, !isUsedUp, count > last.count || isReached else {
+            isUsedUp = isUsedUp || isReached
+            return .unasked
+        }
+        let found = CommonCause.look(now, spec.rateLimit, moment)
+        let all = found.stable.bad + found.stable.good
+        if all > 0, Double(found.stable.bad) >= spec.rateLimit * Double(all) {
+            return forgive()
+        }
+        guard isReached, found.events >= spec.minEvents else {
+            isUsedUp = isReached
+            return .unasked
+        }
+        let word = cause.judge(
+            isProven: true, now: now, limit: spec.rateLimit, rate: found.rateAtLeast,
+            minEvents: spec.minEvents, moment: moment)
+        switch word {
+        case .common: return forgive()
+        case .unknown: break
+        case .fine, .unasked: isUsedUp = true
+        }
+        return word
+    }
+
+    /// Takes the failures of the bad time off.
+    private mutating func forgive() -> CommonCause.Word {
+        forgiven += max(0, test.badInAll - badTime.before)
+        badTime.before = test.badInAll
+        return .common
     }
 }

@@ -107,7 +107,10 @@ public struct CandidateWatch: Sendable {
             case .requests:
                 readings.append(
                     sequential[at].step(now: now, reference: reference, ticks: ticks, read: read))
-            case .window: readings.append(self.windows[at].step(now: now, windows: windows))
+            case .window:
+                readings.append(
+                    self.windows[at].step(
+                        now: now, reference: reference, windows: windows, ticks: ticks, read: read))
             case .burn:
                 readings.append(burns[at].step(now: now, reference: reference, ticks: ticks, read: read))
             case .health: readings.append(healths[at].step(now: now, shares: health(), read: read))

@@ -74,7 +74,8 @@ struct CommonCause: Sendable {
             since = CommonCause.never
             return .unasked
         }
-        let (stable, events) = CommonCause.stable(now, limit, moment)
+        let found = CommonCause.look(now, limit, moment)
+        let (stable, events) = (found.stable, found.events)
         let all = stable.bad + stable.good
         let share = all > 0 ? Double(stable.bad) / Double(all) : 0
         if all > 0, share >= limit {
@@ -98,30 +99,43 @@ struct CommonCause: Sendable {
         share < limit && Double(all) * FixedTests.divergence(share, limit) >= CommonCause.nats
     }
 
-    /// Stable's requests in the candidate's bad ticks.
-    private static func stable(
-        _ now: UInt64, _ limit: Double, _ moment: (UInt64) -> Moment?
-    ) -> (TickView.Arm, events: Int) {
+    /// What the candidate's bad ticks hold.
+    struct Look {
+        /// Stable's requests in them.
+        var stable = TickView.Arm()
+        /// Bad requests of the candidate.
+        var events = 0
+        /// Its last requests, while none of them was good.
+        var run = 0
+
+        /// As `RecentFailures`: where all has failed, a common cause would fail nearly all of stable's.
+        var rateAtLeast: Double { run >= RecentFailures.runMin ? 1 - 3 / Double(run) : 0 }
+    }
+
+    /// Looks back over the candidate's bad ticks.
+    static func look(_ now: UInt64, _ limit: Double, _ moment: (UInt64) -> Moment?) -> Look {
         // Fewer requests than this cannot prove that stable keeps the limit.
         let needed = max(enough, Int(min((nats / FixedTests.divergence(0, limit)).rounded(.up), 1e6)))
         let oldest = now - min(now, UInt64(EvidenceRing.buckets - 2))
-        var (found, bad, quiet, good) = (TickView.Arm(), 0, 0, 0)
+        var (found, quiet, good, isRun) = (Look(), 0, 0, true)
         var number = now
         while number > oldest, quiet < goodTicks || Double(good) * limit < goodFactor {
             number -= 1
             guard let tick = moment(number) else { continue }
+            if tick.candidate.good > 0 { isRun = false }
             if tick.candidate.bad > 0 {
                 (quiet, good) = (0, 0)
-                bad += tick.candidate.bad
-                found.bad += tick.stable.bad
-                found.good += tick.stable.good
-                if bad >= enough, found.bad + found.good >= needed { break }
+                found.events += tick.candidate.bad
+                if isRun { found.run += tick.candidate.bad }
+                found.stable.bad += tick.stable.bad
+                found.stable.good += tick.stable.good
+                if found.events >= enough, found.stable.bad + found.stable.good >= needed { break }
             } else if tick.candidate.good > 0 {
                 quiet += 1
                 good += tick.candidate.good
             }
         }
-        return (found, bad)
+        return found
     }
 
     private static func isStillBad(_ now: UInt64, _ limit: Double, _ moment: (UInt64) -> Moment?) -> Bool {

@@ -42,11 +42,11 @@ extension GuardrailSpec.Rule {
         }
     }
 
-    /// Window rules, health, whose checks can be wrong or fail for what versions share, and drift from a
-    /// pinned histogram, which cannot tell the model from its traffic.
+    /// Window rules, budgets, which everybody's outage uses up, health, whose checks can be wrong or fail for
+    /// what versions share, and drift from a pinned histogram, which cannot tell the model from its traffic.
     var hasVetoByDefault: Bool {
         switch self {
-        case .sequentialDriftFrom, .below: true
+        case .sequentialDriftFrom, .below, .sequentialBurn: true
         default: isWindow
         }
     }

@@ -177,7 +177,7 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         set { latencyTime = newValue == .total ? nil : newValue.label }
     }
 
-    /// `vetoWhenStableToo` is on for window rules and health and off for sequential ones unless given: a
+    /// `vetoWhenStableToo` is on for window rules, budgets and health and off for sequential ones unless given: a
     /// candidate that overloads what it shares with stable drags stable down too, and only an absolute rule
     /// without the veto can see it.
     public init(

@@ -128,7 +128,7 @@ enum ReadingWords: Sendable {
         }
     }
 
-    private static func cause(_ stable: CommonCause.Word) -> String {
+    static func cause(_ stable: CommonCause.Word) -> String {
         switch stable {
         case .unasked, .fine: ""
         case .common: "; common cause, the candidate is not blamed"

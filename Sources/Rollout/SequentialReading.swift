@@ -91,6 +91,20 @@ extension GuardrailSpec {
         }
     }
 
+    /// What the common-cause guard of a rule on errors knows of a tick.
+    /// - Parameter ticks: those that have been read already.
+    func moment(
+        _ number: UInt64, now: UInt64, _ reference: LatencyReference, _ ticks: TickCache,
+        _ read: (Tick) -> PairTick?
+    ) -> CommonCause.Moment? {
+        let pair = number >= ticks.from ? ticks.pair(number) : read(Tick(number: number))
+        return pair.map {
+            CommonCause.Moment(
+                errorsOf: $0, age: now - number - 1,
+                lag: reference.stableLagTicks ?? SequentialGuard.lagUnknown)
+        }
+    }
+
     /// What the common-cause guard of an absolute rule knows of a tick.
     func moment(
         _ pair: PairTick, age: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?

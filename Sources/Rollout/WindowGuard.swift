@@ -1,24 +1,23 @@
 // The industry's rules over a rolling window: "error rate > 2 % for 5 m", "p95 30 % worse than stable".
 // Kept because people know them; they have no bound on false trips, and their debounce costs its length in
-// bad traffic. Source: guardrails/statistics.md, section 7.
+// bad traffic. A limit that is a constant is vetoed where stable breaks it too (`WindowVeto`).
+// Source: guardrails/statistics.md, section 7.
 
 import Metrics
 import Statistics
 
-/// A windowed guardrail's state: its `for` timer.
+/// A windowed guardrail's state: its `for` timer, and what is known of stable.
 struct WindowGuard: Sendable {
     let spec: GuardrailSpec
     /// The rule in words.
     private let sentence: String
     private var timer = Debounce()
+    private var veto = WindowVeto()
 
     init(_ spec: GuardrailSpec) {
         self.spec = spec
         sentence = spec.sentence
     }
-
-    /// Requests of stable that are enough to say that it is bad as well.
-    private static let vetoRequests = 10
 
     /// What the rule makes of a window.
     private struct Evaluation {
@@ -27,11 +26,18 @@ struct WindowGuard: Sendable {
         var candidate: Double?
         var stable: Double?
         var limit: Double?
-        var isVetoed = false
+        /// What is known of stable while the rule holds.
+        var stableWord = CommonCause.Word.unasked
     }
 
     /// Evaluates the rule over the window that ends now.
-    mutating func step(now: Tick, windows: (WindowQuery) -> WindowPair?) -> GuardrailReading {
+    /// - Parameters:
+    ///   - ticks: those that have been read already.
+    ///   - read: as in `CandidateWatch.step`; asked only while a limit is broken.
+    mutating func step(
+        now: Tick, reference: LatencyReference, windows: (WindowQuery) -> WindowPair?, ticks: TickCache,
+        read: (Tick) -> PairTick?
+    ) -> GuardrailReading {
         let pair = windows(
             WindowQuery(ticks: spec.windowTicks, quantile: spec.measure.quantile, time: spec.time))
         var evaluation = pair.map(evaluate) ?? Evaluation(holds: nil)
@@ -40,6 +46,16 @@ struct WindowGuard: Sendable {
                 spec.measure.value($0.candidate)
             }
             evaluation.holds = short.map { $0 > spec.rateLimit }
+        }
+        if spec.vetoWhenStableToo, !spec.rule.isRelative, let pair, let limit = evaluation.limit {
+            evaluation.stableWord = veto.judge(
+                spec, isBroken: evaluation.holds == true, pair, limit: limit, now: now.number
+            ) {
+                spec.moment($0, now: now.number, reference, ticks, read)
+            }
+            if evaluation.stableWord == .common || evaluation.stableWord == .unknown {
+                evaluation.holds = nil
+            }
         }
         let fires = timer.evaluate(
             evaluation.holds, tick: now.number, forTicks: UInt64(max(0, spec.forTicks)))
@@ -64,12 +80,6 @@ struct WindowGuard: Sendable {
             result.limit = limit
             guard isEnough, let value = result.candidate else { return result }
             result.holds = value > limit && hasEvents(pair.candidate)
-            if result.holds == true, spec.vetoWhenStableToo, let stable = result.stable,
-                pair.stable.requests >= WindowGuard.vetoRequests, stable > limit
-            {
-                result.holds = nil
-                result.isVetoed = true
-            }
         case .windowWorseThanStable(let by):
             result.limit = result.stable.map { $0 * (1 + by) }
             guard isEnough, pair.stable.requests >= max(1, spec.minRequests),
@@ -99,7 +109,7 @@ struct WindowGuard: Sendable {
     private func reason(_ evaluation: Evaluation, _ pair: WindowPair?) -> String {
         guard let pair, let value = evaluation.candidate else { return "no requests in the window" }
         let (ours, theirs) = (pair.candidate, pair.stable)
-        let cause = evaluation.isVetoed ? "; common cause, the candidate is not blamed" : ""
+        let cause = veto.words(evaluation.stableWord)
         guard let quantile = spec.measure.quantile else {
             return "candidate \(Sentence.share(ours.failures, of: ours.requests)) failed,"
                 + " stable \(Sentence.share(theirs.failures, of: theirs.requests))\(cause)"

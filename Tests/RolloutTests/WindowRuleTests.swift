@@ -66,8 +66,9 @@ import Testing
         var strict = rate
         strict.vetoWhenStableToo = false
         #expect(verdicts(strict, [both, both, both]).last == .fail)
-        let idle = errors((10, 200), (1, 1))
-        #expect(verdicts(rate, [idle, idle, idle]).last == .fail)
+        // Of a stable without requests nothing is known: ten seconds, then it is the candidate's.
+        let idle = verdicts(rate, Array(repeating: errors((10, 200), (1, 1)), count: 103))
+        #expect(idle[99] == .notEnoughData && idle.last == .fail)
     }
 
     @Test("a quantile is compared with stable's over the same window")
