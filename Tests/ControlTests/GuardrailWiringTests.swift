@@ -49,6 +49,48 @@ import Testing
     }
 
     @Test(
+        "A candidate that only a cohort or callers reach is cut when it dies, not before it has been there",
+        arguments: [true, false])
+    func reachedWithoutWeight(hasBeenThere: Bool) throws {
+        let world = try World(
+            Self.yaml("kind: health, below: 75%").replacing(
+                "weights: { v2: 20% }",
+                with: "cohorts: [{ name: staff, when: { path: { prefix: /s } }, version: v2 }]\n"
+                    + "    weights: { v2: 0% }"))
+        let slots = try #require(world.plane.last?.models[0].versions[1].endpoints.map(\.slot))
+        for slot in slots {
+            world.plane.setHealthy(slot, hasBeenThere)
+            world.loop.health[slot] = hasBeenThere
+        }
+        let meter = world.model.meters[1][0]
+        func run(_ ticks: Int, staff: Bool) {
+            world.step(ticks) {
+                world.requests(0, 80)
+                guard staff else { return }
+                world.plane.count(1)
+                meter.start(tick: world.tick, weightPPM: 0, isPinned: true)
+                meter.settle(start: world.tick, isPinned: true, outcome: .success, nanos: 5_000_000)
+            }
+        }
+        run(20, staff: true)
+        for slot in slots {
+            world.loop.health[slot] = false
+            world.loop.failedChecks[slot] = Tick(number: .max)
+        }
+        run(50, staff: true)
+        let wasCut = world.loop.lastCuts["m"] != nil
+        #expect(wasCut == hasBeenThere)
+        let idle = try World(Self.yaml("kind: health, below: 75%").replacing("v2: 20%", with: "v2: 0%"))
+        for slot in slots {
+            idle.plane.setHealthy(slot, true)
+            idle.loop.health[slot] = false
+            idle.loop.failedChecks[slot] = Tick(number: .max)
+        }
+        idle.step(50) { idle.requests(0, 80) }
+        #expect(idle.loop.lastCuts["m"] == nil)
+    }
+
+    @Test(
         "A window rule on one of the times looks at that time alone",
         arguments: [("upstream", true), ("first_byte", false), ("total", false)])
     func windowTimes(_ time: String, _ trips: Bool) throws {

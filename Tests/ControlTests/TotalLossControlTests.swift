@@ -166,7 +166,8 @@ import Testing
                 world.requests(1, 20)
             }
             setStable(world, false)
-            world.step(60) { world.requests(1, 20, failing: 20) }
+            // Ten seconds without word of stable.
+            world.step(130) { world.requests(1, 20, failing: 20) }
             #expect(status(world)["withheld_cuts"]?.elements.count == 1)
             world.step(30) { world.requests(1, 20, failing: isMended ? 0 : 20) }
             #expect(world.model.decided.cutCount == 0)
@@ -188,7 +189,7 @@ import Testing
     }
 
     @Test(
-        "Users without weight stay while stable is down; a cohort's are in the report of the cut",
+        "Users without weight stay while stable is down, and are in the report of the cut, whoever sent them",
         arguments: [true, false])
     func cohort(hasCohort: Bool) throws {
         let cohorts = "cohorts: [{ name: staff, when: { path: { prefix: /s } }, version: v2 }]"
@@ -205,7 +206,8 @@ import Testing
         for _ in 0..<300 where world.model.decided.cutCount == 0 { world.step { pinned(world, 20) } }
         #expect(world.model.decided.cutCount == 1)
         let report = try #require(world.loop.snapshot.reports.last)
-        if hasCohort { #expect(report.requests >= 2_000 && report.failures >= 2_000) }
+        #expect(report.requests >= 2_000 && report.failures >= 2_000)
+        #expect(report.harmed >= 2_000)
     }
 
     @Test("A candidate of a fixed split that fails its pre-flight checks is cut when stable is back")

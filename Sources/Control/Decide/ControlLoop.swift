@@ -185,6 +185,7 @@ final class ControlLoop {
 
     private func step(_ i: Int, _ tick: Tick) {
         guard models[i].isDue(tick) else { return }
+        exposeForced(i)
         let readings = models[i].step(
             tick, health: health, failedChecks: failedChecks, passes: { [plane] in plane.passedChecks($0) })
         logStarts(i)

@@ -54,7 +54,8 @@ extension WatchedModel {
             })
     }
 
-    private func wasReached(_ name: String, _ now: Tick) -> Bool {
+    /// Whether requests of users were assigned to it lately, by whatever rule.
+    func wasReached(_ name: String, _ now: Tick) -> Bool {
         guard let version = config.index(of: name) else { return false }
         return (0...min(Self.reachedTicks, now.number)).contains { back in
             let bucket = VersionMeter.evidence(meters[version], at: Tick(number: now.number - back))

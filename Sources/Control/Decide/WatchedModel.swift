@@ -260,7 +260,8 @@ extension WatchedModel {
         lastStepped = now
         let checks = Checks(
             health: health, failed: failedChecks,
-            stablePasses: endpointSlots[stable].reduce(0) { $0 &+ passes($1) })
+            stablePasses: endpointSlots[stable].reduce(0) { $0 &+ passes($1) },
+            present: Set(watches.keys.filter { endpointSlots[$0].contains { passes($0) > 0 } }))
         observeStarts(now)
         if ticksWithoutTraffic <= UInt64(ModelFigures.recentTicks) {
             figures.observe(meters, at: now)
@@ -305,13 +306,16 @@ extension WatchedModel {
         var failed: [EndpointSlot: Tick]
         /// Checks that stable's endpoints have passed.
         var stablePasses: UInt64
+        /// Versions of which an endpoint has passed a check.
+        var present: Set<Int>
     }
 
-    /// What checks say of a version and of stable. A version that gets neither requests nor copies may still
-    /// be on its way to its servers: nothing is held against it.
+    /// What checks say of a version and of stable. A version without weight and copies may still be on its
+    /// way to its servers: nothing is held against it, unless it has been there and users reach it.
     private func healthShares(_ version: Int, _ now: Tick, _ checks: Checks) -> HealthShares {
         let inForce = history.split(at: Tick(number: now.number - 1))
-        let isExposed = inForce.map { $0.weights[version] > 0 || $0.shadow == version } ?? false
+        let isGiven = inForce.map { $0.weights[version] > 0 || $0.shadow == version } ?? false
+        let isExposed = isGiven || checks.present.contains(version) && wasReached(name(version), now)
         return HealthShares(
             candidate: isExposed ? healthyShare(version, checks.health) : nil,
             stable: healthyShare(stable, checks.health),

@@ -46,13 +46,43 @@ extension ControlLoop {
         let copied = config.candidates.filter { state.shadow?.version == $0 || config.shadow?.version == $0 }
         // So is a cohort, whose users need no weight.
         let cohorts = config.cohorts.map(\.version).filter(config.candidates.contains)
-        for version in Set(weighted + copied + cohorts)
-        where new.contains(version) || desk.exposures[config.name]?[version] == nil {
-            guard state.quarantined[version] == nil else { continue }
-            desk.exposures[config.name, default: [:]][version] = ReportDesk.Exposure(
-                since: wallMicros, tick: lastTick, counts: counts(i, version), times: times(i, version))
+        let exposed = Set(weighted + copied + cohorts)
+        for version in config.candidates {
+            let isKnown = desk.exposures[config.name]?[version] != nil
+            if exposed.contains(version), new.contains(version) || !isKnown {
+                guard state.quarantined[version] == nil else { continue }
+                desk.exposures[config.name, default: [:]][version] = exposure(i, version)
+                desk.unexposed[config.name]?[version] = nil
+            } else if !isKnown, desk.unexposed[config.name]?[version] == nil {
+                desk.unexposed[config.name, default: [:]][version] = exposure(i, version)
+            }
         }
         if !new.isEmpty { saved.reports = desk.saved }
+    }
+
+    private func exposure(_ i: Int, _ version: String) -> ReportDesk.Exposure {
+        ReportDesk.Exposure(
+            since: wallMicros, tick: lastTick, counts: counts(i, version), times: times(i, version))
+    }
+
+    /// Ticks within which a resting model is looked at.
+    private static let lookedAtTicks: UInt64 = 5
+
+    /// Candidates that nothing exposes and that callers ask for by name: since the tick of their first
+    /// request, at most `lookedAtTicks` ago.
+    func exposeForced(_ i: Int) {
+        let name = models[i].config.name
+        for (version, before) in desk.unexposed[name] ?? [:] {
+            guard let v = models[i].config.index(of: version),
+                models[i].meters[v].reduce(0, { $0 &+ $1.started }) != before.counts.started
+            else { continue }
+            var exposure = before
+            let back = min(Self.lookedAtTicks, lastTick.number)
+            exposure.tick = max(before.tick, Tick(number: lastTick.number - back))
+            exposure.since = max(before.since, wallMicros - min(wallMicros, back * Tick.micros))
+            desk.exposures[name, default: [:]][version] = exposure
+            desk.unexposed[name]?[version] = nil
+        }
     }
 
     private func counts(_ i: Int, _ version: String) -> VersionCounts {

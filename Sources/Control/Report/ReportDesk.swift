@@ -73,6 +73,8 @@ struct ReportDesk {
     var closing: [String: Instant] = [:]
     /// By model, then by version.
     var exposures: [String: [String: Exposure]] = [:]
+    /// The same of candidates that nothing exposes: as of when that was seen, until a caller asks for one.
+    var unexposed: [String: [String: Exposure]] = [:]
     /// Times of cuts, since the start.
     var cutTimes = HistogramSnapshot()
 
