@@ -66,9 +66,9 @@ public struct CandidateWatch: Sendable {
             case .requests:
                 guard let wealth = old.wealth, let sizes = old.materiality else { continue }
                 sequential[at].restore(wealth, sizes, gross: old.gross, usual: old.usual)
-                if let alone = old.alone {
-                    let until = alone.until.flatMap { valuesFrom(Tick(number: $0)) }
-                    sequential[at].restore(alone, until: until?.number)
+                if let pinned = old.withoutStable {
+                    let until = pinned.until.flatMap { valuesFrom(Tick(number: $0)) }
+                    sequential[at].restore(pinned, until: until?.number)
                 }
             case .burn:
                 guard let wealth = old.wealth, let sizes = old.materiality else { continue }
@@ -122,8 +122,8 @@ public struct CandidateWatch: Sendable {
             if place.kind.hasOneLimit { readings[i].withholdPass(specs[i]) }
             if let asleep, specs[i].rule.isRelative, readings[i].verdict != .fail {
                 let isOfRequests = place.kind == .requests
-                if isOfRequests, let alone = sequential[at].alone(now: now, reference) {
-                    readings[i] = alone
+                if isOfRequests, let pinned = sequential[at].withoutStable(now: now, reference) {
+                    readings[i] = pinned
                 } else {
                     let isKnown = isOfRequests && sleep.isWithoutWeight
                     readings[i].sleep(since: asleep, known: isKnown ? sequential[at].knownOfStable : nil)
@@ -174,7 +174,7 @@ public struct CandidateWatch: Sendable {
                         spec: spec, wealth: test.wealth, materiality: test.committed.materiality,
                         gross: test.gross?.test,
                         usual: spec.watchesLoss ? test.committed.loss.usual : nil,
-                        alone: test.pinned.first?.state)
+                        withoutStable: test.pinned.first?.state)
                 case .burn:
                     let test = burns[at].test
                     return Saved.Guardrail(
@@ -199,11 +199,17 @@ public struct CandidateWatch: Sendable {
             var burned: Int?
             var gross: GrossSlowness?
             var usual: TotalLoss.Usual?
-            var alone: PinnedStable.State?
+            var withoutStable: PinnedStable.State?
             var mean: ValueGuard<MeanTest>.State?
             var missing: ValueGuard<MissingTest>.State?
             var drift: ValueGuard<DriftTest>.State?
             var pinned: ValueGuard<PinnedDriftTest>.State?
+
+            // The words of saved states.
+            private enum CodingKeys: String, CodingKey {
+                case spec, wealth, materiality, burned, gross, usual, mean, missing, drift, pinned
+                case withoutStable = "alone"
+            }
         }
 
         var guardrails: [Guardrail]

@@ -22,6 +22,8 @@ public struct ControlWatch: Sendable {
     public static let alpha = 0.01
     /// The part of it that gross slowness has.
     private static let slownessShare = 0.1
+    /// What reasons call the arm, which is in a candidate's place.
+    private static let noun = "control arm"
 
     /// The rules, of which none is on latency: a small cold arm may be slower than the rest.
     static func specs(countsKeysOnce: Bool, endpoints: [Int]) -> [GuardrailSpec] {
@@ -64,7 +66,7 @@ public struct ControlWatch: Sendable {
             TickCache(now: now, from: gross.next, read: read), at: now.number, slowness,
             countsCopies: false, slot: slot)
         if var failed = found.first(where: { $0.verdict == .fail }) {
-            failed.reason = ControlWatch.ofArm(failed.reason)
+            failed.reason = failed.reason(of: ControlWatch.noun)
             return failed
         }
         guard gross.holds(slowness), let slot else { return nil }
@@ -75,18 +77,13 @@ public struct ControlWatch: Sendable {
             candidateRequests: counts.candidateRequests, stableRequests: counts.stableRequests,
             candidateEvents: counts.candidateEvents, stableEvents: counts.stableEvents,
             alpha: slowness.alpha,
-            reason: ControlWatch.ofArm(
-                ReadingWords.gross(counts, micros: reference.candidateThresholds[slot]).text))
+            reason: ReadingWords.gross(counts, micros: reference.candidateThresholds[slot])
+                .text(of: ControlWatch.noun))
     }
 
     /// As for `CandidateWatch`.
     public mutating func forfeitProven() {
         watch.forfeitProven()
         gross.forfeitProven(slowness)
-    }
-
-    /// The words of a rule, which has a candidate in the arm's place.
-    private static func ofArm(_ reason: String) -> String {
-        reason.replacing("candidate", with: "control arm")
     }
 }

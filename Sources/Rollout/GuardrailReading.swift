@@ -36,6 +36,9 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
         set { words = .text(newValue) }
     }
     private var words: ReadingWords
+
+    /// The same with another word for "candidate": what the version is to the one that it is compared with.
+    func reason(of noun: String) -> String { words.text(of: noun) }
     /// The rule's runbook.
     public var runbookURL: String?
     /// Where a version answers hardly anybody though nothing fails: requests whose clients left without an

@@ -126,7 +126,14 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
     private var latencyTime: String?
     private var keysOnce: Bool?
     private var tolerated: Int?
-    private var alone: WithoutStable?
+    private var unlessAlert: WithoutStable?
+
+    // The words of saved states.
+    private enum CodingKeys: String, CodingKey {
+        case name, measure, rule, alpha, windowTicks, forTicks, minRequests, minEvents, vetoWhenStableToo
+        case action, warmUpRequests, runbookURL, dryRun, latencyTime, keysOnce, tolerated
+        case unlessAlert = "alone"
+    }
 
     /// A trip is recorded and changes nothing.
     public var isDryRun: Bool {
@@ -151,8 +158,8 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
 
     /// What a trip without stable's traffic does; sequential rules against stable over requests only.
     public var withoutStable: WithoutStable {
-        get { alone ?? .alert }
-        set { alone = newValue == .alert ? nil : newValue }
+        get { unlessAlert ?? .alert }
+        set { unlessAlert = newValue == .alert ? nil : newValue }
     }
 
     /// The rule for versions of so many endpoints: with fewer than three, one endpoint's pause is all of its
@@ -177,9 +184,9 @@ public struct GuardrailSpec: Sendable, Hashable, Codable {
         set { latencyTime = newValue == .total ? nil : newValue.label }
     }
 
-    /// `vetoWhenStableToo` is on for window rules, budgets and health and off for sequential ones unless given: a
-    /// candidate that overloads what it shares with stable drags stable down too, and only an absolute rule
-    /// without the veto can see it.
+    /// `vetoWhenStableToo` is on for window rules, budgets and health and off for sequential ones unless
+    /// given: a candidate that overloads what it shares with stable drags stable down too, and only an
+    /// absolute rule without the veto can see it.
     public init(
         name: String, measure: Measure, rule: Rule, alpha: Double = 0.01, windowTicks: Int = 600,
         forTicks: Int = 0, minRequests: Int? = nil, minEvents: Int = 3, vetoWhenStableToo: Bool? = nil,

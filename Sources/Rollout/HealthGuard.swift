@@ -95,12 +95,10 @@ struct HealthGuard: Sendable {
             progress = min(0.5 + 0.5 * Double(held) / Double(max(1, spec.forTicks)), 0.99)
         }
         let verdict: Verdict = trips ? .fail : share == nil || isHeld ? .notEnoughData : .pass
-        var reading = GuardrailReading(
+        return GuardrailReading(
             name: spec.name, rule: sentence, verdict: verdict, action: spec.action,
-            progress: trips ? 1 : progress, candidate: share, threshold: floor,
-            reason: words(share, word, isAsked: isAsked, unsent: last?.unsent ?? 0))
-        reading.stable = shares.stable
-        return reading
+            progress: trips ? 1 : progress, candidate: share, stable: shares.stable, threshold: floor,
+            words: .health(share, stable: word, isAsked: isAsked, unsent: last?.unsent ?? 0))
     }
 
     private func stableWord(_ now: Tick, _ shares: HealthShares, _ last: TickView.Arm) -> CommonCause.Word {
@@ -128,23 +126,5 @@ struct HealthGuard: Sendable {
             unsent += Int(ours.unsent - min(ours.overloaded, ours.unsent))
         }
         return (stable, unsent)
-    }
-
-    private func words(
-        _ share: Double?, _ word: CommonCause.Word, isAsked: Bool, unsent: Int
-    ) -> String {
-        guard let share else { return "no endpoint of the candidate is checked, or it gets no requests" }
-        var text = "\(Sentence.percent(share)) of the candidate's endpoints are healthy"
-        if unsent > 0 {
-            text += ", \(Sentence.count(unsent)) of its requests found none in the last 2 s"
-        }
-        switch word {
-        case .unasked: break
-        case .fine:
-            text += "; stable can be reached" + (isAsked ? "" : "; the candidate's next check is waited for")
-        case .common: text += "; stable's endpoints fare no better, so the candidate is not blamed"
-        case .unknown: text += "; waiting for word of stable"
-        }
-        return text
     }
 }

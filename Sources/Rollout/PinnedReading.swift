@@ -7,7 +7,7 @@ import Statistics
 
 extension SequentialGuard {
     /// The reading against stable as it was; nil where nothing is pinned.
-    mutating func alone(now: Tick, _ reference: LatencyReference) -> GuardrailReading? {
+    mutating func withoutStable(now: Tick, _ reference: LatencyReference) -> GuardrailReading? {
         let trips = tripsPinned(now: now.number)
         guard let test = pinned.first, test.isPinned, let action = spec.pinnedAction else { return nil }
         let counts = test.counts

@@ -34,68 +34,95 @@ enum ReadingWords: Sendable {
     /// The stability indices from a reference.
     case driftFrom(candidate: (index: Double?, count: Int), stable: (index: Double?, count: Int))
     case noValues
+    /// The share of its endpoints that pass their checks; whether its next check is still waited for, and
+    /// how many of its requests found no endpoint lately.
+    case health(Double?, stable: CommonCause.Word, isAsked: Bool, unsent: Int)
     indirect case traffic(ReadingWords)
     /// So much of what is posted comes in the last tenth of its window.
     indirect case late(ReadingWords, Double)
 
-    var text: String {
+    var text: String { text(of: "candidate") }
+
+    /// - Parameter noun: what the version is to the one that it is compared with.
+    func text(of noun: String) -> String {
         switch self {
         case .text(let text): text
         case .failures(let counts, let whole, let stable):
-            "candidate \(counts.ours(among: whole)) failed, stable \(counts.theirs)"
-                + counts.beside(whole) + Self.cause(stable)
+            "\(noun) \(counts.ours(among: whole)) failed, stable \(counts.theirs)"
+                + counts.beside(whole) + Self.cause(stable, of: noun)
         case .events(let event, let counts, let whole):
-            "candidate \(counts.ours(among: whole)) \(Self.past(event)), stable \(counts.theirs)"
+            "\(noun) \(counts.ours(among: whole)) \(Self.past(event)), stable \(counts.theirs)"
                 + counts.beside(whole)
         case .slowness(let counts, let whole, let micros, let stableMicros, let stable):
-            "candidate \(counts.ours(among: whole)) failed or took longer than"
+            "\(noun) \(counts.ours(among: whole)) failed or took longer than"
                 + " \(Sentence.time(micros: Double(micros))),"
                 + " stable \(counts.theirs)"
                 + (micros == stableMicros
                     ? "" : " longer than \(Sentence.time(micros: Double(stableMicros)))")
-                + counts.beside(whole) + Self.cause(stable)
+                + counts.beside(whole) + Self.cause(stable, of: noun)
         case .gross(let counts, let micros):
-            "far slower than stable for seconds on end: candidate \(counts.ours) failed or took longer than"
+            "far slower than stable for seconds on end: \(noun) \(counts.ours) failed or took longer than"
                 + " \(Sentence.time(micros: Double(micros))), stable \(counts.theirs)"
         case .loss(let loss, let stable):
             (loss.well == 0 ? "no" : "only \(Sentence.count(Int(loss.well)))")
-                + " good answer\(loss.well > 1 ? "s" : "") to the candidate's last"
+                + " good answer\(loss.well > 1 ? "s" : "") to the \(noun)'s last"
                 + " \(Sentence.count(loss.amiss + Int(loss.well))) requests:"
                 + " \(Sentence.count(Int(loss.lost))) cancelled by clients that had waited longer than stable"
                 + " usually takes, \(Sentence.count(Int(loss.wrong))) answered with 3xx, 4xx or an empty 2xx,"
-                + " \(Sentence.count(Int(loss.failed))) failed" + Self.cause(stable)
+                + " \(Sentence.count(Int(loss.failed))) failed" + Self.cause(stable, of: noun)
         case .pinned(let counts, let last, let event, let limit, let micros, let word):
             Self.pinned(counts, last, event, limit, micros) + Self.cause(word, isTrip: last != nil)
         case .quantileUnknown(let quantile):
             "stable's \(Sentence.quantile(quantile)) is not known yet:"
                 + " it takes \(Sentence.count(Int(LatencyReference.requestsMin))) requests"
         case .warmingUp(let started, let all):
-            "warming up until the candidate is as fast as stable, or has had"
+            "warming up until the \(noun) is as fast as stable, or has had"
                 + " \(Sentence.count(all)) requests or ten minutes:"
                 + " \(Sentence.count(started)) requests so far"
-        case .missing(let counts): "candidate \(counts.ours) missing, stable \(counts.theirs)"
+        case .missing(let counts): "\(noun) \(counts.ours) missing, stable \(counts.theirs)"
         case .means(let ours, let theirs, let cap):
-            "candidate's mean \(Self.number(ours.mean, of: ours.count)),"
+            "\(noun)'s mean \(Self.number(ours.mean, of: ours.count)),"
                 + " stable's \(Self.number(theirs.mean, of: theirs.count))"
                 + (cap.map { ", costs above \(Sentence.value($0)) counted as that" } ?? "")
         case .learning(let count, let all):
             "stable's values are not known yet: \(Sentence.count(count)) of \(Sentence.count(all))"
         case .drift(let index, let bins, let candidate, let stable, let recent):
             "stability index \(index.map { Sentence.value($0) } ?? "unknown") over \(bins) bins,"
-                + " candidate \(Sentence.count(candidate)) values, stable \(Sentence.count(stable))"
+                + " \(noun) \(Sentence.count(candidate)) values, stable \(Sentence.count(stable))"
                 + (recent.map {
-                    "; \(Sentence.value($0.index)) over about the candidate's last"
+                    "; \(Sentence.value($0.index)) over about the \(noun)'s last"
                         + " \(Sentence.count($0.count))"
                 } ?? "")
         case .driftFrom(let ours, let theirs):
-            "stability index from the reference: candidate \(Self.number(ours.index, of: ours.count)),"
+            "stability index from the reference: \(noun) \(Self.number(ours.index, of: ours.count)),"
                 + " stable \(Self.number(theirs.index, of: theirs.count))"
-        case .noValues: "no values of the candidate yet"
+        case .health(let share, let stable, let isAsked, let unsent):
+            Self.health(share, stable, isAsked: isAsked, unsent: unsent, of: noun)
+        case .noValues: "no values of the \(noun) yet"
         case .late(let words, let share):
-            words.text + "; \(Sentence.percent(share)) of it came in the last tenth of the window, which is"
+            words.text(of: noun)
+                + "; \(Sentence.percent(share)) of it came in the last tenth of the window, which is"
                 + " too short: a version whose users answer later looks worse, so this rule only alerts"
-        case .traffic(let words): words.text + "; stable shows the same, so the traffic has changed"
+        case .traffic(let words): words.text(of: noun) + "; stable shows the same, so the traffic has changed"
         }
+    }
+
+    private static func health(
+        _ share: Double?, _ stable: CommonCause.Word, isAsked: Bool, unsent: Int, of noun: String
+    ) -> String {
+        guard let share else { return "no endpoint of the \(noun) is checked, or it gets no requests" }
+        var text = "\(Sentence.percent(share)) of the \(noun)'s endpoints are healthy"
+        if unsent > 0 {
+            text += ", \(Sentence.count(unsent)) of its requests found none in the last 2 s"
+        }
+        switch stable {
+        case .unasked: break
+        case .fine:
+            text += "; stable can be reached" + (isAsked ? "" : "; the \(noun)'s next check is waited for")
+        case .common: text += "; stable's endpoints fare no better, so the \(noun) is not blamed"
+        case .unknown: text += "; waiting for word of stable"
+        }
+        return text
     }
 
     private static func pinned(
@@ -128,10 +155,10 @@ enum ReadingWords: Sendable {
         }
     }
 
-    static func cause(_ stable: CommonCause.Word) -> String {
+    static func cause(_ stable: CommonCause.Word, of noun: String = "candidate") -> String {
         switch stable {
         case .unasked, .fine: ""
-        case .common: "; common cause, the candidate is not blamed"
+        case .common: "; common cause, the \(noun) is not blamed"
         case .unknown: "; waiting at most 10 s for stable's requests of the same moments"
         }
     }

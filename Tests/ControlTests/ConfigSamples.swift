@@ -45,7 +45,8 @@ enum ConfigSample: Sendable {
         }
     }
 
-    private static let model = """
+    /// A model that names stable and no candidate; further keys of the model may follow.
+    static let twoVersions = """
         listeners: [{ listen: 127.0.0.1:8080 }]
         models:
           - name: m
@@ -53,9 +54,9 @@ enum ConfigSample: Sendable {
               v1: { endpoints: [127.0.0.1:9001] }
               v2: { endpoints: [127.0.0.1:9002] }
             stable: v1
-            candidate: v2
 
         """
+    private static let model = twoVersions + "    candidate: v2\n"
 
     private static func indented(_ text: String, by count: Int) -> String {
         text.split(separator: "\n", omittingEmptySubsequences: false)

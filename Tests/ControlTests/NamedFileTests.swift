@@ -9,16 +9,7 @@ import Testing
 @testable import Control
 
 @Suite struct NamedFileTests {
-    private static let head = """
-        listeners: [{ listen: 127.0.0.1:8080 }]
-        models:
-          - name: m
-            versions:
-              v1: { endpoints: [127.0.0.1:9001] }
-              v2: { endpoints: [127.0.0.1:9002] }
-            stable: v1
-
-        """
+    private static let head = ConfigSample.twoVersions
     private static let registry = "mlflow: { url: http://r:5000, model: m, alias: a, versions: { \"1\": v2 }"
 
     /// Every key that names a file to be read, as a whole config around `FILE`; each has it once.

@@ -49,7 +49,7 @@ struct AssignOrderTests {
     @Test("The name of a part of a version forces nothing, and is explained as unknown; no name is no name")
     func forcedPart() {
         var plan = model(["v1": 900_000, "v2": 50_000, "v1 (control)": 50_000])
-        (plan.versions[2].label, plan.control) = ("v1", 2)
+        plan.control = 2
         let table = AssignTable(models: [plan], trusted: [])
         for name in ["v1 (control)", ""] {
             let ask = Ask(headers: [("x-weir-version", name)])
@@ -191,7 +191,7 @@ struct AssignOrderTests {
     func models() {
         var other = Self.rules
         other.salt = 1_234
-        (other.versions[0].name, other.versions[0].label) = ("w1", "w1")
+        other.versions[0].name = "w1"
         let table = AssignTable(models: [Self.rules, other], trusted: [])
         let ask = Ask(headers: [("x-user", "ann")])
         #expect(table.assign(ask, model: 0)?.keyHash != table.assign(ask, model: 1)?.keyHash)

@@ -166,8 +166,8 @@ private final class Promotion {
         #expect(found.reading.action == .cut)
         // As if stable had been asked too little to tell.
         var saved = world.bench.watch.saved
-        saved.guardrails[0].alone?.word = .undecided
-        saved.guardrails[0].alone?.asked = nil
+        saved.guardrails[0].withoutStable?.word = .undecided
+        saved.guardrails[0].withoutStable?.asked = nil
         world.bench.watch = CandidateWatch(
             restoring: saved, specs: world.bench.watch.specs, from: Tick(number: world.bench.now),
             valuesFrom: { $0 })

@@ -70,7 +70,8 @@ struct CaptureStore {
             guard let captures = model.captures else { continue }
             let slot = UInt32(planned.slot)
             let versions = Dictionary(
-                planned.versions.map { (UInt32($0.slot), $0.label) }, uniquingKeysWith: { first, _ in first })
+                planned.versions.indices.map { (UInt32(planned.versions[$0].slot), planned.label(of: $0)) },
+                uniquingKeysWith: { first, _ in first })
             var kept = Model(
                 names: CaptureNames(model: model.name, versions: versions), config: captures,
                 line: CaptureLine(captures), drawnPPM: planned.tap?.ppm ?? 0)

@@ -219,7 +219,6 @@ public enum PlanBuilder {
         }
         return VersionPlan(
             slot: known(slots.slot(model: model.name, version: version.name)), name: version.name,
-            label: model.label(of: version.name),
             weightPPM: weight, isQuarantined: isQuarantined, endpoints: endpoints, rewrite: version.rewrite,
             inFlightMax: version.inFlightMax, queueMax: version.queueMax, queueTimeout: version.queueTimeout,
             ejection: version.ejection, slowStart: version.slowStart)

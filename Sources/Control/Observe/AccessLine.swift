@@ -26,7 +26,9 @@ public struct AccessNames: Sendable {
     public mutating func adopt(_ plan: Plan) {
         for model in plan.models {
             Self.set(&models, model.slot, model.name)
-            for version in model.versions { Self.set(&versions, version.slot, version.label) }
+            for (i, version) in model.versions.enumerated() {
+                Self.set(&versions, version.slot, model.label(of: i))
+            }
         }
     }
 

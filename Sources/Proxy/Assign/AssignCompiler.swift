@@ -74,10 +74,10 @@ struct AssignCompiler {
 
     private mutating func addVersions(_ model: ModelPlan, weights: [UInt32]) -> Place {
         let start = versions.count
-        for (version, weight) in zip(model.versions, weights) {
-            // A part of a version has no name that a caller may force.
-            let name = version.isPart ? "" : version.name
-            versions.append(VersionEntry(name: add(text: Array(name.utf8)), weightPPM: weight))
+        for index in model.versions.indices {
+            // The part of stable has no name that a caller may force.
+            let name = index == model.control ? "" : model.versions[index].name
+            versions.append(VersionEntry(name: add(text: Array(name.utf8)), weightPPM: weights[index]))
         }
         return Place(start, versions.count - start)
     }

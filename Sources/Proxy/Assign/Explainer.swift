@@ -129,7 +129,9 @@ public final class Explainer {
     private func forced(_ model: ModelPlan, _ facts: Facts, caller: Caller) -> Explanation.Forced {
         guard let name = facts.text(in: FactSlot.forcedVersion) else { return .absent }
         guard caller.isTrusted else { return .untrusted(name: name) }
-        let isKnown = model.versions.contains { $0.name == name && !$0.isPart }
+        let isKnown = model.versions.indices.contains {
+            model.versions[$0].name == name && $0 != model.control
+        }
         return isKnown ? .obeyed(name: name) : .unknown(name: name)
     }
 

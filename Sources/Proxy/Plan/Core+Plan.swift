@@ -67,9 +67,9 @@ extension Core {
         models.grow(to: model.slot + 1, filling: ModelState())
         let state = models[UInt32(model.slot)]
         var slots: [UInt32] = []
-        for version in model.versions {
-            compile(version, of: model, &arena)
-            slots.append(UInt32(version.slot))
+        for index in model.versions.indices {
+            compile(version: index, of: model, &arena)
+            slots.append(UInt32(model.versions[index].slot))
         }
         state.pointee.isPlanned = true
         state.pointee.versions = arena.values(slots)
@@ -115,7 +115,8 @@ extension Core {
             && model.versions[model.stable].slot != version.slot
     }
 
-    private func compile(_ version: VersionPlan, of model: ModelPlan, _ arena: inout PlanArena) {
+    private func compile(version index: Int, of model: ModelPlan, _ arena: inout PlanArena) {
+        let version = model.versions[index]
         versions.grow(to: version.slot + 1, filling: VersionState())
         let state = versions[UInt32(version.slot)]
         state.pointee.isPlanned = true
@@ -130,7 +131,7 @@ extension Core {
         state.pointee.slowStart = version.slowStart
         state.pointee.ejection = version.ejection
         state.pointee.rewrite = compile(version.rewrite, &arena)
-        state.pointee.versionLine = arena.bytes("x-weir-version: \(version.label)\r\n")
+        state.pointee.versionLine = arena.bytes("x-weir-version: \(model.label(of: index))\r\n")
         state.pointee.nameHash = ExchangeID.versionHash(model: model.name, version: version.name)
         var slots: [UInt32] = []
         for endpoint in version.endpoints {

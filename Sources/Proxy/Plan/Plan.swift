@@ -84,6 +84,10 @@ public struct ModelPlan: Sendable, Equatable {
     /// Where not 0, every version counts its different sticky keys; another number begins anew.
     public var keyRound: UInt64
 
+    /// The name of a version that clients and logs are told: of the part of stable it is stable's, because
+    /// nobody can name the part.
+    public func label(of version: Int) -> String { versions[version == control ? stable : version].name }
+
     public init(
         slot: ModelSlot, name: String, matches: [RouteMatch], versions: [VersionPlan], stable: Int,
         control: Int? = nil, cohorts: [CohortPlan] = [], stickyKeys: [StickyKey] = [], salt: UInt64 = 0,
@@ -139,10 +143,9 @@ public struct RouteMatch: Sendable, Hashable {
 /// One immutable release of a model.
 public struct VersionPlan: Sendable, Equatable {
     public var slot: VersionSlot
-    /// Unique in its model: what keys are dealt by, and what ids of exchanges stand for.
+    /// Unique in its model: what keys are dealt by, and what ids of exchanges stand for. Clients and logs are
+    /// told `ModelPlan.label(of:)`.
     public var name: String
-    /// What clients and logs are told: the name, but for a part of a version that is measured by itself.
-    public var label: String
     /// Parts per million; a model's versions sum to 1,000,000.
     public var weightPPM: UInt32
     /// A quarantined version gets no traffic at all, by no rule.
@@ -159,18 +162,14 @@ public struct VersionPlan: Sendable, Equatable {
     /// How long a returning endpoint's share ramps up.
     public var slowStart: Interval
 
-    /// Whether it is a part of another version that is measured by itself: no release that anybody can name.
-    public var isPart: Bool { label != name }
-
     public init(
-        slot: VersionSlot, name: String, label: String? = nil, weightPPM: UInt32, isQuarantined: Bool = false,
+        slot: VersionSlot, name: String, weightPPM: UInt32, isQuarantined: Bool = false,
         endpoints: [EndpointPlan], rewrite: RewritePlan = RewritePlan(), inFlightMax: Int = 4096,
         queueMax: Int = 1024, queueTimeout: Interval = .seconds(1),
         ejection: EjectionPlan = EjectionPlan(), slowStart: Interval = .zero
     ) {
         self.slot = slot
         self.name = name
-        self.label = label ?? name
         self.weightPPM = weightPPM
         self.isQuarantined = isQuarantined
         self.endpoints = endpoints
