@@ -1,5 +1,6 @@
 // The admin address and the state directory of configs that are wrong everywhere else: the brake must work.
 
+import Glibc
 import Payload
 import Platform
 import Testing
@@ -74,6 +75,42 @@ import Testing
         #expect(!ConfigGlance.differs(path: path, from: status(of: text)))
         #expect(ConfigGlance.differs(path: path, from: status(of: text + "\n")))
         #expect(!ConfigGlance.differs(path: path, from: [:]))
+    }
+
+    @Test(
+        "A file that is no config says so as check does, and a stray byte in a config is no reason",
+        arguments: [
+            (Array("\u{0}\u{1}".utf8) + [0xFF, 0xFE, 0x80], "is not UTF-8 text"),
+            (Array("\tonce: [\n".utf8), ":1:"), (Array("{ [ %".utf8), ":1:"),
+        ] as [([UInt8], String)])
+    func noConfig(bytes: [UInt8], message: String) throws {
+        let scratch = try Scratch()
+        let path = scratch.path + "/weir.yaml"
+        try File.replace(path, with: bytes)
+        let found = #expect(throws: ConfigProblem.self) { try ConfigGlance.admin(path: path) }
+        let said = try #require(found)
+        #expect(said.line >= 1 && "\(said)".contains(message), "\(said)")
+        guard case .failure(let problems) = ConfigLoader.load(path: path) else {
+            Issue.record("it was read as a config")
+            return
+        }
+        #expect(problems.all.first == said)
+        try File.replace(path, with: Array("# caf".utf8) + [0xE9, 0x0A] + Array(Self.right.utf8))
+        #expect(try "\(ConfigGlance.admin(path: path).address)" == "127.0.0.1:7001")
+    }
+
+    @Test("A pipe as a config is refused at once, by commands that load it and by those that glance at it")
+    func pipe() throws {
+        let scratch = try Scratch()
+        let path = scratch.path + "/pipe"
+        #expect(mkfifo(path, 0o600) == 0)
+        let found = #expect(throws: ConfigProblem.self) { try ConfigGlance.admin(path: path) }
+        #expect(found?.message.contains("which is not a regular file") == true)
+        guard case .failure(let problems) = ConfigLoader.load(path: path) else {
+            Issue.record("a pipe was read")
+            return
+        }
+        #expect(problems.description.contains("which is not a regular file"))
     }
 
     @Test("Who gets no answer reads where the address is from; who named it does not")

@@ -243,6 +243,29 @@ private func batch(_ sink: FaultySink) -> AccessBatch<FaultySink> { AccessBatch(
         #expect(warnings.all.count == 1 && warnings.all.first?.contains("ENOSPC") == true)
     }
 
+    @Test("A pipe that nobody reads is an error of the start; one that is full costs lines, no time")
+    func pipe() throws {
+        try Self.withFolder { folder in
+            let path = folder.appending(path: "pipe").path
+            #expect(mkfifo(path, 0o600) == 0)
+            let source = Source()
+            func log() throws -> AccessLogWriter {
+                try AccessLogWriter(
+                    path: path, plan: observedPlan(), warn: { _ in }, source: { source.drain($0) })
+            }
+            let refused = #expect(throws: SystemFailure.self) { _ = try log() }
+            #expect("\(try #require(refused))".contains("a pipe that somebody has to read"))
+            let reader = open(path, O_RDONLY | O_NONBLOCK)
+            defer { close(reader) }
+            let written = try log()
+            // More than a pipe holds.
+            for _ in 0..<1_000 { source.feed(observedRecord()) }
+            written.stop()
+            #expect(written.written > 0 && written.lost > 0)
+            #expect(written.written + written.lost == 1_000)
+        }
+    }
+
     @Test("A path that cannot be opened is an error of the start")
     func unopenable() {
         #expect(throws: SystemFailure.self) {

@@ -67,14 +67,25 @@ public enum ConfigGlance {
     }
 
     private static func text(_ path: String) throws(ConfigProblem) -> String {
+        let bytes: [UInt8]
         do throws(SystemFailure) {
-            return String(
-                decoding: try File.readAll(path, bytesMax: ConfigLoader.fileBytesMax), as: UTF8.self)
+            bytes = try File.readRegular(path, bytesMax: ConfigLoader.fileBytesMax)
         } catch {
             throw ConfigProblem(
                 file: path, line: 0, column: 0, path: "", message: "cannot be read: \(error)", value: nil,
                 expected: nil, suggestion: nil)
         }
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        // A byte in a comment must not stop a rollback; a file of nothing but bytes is no config.
+        let text = String(decoding: bytes, as: UTF8.self)
+        if isConfig(text) { return text }
+        throw ConfigLoader.notText(bytes, file: path)
+    }
+
+    /// Whether some line begins a section of a config.
+    private static func isConfig(_ text: String) -> Bool {
+        let sections = Set(ConfigLoader.knownKeys.map { $0.prefix { $0 != "." && $0 != "[" } })
+        return sections.contains { block(String($0), in: text) != nil }
     }
 
     /// The top-level key that nobody knows and that may have been meant.
@@ -94,8 +105,9 @@ public enum ConfigGlance {
         } catch {
             // Something else in the file is no YAML; the key's own lines may be.
             guard let block = block(key, in: text) else {
-                // Where the key may stand in what cannot be read, its default would be a guess.
-                if mentions(key, text) { throw error }
+                // Where the key may stand in what cannot be read, its default would be a guess; and where
+                // nothing can be read, it may be another file altogether.
+                if mentions(key, text) || !isConfig(text) { throw error }
                 return standard
             }
             tree = try YAMLTree(block, file: file)

@@ -25,7 +25,7 @@ public enum ConfigLoader {
     public static func load(path: String, looksForFiles: Bool = false) -> Result<Config, ConfigProblems> {
         do throws(SystemFailure) {
             return parse(
-                bytes: try File.readAll(path, bytesMax: fileBytesMax), file: path,
+                bytes: try File.readRegular(path, bytesMax: fileBytesMax), file: path,
                 files: looksForFiles ? NamedFile.onThisMachine : nil)
         } catch {
             return .failure(whole(path, "cannot be read: \(error)"))
@@ -37,17 +37,19 @@ public enum ConfigLoader {
         bytes: [UInt8], file: String, resolve: @escaping NameResolver = systemNames, files: FileLook? = nil
     ) -> Result<Config, ConfigProblems> {
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            let valid = String(decoding: bytes, as: UTF8.self).unicodeScalars.prefix { $0 != "\u{FFFD}" }
-            let line = valid.count(where: { $0 == "\n" }) + 1
-            let column = valid.reversed().prefix { $0 != "\n" }.count + 1
-            return .failure(
-                ConfigProblems(all: [
-                    ConfigProblem(
-                        file: file, line: line, column: column, path: "", message: "is not UTF-8 text",
-                        value: nil, expected: nil, suggestion: nil)
-                ]))
+            return .failure(ConfigProblems(all: [notText(bytes, file: file)]))
         }
         return parse(text, file: file, resolve: resolve, files: files)
+    }
+
+    /// The problem with bytes that are not UTF-8, at the first that is not.
+    static func notText(_ bytes: [UInt8], file: String) -> ConfigProblem {
+        let valid = String(decoding: bytes, as: UTF8.self).unicodeScalars.prefix { $0 != "\u{FFFD}" }
+        let line = valid.count(where: { $0 == "\n" }) + 1
+        let column = valid.reversed().prefix { $0 != "\n" }.count + 1
+        return ConfigProblem(
+            file: file, line: line, column: column, path: "", message: "is not UTF-8 text", value: nil,
+            expected: nil, suggestion: nil)
     }
 
     /// Validates a config given as text; `file` names it in problems.

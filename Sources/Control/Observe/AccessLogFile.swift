@@ -1,6 +1,6 @@
-// Where access lines go: a file opened for appending, or standard output. A disk that is full, or a reader
-// that has gone, costs lines and nothing else, and never leaves half a line behind that would spoil the
-// file for whoever parses it.
+// Where access lines go: a file opened for appending, a pipe, or standard output. A disk that is full, or a
+// reader that has gone, costs lines and nothing else, and never leaves half a line behind that would spoil
+// the file for whoever parses it.
 
 import Platform
 
@@ -14,20 +14,23 @@ protocol AccessSink: ~Copyable {
     mutating func reopen() throws(SystemFailure)
 }
 
-/// A file or standard output. Owner: the access log's thread.
+/// A file, a pipe that somebody reads, or standard output. Owner: the access log's thread.
 struct AccessLogFile: ~Copyable, AccessSink {
     /// Nil: standard output.
     private let path: String?
     private var descriptor: Descriptor
 
-    /// - Throws: the file cannot be opened or created.
+    /// - Throws: the file cannot be opened or created, or nobody reads the pipe.
     init(path: String?) throws(SystemFailure) {
         self.path = path
         descriptor = try Self.open(path)
     }
 
     private static func open(_ path: String?) throws(SystemFailure) -> Descriptor {
-        if let path { return try File.openAppend(path, mode: 0o640) }
+        if let path {
+            if File.isPipe(path) { return try File.openPipe(path) }
+            return try File.openAppend(path, mode: 0o640)
+        }
         // A duplicate, so that closing it leaves standard output open.
         let output = Descriptor(adopting: 1)
         do throws(SystemFailure) {
@@ -106,7 +109,7 @@ struct AccessBatch<Sink: AccessSink & ~Copyable>: ~Copyable {
             case .moved, .closed:
                 return sent
             case .wouldBlock:
-                // Standard output is somebody's non-blocking pipe, and full.
+                // The pipe is full.
                 problem = .wouldBlock
                 return sent
             case .failed(let errno):

@@ -39,6 +39,19 @@ public enum File {
         return try open(path, O_RDWR | O_APPEND, 0, "open \(path)")
     }
 
+    /// Opens a pipe for writing, without waiting for somebody who reads it; what is written waits for nobody
+    /// either.
+    /// - Throws: ENXIO where nobody reads it.
+    public static func openPipe(_ path: String) throws(SystemFailure) -> Descriptor {
+        try open(path, O_WRONLY | O_NONBLOCK, 0, "open \(path), a pipe that somebody has to read")
+    }
+
+    /// Whether there is a pipe at a path, links followed.
+    public static func isPipe(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
+    }
+
     /// Opens for writing from the start over what is there, so that the blocks it has are used again; creates
     /// the file (with `mode`) where there is none.
     public static func openOver(_ path: String, mode: UInt32 = 0o600) throws(SystemFailure) -> Descriptor {
