@@ -55,6 +55,8 @@ public struct ResourceLimits: Sendable, Equatable {
     /// The least that a core is started with.
     static let downstreamsMin = 16
     static let upstreamsMin = 8
+    /// Descriptors kept for what reloads add, where the data plane is made smaller to fit.
+    static let reloadSlack = 64
 
     /// Fits the bounds of a config.
     public init(_ config: Config, cores: Int, _ allowance: Allowance) throws(LimitsProblem) {
@@ -98,7 +100,7 @@ public struct ResourceLimits: Sendable, Equatable {
     // MARK: Descriptors
 
     private mutating func fitDescriptors(_ config: Config) throws(LimitsProblem) {
-        let share = (allowance.descriptors - reserved) / cores
+        var share = (allowance.descriptors - reserved) / cores
         let least = Limits.minimal.descriptorsMax
         guard allowance.descriptors > reserved, share >= least else {
             throw tooFew(reserved + cores * least, "even the smallest bounds need")
@@ -106,6 +108,11 @@ public struct ResourceLimits: Sendable, Equatable {
         let written = (config.limitsWritten.contains(.downstreams), config.limitsWritten.contains(.upstreams))
         let asked = limits
         guard limits.descriptorsMax > share else { return }
+        if written == (false, false) {
+            // What a later reload may need more of: a control arm, a replica, an action.
+            reserved += min(Self.reloadSlack, (share - least) * cores / 8)
+            share = (allowance.descriptors - reserved) / cores
+        }
         limits.pipesMax = min(limits.pipesMax, max(2, share / 32))
         let connections = share - 2 - 2 * limits.pipesMax
         switch written {
