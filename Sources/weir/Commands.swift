@@ -63,7 +63,7 @@ struct Check: ParsableCommand {
             throw ExitCode(check.exitCode)
         case .json:
             let problems: [ConfigProblem]
-            switch ConfigLoader.load(path: path, looksForFiles: !elsewhere) {
+            switch ConfigCheck.load(path: path, isForElsewhere: elsewhere) {
             case .success(let config) where config.absentFiles.isEmpty:
                 let answer = ConfigCheck.json(config, file: path, isForHere: here)
                 Output.json(answer.json)

@@ -153,5 +153,14 @@ import Testing
         #expect(ConfigCheck.run(path: path, isForElsewhere: true).exitCode == 0)
         try File.replace(scratch.path + "/warm.jsonl", with: Array("{\"path\": \"/\"}\n".utf8))
         #expect(ConfigCheck.run(path: path).exitCode == 0)
+        for (line, said) in [("{\"path\": }", ":2:10: "), ("[]", ":2:1: "), ("{}", ":2:1: ")] {
+            try File.replace(scratch.path + "/warm.jsonl", with: Array("{\"path\": \"/\"}\n\(line)\n".utf8))
+            let broken = ConfigCheck.run(path: path)
+            #expect(broken.exitCode == 78)
+            #expect(
+                broken.text.contains("\(scratch.path)/warm.jsonl\(said)a request of the warm-up "),
+                "\(broken.text)")
+        }
+        #expect(ConfigCheck.run(path: path, isForElsewhere: true).exitCode == 0)
     }
 }

@@ -72,6 +72,8 @@ import Testing
         let cut = captured.replacing("\"body_cut\":false", with: "\"body_cut\":true")
         #expect(throws: WarmUpProblem.self) { try WarmUpRequest(line: Array(cut.utf8)) }
         #expect(throws: WarmUpProblem.self) { try WarmUpRequest.load("/nonexistent/warm.jsonl") }
+        let torn = #expect(throws: WarmUpProblem.self) { try WarmUpRequest(line: Array("{\"a\": }".utf8)) }
+        #expect(torn?.reason.hasPrefix("is no JSON: expected ") == true && torn?.column == 7)
     }
 
     // MARK: Whole rounds

@@ -143,7 +143,7 @@ struct PreflightCheck {
         do throws(WarmUpProblem) {
             requests = try WarmUpRequest.load(warmUp.file)
         } catch {
-            throw .unknown("the candidate is cold: \(error.reason)")
+            throw .unknown("the candidate is cold: \(error.sentence)")
         }
         for endpoint in target.candidate.endpoints {
             var succeeded = 0

@@ -35,7 +35,7 @@ struct WarmUpRequest: Sendable, Equatable {
         do throws(SystemFailure) {
             bytes = try File.readRegular(path, bytesMax: fileBytesMax)
         } catch {
-            throw WarmUpProblem(reason: "\(path) cannot be read: \(error)")
+            throw WarmUpProblem(reason: "cannot be read: \(error)", file: path)
         }
         var requests: [WarmUpRequest] = []
         for (i, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
@@ -44,18 +44,22 @@ struct WarmUpRequest: Sendable, Equatable {
             do throws(WarmUpProblem) {
                 requests.append(try WarmUpRequest(line: Array(line)))
             } catch {
-                throw WarmUpProblem(reason: "\(path), line \(i + 1): \(error.reason)")
+                throw WarmUpProblem(reason: error.reason, file: path, line: i + 1, column: error.column)
             }
         }
-        if requests.isEmpty { throw WarmUpProblem(reason: "\(path) has no requests") }
+        if requests.isEmpty { throw WarmUpProblem(reason: "has no requests", file: path) }
         return requests
     }
 
     /// Reads a line.
     init(line: [UInt8]) throws(WarmUpProblem) {
-        guard let value = try? JSON(parsing: line), case .object = value else {
-            throw WarmUpProblem(reason: "is no JSON object")
+        let value: JSON
+        do throws(ScanProblem) {
+            value = try JSON(parsing: line)
+        } catch {
+            throw WarmUpProblem(reason: "is no JSON: expected \(error.expected)", column: error.offset + 1)
         }
+        guard case .object = value else { throw WarmUpProblem(reason: "is no JSON object") }
         if let captured = value["request"] {
             self = try WarmUpRequest.read(captured)
             return
@@ -107,5 +111,17 @@ struct WarmUpRequest: Sendable, Equatable {
 
 /// Why there is nothing to warm up with.
 struct WarmUpProblem: Error, Equatable {
+    /// About the line, or the file as a whole.
     var reason: String
+    /// The file, where it is known.
+    var file = ""
+    /// From 1; 0: the file as a whole.
+    var line = 0
+    var column = 1
+
+    /// The reason with its place.
+    var sentence: String {
+        let place = line > 0 ? "\(file), line \(line): " : file.isEmpty ? "" : "\(file) "
+        return place + reason
+    }
 }

@@ -14,7 +14,7 @@ extension ConfigCheck {
     public static func run(
         path: String, isForHere: Bool = false, isForElsewhere: Bool = false
     ) -> ConfigCheck {
-        let result = ConfigLoader.load(path: path, looksForFiles: !isForElsewhere)
+        let result = load(path: path, isForElsewhere: isForElsewhere)
         var check = of(result, file: path, wallMicros: Clock.wallMicros())
         guard case .success(let config) = result, check.exitCode == 0 else { return check }
         switch limits(config, .afterRaising) {
@@ -26,6 +26,31 @@ extension ConfigCheck {
             if isForHere { check.exitCode = SidecarProblem.limits(problem).exitCode }
         }
         return check
+    }
+
+    /// Reads the file at `path` and, unless it is for elsewhere, looks for the files that it names. Requests
+    /// of a warm-up are read as well: what is wrong with them is among `absentFiles`, with its place there.
+    public static func load(path: String, isForElsewhere: Bool) -> Result<Config, ConfigProblems> {
+        ConfigLoader.load(path: path, looksForFiles: !isForElsewhere).map { config in
+            guard !isForElsewhere else { return config }
+            var checked = config
+            let absent = Set(config.absentFiles.compactMap(\.value))
+            let files = Set(config.models.compactMap(\.preflight?.warmUp?.file)).subtracting(absent)
+            checked.absentFiles += files.sorted().compactMap(warmUpProblem)
+            return checked
+        }
+    }
+
+    private static func warmUpProblem(_ file: String) -> ConfigProblem? {
+        do throws(WarmUpProblem) {
+            _ = try WarmUpRequest.load(file)
+            return nil
+        } catch {
+            return ConfigProblem(
+                file: file, line: error.line, column: error.column, path: "",
+                message: "a request of the warm-up \(error.reason)", value: nil,
+                expected: "a line of JSON such as {\"path\": \"/infer\", \"body\": {}}", suggestion: nil)
+        }
     }
 
     /// How the bounds would come out on this machine, for this user. Not a problem of the file: it may run
