@@ -23,13 +23,18 @@ extension PairTick {
     /// The tick as a comparison with stable sees it: by the coin, or by copies where the candidate has no
     /// weight.
     func compared(for side: BetSide) -> PairTick {
-        guard let split, split.candidatePPM == 0, split.stablePPM > 0 else { return self }
-        guard candidate.copied.started > 0 || stable.copied.started > 0 else { return self }
+        guard isOfCopies else { return self }
         var pair = self
         pair.split = .copies
         pair.candidate.randomised = candidate.copied.knowing(unknownIsGood: side == .worse)
         pair.stable.randomised = stable.copied.knowing(unknownIsGood: side == .notWorse)
         return pair
+    }
+
+    /// Whether copies are what is compared in it.
+    var isOfCopies: Bool {
+        guard let split, split.candidatePPM == 0, split.stablePPM > 0 else { return false }
+        return candidate.copied.started > 0 || stable.copied.started > 0
     }
 
     /// The tick without the candidate's copies: what its users got.

@@ -51,9 +51,18 @@ extension SequentialGuard {
 }
 
 extension GuardrailSpec {
-    /// A tick as this rule sees it.
+    /// A tick as this rule sees it. To copy one costs as much as to look at it, and most are compared as they
+    /// are.
     func view(_ tick: PairTick, age: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?) -> TickView {
-        let pair = rule.isRelative ? tick.compared(for: .worse) : tick
+        guard rule.isRelative, tick.isOfCopies else {
+            return view(compared: tick, age: age, lag: lag, slots: slots)
+        }
+        return view(compared: tick.compared(for: .worse), age: age, lag: lag, slots: slots)
+    }
+
+    private func view(
+        compared pair: PairTick, age: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?
+    ) -> TickView {
         if rule.isRelative, pair.isVoid(for: .worse) { return .dropped }
         if rule.isRelative, let event = measure.event { return .events(event, pair, age: age, lag: lag) }
         switch (rule, measure) {
@@ -121,8 +130,9 @@ extension TickCache {
         slots: (evidence: Int, size: Int)?
     ) -> TickView {
         guard let pair = pair(number) else { return .dropped }
-        let seen = countsCopies ? pair : pair.withoutCopies
-        return spec.view(seen, age: now - number - 1, lag: lag, slots: slots)
+        let age = now - number - 1
+        if countsCopies { return spec.view(pair, age: age, lag: lag, slots: slots) }
+        return spec.view(pair.withoutCopies, age: age, lag: lag, slots: slots)
     }
 }
 
