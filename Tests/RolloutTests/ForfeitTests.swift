@@ -30,7 +30,7 @@ import Testing
 
     static let cases: [Case] = [
         Case(
-            spec: rule("clicks", .outcome(OutcomeMetric(metric: "clicks", windowMillis: 1_000)), worse),
+            spec: rule("clicks", .feedback(FeedbackMetric(metric: "clicks", windowMillis: 1_000)), worse),
             fine: { $0.chance(0.5) ? 1 : 0 }, worse: { $0.chance(0.2) ? 1 : 0 }),
         Case(
             spec: rule("confidence", .confidence(value: "c"), .sequentialBelow(0.7)),

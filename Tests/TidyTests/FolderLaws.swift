@@ -9,7 +9,7 @@
 private let roomOfFolder: [String: String] = [
     "Control/Config": "Config",
     "Control/Journal": "Journal", "Control/State": "Journal",
-    "Control/Signals": "Evidence", "Control/Outcomes": "Evidence", "Control/Captures": "Evidence",
+    "Control/Signals": "Evidence", "Control/Feedback": "Evidence", "Control/Captures": "Evidence",
     "Control/Decide": "Control", "Control/Report": "Control",
     "Control/Actions": "Sidecar", "Control/Admin": "Sidecar", "Control/Health": "Sidecar",
     "Control/Observe": "Sidecar", "Control/Preflight": "Sidecar", "Control/Run": "Sidecar",
@@ -30,10 +30,10 @@ private let wrongArrows: [String] = [
     "Control/Decide -> Control/Sources",
     "Control/Journal -> Control/Captures",
     "Control/Journal -> Control/Run",
-    "Control/Outcomes -> Control/Admin",
-    "Control/Outcomes -> Control/Run",
+    "Control/Feedback -> Control/Admin",
+    "Control/Feedback -> Control/Run",
     "Control/State -> Control/Decide",
-    "Control/State -> Control/Outcomes",
+    "Control/State -> Control/Feedback",
     "Control/State -> Control/Report",
     "Control/State -> Control/Run",
 ]
