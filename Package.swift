@@ -70,13 +70,15 @@ let package = Package(
         .executableTarget(
             name: "bench-load", dependencies: ["Load", "Metrics", "Platform"], path: "bench/Load",
             swiftSettings: strict),
-        tests("WireTests", ["Wire"]),
+        // Messages, good and hostile, that the tests of several rooms send.
+        .target(name: "Corpora", path: "Tests/Corpora", swiftSettings: strict),
+        tests("WireTests", ["Wire", "Corpora"]),
         tests("MetricsTests", ["Metrics"]),
         tests("StatisticsTests", ["Statistics", "Metrics"]),
         tests("RolloutTests", ["Rollout", "Statistics", "Metrics"]),
         tests("PayloadTests", ["Payload"]),
         tests("PlatformTests", ["Platform"]),
-        tests("ProxyTests", ["Proxy", "Platform", "Wire", "Metrics"]),
+        tests("ProxyTests", ["Proxy", "Platform", "Wire", "Metrics", "Corpora"]),
         tests(
             "ControlTests",
             ["Calls", "Control", "Proxy", "Rollout", "Payload", "Platform", "Wire", "Metrics"]),

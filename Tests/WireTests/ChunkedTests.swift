@@ -2,6 +2,7 @@
 // Law: content and end depend on the bytes alone; each piece is fed from memory of its own length.
 // Source: RFC 9112 section 7.1.
 
+import Corpora
 import Testing
 
 @testable import Wire

@@ -2,6 +2,7 @@
 // Each good message is cut once at every byte, and fed byte by byte with what the parser said it scanned.
 // Law: `needMore` until the last byte, then the reading of the whole.
 
+import Corpora
 import Testing
 
 @testable import Wire

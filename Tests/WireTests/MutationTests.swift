@@ -2,6 +2,7 @@
 // reading of the RFC would not accept.
 // A failure names its seed; WEIR_TEST_SEED takes it back.
 
+import Corpora
 import Testing
 
 @testable import Wire

@@ -12,7 +12,7 @@ import Testing
 @testable import Proxy
 
 /// Messages and what a hostile or broken peer makes of them.
-private struct Mutator {
+struct Mutator {
     var random: Random64
 
     static let requests = [

@@ -3,7 +3,7 @@
 // Source: RFC 9112, and what real clients and model servers send.
 
 /// Request heads that must be accepted whole.
-let goodRequests: [String] = [
+public let goodRequests: [String] = [
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET / HTTP/1.0\r\n\r\n",
     "GET /a?b=c&d HTTP/1.0\r\nHost: a.example\r\nConnection: keep-alive\r\n\r\n",
@@ -31,7 +31,7 @@ let goodRequests: [String] = [
 ]
 
 /// Response heads, with the method of their request.
-let goodResponses: [(text: String, method: String)] = [
+public let goodResponses: [(text: String, method: String)] = [
     ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "GET"),
     ("HTTP/1.1 200\r\nContent-Length: 5\r\n\r\n", "GET"),
     ("HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n", "GET"),
@@ -48,13 +48,13 @@ let goodResponses: [(text: String, method: String)] = [
 ]
 
 /// Trailer sections.
-let goodTrailers: [String] = [
+public let goodTrailers: [String] = [
     "\r\n", "x-sum: 1\r\nx-weir-version: a\r\nMax-Forwards: 1\r\nx_request_id: b\r\n\r\n",
     "x-sum: 1\r\n\r\n", "grpc-status: 0\r\ngrpc-message: \r\nConnection: close\r\n\r\n",
 ]
 
 /// Chunked bodies, with what they hold.
-let goodChunked: [(text: String, content: String)] = [
+public let goodChunked: [(text: String, content: String)] = [
     ("0\r\n", ""), ("000\r\n", ""), ("5\r\nhello\r\n0\r\n", "hello"),
     ("1\r\na\r\n2\r\nbc\r\n3\r\ndef\r\n0\r\n", "abcdef"), ("A\r\n0123456789\r\n0\r\n", "0123456789"),
     ("a\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\n", "\r\n\r\n\r\n\r\n\r\n"),
