@@ -146,7 +146,10 @@ private func results(_ items: [FeedbackBatch.Item]) -> [FeedbackResult?] {
                 method: "POST", path: "/outcomes", host: "localhost", contentType: "application/json",
                 accept: nil, origin: nil, fetchSite: nil, body: [1],
                 peer: AdminPeer(description: "p", isUnixSocket: false, localHost: "127.0.0.1")))
-        guard case .answer(let answer) = errand else { return Issue.record("\(errand)") }
+        guard case .answer(let answer) = errand else {
+            Issue.record("\(errand)")
+            return
+        }
         #expect(answer.status == 410)
         #expect(String(decoding: answer.body, as: UTF8.self).contains("the same body to /feedback"))
     }

@@ -176,7 +176,8 @@ def test_feedback_is_posted_from_the_command_line(iris, weir, tmp_path):
     assert broken.returncode == 1 and broken.stdout == "duplicate 3, malformed 1\n"
     assert broken.stderr.startswith("line 2: malformed: ")
 
-    former = subprocess.run([BINARY, "outcome", "--file", str(file)], capture_output=True, text=True, timeout=60)
+    command = [BINARY, "outcome", "--file", str(file)]
+    former = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert former.returncode == 2 and "did you mean 'weir feedback'?" in former.stderr
 
     assert feedback("--id", ids[0]).returncode == 2
