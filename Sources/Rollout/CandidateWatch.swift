@@ -88,7 +88,7 @@ public struct CandidateWatch: Sendable {
     ///   - now: the current tick; grows by at least one from call to call.
     ///   - reference: the model's latency thresholds, refreshed before this call.
     ///   - windows: the pair over a rolling window; nil where nothing has been counted yet.
-    ///   - values: the ticks of a signal that are complete; rules over values are fed from it.
+    ///   - values: the ticks of a value that are complete; rules over values are fed from it.
     ///   - health: what active checks say of the endpoints of both.
     ///   - read: the pair's counts of one tick, zeros where nothing started; nil when they are lost.
     public mutating func step(

@@ -1,4 +1,4 @@
-// How the values of a signal fall into bins: classes where a model answers with few different values, else
+// How readings of a value fall into bins: classes where a model answers with few different values, else
 // deciles of stable's, both frozen once; or the histogram of a reference that a person has pinned.
 // Invariant: bins are made from values that no bet was placed on, and never change afterwards.
 // Source: guardrails/statistics.md, sections 3.6 and 3.7.
@@ -9,7 +9,7 @@ struct DriftBins: Sendable, Hashable, Codable {
     private let marks: [Float]
     private let isClasses: Bool
 
-    /// Different values up to which a signal is one of classes.
+    /// Different values up to which a value is one of classes.
     static let classesMax = 20
     /// A class rarer than this is pooled with the others.
     private static let classShareMin = 0.01

@@ -58,7 +58,7 @@ struct Gate: Sendable {
     /// Goes on with a saved state; the restart opens a new epoch.
     mutating func restore(_ old: GateState, next: Tick, from: Tick) {
         state = old
-        state.next = spec.metric.signal == nil ? from.number : next.number
+        state.next = spec.metric.valueName == nil ? from.number : next.number
         if let wealth = old.wealth {
             quantile?.wealth = wealth
             rate?.wealth = wealth
@@ -83,8 +83,8 @@ struct Gate: Sendable {
     mutating func advance(
         now: Tick, reference: LatencyReference, values: ValueFeed, read: (Tick) -> PairTick?
     ) {
-        if let signal = spec.metric.signal {
-            for tick in values(signal, Tick(number: state.next)) where tick.tick.number >= state.next {
+        if let name = spec.metric.valueName {
+            for tick in values(name, Tick(number: state.next)) where tick.tick.number >= state.next {
                 take(tick)
                 state.next = tick.tick.number + 1
             }
@@ -284,10 +284,10 @@ extension Gate {
 }
 
 extension GateSpec.Metric {
-    /// The signal whose values are looked at; nil for what the requests themselves tell.
-    public var signal: String? {
+    /// The name of the value that is looked at; nil for what the requests themselves tell.
+    public var valueName: String? {
         switch self {
-        case .feedback(let metric): metric.signal
+        case .feedback(let metric): metric.valueName
         case .missing(let value): "value:\(value)"
         case .errorRate, .non2xx, .latency, .errorRateBelow, .drift: nil
         }

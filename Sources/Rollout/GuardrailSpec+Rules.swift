@@ -69,11 +69,11 @@ extension GuardrailSpec.Measure {
         }
     }
 
-    /// The signal whose values are watched: "value:score", "feedback:clicks@1800000"; nil for what the
+    /// The name of the value that is watched: "value:score", "feedback:clicks@1800000"; nil for what the
     /// requests themselves tell.
-    public var signal: String? {
+    public var valueName: String? {
         switch self {
-        case .feedback(let metric): metric.signal
+        case .feedback(let metric): metric.valueName
         case .drift(let value), .missing(let value), .confidence(let value), .cost(let value, _):
             "value:\(value)"
         case .errorRate, .non2xx, .cancels, .empty, .latency, .health: nil

@@ -41,7 +41,7 @@ public enum RecoveryMeasure: Sendable {
 
 /// Stable's mean of a value since a cut.
 public struct RecoveryValues: Sendable {
-    let signal: String
+    let name: String
     let noun: String
     /// What the mean is held to, in the value's unit.
     let limit: Double
@@ -61,8 +61,8 @@ public struct RecoveryValues: Sendable {
 
     /// nil for rules over other measures, or without figures of the trip.
     public init?(_ spec: GuardrailSpec, _ trip: GuardrailReading?) {
-        guard let signal = spec.measure.signal else { return nil }
-        self.signal = signal
+        guard let name = spec.measure.valueName else { return nil }
+        self.name = name
         noun = spec.measure.noun
         var lag: UInt64 = 0
         switch spec.measure {
@@ -89,7 +89,7 @@ public struct RecoveryValues: Sendable {
     /// Takes in what stable's requests since the cut have come to.
     mutating func take(from: UInt64, _ values: ValueFeed) {
         next = max(next, from)
-        for tick in values(signal, Tick(number: next)) where tick.tick.number >= next {
+        for tick in values(name, Tick(number: next)) where tick.tick.number >= next {
             next = tick.tick.number + 1
             if isMissing {
                 let missing = Double(tick.stable.missing)

@@ -43,8 +43,8 @@ public struct ValueArm: Sendable, Hashable {
     public var observed: Int { missing + values.count }
 }
 
-/// The consecutive complete ticks of a signal from a tick on, possibly none.
-public typealias ValueFeed = (_ signal: String, _ from: Tick) -> [ValueTick]
+/// The consecutive complete ticks of a value from a tick on, possibly none.
+public typealias ValueFeed = (_ name: String, _ from: Tick) -> [ValueTick]
 
 /// A metric that is posted after the request, such as clicks, and how long it is waited for.
 public struct FeedbackMetric: Sendable, Hashable, Codable {
@@ -73,7 +73,7 @@ public struct FeedbackMetric: Sendable, Hashable, Codable {
     }
 
     /// Its name among the values: "feedback:clicks@1800000".
-    public var signal: String { "feedback:\(metric)@\(windowMillis)" }
+    public var valueName: String { "feedback:\(metric)@\(windowMillis)" }
 }
 
 extension GuardrailSpec {

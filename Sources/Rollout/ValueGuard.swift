@@ -41,7 +41,7 @@ struct ValueFigures {
 struct ValueGuard<Test: ValueTest>: Sendable {
     let spec: GuardrailSpec
     private let sentence: String
-    private let signal: String
+    private let name: String
     private(set) var state: State
     private var timer = Debounce()
     /// When the last complete tick with a request of the candidate came in.
@@ -92,9 +92,9 @@ struct ValueGuard<Test: ValueTest>: Sendable {
     }
 
     init(_ spec: GuardrailSpec, from: Tick) {
-        guard let signal = spec.measure.signal else { preconditionFailure("\(spec.name) watches no values") }
+        guard let name = spec.measure.valueName else { preconditionFailure("\(spec.name) watches no values") }
         self.spec = spec
-        self.signal = signal
+        self.name = name
         sentence = spec.sentence
         state = State(test: Test(spec), next: from.number)
     }
@@ -118,7 +118,7 @@ struct ValueGuard<Test: ValueTest>: Sendable {
 
     /// Takes in the ticks that have become complete and gives the reading.
     mutating func step(now: Tick, values: ValueFeed) -> GuardrailReading {
-        for tick in values(signal, Tick(number: state.next)) where tick.tick.number >= state.next {
+        for tick in values(name, Tick(number: state.next)) where tick.tick.number >= state.next {
             take(tick)
             if tick.candidate.observed > 0 { lastFed = now.number }
         }

@@ -25,7 +25,7 @@ final class FakeFeedbackStore: FeedbackStore {
     func set(hasRoom: Bool) { state.withLock { $0.hasRoom = hasRoom } }
     func set(isWritable: Bool) { state.withLock { $0.isWritable = isWritable } }
 
-    func post(_ entry: FeedbackEntry) {
+    func enqueue(_ entry: FeedbackEntry) {
         let isWritten = state.withLock {
             if $0.isWritable { $0.bytes += entry.bytes }
             return $0.isWritable
@@ -69,7 +69,7 @@ extension World {
         let answers = Mutex<[AdminResponse]>([])
         loop.now = now
         loop.wallMicros = wall + now.nanos / 1_000
-        loop.take(batch) { answer in answers.withLock { $0.append(answer) } }
+        loop.accept(batch) { answer in answers.withLock { $0.append(answer) } }
         let all = answers.withLock { $0 }
         #expect(all.count == 1)
         let answer = try #require(all.first)
@@ -119,16 +119,16 @@ extension World {
         #expect(body["future"]?.integer == 1)
         #expect(body["durable"] == true)
         #expect(body["errors"]?.elements.map { $0["index"]?.integer } == [3, 4, 5, 6, 7, 8])
-        let posted = try #require(world.model.book.metrics["clicks"]?.posted)
+        let posted = try #require(world.model.values.metrics["clicks"]?.posted)
         #expect(posted.map(\.count) == [0, 1, 0])
-        #expect(world.model.book.metrics["buys"]?.posted[1].sum == 3)
+        #expect(world.model.values.metrics["buys"]?.posted[1].sum == 3)
         #expect(world.loop.feedback.counts.values.reduce(0, +) == 9)
     }
 
     @Test("Feedback meets the requests of its tick: the mean per request counts those without as 0")
     func joins() throws {
         let (world, _) = try world(Self.yaml.replacing("max: 1000", with: "max: 10000"))
-        world.loop.models[0].book.want("feedback:clicks@1000")
+        world.loop.models[0].values.want("feedback:clicks@1000")
         for round in 0..<30 as Range<UInt16> {
             world.requests(0, 70)
             world.requests(1, 20)
@@ -147,14 +147,14 @@ extension World {
             world.step()
         }
         world.step(100)
-        let ticks = world.loop.models[0].book.ticks(
+        let ticks = world.loop.models[0].values.ticks(
             "feedback:clicks@1000", candidate: 1, stable: 0, from: Tick(number: 0), now: world.tick)
         let ours = ticks.flatMap(\.candidate.values)
         let theirs = ticks.flatMap(\.stable.values)
         #expect(theirs.count > 1_500 && ours.count * 70 == theirs.count * 20)
         #expect(ours.reduce(0, +) * 4 == Double(ours.count))
         #expect(theirs.reduce(0, +) * 2 == Double(theirs.count))
-        let matured = try #require(world.model.book.metrics["clicks"]?.lanes.first?.matured)
+        let matured = try #require(world.model.values.metrics["clicks"]?.windows.first?.matured)
         #expect(matured[1].mean == 0.25 && matured[0].mean == 0.5)
     }
 
@@ -164,7 +164,7 @@ extension World {
         world.step(100)
         store.set(hasRoom: false)
         let busy = try world.post([world.line(world.id("v2", weight: 200_000, salt: 1))])
-        #expect(busy.status == 503 && world.model.book.metrics.isEmpty)
+        #expect(busy.status == 503 && world.model.values.metrics.isEmpty)
         store.set(hasRoom: true)
         let lines = (0..<1_005 as Range<UInt16>).map {
             world.line(world.id("v1", weight: 700_000, salt: $0))
@@ -199,8 +199,8 @@ extension World {
             let text = World.yaml.replacing(
                 "state_dir:", with: "feedback: { window: 1m, grace: 0s }\nstate_dir:")
             let (world, store) = try world(text)
-            let signal = "feedback:clicks@60000"
-            world.loop.models[0].book.want(signal)
+            let name = "feedback:clicks@60000"
+            world.loop.models[0].values.want(name)
             world.step(50) {
                 world.requests(0, 70)
                 world.requests(1, 20)
@@ -219,13 +219,13 @@ extension World {
             next.restart(after: world, monotonic: world.now + Interval(nanos: jump), elapsed: 10_000_000)
             let anchor = ClockAnchor(
                 tick: world.tick.number, wallMicros: world.wall + world.now.nanos / 1_000)
-            next.loop.models[0].book.want(signal)
+            next.loop.models[0].values.want(name)
             next.loop.replayFeedback([.clock(anchor)] + store.records)
             let again = try next.post([world.line(old), world.line(lost)])
             #expect(again.body["duplicate"]?.integer == 1 && again.body["accepted"]?.integer == 1)
             next.step(700)
-            let ticks = next.loop.models[0].book.ticks(
-                signal, candidate: 1, stable: 0, from: Tick(number: 0), now: next.tick)
+            let ticks = next.loop.models[0].values.ticks(
+                name, candidate: 1, stable: 0, from: Tick(number: 0), now: next.tick)
             #expect(ticks.flatMap(\.candidate.values).reduce(0, +) == 2)
             #expect(ticks.flatMap(\.stable.values).reduce(0, +) == 1)
             #expect(ticks.flatMap(\.candidate.values).count >= 800)

@@ -158,7 +158,9 @@ private func results(_ items: [FeedbackBatch.Item]) -> [FeedbackResult?] {
 @Suite struct ClockMapTests {
     private func map(_ notes: [(millis: UInt64, wall: UInt64)]) -> ClockMap {
         var map = ClockMap()
-        for note in notes { map.note(monotonicNanos: note.millis * 1_000_000, wallMicros: note.wall * 1_000) }
+        for note in notes {
+            map.record(monotonicNanos: note.millis * 1_000_000, wallMicros: note.wall * 1_000)
+        }
         return map
     }
 

@@ -154,7 +154,7 @@ private func read(_ bytes: [UInt8]) -> (records: [FeedbackRecord], taken: Int) {
         try File.makeDirectory(directory)
         try log.start(FeedbackFiles(directory: directory), anchor: ClockAnchor(tick: 1, wallMicros: 1))
         let answers = try Mailbox<Bool>(capacity: 8)
-        log.post(FeedbackEntry(bytes: bytes, expiresAt: .max) { _ = answers.post($0) })
+        log.enqueue(FeedbackEntry(bytes: bytes, expiresAt: .max) { _ = answers.post($0) })
         var answer: Bool?
         #expect(
             eventually {
@@ -170,7 +170,7 @@ private func read(_ bytes: [UInt8]) -> (records: [FeedbackRecord], taken: Int) {
         let broken = try FeedbackLog()
         try broken.start(
             FeedbackFiles(directory: scratch.path + "/missing"), anchor: ClockAnchor(tick: 1, wallMicros: 1))
-        broken.post(FeedbackEntry(bytes: bytes, expiresAt: .max) { _ = answers.post($0) })
+        broken.enqueue(FeedbackEntry(bytes: bytes, expiresAt: .max) { _ = answers.post($0) })
         answer = nil
         #expect(
             eventually {

@@ -9,7 +9,7 @@
 private let roomOfFolder: [String: String] = [
     "Control/Config": "Config",
     "Control/Journal": "Journal", "Control/State": "Journal",
-    "Control/Signals": "Evidence", "Control/Feedback": "Evidence", "Control/Captures": "Evidence",
+    "Control/Values": "Evidence", "Control/Feedback": "Evidence", "Control/Captures": "Evidence",
     "Control/Decide": "Control", "Control/Report": "Control",
     "Control/Actions": "Sidecar", "Control/Admin": "Sidecar", "Control/Health": "Sidecar",
     "Control/Observe": "Sidecar", "Control/Preflight": "Sidecar", "Control/Run": "Sidecar",

@@ -45,9 +45,9 @@ extension Row {
     private static func null(
         _ name: String, _ share: Double, _ spec: GateSpec, _ candidate: Double, _ stable: Double, _ w: Double
     ) -> Row {
-        let tick = spec.metric.signal == nil ? 20 : 100
+        let tick = spec.metric.valueName == nil ? 20 : 100
         var row = gate(name, .falseTrips(share), spec, candidate, stable, w, tick: tick)
-        row.requests = spec.metric.signal == nil ? 30_000 : 100_000
+        row.requests = spec.metric.valueName == nil ? 30_000 : 100_000
         row.alpha = 0.05
         return row
     }
@@ -56,9 +56,9 @@ extension Row {
         _ name: String, _ median: Int, _ late: Int, _ spec: GateSpec, _ candidate: Double, _ stable: Double,
         _ w: Double
     ) -> Row {
-        let tick = spec.metric.signal != nil ? 50 : median < 500 ? 2 : 10
+        let tick = spec.metric.valueName != nil ? 50 : median < 500 ? 2 : 10
         var row = gate(name, .delay(median, late), spec, candidate, stable, w, tick: tick)
-        if spec.metric.signal != nil { row.requests = 300_000 }
+        if spec.metric.valueName != nil { row.requests = 300_000 }
         return row
     }
 

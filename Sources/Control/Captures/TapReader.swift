@@ -35,7 +35,7 @@ final class TapReader: Sendable {
     func start(
         _ config: Config, _ plan: Plan, source: @escaping @Sendable ((borrowing TapSample) -> Void) -> Int,
         _ make: @escaping @Sendable () -> CaptureStore,
-        values: @escaping @Sendable () -> SignalExtractor
+        values: @escaping @Sendable () -> ValueExtractor
     ) throws(SystemFailure) {
         let wait = MailboxWait(try Poller(eventsMax: 1))
         try wait.watch(commands.wakeup)
@@ -75,7 +75,7 @@ private final class TapLoop {
     private let mailbox: MailboxWait
     private let source: @Sendable ((borrowing TapSample) -> Void) -> Int
     private var store: CaptureStore
-    private var extractor: SignalExtractor
+    private var extractor: ValueExtractor
     /// Whether any model is tapped; else there is nothing to look at.
     private var isTapping = false
     private var lastSample = Clock.now()
@@ -84,7 +84,7 @@ private final class TapLoop {
     init(
         _ reader: TapReader, _ mailbox: MailboxWait,
         _ source: @escaping @Sendable ((borrowing TapSample) -> Void) -> Int, _ store: CaptureStore,
-        _ extractor: consuming SignalExtractor
+        _ extractor: consuming ValueExtractor
     ) {
         self.reader = reader
         self.mailbox = mailbox
@@ -130,7 +130,7 @@ private final class TapLoop {
     private func drain() {
         lastCount = source { sample in
             store.take(sample)
-            extractor.take(sample)
+            extractor.read(sample)
         }
         if lastCount > 0 { lastSample = Clock.now() }
     }

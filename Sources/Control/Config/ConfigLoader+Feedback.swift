@@ -1,6 +1,6 @@
 // The section `feedback`: how long feedback is waited for and how much of it is remembered.
 // Place: one line in the document's reader. Source: guardrails/statistics.md, section 3.4.
-// Invariant: no window is longer than what a book of signals keeps slots for.
+// Invariant: no window is longer than what the registry of values keeps slots for.
 
 import Platform
 

@@ -95,7 +95,7 @@ extension ModelChecks {
         }
         // Values are counted by request, so a few heavy keys decide them: that is no reason to cut by itself.
         if !draft.sticky.keys.isEmpty, !guardrail.value.hasOwnAction,
-            guardrail.value.spec.measure.signal != nil
+            guardrail.value.spec.measure.valueName != nil
         {
             fitted.value.spec.action = .alert
         }

@@ -1,5 +1,5 @@
 // What a model's traffic is read for: named numbers in bodies and headers, which guardrails compare between
-// versions. Made by `ConfigLoader+Values`; `SignalExtractor` reads them out of sampled exchanges.
+// versions. Made by `ConfigLoader+Values`; `ValueExtractor` reads them out of sampled exchanges.
 // Invariant: names are unique in the model; at most `valuesMax`, which one scan of a body can follow.
 
 import Payload

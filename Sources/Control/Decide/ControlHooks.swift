@@ -29,9 +29,9 @@ struct ControlStart: Sendable {
     /// What registries have said, by model.
     var sources: [String: SourceAnswer] = [:]
     /// Counts what became of values that are read out of traffic.
-    var signals = SignalCounters()
+    var sampleCounters = SampleCounters()
     /// Keeps accepted feedback; nil: nothing outlives the process.
     var store: (any FeedbackStore)?
-    /// Outcomes that earlier processes have logged, oldest first.
+    /// Feedback that earlier processes have logged, oldest first.
     var restored: [FeedbackRecord] = []
 }

@@ -184,7 +184,7 @@ extension ControlLoop {
                     saved: kept, now: lastTick,
                     clock: clocks,
                     graceTicks: feedback.graceTicks,
-                    book: indexByName[model.name].flatMap { models[$0].book(for: model) }))
+                    values: indexByName[model.name].flatMap { models[$0].values(for: model) }))
             if let i = indexByName[model.name] {
                 next[next.count - 1].service = models[i].service
                 next[next.count - 1].service.forgetCounts()
@@ -207,9 +207,9 @@ extension ControlLoop {
 }
 
 extension WatchedModel {
-    /// The book under the places that versions have in another config.
-    func book(for new: ModelConfig) -> SignalBook {
-        book.mapped(versions: new.versions.count) { new.index(of: name($0)) }
+    /// The values under the places that versions have in another config.
+    func values(for new: ModelConfig) -> ValueRegistry {
+        values.mapped(versions: new.versions.count) { new.index(of: name($0)) }
     }
 
     /// Whether a new config leaves everything that evidence depends on as it is.

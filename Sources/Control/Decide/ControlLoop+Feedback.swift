@@ -1,6 +1,6 @@
-// Feedback in the control loop: each item goes to the book of its model, and what was accepted goes to the
+// Feedback in the control loop: each item goes to the values of its model, and what was accepted goes to the
 // log before the client is told. The loop waits for nothing: without room in the log nothing is accepted.
-// Invariant: an item counts in a book exactly if its record has been handed to the log.
+// Invariant: an item counts exactly if its record has been handed to the log.
 
 import Metrics
 import Platform
@@ -8,12 +8,12 @@ import Proxy
 import Rollout
 
 extension ControlLoop {
-    /// Takes the feedback of one request.
-    func take(_ batch: FeedbackBatch, reply: @escaping @Sendable (AdminResponse) -> Void) {
+    /// Counts the feedback of one request, logs it and answers.
+    func accept(_ batch: FeedbackBatch, reply: @escaping @Sendable (AdminResponse) -> Void) {
         if let store = feedback.store, !store.hasRoom {
             return reply(FeedbackTally.busy("the disk is too slow"))
         }
-        feedback.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
+        feedback.clock.record(monotonicNanos: now.nanos, wallMicros: wallMicros)
         var tally = FeedbackTally()
         var accepted = AcceptedFeedback(room: feedback.config.rememberedMax - rememberedFeedback)
         for (index, item) in batch.items.enumerated() {
@@ -22,7 +22,7 @@ extension ControlLoop {
                 feedback.count(result)
                 tally.add(result, index: index, reason: reason)
             case .feedback(let item):
-                let (result, reason) = post(item, &accepted)
+                let (result, reason) = accept(item, &accepted)
                 tally.add(result, index: index, reason: reason)
             }
         }
@@ -30,7 +30,7 @@ extension ControlLoop {
         guard let store = feedback.store, !accepted.isEmpty else {
             return reply(told.response(isDurable: accepted.isEmpty))
         }
-        store.post(
+        store.enqueue(
             FeedbackEntry(
                 bytes: accepted.bytes, expiresAt: wallMicros + accepted.longestMicros(feedback.config)
             ) {
@@ -38,26 +38,26 @@ extension ControlLoop {
             })
     }
 
-    /// Items that the books remember.
+    /// Items that are remembered.
     private var rememberedFeedback: Int {
-        models.reduce(0) { $0 + ($1.book.isUsed ? $1.book.remembered : 0) }
+        models.reduce(0) { $0 + ($1.values.isUsed ? $1.values.remembered : 0) }
     }
 
-    private func post(
+    private func accept(
         _ item: PostedFeedback, _ accepted: inout AcceptedFeedback
     ) -> (FeedbackResult, String) {
         guard let place = feedback.place(of: item.id.version) else {
             feedback.count(.unknownVersion)
             return (.unknownVersion, "the id's version is not in the config")
         }
-        let result = post(item, at: place, &accepted)
-        let isKnown = models[place.model].book.metrics[item.metric] != nil
+        let result = accept(item, at: place, &accepted)
+        let isKnown = models[place.model].values.metrics[item.metric] != nil
         feedback.count(
             result.0, model: models[place.model].config.name, metric: isKnown ? item.metric : "")
         return result
     }
 
-    private func post(
+    private func accept(
         _ item: PostedFeedback, at place: FeedbackRegistry.Place, _ accepted: inout AcceptedFeedback
     ) -> (FeedbackResult, String) {
         let now = Tick(monotonicNanos: now.nanos)
@@ -75,20 +75,20 @@ extension ControlLoop {
             isRandomised: !item.id.isPinned, weightPPM: item.id.weightPPM,
             code: ValueCounts.code(of: item.value), hash: item.id.hash)
         guard accepted.room > 0 else {
-            models[place.model].book.spoil(item.metric, arrival, now: now)
+            models[place.model].values.spoil(item.metric, arrival, now: now)
             return (
                 .full,
                 "\(feedback.config.rememberedMax) items are remembered, as many as remembered_max allows"
             )
         }
-        switch models[place.model].book.post(item.metric, arrival, now: now) {
+        switch models[place.model].values.count(item.metric, arrival, now: now) {
         case .duplicate: return (.duplicate, "")
         case .late: return (.late, "its attribution window is over")
         case .accepted: break
         }
         accepted.add(
             arrival, of: item.id.version, model: models[place.model].config.name, metric: item.metric,
-            windowMillis: models[place.model].book.metrics[item.metric]?.lanes.last?.windowMillis ?? 0)
+            windowMillis: models[place.model].values.metrics[item.metric]?.windows.last?.windowMillis ?? 0)
         return (.accepted, "")
     }
 
@@ -102,15 +102,15 @@ extension ControlLoop {
             FeedbackRecord.starts(
                 model: models[i].config.name, slotTicks: slotTicks, models[i].named(slot)
             ).write(to: &bytes)
-            ticks = max(ticks, models[i].book.longestWindowTicks(slotTicks: slotTicks))
+            ticks = max(ticks, models[i].values.longestWindowTicks(slotTicks: slotTicks))
         }
         let kept = (ticks + feedback.graceTicks) * Tick.micros + AcceptedFeedback.marginMicros
-        store.post(FeedbackEntry(bytes: bytes, expiresAt: wallMicros + kept))
+        store.enqueue(FeedbackEntry(bytes: bytes, expiresAt: wallMicros + kept))
     }
 
-    /// Takes back what earlier processes have logged, in their order.
+    /// Counts what earlier processes have logged, in the order of the log.
     func replayFeedback(_ records: [FeedbackRecord]) {
-        feedback.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
+        feedback.clock.record(monotonicNanos: now.nanos, wallMicros: wallMicros)
         let here = ClockAnchor(tick: Tick(monotonicNanos: now.nanos).number, wallMicros: wallMicros)
         var shift: Int64 = 0
         var room = feedback.config.rememberedMax
@@ -134,7 +134,7 @@ extension ControlLoop {
                         hash: UInt64(entry.hash))
                     // It was in time when it came.
                     let then = Tick(number: start + arrival.delayMillis / 100)
-                    if models[i].book.post(metric, arrival, now: then) == .accepted { room -= 1 }
+                    if models[i].values.count(metric, arrival, now: then) == .accepted { room -= 1 }
                 }
             }
         }
@@ -149,9 +149,9 @@ extension Int64 {
 extension WatchedModel {
     /// Whether the metric is kept; one that no rule names begins to be, while there is room for it.
     mutating func wantMetric(_ metric: String, _ config: FeedbackConfig) -> Bool {
-        if book.metrics[metric] != nil { return true }
-        guard book.metrics.count < ruledMetrics + FeedbackRegistry.freeMetricsMax else { return false }
-        book.want("feedback:\(metric)@\(config.window.millis)")
+        if values.metrics[metric] != nil { return true }
+        guard values.metrics.count < ruledMetrics + FeedbackRegistry.freeMetricsMax else { return false }
+        values.want("feedback:\(metric)@\(config.window.millis)")
         return true
     }
 
@@ -179,7 +179,7 @@ extension WatchedModel {
             started[version] = kept.started
             weights[version] = kept.weightPPM
         }
-        book.restore(
+        values.restore(
             slotTicks: slotTicks,
             StartSlot(first: first, end: end, started: started, weights: slot.isSpoiled ? nil : weights))
     }

@@ -23,7 +23,7 @@ final class ControlLoop {
     /// Who is told of configs, trips, checks to be made, and decisions.
     let hooks: ControlHooks
     /// What became of values that are read out of traffic.
-    let signals: SignalCounters
+    let sampleCounters: SampleCounters
     var config: Config
     var slots: SlotTable
     var models: [WatchedModel] = []
@@ -132,7 +132,7 @@ final class ControlLoop {
         saved = start.saved
         recovery = start.recovery
         sources = start.sources
-        signals = start.signals
+        sampleCounters = start.sampleCounters
         feedback = FeedbackRegistry(start.config.feedback, store: start.store, restored: start.restored)
         groups = Self.groups(of: config)
         desk.saved = saved.reports ?? ReportDesk.Saved()
@@ -156,7 +156,7 @@ final class ControlLoop {
         if tick > lastTick {
             lastTick = tick
             postAgain()
-            feedback.clock.note(monotonicNanos: now.nanos, wallMicros: wallMicros)
+            feedback.clock.record(monotonicNanos: now.nanos, wallMicros: wallMicros)
             stepModels(tick)
             stepGroups()
             settleGroups()

@@ -164,7 +164,7 @@ extension ControlLoop {
                     unserved: model.service.run,
                     unservedReason: model.service.run.map { model.sentence($0) },
                     live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
-                    feedback: model.book.figures)
+                    feedback: model.values.figures)
             },
             health: checkedHealth, cuts: cuts.map { $0.key.with($0.value) }.sorted { $0.model < $1.model },
             feedback: feedback.figures,

@@ -57,7 +57,7 @@ struct WatchedModel {
     private var rescues = RescueRecord()
     var figures: ModelFigures
     /// Values sampled from traffic and feedback posted later, for the rules over values.
-    var book: SignalBook
+    var values: ValueRegistry
     /// Metrics that rules name.
     let ruledMetrics: Int
     /// The clocks that this model's ticks are of.
@@ -77,7 +77,8 @@ struct WatchedModel {
 
     init(
         config: ModelConfig, plan: ModelPlan, meters: [[VersionMeter]], state: RolloutState,
-        saved: SavedState.Model?, now: Tick, clock: ClockAnchor, graceTicks: UInt64, book kept: SignalBook?
+        saved: SavedState.Model?, now: Tick, clock: ClockAnchor, graceTicks: UInt64,
+        values kept: ValueRegistry?
     ) {
         self.config = config
         slot = plan.slot
@@ -101,12 +102,12 @@ struct WatchedModel {
             specs: config.allGuardrails, versions: plan.versions.count, stable: plan.stable,
             control: control, countsClientErrors: config.clientErrors == .count)
         // The tick under way may have been counted by an earlier process or under an earlier config.
-        book =
+        values =
             kept
-            ?? SignalBook(
+            ?? ValueRegistry(
                 versions: plan.versions.count, graceTicks: graceTicks, from: Tick(number: now.number + 1))
-        for signal in config.signals { book.want(signal) }
-        ruledMetrics = Set(config.signals.compactMap(Signal.init).compactMap(\.metric)).count
+        for name in config.valueNames { values.want(name) }
+        ruledMetrics = Set(config.valueNames.compactMap(ValueName.init).compactMap(\.metric)).count
         self.clock = clock
         splitCheck = SplitCheck(
             from: Tick(number: now.number + 1), versions: config.versions.indices
@@ -218,11 +219,11 @@ extension WatchedModel {
         guard isResting else { return true }
         let elapsed = now.number - lastStepped.number
         if isClimbing { return elapsed >= Self.climbingStepTicks }
-        return (recovery != nil || book.isUsed) && elapsed >= Self.restingStepTicks
+        return (recovery != nil || values.isUsed) && elapsed >= Self.restingStepTicks
     }
 
     /// Whether it must be asked every tick whether it is due.
-    var isAtWork: Bool { !isResting || recovery != nil || book.isUsed || isClimbing }
+    var isAtWork: Bool { !isResting || recovery != nil || values.isUsed || isClimbing }
 
     /// What its guardrails said when they were read last, of every version that is watched.
     var versionReadings: [VersionReadings] {
@@ -277,7 +278,7 @@ extension WatchedModel {
             var found = watch.step(
                 now: now, reference: reference,
                 windows: { figures.pair(candidate: version, stable: other, $0) },
-                values: { book.ticks($0, candidate: version, stable: other, from: $1, now: now) },
+                values: { values.ticks($0, candidate: version, stable: other, from: $1, now: now) },
                 health: { healthShares(version, now, checks) },
                 read: { pair(version, at: $0, now: now) })
             watches[version] = watch
@@ -293,7 +294,7 @@ extension WatchedModel {
             recoveryReading = running.step(
                 now: now, read: { arm(stable, at: $0, now: now) },
                 counts: { endedOnStable($0, overMicros: $1) },
-                values: { book.ticks($0, candidate: stable, stable: stable, from: $1, now: now) })
+                values: { values.ticks($0, candidate: stable, stable: stable, from: $1, now: now) })
             recovery = running
         }
         return all
@@ -346,7 +347,7 @@ extension WatchedModel {
         let other = opponent(of: version, now: now)
         var found = running.step(
             now: now, facts, windows: { figures.pair(candidate: version, stable: other, $0) },
-            values: { book.ticks($0, candidate: version, stable: other, from: $1, now: now) },
+            values: { values.ticks($0, candidate: version, stable: other, from: $1, now: now) },
             health: { health }, read: { pair(version, at: $0, now: now) })
         stage = running
         tellOpponent(other, &found)
@@ -428,11 +429,11 @@ extension WatchedModel {
         return closedSlots
     }
 
-    /// Tells the book what has started.
+    /// Counts what has started.
     private mutating func observeStarts(_ now: Tick) {
         let (meters, history) = (meters, history)
-        closedSlots += book.observe(now: now, wasQuiet: isQuiet) {
-            SignalBook.Reading(meters, history, at: $0)
+        closedSlots += values.observe(now: now, wasQuiet: isQuiet) {
+            ValueRegistry.Reading(meters, history, at: $0)
         }
     }
 
@@ -442,7 +443,7 @@ extension WatchedModel {
     }
 }
 
-extension SignalBook.Reading {
+extension ValueRegistry.Reading {
     /// Sums a tick over cores; nil: nothing started in it, or the rings forgot it.
     init?(_ meters: [[VersionMeter]], _ history: SplitHistory, at tick: Tick) {
         self.init(started: Array(repeating: 0, count: meters.count), weights: nil, isPending: false)

@@ -20,8 +20,8 @@ struct ClockMap: Sendable {
 
     private var entries: [Entry] = []
 
-    /// Notes the clocks of one moment.
-    mutating func note(monotonicNanos: UInt64, wallMicros: UInt64) {
+    /// Records the clocks of one moment.
+    mutating func record(monotonicNanos: UInt64, wallMicros: UInt64) {
         let monotonic = Int64(monotonicNanos / 1_000_000)
         let offset = Int64(wallMicros / 1_000) - monotonic
         if let last = entries.last, abs(last.offset - offset) <= Self.toleranceMillis { return }

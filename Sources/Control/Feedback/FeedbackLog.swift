@@ -9,9 +9,9 @@ import Synchronization
 
 /// Where the control loop hands accepted feedback to.
 protocol FeedbackStore: Sendable {
-    /// Whether an entry would be taken; only the caller adds entries, so that it stays true.
+    /// Whether `enqueue` has room. Only the caller adds entries, so that it stays true.
     var hasRoom: Bool { get }
-    func post(_ entry: FeedbackEntry)
+    func enqueue(_ entry: FeedbackEntry)
 }
 
 /// Blocks for the log.
@@ -19,7 +19,7 @@ struct FeedbackEntry: Sendable {
     var bytes: [UInt8]
     /// Wall-clock microseconds until which they matter.
     var expiresAt: UInt64
-    /// Told whether they are written.
+    /// Called with whether they are written.
     var done: (@Sendable (Bool) -> Void)?
 }
 
@@ -41,7 +41,7 @@ final class FeedbackLog: FeedbackStore {
 
     var hasRoom: Bool { waiting.load(ordering: .acquiring) < Self.waitingMax }
 
-    func post(_ entry: FeedbackEntry) {
+    func enqueue(_ entry: FeedbackEntry) {
         waiting.wrappingAdd(1, ordering: .acquiringAndReleasing)
         guard !entries.post(entry) else { return }
         waiting.wrappingSubtract(1, ordering: .acquiringAndReleasing)
@@ -63,7 +63,7 @@ final class FeedbackLog: FeedbackStore {
         thread.withLock { $0 = started }
     }
 
-    /// Writes what has been posted, then ends the thread.
+    /// Writes what has been enqueued, then ends the thread.
     func stop() {
         stopping.store(true, ordering: .releasing)
         entries.wakeup.signal()
@@ -92,7 +92,7 @@ final class FeedbackLog: FeedbackStore {
             let next = min(syncAt, pruneAt)
             _ = poller.wait(timeoutMillis: Int32(clamping: (next - Clock.now()).millis + 1))
             log.entries.wakeup.drain()
-            // Read before the last look into the mailbox: what was posted before `stop` is written.
+            // Read before the last look into the mailbox: what was enqueued before `stop` is written.
             let isStopping = log.stopping.load(ordering: .acquiring)
             while let entry = log.entries.take() { write(entry, log) }
             let now = Clock.now()

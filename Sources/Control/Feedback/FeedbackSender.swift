@@ -1,5 +1,5 @@
 // Feedback from a file to the admin API, for the command line: lines in batches that a request may carry,
-// answers added up. What was taken counts once, so a file that was sent in part is sent again as a whole.
+// answers added up. An item counts once, so a file that was sent in part is sent again as a whole.
 // Invariant: counts add up to the lines that were answered; refusals name the line of the file.
 
 import Payload
@@ -119,7 +119,7 @@ public struct FeedbackSender {
             .init("id", .string(id)), .init("metric", .string(metric)), .init("value", plain(value)),
         ]
         if let time { members.append(.init("time", plain(time))) }
-        take(Array(JSON.object(members).text.utf8)[...])
+        enqueue(Array(JSON.object(members).text.utf8)[...])
         flush()
         return receipt
     }
@@ -136,13 +136,13 @@ public struct FeedbackSender {
             case .wouldBlock: Console.pause(millis: 10)
             case .failed(let errno): throw SystemFailure(operation: "read \(path)", errno: errno)
             case .closed:
-                if !held.isEmpty { take(held[...]) }
+                if !held.isEmpty { enqueue(held[...]) }
                 flush()
                 return receipt
             }
             var from = 0
             while receipt.trouble == nil, let end = held[from...].firstIndex(of: 0x0A) {
-                take(held[from..<end])
+                enqueue(held[from..<end])
                 from = end + 1
             }
             held.removeFirst(from)
@@ -153,7 +153,7 @@ public struct FeedbackSender {
         return receipt
     }
 
-    private mutating func take(_ text: ArraySlice<UInt8>) {
+    private mutating func enqueue(_ text: ArraySlice<UInt8>) {
         line += 1
         guard !FeedbackBatch.isBlank(text) else { return }
         guard text.count < FeedbackBatch.bodyBytesMax else {
@@ -173,7 +173,7 @@ public struct FeedbackSender {
     /// Posts what was gathered.
     private mutating func flush() {
         guard let first = lines.first, receipt.trouble == nil else { return }
-        let again = "send the same lines from line \(first) on again, those taken count once"
+        let again = "send the same lines from line \(first) on again, an item counts once"
         do throws(AdminUnreachable) {
             let answer = try post(batch)
             if !receipt.add(answer, lines: lines) {

@@ -7,7 +7,7 @@
 
 import Rollout
 
-/// An item of feedback as the book takes it.
+/// An item of feedback as the registry counts it.
 struct Arrival: Sendable, Equatable {
     var version: Int
     /// The tick in which the exchange started.

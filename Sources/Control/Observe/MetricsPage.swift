@@ -118,7 +118,7 @@ public struct MetricsPage: Sendable {
     public var actions: [ActionStatus]
     public var process: Process
     /// By model; models without `values` are not in it.
-    var signals: [Signals] = []
+    var samples: [Samples] = []
     var feedback: [FeedbackCount] = []
     /// Of models whose candidate a registry names.
     var sources: [SourceStatus] = []
@@ -147,7 +147,7 @@ public struct MetricsPage: Sendable {
         writeRequests(to: &writer)
         writeShadows(to: &writer)
         writeRollout(to: &writer)
-        writeSignals(to: &writer)
+        writeSamples(to: &writer)
         writeFeedback(to: &writer)
         writeCores(to: &writer)
         writeProcess(to: &writer)

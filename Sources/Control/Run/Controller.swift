@@ -25,7 +25,7 @@ enum ControlCommand: Sendable {
     /// Journal lines of the process.
     case note([JournalEvent])
     /// Values out of sampled traffic.
-    case values(SignalBatch)
+    case values(ValueBatch)
 }
 
 /// The thread around the control loop.
@@ -124,14 +124,14 @@ private final class ControllerRun {
         case .snapshot(let reply): reply(loop.snapshot)
         case .health(let transition): loop.take(transition)
         case .failedCheck(let slot, let began): loop.failedChecks[slot] = Tick(monotonicNanos: began.nanos)
-        case .feedback(let batch, let reply): loop.take(batch, reply: reply)
+        case .feedback(let batch, let reply): loop.accept(batch, reply: reply)
         case .preflight(let report): loop.take(report)
         case .configure(let change): loop.reconfigure(change)
         case .configRefused(let problems, let actor, let reply):
             loop.refuseConfig(problems, actor: actor, reply: reply)
         case .source(let move): loop.take(move)
         case .note(let events): loop.note(events)
-        case .values(let batch): loop.take(batch)
+        case .values(let batch): loop.add(batch)
         }
     }
 }

@@ -106,7 +106,9 @@ extension Sidecar {
         var page = known.metricsPage(cores: cores, core: CoreMeterSnapshot.sum(plane.coreMeters())) { slot in
             VersionMeter.sum(plane.meters(slot))
         }
-        page.signals = signals.all.sorted { $0.key < $1.key }.map { .init(model: $0.key, counts: $0.value) }
+        page.samples = sampleCounters.all.sorted { $0.key < $1.key }.map {
+            .init(model: $0.key, counts: $0.value)
+        }
         page.sources = sources
         page.actions = actions.status
         page.resources = resources

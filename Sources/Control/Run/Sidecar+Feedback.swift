@@ -31,8 +31,8 @@ extension Sidecar {
     /// How long anything in the log can matter.
     private var longestFeedbackMicros: UInt64 {
         var millis = config.feedback.window.millis
-        for signal in config.models.flatMap(\.signals) {
-            if case .feedback(_, let window) = Signal(signal) { millis = max(millis, window) }
+        for name in config.models.flatMap(\.valueNames) {
+            if case .feedback(_, let window) = ValueName(name) { millis = max(millis, window) }
         }
         return (millis + config.feedback.grace.millis) * 1_000 + AcceptedFeedback.marginMicros
     }

@@ -10,13 +10,13 @@ extension Sidecar {
     /// Starts the reader with everything that reads samples.
     func startTaps() throws(SystemFailure) {
         let folder = FolderDisk.folder(in: directory.path)
-        let (plane, log, signals, controller) = (plane, log, signals, controller)
+        let (plane, log, sampleCounters, controller) = (plane, log, sampleCounters, controller)
         try taps.start(
             config, plan, source: { plane.drainTaps($0) },
             {
                 let disk = CaptureFolder(FolderDisk(folder: folder)) { log.warning("\($0)") }
                 return CaptureStore(disk, seed: Entropy.word())
             },
-            values: { SignalExtractor(signals) { controller.post(.values($0)) } })
+            values: { ValueExtractor(sampleCounters) { controller.post(.values($0)) } })
     }
 }

@@ -28,7 +28,7 @@ public final class Sidecar: Sendable {
     let isDraining = Atomic<Bool>(false)
     /// Of the config in force.
     private let drainConfig: DrainInForce
-    let signals = SignalCounters()
+    let sampleCounters = SampleCounters()
     private let slots: SlotTable
     private let recovery: StateRecovery
     private let ledger: LedgerThread
@@ -192,7 +192,7 @@ public final class Sidecar: Sendable {
         var start = ControlStart(config: config, plan: plan, slots: slots, saved: recovery.state)
         start.recovery = recovery
         start.sources = sources.saved
-        start.signals = signals
+        start.sampleCounters = sampleCounters
         start.store = feedback
         start.restored = try startFeedback()
         let (plane, ledger, accessLog, log, hooks) = (plane, ledger, accessLog, log, hooks)

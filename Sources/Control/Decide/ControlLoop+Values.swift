@@ -1,4 +1,4 @@
-// Values out of sampled traffic on their way into the signal books. A batch names models and versions by
+// Values out of sampled traffic on their way into the value registries. A batch names models and versions by
 // name, because the config may have changed while it waited: what is gone takes nothing.
 // Invariant: every model is told how far the samples have been read after its values of the batch were added.
 
@@ -6,25 +6,25 @@ import Metrics
 import Rollout
 
 extension ControlLoop {
-    /// Takes what the reader of the taps has found.
-    func take(_ batch: SignalBatch) {
+    /// Adds the values that the reader of the taps has found.
+    func add(_ batch: ValueBatch) {
         for group in batch.groups {
             guard let i = indexByName[group.model], let version = models[i].config.index(of: group.version)
             else { continue }
-            let before = models[i].book.lostValues
+            let before = models[i].values.lostValues
             for (name, arm) in group.arms {
                 for value in arm.values {
-                    models[i].book.add(value, signal: name, version: version, tick: group.tick)
+                    models[i].values.add(value, of: name, version: version, tick: group.tick)
                 }
                 for _ in 0..<arm.missing {
-                    models[i].book.add(nil, signal: name, version: version, tick: group.tick)
+                    models[i].values.add(nil, of: name, version: version, tick: group.tick)
                 }
             }
-            let late = models[i].book.lostValues - before
-            if late > 0 { signals.change(group.model) { $0.late += late } }
+            let late = models[i].values.lostValues - before
+            if late > 0 { sampleCounters.change(group.model) { $0.late += late } }
         }
         for i in models.indices where !models[i].config.values.all.isEmpty {
-            models[i].book.drained(at: batch.drainedAt)
+            models[i].values.drained(at: batch.drainedAt)
         }
     }
 }

@@ -5,9 +5,9 @@
 import Synchronization
 
 /// Counts of one model.
-struct SignalCounts: Sendable, Equatable {
+struct SampleCounts: Sendable, Equatable {
     /// Samples by what reading them came to.
-    var samples: [SignalSample: UInt64] = [:]
+    var samples: [SampleResult: UInt64] = [:]
     /// By the value's name.
     var values: [String: Findings] = [:]
     /// Values that the controller had no room for.
@@ -24,7 +24,7 @@ struct SignalCounts: Sendable, Equatable {
 }
 
 /// What reading a sample came to; the worst that is true of it, in this order.
-enum SignalSample: String, Sendable, CaseIterable {
+enum SampleResult: String, Sendable, CaseIterable {
     /// A body has a content coding, which is not undone.
     case encoded
     /// A head or body is not here as a whole, and what was looked for may lie beyond.
@@ -35,13 +35,13 @@ enum SignalSample: String, Sendable, CaseIterable {
 }
 
 /// The counts of all models.
-final class SignalCounters: Sendable {
-    private let counts = Mutex<[String: SignalCounts]>([:])
+final class SampleCounters: Sendable {
+    private let counts = Mutex<[String: SampleCounts]>([:])
 
     /// By the model's name.
-    var all: [String: SignalCounts] { counts.withLock { $0 } }
+    var all: [String: SampleCounts] { counts.withLock { $0 } }
 
-    func change(_ model: String, _ body: (inout SignalCounts) -> Void) {
-        counts.withLock { body(&$0[model, default: SignalCounts()]) }
+    func change(_ model: String, _ body: (inout SampleCounts) -> Void) {
+        counts.withLock { body(&$0[model, default: SampleCounts()]) }
     }
 }

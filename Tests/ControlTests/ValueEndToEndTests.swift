@@ -43,7 +43,7 @@ private func answer(_ data: String, cost: String? = nil) -> (head: String, body:
     (cost.map { "x-cost: \($0)\r\n" } ?? "", #"{"model_name":"m","outputs":[{"data":[\#(data)]}]}"#)
 }
 
-@Suite struct SignalEndToEndTests {
+@Suite struct ValueEndToEndTests {
     @Test(
         "A candidate whose values are worse than stable's is cut by the guardrail over them",
         arguments: [
@@ -66,12 +66,12 @@ private func answer(_ data: String, cost: String? = nil) -> (head: String, body:
         let stage = try TwoVersions(
             [answer("0.9"), ("content-encoding: gzip\r\n", "\u{1F}\u{8B}")],
             "guardrails: [{ kind: missing, value: score, above: 5% }]")
-        let series = #"weir_signal_values_total{model="m",value="score",result="unknown"}"#
+        let series = #"weir_values_total{model="m",value="score",result="unknown"}"#
         #expect(try stage.traffic { try stage.count(series) ?? 0 >= 200 })
         #expect(try stage.cutBy == nil)
-        #expect(try stage.count(#"weir_signal_samples_total{model="m",result="encoded"}"#) ?? 0 >= 200)
+        #expect(try stage.count(#"weir_value_samples_total{model="m",result="encoded"}"#) ?? 0 >= 200)
         #expect(
-            try stage.count(#"weir_signal_values_total{model="m",value="score",result="number"}"#) ?? 0 > 0)
-        #expect(try stage.count(#"weir_signal_values_total{model="m",value="score",result="missing"}"#) == 0)
+            try stage.count(#"weir_values_total{model="m",value="score",result="number"}"#) ?? 0 > 0)
+        #expect(try stage.count(#"weir_values_total{model="m",value="score",result="missing"}"#) == 0)
     }
 }

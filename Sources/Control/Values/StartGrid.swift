@@ -63,7 +63,7 @@ struct StartGrid: Sendable {
 
     /// Takes in the next tick; ticks ascend. Those in between had no requests.
     /// - Returns: the slot that this tick has ended, when anything started in it.
-    mutating func take(_ tick: StartedTick) -> StartSlot? {
+    mutating func add(_ tick: StartedTick) -> StartSlot? {
         let ended = close(before: tick.tick)
         if open == nil { open = slot(of: tick.tick, weights: tick.weights) }
         guard var current = open else { return ended }

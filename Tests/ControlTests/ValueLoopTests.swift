@@ -1,5 +1,5 @@
-// Values on their way from a batch into a model's book: names that are gone take nothing, ticks get complete
-// once they are settled and read, and what comes too late is counted.
+// Values on their way from a batch into a model's registry: names that are gone take nothing, ticks get
+// complete once they are settled and read, and what comes too late is counted.
 
 import Metrics
 import Rollout
@@ -14,11 +14,11 @@ private let text =
               score: { response: "$.score" }
         """
 
-@Suite struct SignalLoopTests {
+@Suite struct ValueLoopTests {
     /// A world in which both versions got two requests in one tick, and that tick.
     private func world() throws -> (world: World, tick: Tick) {
         let world = try World(text)
-        world.loop.models[0].book.want("value:score")
+        world.loop.models[0].values.want("value:score")
         world.step(3)
         let tick = world.tick
         world.requests(0, 2)
@@ -28,12 +28,12 @@ private let text =
     }
 
     private func ticks(_ world: World) -> [ValueTick] {
-        world.loop.models[0].book.ticks(
+        world.loop.models[0].values.ticks(
             "value:score", candidate: 1, stable: 0, from: Tick(number: 0), now: world.tick)
     }
 
-    private func group(_ version: String, _ tick: Tick, _ values: [Double], missing: Int = 0) -> SignalGroup {
-        SignalGroup(
+    private func group(_ version: String, _ tick: Tick, _ values: [Double], missing: Int = 0) -> ValueGroup {
+        ValueGroup(
             model: "m", version: version, tick: tick,
             arms: ["score": ValueArm(missing: missing, values: values)])
     }
@@ -41,13 +41,13 @@ private let text =
     @Test("A settled tick is handed out when its samples have been read, with the values of both versions")
     func complete() throws {
         let (world, tick) = try world()
-        world.loop.take(
-            SignalBatch(
+        world.loop.add(
+            ValueBatch(
                 drainedAt: tick,
                 groups: [group("v1", tick, [0.5, 0.75]), group("v2", tick, [0.25], missing: 1)]))
         world.step()
         #expect(ticks(world).isEmpty)
-        world.loop.take(SignalBatch(drainedAt: Tick(number: world.tick.number + 1), groups: []))
+        world.loop.add(ValueBatch(drainedAt: Tick(number: world.tick.number + 1), groups: []))
         let found = try #require(ticks(world).first)
         #expect(found.tick == tick)
         #expect(found.split == PairSplit(candidatePPM: 200_000, stablePPM: 700_000))
@@ -60,26 +60,26 @@ private let text =
         let (world, tick) = try world()
         var other = group("v1", tick, [1])
         other.model = "gone"
-        world.loop.take(
-            SignalBatch(
+        world.loop.add(
+            ValueBatch(
                 drainedAt: Tick(number: tick.number + 100),
                 groups: [
                     other, group("v9", tick, [1]),
-                    SignalGroup(model: "m", version: "v1", tick: tick, arms: ["x": ValueArm(values: [1])]),
+                    ValueGroup(model: "m", version: "v1", tick: tick, arms: ["x": ValueArm(values: [1])]),
                 ]))
         #expect(ticks(world).allSatisfy { $0.stable.values.isEmpty && $0.candidate.values.isEmpty })
-        #expect(world.loop.signals.all["m"] == nil)
+        #expect(world.loop.sampleCounters.all["m"] == nil)
     }
 
     @Test("A value that comes after its tick was judged is counted and changes nothing")
     func late() throws {
         let (world, tick) = try world()
-        let batch = SignalBatch(
+        let batch = ValueBatch(
             drainedAt: Tick(number: world.tick.number + 1), groups: [group("v2", tick, [0.25])])
-        world.loop.take(batch)
+        world.loop.add(batch)
         let before = ticks(world)
-        world.loop.take(batch)
+        world.loop.add(batch)
         #expect(ticks(world) == before)
-        #expect(world.loop.signals.all["m"]?.late == 1)
+        #expect(world.loop.sampleCounters.all["m"]?.late == 1)
     }
 }

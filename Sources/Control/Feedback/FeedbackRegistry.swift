@@ -1,4 +1,4 @@
-// What the control loop keeps of posted feedback beside the models' books: which version an id's hash means,
+// What the control loop keeps of feedback beside the models' values: which version an id's hash means,
 // how wall time maps to ticks, what came to what, and the log. Owner: the control loop.
 // Invariant: a version hash that two versions of the config share means neither of them.
 
@@ -6,7 +6,7 @@ import Metrics
 import Proxy
 import Rollout
 
-/// The joint of POST /feedback and the books.
+/// The joint of POST /feedback and the models' values.
 struct FeedbackRegistry {
     /// A version of the config.
     struct Place: Sendable, Equatable {

@@ -1,4 +1,4 @@
-// The values of one signal that is read from sampled traffic, by the tick in which their requests started.
+// The readings of one value that is read from sampled traffic, by the tick in which their requests started.
 // Invariant: a tick is handed out when no request of it is pending any more and what ended has come through
 // the sampling; what comes later is counted as lost and never added to a tick that was handed out.
 // Bound: `ticksMax` ticks of `valuesMax` values per version; a tick with more is dropped in both arms,
@@ -7,7 +7,7 @@
 import Metrics
 import Rollout
 
-/// A tick in which requests started, shared by the signals of a model.
+/// A tick in which requests started, shared by the values of a model.
 struct SampledTick: Sendable, Equatable {
     var tick: UInt64
     /// By version, in force in the whole tick; nil: dropped.
@@ -21,8 +21,8 @@ struct SampledTick: Sendable, Equatable {
     func isComplete(_ drainedAt: UInt64) -> Bool { settledAt.map { drainedAt > $0 } ?? false }
 }
 
-/// One sampled signal.
-struct ValueLane: Sendable {
+/// One sampled value.
+struct ValueSeries: Sendable {
     static let ticksMax = 1_024
     static let valuesMax = 8_192
 

@@ -3,7 +3,7 @@
 // remembers the exchanges, so a repetition is known for as long as it could count anywhere.
 
 /// All windows of a metric.
-struct MetricBook: Sendable {
+struct PostedMetric: Sendable {
     /// What was posted since the start, by version, whatever became of it later.
     struct Posted: Sendable, Equatable {
         var count: UInt64 = 0
@@ -11,35 +11,35 @@ struct MetricBook: Sendable {
     }
 
     /// By window, ascending; not empty once wanted.
-    private(set) var lanes: [FeedbackWindow] = []
+    private(set) var windows: [FeedbackWindow] = []
     private(set) var posted: [Posted]
 
     init(versions: Int) { posted = Array(repeating: Posted(), count: versions) }
 
     /// - Returns: the slot length of that window's grid.
     mutating func want(windowMillis: UInt64) -> UInt64 {
-        if let known = lanes.first(where: { $0.windowMillis == windowMillis }) { return known.slotTicks }
-        let lane = FeedbackWindow(windowMillis: windowMillis, versions: posted.count)
-        lanes.append(lane)
-        lanes.sort { $0.windowMillis < $1.windowMillis }
-        return lane.slotTicks
+        if let known = windows.first(where: { $0.windowMillis == windowMillis }) { return known.slotTicks }
+        let window = FeedbackWindow(windowMillis: windowMillis, versions: posted.count)
+        windows.append(window)
+        windows.sort { $0.windowMillis < $1.windowMillis }
+        return window.slotTicks
     }
 
-    mutating func post(
+    mutating func count(
         _ arrival: Arrival, _ grids: [UInt64: StartGrid], graceTicks: UInt64, now: UInt64
     ) -> ArrivalResult {
-        guard let home = lanes.indices.last, let grid = grids[lanes[home].slotTicks],
-            lanes[home].isOpen(arrival.start, graceTicks, now),
-            arrival.delayMillis <= lanes[home].windowMillis
+        guard let home = windows.indices.last, let grid = grids[windows[home].slotTicks],
+            windows[home].isOpen(arrival.start, graceTicks, now),
+            arrival.delayMillis <= windows[home].windowMillis
         else { return .late }
-        guard lanes[home].remember(arrival, grid) else { return .duplicate }
+        guard windows[home].remember(arrival, grid) else { return .duplicate }
         posted[arrival.version].count &+= 1
         posted[arrival.version].sum += ValueCounts.value(of: arrival.code)
         guard arrival.isRandomised else { return .accepted }
-        for i in lanes.indices where arrival.delayMillis <= lanes[i].windowMillis {
-            guard let grid = grids[lanes[i].slotTicks], lanes[i].isOpen(arrival.start, graceTicks, now)
+        for i in windows.indices where arrival.delayMillis <= windows[i].windowMillis {
+            guard let grid = grids[windows[i].slotTicks], windows[i].isOpen(arrival.start, graceTicks, now)
             else { continue }
-            lanes[i].count(arrival, grid)
+            windows[i].count(arrival, grid)
         }
         return .accepted
     }
@@ -48,24 +48,24 @@ struct MetricBook: Sendable {
     mutating func spoil(
         _ arrival: Arrival, _ grids: [UInt64: StartGrid], graceTicks: UInt64, now: UInt64
     ) {
-        for i in lanes.indices where arrival.delayMillis <= lanes[i].windowMillis {
-            guard let grid = grids[lanes[i].slotTicks], lanes[i].isOpen(arrival.start, graceTicks, now)
+        for i in windows.indices where arrival.delayMillis <= windows[i].windowMillis {
+            guard let grid = grids[windows[i].slotTicks], windows[i].isOpen(arrival.start, graceTicks, now)
             else { continue }
-            lanes[i].spoil(arrival, grid)
+            windows[i].spoil(arrival, grid)
         }
     }
 
     mutating func move(_ places: Places) {
         posted = places.moved(posted, missing: Posted())
-        for i in lanes.indices { lanes[i].move(places) }
+        for i in windows.indices { windows[i].move(places) }
     }
 
     mutating func advance(
         _ grids: [UInt64: StartGrid], graceTicks: UInt64, keepTicks: UInt64, now: UInt64
     ) {
-        for i in lanes.indices {
-            guard let grid = grids[lanes[i].slotTicks] else { continue }
-            lanes[i].advance(grid, graceTicks: graceTicks, keepTicks: keepTicks, now: now)
+        for i in windows.indices {
+            guard let grid = grids[windows[i].slotTicks] else { continue }
+            windows[i].advance(grid, graceTicks: graceTicks, keepTicks: keepTicks, now: now)
         }
     }
 }
@@ -75,17 +75,17 @@ struct FeedbackFigures: Sendable {
     var metric: String
     var windowMillis: UInt64
     /// By version.
-    var posted: [MetricBook.Posted]
+    var posted: [PostedMetric.Posted]
     var matured: [MaturedMean]
 }
 
-extension SignalBook {
+extension ValueRegistry {
     /// What was posted of each metric, by name.
     var figures: [FeedbackFigures] {
-        metrics.sorted { $0.key < $1.key }.compactMap { name, book in
-            book.lanes.last.map {
+        metrics.sorted { $0.key < $1.key }.compactMap { name, metric in
+            metric.windows.last.map {
                 FeedbackFigures(
-                    metric: name, windowMillis: $0.windowMillis, posted: book.posted, matured: $0.matured)
+                    metric: name, windowMillis: $0.windowMillis, posted: metric.posted, matured: $0.matured)
             }
         }
     }

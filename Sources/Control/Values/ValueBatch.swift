@@ -6,15 +6,15 @@ import Metrics
 import Rollout
 
 /// Values found since the last batch.
-struct SignalBatch: Sendable, Equatable {
+struct ValueBatch: Sendable, Equatable {
     /// Exchanges that had ended before this tick began have all been read.
     var drainedAt: Tick
     /// In no order; a (model, version, tick) may come again in a later batch.
-    var groups: [SignalGroup]
+    var groups: [ValueGroup]
 }
 
 /// The values of the requests that started in one tick and were assigned to one version.
-struct SignalGroup: Sendable, Equatable {
+struct ValueGroup: Sendable, Equatable {
     var model: String
     var version: String
     var tick: Tick

@@ -1,6 +1,6 @@
 // From sampled exchanges to the values that guardrails compare. Place: the tap reader's thread lends every
-// sample to `take` and says with `drained` how far it has come; once per tick the values found go to the
-// controller, where the signal book makes complete ticks of them. Nothing here runs on a core.
+// sample to `read` and says with `drained` how far it has come; once per tick the values found go to the
+// controller, where `ValueRegistry` makes complete ticks of them. Nothing here runs on a core.
 //
 // What is evidence: exchanges that the core's own random word drew (copies made because an exchange failed,
 // or to keep the last ones at hand, are no fair picture) and whose version a weight or sticky key gave.
@@ -12,20 +12,20 @@ import Rollout
 import Wire
 
 /// Reads the values of all models out of samples. Owner: the tap reader's thread.
-struct SignalExtractor: ~Copyable {
+struct ValueExtractor: ~Copyable {
     /// Values that may wait for the controller.
     static let pendingMax = 65_536
 
     /// By model slot; models without values have no entry.
-    private var readers: [Int: SignalReader] = [:]
+    private var readers: [Int: SampleReader] = [:]
     private var parser = HeadParser()
-    private var pending: [Key: SignalGroup] = [:]
+    private var pending: [Key: ValueGroup] = [:]
     private var pendingCount = 0
-    private var counts: [String: SignalCounts] = [:]
+    private var counts: [String: SampleCounts] = [:]
     private var lastPosted = Tick(number: 0)
-    private let counters: SignalCounters
+    private let counters: SampleCounters
     /// False: the controller has no room, and the batch is offered again with the next one.
-    private let post: @Sendable (SignalBatch) -> Bool
+    private let post: @Sendable (ValueBatch) -> Bool
 
     private struct Key: Hashable {
         var version: UInt32
@@ -33,7 +33,7 @@ struct SignalExtractor: ~Copyable {
         var model: UInt32
     }
 
-    init(_ counters: SignalCounters, post: @escaping @Sendable (SignalBatch) -> Bool) {
+    init(_ counters: SampleCounters, post: @escaping @Sendable (ValueBatch) -> Bool) {
         self.counters = counters
         self.post = post
     }
@@ -46,7 +46,7 @@ struct SignalExtractor: ~Copyable {
         readers = [:]
         for model in plan.models {
             guard let written = config.model(model.name), !written.values.all.isEmpty else { continue }
-            readers[model.slot] = SignalReader(written, model)
+            readers[model.slot] = SampleReader(written, model)
             counters.change(model.name) { counted in
                 for value in written.values.all { counted.values[value.name, default: .init()].numbers += 0 }
             }
@@ -54,21 +54,21 @@ struct SignalExtractor: ~Copyable {
     }
 
     /// Reads one sample.
-    mutating func take(_ sample: borrowing TapSample) {
+    mutating func read(_ sample: borrowing TapSample) {
         let record = sample.record
         guard record.traits.contains(.drawn), record.isRandomised,
             var reader = readers.removeValue(forKey: Int(record.model))
         else { return }
         if let version = reader.versions[Int(record.assigned)], let result = reader.read(sample, &parser) {
-            note(result, reader)
+            count(result, reader)
             let key = Key(version: record.assigned, tick: record.startTick.number, model: record.model)
             add(reader, version, key)
         }
         readers[Int(record.model)] = reader
     }
 
-    private mutating func note(_ result: SignalSample, _ reader: SignalReader) {
-        var counted = counts[reader.model] ?? SignalCounts()
+    private mutating func count(_ result: SampleResult, _ reader: SampleReader) {
+        var counted = counts[reader.model] ?? SampleCounts()
         counted.samples[result, default: 0] += 1
         for (value, finding) in zip(reader.values, reader.findings) {
             switch finding {
@@ -81,15 +81,15 @@ struct SignalExtractor: ~Copyable {
         counts[reader.model] = counted
     }
 
-    private mutating func add(_ reader: SignalReader, _ version: String, _ key: Key) {
+    private mutating func add(_ reader: SampleReader, _ version: String, _ key: Key) {
         let observed = reader.findings.count { $0 != .none && $0 != .unknown }
         guard observed > 0 else { return }
         guard pendingCount + observed <= Self.pendingMax else {
-            counts[reader.model, default: SignalCounts()].dropped += UInt64(observed)
+            counts[reader.model, default: SampleCounts()].dropped += UInt64(observed)
             return
         }
         pendingCount += observed
-        let empty = SignalGroup(
+        let empty = ValueGroup(
             model: reader.model, version: version, tick: Tick(number: key.tick), arms: [:])
         for (value, finding) in zip(reader.values, reader.findings) {
             switch finding {
@@ -108,15 +108,15 @@ struct SignalExtractor: ~Copyable {
         for (model, counted) in counts { counters.change(model) { $0.add(counted) } }
         counts = [:]
         guard isNeeded || !pending.isEmpty else { return }
-        if post(SignalBatch(drainedAt: tick, groups: Array(pending.values))) {
+        if post(ValueBatch(drainedAt: tick, groups: Array(pending.values))) {
             pending = [:]
             pendingCount = 0
         }
     }
 }
 
-extension SignalCounts {
-    fileprivate mutating func add(_ other: SignalCounts) {
+extension SampleCounts {
+    fileprivate mutating func add(_ other: SampleCounts) {
         for (result, count) in other.samples { samples[result, default: 0] += count }
         for (name, found) in other.values {
             values[name, default: Findings()].numbers += found.numbers

@@ -31,16 +31,16 @@ private let watched = """
 
 /// The batches that a controller has got, and whether it takes any.
 private final class Inbox: Sendable {
-    let batches = Mutex<[SignalBatch]>([])
+    let batches = Mutex<[ValueBatch]>([])
     let isOpen = Atomic<Bool>(true)
 
-    func take(_ batch: SignalBatch) -> Bool {
+    func take(_ batch: ValueBatch) -> Bool {
         guard isOpen.load(ordering: .relaxed) else { return false }
         batches.withLock { $0.append(batch) }
         return true
     }
 
-    var all: [SignalBatch] { batches.withLock { $0 } }
+    var all: [ValueBatch] { batches.withLock { $0 } }
     /// The arms of all batches, by "version value".
     var arms: [String: ValueArm] {
         var sum: [String: ValueArm] = [:]
@@ -75,13 +75,13 @@ private struct Sampled {
         change(&self)
     }
 
-    func lend(to extractor: inout SignalExtractor) {
+    func lend(to extractor: inout ValueExtractor) {
         let parts = [requestHead, requestBody, responseHead, responseBody].map { Array($0.utf8) }
         parts[0].withUnsafeBytes { requestHead in
             parts[1].withUnsafeBytes { requestBody in
                 parts[2].withUnsafeBytes { responseHead in
                     parts[3].withUnsafeBytes { responseBody in
-                        extractor.take(
+                        extractor.read(
                             TapSample(
                                 record: record, requestHead: requestHead, requestBody: requestBody,
                                 responseHead: responseHead, responseBody: responseBody))
@@ -92,28 +92,28 @@ private struct Sampled {
     }
 }
 
-private func extractor(_ counters: SignalCounters, _ inbox: Inbox) throws -> SignalExtractor {
+private func extractor(_ counters: SampleCounters, _ inbox: Inbox) throws -> ValueExtractor {
     let config = try ConfigSample.file(watched).config()
     var slots = SlotTable()
     let plan = try PlanBuilder.plan(from: config, slots: &slots, epoch: 1)
-    var extractor = SignalExtractor(counters) { inbox.take($0) }
+    var extractor = ValueExtractor(counters) { inbox.take($0) }
     extractor.adopt(config, plan)
     return extractor
 }
 
 /// What one sample gives, and what is counted of it.
-private func read(_ sample: Sampled) throws -> (arms: [String: ValueArm], counts: SignalCounts) {
-    let (inbox, counters) = (Inbox(), SignalCounters())
+private func read(_ sample: Sampled) throws -> (arms: [String: ValueArm], counts: SampleCounts) {
+    let (inbox, counters) = (Inbox(), SampleCounters())
     var extractor = try extractor(counters, inbox)
     sample.lend(to: &extractor)
     extractor.drained(at: Tick(number: 101))
     return (inbox.arms, try #require(counters.all["m"]))
 }
 
-@Suite struct SignalExtractorTests {
+@Suite struct ValueExtractorTests {
     @Test("A sample gives each value to the version assigned and the tick of its start")
     func values() throws {
-        let (inbox, counters) = (Inbox(), SignalCounters())
+        let (inbox, counters) = (Inbox(), SampleCounters())
         var extractor = try extractor(counters, inbox)
         let isNeeded = extractor.isNeeded
         #expect(isNeeded)
@@ -160,12 +160,12 @@ private func read(_ sample: Sampled) throws -> (arms: [String: ValueArm], counts
     @Test(
         "What could not be looked at is unknown, is no evidence, and is counted by its reason",
         arguments: [
-            (.responseBodyCut, "", #"{"outputs":[{"data":["#, SignalSample.truncated),
+            (.responseBodyCut, "", #"{"outputs":[{"data":["#, SampleResult.truncated),
             (.responseHeadCut, "", #"{"outputs":[{"data":[1]}]}"#, .truncated),
             ([], "content-encoding: gzip\r\n", "\u{1F}", .encoded),
             ([], "Content-Encoding: br\r\n", #"{"outputs":[{"data":[1]}]}"#, .encoded),
-        ] as [(TapTraits, String, String, SignalSample)])
-    func unknown(_ traits: TapTraits, _ field: String, _ body: String, _ result: SignalSample) throws {
+        ] as [(TapTraits, String, String, SampleResult)])
+    func unknown(_ traits: TapTraits, _ field: String, _ body: String, _ result: SampleResult) throws {
         let (arms, counts) = try read(
             Sampled(1) {
                 $0.record.traits.formUnion(traits)
@@ -222,7 +222,7 @@ private func read(_ sample: Sampled) throws -> (arms: [String: ValueArm], counts
 
     @Test("Only what chance drew and chance assigned is evidence")
     func fairOnly() throws {
-        let (inbox, counters) = (Inbox(), SignalCounters())
+        let (inbox, counters) = (Inbox(), SampleCounters())
         var extractor = try extractor(counters, inbox)
         Sampled(1) { $0.record.traits = [.failed, .recent] }.lend(to: &extractor)
         Sampled(1) { $0.record.isRandomised = false }.lend(to: &extractor)
@@ -230,14 +230,14 @@ private func read(_ sample: Sampled) throws -> (arms: [String: ValueArm], counts
         Sampled(40).lend(to: &extractor)
         Sampled(0) { $0.record.model = 2_000 }.lend(to: &extractor)
         extractor.drained(at: Tick(number: 101))
-        #expect(inbox.all == [SignalBatch(drainedAt: Tick(number: 101), groups: [])])
+        #expect(inbox.all == [ValueBatch(drainedAt: Tick(number: 101), groups: [])])
         #expect(counters.all["m"]?.samples == [:])
         #expect(counters.all["plain"] == nil)
     }
 
     @Test("A batch is posted once per tick, also an empty one, so that ticks without values get complete")
     func pace() throws {
-        let (inbox, counters) = (Inbox(), SignalCounters())
+        let (inbox, counters) = (Inbox(), SampleCounters())
         var extractor = try extractor(counters, inbox)
         for tick: UInt64 in [101, 101, 101, 102, 101, 103] { extractor.drained(at: Tick(number: tick)) }
         #expect(inbox.all.map(\.drainedAt.number) == [101, 102, 103])
@@ -245,10 +245,10 @@ private func read(_ sample: Sampled) throws -> (arms: [String: ValueArm], counts
 
     @Test("A controller without room gets everything later, up to the bound; beyond it values are counted")
     func noRoom() throws {
-        let (inbox, counters) = (Inbox(), SignalCounters())
+        let (inbox, counters) = (Inbox(), SampleCounters())
         var extractor = try extractor(counters, inbox)
         inbox.isOpen.store(false, ordering: .relaxed)
-        let samples = SignalExtractor.pendingMax / 4
+        let samples = ValueExtractor.pendingMax / 4
         for i in 0..<samples + 3 {
             Sampled(1).lend(to: &extractor)
             if i == 10 { extractor.drained(at: Tick(number: 101)) }
@@ -265,7 +265,7 @@ private func read(_ sample: Sampled) throws -> (arms: [String: ValueArm], counts
 
     @Test("A reload changes what is read, and what was found before is not lost")
     func reload() throws {
-        let (inbox, counters) = (Inbox(), SignalCounters())
+        let (inbox, counters) = (Inbox(), SampleCounters())
         var extractor = try extractor(counters, inbox)
         Sampled(1).lend(to: &extractor)
         let text = watched.replacing("$.outputs[0].data[*]", with: "$.outputs[0].data[1]")
@@ -283,7 +283,7 @@ private func read(_ sample: Sampled) throws -> (arms: [String: ValueArm], counts
 
     @Test("Hostile samples never trap")
     func hostile() throws {
-        let (inbox, counters) = (Inbox(), SignalCounters())
+        let (inbox, counters) = (Inbox(), SampleCounters())
         var extractor = try extractor(counters, inbox)
         let heads = ["", "\r\n\r\n", "HTTP/1.1 200 OK", "HTTP/1.1 200 OK\r\nx-cost\r\n\r\n", "\0"]
         for head in heads {
@@ -299,22 +299,22 @@ private func read(_ sample: Sampled) throws -> (arms: [String: ValueArm], counts
 
     @Test("The metrics page has every series of a model with values, and none of others")
     func page() throws {
-        let (inbox, counters) = (Inbox(), SignalCounters())
+        let (inbox, counters) = (Inbox(), SampleCounters())
         var extractor = try extractor(counters, inbox)
         Sampled(1) { $0.responseBody = "{}" }.lend(to: &extractor)
         extractor.drained(at: Tick(number: 101))
         var page = ObserveMetricsPageTests.sample
         #expect(!page.text(.openMetrics).contains("weir_signal"))
-        page.signals = counters.all.map { .init(model: $0.key, counts: $0.value) }
+        page.samples = counters.all.map { .init(model: $0.key, counts: $0.value) }
         let text = page.text(.openMetrics)
         for line in [
-            #"weir_signal_samples_total{model="m",result="read"} 1"#,
-            #"weir_signal_samples_total{model="m",result="encoded"} 0"#,
-            #"weir_signal_values_total{model="m",value="score",result="missing"} 1"#,
-            #"weir_signal_values_total{model="m",value="score",result="unknown"} 0"#,
-            #"weir_signal_values_total{model="m",value="age",result="number"} 1"#,
-            #"weir_signal_values_dropped_total{model="m",reason="busy"} 0"#,
-            #"weir_signal_values_dropped_total{model="m",reason="late"} 0"#,
+            #"weir_value_samples_total{model="m",result="read"} 1"#,
+            #"weir_value_samples_total{model="m",result="encoded"} 0"#,
+            #"weir_values_total{model="m",value="score",result="missing"} 1"#,
+            #"weir_values_total{model="m",value="score",result="unknown"} 0"#,
+            #"weir_values_total{model="m",value="age",result="number"} 1"#,
+            #"weir_values_dropped_total{model="m",reason="busy"} 0"#,
+            #"weir_values_dropped_total{model="m",reason="late"} 0"#,
         ] { #expect(text.contains(line + "\n"), "\(line)") }
     }
 }

@@ -1,4 +1,4 @@
-// Laws of the book behind value guardrails: what is handed out, when, and what it costs.
+// Laws of the registry behind value guardrails: what is handed out, when, and what it costs.
 
 import Metrics
 import Rollout
@@ -8,24 +8,24 @@ import Testing
 
 /// A model of three versions under one split, driven tick by tick.
 private struct Bench {
-    var book: SignalBook
+    var values: ValueRegistry
     var now: UInt64 = 10_000
-    var starts: [UInt64: SignalBook.Reading] = [:]
+    var starts: [UInt64: ValueRegistry.Reading] = [:]
     var over: [StartSlot] = []
     static let weights: [UInt32] = [700_000, 200_000, 100_000]
 
     init(graceTicks: UInt64 = 0) {
-        book = SignalBook(versions: 3, graceTicks: graceTicks, from: Tick(number: 10_000))
+        values = ValueRegistry(versions: 3, graceTicks: graceTicks, from: Tick(number: 10_000))
     }
 
     mutating func start(_ counts: [UInt32], weights: [UInt32]? = weights, isPending: Bool = false) {
-        starts[now] = SignalBook.Reading(started: counts, weights: weights, isPending: isPending)
+        starts[now] = ValueRegistry.Reading(started: counts, weights: weights, isPending: isPending)
     }
 
     mutating func step(_ ticks: UInt64 = 1, wasQuiet: Bool = false) {
         now += ticks
         let (starts, now) = (starts, now)
-        over += book.observe(now: Tick(number: now), wasQuiet: wasQuiet) {
+        over += values.observe(now: Tick(number: now), wasQuiet: wasQuiet) {
             now - $0.number < 500 ? starts[$0.number] : nil
         }.map(\.slot)
     }
@@ -34,7 +34,7 @@ private struct Bench {
         _ metric: String, _ version: Int, at start: UInt64, after millis: UInt64 = 0, value: Double = 1,
         hash: UInt64, isRandomised: Bool = true, weight: UInt32? = nil
     ) -> ArrivalResult {
-        book.post(
+        values.count(
             metric,
             Arrival(
                 version: version, start: start, delayMillis: millis, isRandomised: isRandomised,
@@ -42,18 +42,18 @@ private struct Bench {
             now: Tick(number: now))
     }
 
-    mutating func ticks(_ signal: String, from: UInt64 = 0) -> [ValueTick] {
-        book.ticks(
-            signal, candidate: 1, stable: 0, from: Tick(number: from), now: Tick(number: now))
+    mutating func ticks(_ name: String, from: UInt64 = 0) -> [ValueTick] {
+        values.ticks(
+            name, candidate: 1, stable: 0, from: Tick(number: from), now: Tick(number: now))
     }
 }
 
-@Suite struct SignalBookTests {
+@Suite struct ValueRegistryTests {
     @Test(
         "A slot of feedback is handed out once all its requests are older than window and grace, not before")
     func matures() {
         var bench = Bench(graceTicks: 5)
-        bench.book.want("feedback:clicks@2000")
+        bench.values.want("feedback:clicks@2000")
         bench.start([7, 2, 1])
         bench.step(20)
         #expect(bench.post("clicks", 1, at: 10_000, hash: 1) == .accepted)
@@ -74,7 +74,7 @@ private struct Bench {
         "What is posted after the window and its grace is late, and a slot that was handed out never changes")
     func late() {
         var bench = Bench(graceTicks: 10)
-        bench.book.want("feedback:clicks@1000")
+        bench.values.want("feedback:clicks@1000")
         bench.start([7, 2, 1])
         bench.step(15)
         // It happened in time and is posted within the grace; or it happened too late.
@@ -88,9 +88,9 @@ private struct Bench {
     @Test("An exchange counts once per metric, in every window that its delay fits into")
     func duplicates() {
         var bench = Bench()
-        bench.book.want("feedback:clicks@1000")
-        bench.book.want("feedback:clicks@5000")
-        bench.book.want("feedback:buys@5000")
+        bench.values.want("feedback:clicks@1000")
+        bench.values.want("feedback:clicks@5000")
+        bench.values.want("feedback:buys@5000")
         bench.start([7, 2, 1])
         bench.step(5)
         #expect(bench.post("clicks", 1, at: 10_000, after: 500, hash: 1) == .accepted)
@@ -102,13 +102,13 @@ private struct Bench {
         #expect(bench.ticks("feedback:clicks@1000").first?.candidate.values.reduce(0, +) == 1)
         #expect(bench.ticks("feedback:clicks@5000").first?.candidate.values.reduce(0, +) == 2)
         #expect(bench.ticks("feedback:buys@5000").first?.candidate.values.reduce(0, +) == 1)
-        #expect(bench.book.metrics["clicks"]?.posted[1] == MetricBook.Posted(count: 2, sum: 2))
+        #expect(bench.values.metrics["clicks"]?.posted[1] == PostedMetric.Posted(count: 2, sum: 2))
     }
 
     @Test("Pinned requests and ids of other weights stand in the totals and are no evidence")
     func notEvidence() {
         var bench = Bench()
-        bench.book.want("feedback:clicks@9000")
+        bench.values.want("feedback:clicks@9000")
         bench.start([7, 2, 1])
         bench.step(5)
         #expect(bench.post("clicks", 1, at: 10_000, hash: 3, isRandomised: false) == .accepted)
@@ -117,13 +117,13 @@ private struct Bench {
         bench.step(100)
         let ticks = bench.ticks("feedback:clicks@9000")
         #expect(ticks.map { $0.candidate.values.reduce(0, +) } == [0])
-        #expect(bench.book.metrics["clicks"]?.posted[1].count == 2)
+        #expect(bench.values.metrics["clicks"]?.posted[1].count == 2)
     }
 
     @Test("A slot whose weights changed is dropped in both arms")
     func changedWeights() {
         var bench = Bench()
-        bench.book.want("feedback:clicks@600000")
+        bench.values.want("feedback:clicks@600000")
         #expect(StartGrid.slotTicks(6_000) == 10)
         let other: [UInt32] = [500_000, 400_000, 100_000]
         for (tick, weights) in [
@@ -148,7 +148,7 @@ private struct Bench {
     func forgotten() {
         for wasQuiet in [false, true] {
             var bench = Bench()
-            bench.book.want("feedback:clicks@86400000")
+            bench.values.want("feedback:clicks@86400000")
             bench.start([7, 2, 1])
             bench.step(20)
             bench.step(2_000, wasQuiet: wasQuiet)
@@ -160,16 +160,17 @@ private struct Bench {
     @Test("A day of traffic in every tick keeps at most 2,100 slots, and ids without feedback cost nothing")
     func bounded() {
         var bench = Bench()
-        bench.book.want("feedback:clicks@86400000")
-        let reading = SignalBook.Reading(started: [70, 20, 10], weights: Bench.weights, isPending: false)
+        bench.values.want("feedback:clicks@86400000")
+        let reading = ValueRegistry.Reading(started: [70, 20, 10], weights: Bench.weights, isPending: false)
         var slots = 0
         for _ in 0..<200_000 {
             bench.now += 5
-            slots += bench.book.observe(now: Tick(number: bench.now), wasQuiet: false) { _ in reading }.count
+            slots +=
+                bench.values.observe(now: Tick(number: bench.now), wasQuiet: false) { _ in reading }.count
         }
-        #expect(bench.book.remembered == 0)
+        #expect(bench.values.remembered == 0)
         #expect(slots > 2_300)
-        #expect(bench.book.slotsKept <= 2_100)
+        #expect(bench.values.slotsKept <= 2_100)
         // Asked in time, each slot comes once.
         var from: UInt64 = 0
         var ticks = 0
@@ -183,53 +184,53 @@ private struct Bench {
     @Test("The memory of ids goes with their slots")
     func forgetsIDs() {
         var bench = Bench()
-        bench.book.want("feedback:clicks@1000")
+        bench.values.want("feedback:clicks@1000")
         bench.start([7, 2, 1])
         bench.step(5)
         for hash in 0..<1_000 as Range<UInt64> {
             #expect(bench.post("clicks", 0, at: 10_000, hash: hash << 20 | hash) == .accepted)
         }
-        #expect(bench.book.remembered == 1_000)
-        bench.step(30 + SignalBook.keepTicks)
-        #expect(bench.book.remembered == 0)
+        #expect(bench.values.remembered == 1_000)
+        bench.step(30 + ValueRegistry.keepTicks)
+        #expect(bench.values.remembered == 0)
     }
 
     @Test("A sampled tick is handed out when it is settled and the samples are drained past that moment")
     func sampled() {
         var bench = Bench()
-        bench.book.want("value:score")
+        bench.values.want("value:score")
         bench.start([7, 2, 1], isPending: true)
         bench.step()
         bench.start([7, 2, 1])
         bench.step(15)
-        bench.book.add(0.25, signal: "score", version: 1, tick: Tick(number: 10_001))
-        bench.book.drained(at: Tick(number: bench.now + 1))
+        bench.values.add(0.25, of: "score", version: 1, tick: Tick(number: 10_001))
+        bench.values.drained(at: Tick(number: bench.now + 1))
         // The first tick is pending: the second waits for it.
         #expect(bench.ticks("value:score").isEmpty)
         bench.starts[10_000]?.isPending = false
         bench.step()
         #expect(bench.ticks("value:score").isEmpty)
-        bench.book.add(nil, signal: "score", version: 0, tick: Tick(number: 10_000))
-        bench.book.drained(at: Tick(number: bench.now + 1))
+        bench.values.add(nil, of: "score", version: 0, tick: Tick(number: 10_000))
+        bench.values.drained(at: Tick(number: bench.now + 1))
         let ticks = bench.ticks("value:score")
         #expect(ticks.map(\.tick.number) == [10_000, 10_001])
         #expect(ticks[0].stable == ValueArm(missing: 1))
         #expect(ticks[1].candidate == ValueArm(values: [0.25]))
-        bench.book.add(0.5, signal: "score", version: 0, tick: Tick(number: 10_000))
-        #expect(bench.book.lostValues == 1)
+        bench.values.add(0.5, of: "score", version: 0, tick: Tick(number: 10_000))
+        #expect(bench.values.lostValues == 1)
         #expect(bench.ticks("value:score") == ticks)
     }
 
     @Test("A request that never ends holds a sampled tick no longer than the deadline")
     func deadline() {
         var bench = Bench()
-        bench.book.want("value:score")
+        bench.values.want("value:score")
         bench.start([7, 2, 1], isPending: true)
         bench.step(5)
-        bench.book.add(0.25, signal: "score", version: 1, tick: Tick(number: 10_000))
-        for _ in 0..<SignalBook.deadlineTicks {
+        bench.values.add(0.25, of: "score", version: 1, tick: Tick(number: 10_000))
+        for _ in 0..<ValueRegistry.deadlineTicks {
             bench.step()
-            bench.book.drained(at: Tick(number: bench.now))
+            bench.values.drained(at: Tick(number: bench.now))
         }
         #expect(bench.ticks("value:score").count == 1)
     }
@@ -284,11 +285,11 @@ private struct Bench {
     @Test("A slot with an item that found no room is dropped in both arms")
     func full() {
         var bench = Bench()
-        bench.book.want("feedback:clicks@1000")
+        bench.values.want("feedback:clicks@1000")
         bench.start([7, 2, 1])
         bench.step(5)
         #expect(bench.post("clicks", 1, at: 10_000, hash: 1) == .accepted)
-        bench.book.spoil(
+        bench.values.spoil(
             "clicks",
             Arrival(
                 version: 0, start: 10_000, delayMillis: 0, isRandomised: true, weightPPM: 700_000, code: 0,
@@ -297,42 +298,42 @@ private struct Bench {
         #expect(bench.ticks("feedback:clicks@1000").map { $0.split == nil } == [true])
     }
 
-    @Test("A book carried over to other places keeps what it knows of each version by its name")
+    @Test("A registry carried over to other places keeps what it knows of each version by its name")
     func moved() {
         var bench = Bench()
-        bench.book.want("feedback:clicks@1000")
-        bench.book.want("value:score")
+        bench.values.want("feedback:clicks@1000")
+        bench.values.want("value:score")
         bench.start([7, 2, 1])
         bench.step(5)
         #expect(bench.post("clicks", 1, at: 10_000, hash: 1) == .accepted)
         #expect(bench.post("clicks", 0, at: 10_000, value: 0.5, hash: 2) == .accepted)
         // The candidate goes to the front, stable to the end, the third is gone, a new one stands between.
-        var book = bench.book.mapped(versions: 3) { [1: 0, 0: 2][$0] }
-        _ = book.observe(now: Tick(number: 10_100), wasQuiet: true) { [starts = bench.starts] tick in
+        var values = bench.values.mapped(versions: 3) { [1: 0, 0: 2][$0] }
+        _ = values.observe(now: Tick(number: 10_100), wasQuiet: true) { [starts = bench.starts] tick in
             starts[tick.number].map {
                 .init(
                     started: [$0.started[1], 0, $0.started[0]], weights: [200_000, 0, 700_000],
                     isPending: false)
             }
         }
-        let ticks = book.ticks(
+        let ticks = values.ticks(
             "feedback:clicks@1000", candidate: 0, stable: 2, from: Tick(number: 0), now: Tick(number: 10_100))
         #expect(ticks.count == 1)
         #expect(ticks.first?.candidate.values.sorted() == [0, 1])
         #expect(ticks.first?.stable.values.sorted() == [0, 0, 0, 0, 0, 0, 0.5])
-        #expect(book.metrics["clicks"]?.posted.map(\.count) == [1, 0, 1])
-        #expect(bench.book.mapped(versions: 3) { $0 }.slotsKept == bench.book.slotsKept)
+        #expect(values.metrics["clicks"]?.posted.map(\.count) == [1, 0, 1])
+        #expect(bench.values.mapped(versions: 3) { $0 }.slotsKept == bench.values.slotsKept)
     }
 
     @Test(
         "Signal names are read as they are written",
         arguments: [
-            ("value:score", Signal.value("score")),
+            ("value:score", Signal.sampled("score")),
             ("feedback:clicks@1800000", .feedback(metric: "clicks", windowMillis: 1_800_000)),
             ("feedback:a@b@1", .feedback(metric: "a@b", windowMillis: 1)),
         ])
-    func names(name: String, signal: Signal) {
-        #expect(Signal(name) == signal)
-        #expect(Signal("feedback:clicks") == nil && Signal("clicks@1") == nil)
+    func names(name: String, value: ValueName) {
+        #expect(ValueName(name) == value)
+        #expect(ValueName("feedback:clicks") == nil && ValueName("clicks@1") == nil)
     }
 }

@@ -11,7 +11,7 @@ import Proxy
 import Wire
 
 /// What one sample says of one value.
-enum SignalFinding: Sendable, Equatable {
+enum ValueFinding: Sendable, Equatable {
     case number(Double)
     /// Looked at, and there is no number.
     case missing
@@ -22,7 +22,7 @@ enum SignalFinding: Sendable, Equatable {
 }
 
 /// Reads the values of one model.
-struct SignalReader {
+struct SampleReader {
     let model: String
     /// By version slot.
     let versions: [Int: String]
@@ -30,7 +30,7 @@ struct SignalReader {
     private var request: Side
     private var response: Side
     /// What the last sample said of each value.
-    private(set) var findings: [SignalFinding]
+    private(set) var findings: [ValueFinding]
 
     init(_ config: ModelConfig, _ plan: ModelPlan) {
         model = config.name
@@ -54,10 +54,10 @@ struct SignalReader {
 
     /// Reads a sample into `findings`.
     /// - Returns: what it came to; nil: the sample has nothing that this model asks for.
-    mutating func read(_ sample: borrowing TapSample, _ parser: inout HeadParser) -> SignalSample? {
+    mutating func read(_ sample: borrowing TapSample, _ parser: inout HeadParser) -> SampleResult? {
         for i in findings.indices { findings[i] = .none }
         let traits = sample.record.traits
-        var result: SignalSample?
+        var result: SampleResult?
         if !request.isEmpty {
             result = request.read(
                 sample.requestHead.bytes, sample.requestBody.bytes, of: .request,
@@ -83,14 +83,14 @@ struct SignalReader {
     }
 }
 
-extension SignalSample {
-    func isWorse(than other: SignalSample) -> Bool {
-        let order = SignalSample.allCases
+extension SampleResult {
+    func isWorse(than other: SampleResult) -> Bool {
+        let order = SampleResult.allCases
         return (order.firstIndex(of: self) ?? 0) < (order.firstIndex(of: other) ?? 0)
     }
 }
 
-extension SignalReader {
+extension SampleReader {
     /// The values of a request, or of a response.
     private struct Side {
         private var paths: [JSONPath] = []
@@ -116,8 +116,8 @@ extension SignalReader {
 
         mutating func read(
             _ head: RawSpan, _ content: RawSpan, of kind: MessageKind, isHeadCut: Bool, isBodyCut: Bool,
-            _ parser: inout HeadParser, _ findings: inout [SignalFinding]
-        ) -> SignalSample {
+            _ parser: inout HeadParser, _ findings: inout [ValueFinding]
+        ) -> SampleResult {
             guard !isHeadCut, parse(head, kind, &parser) else {
                 for i in nameValues + pathValues { findings[i] = .unknown }
                 return .truncated
@@ -150,8 +150,8 @@ extension SignalReader {
         }
 
         private mutating func readBody(
-            _ content: RawSpan, _ isEncoded: Bool, _ isCut: Bool, _ findings: inout [SignalFinding]
-        ) -> SignalSample {
+            _ content: RawSpan, _ isEncoded: Bool, _ isCut: Bool, _ findings: inout [ValueFinding]
+        ) -> SampleResult {
             if isEncoded {
                 for i in pathValues { findings[i] = .unknown }
                 return .encoded

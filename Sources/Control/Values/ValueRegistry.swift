@@ -3,14 +3,14 @@
 // "value:<name>" is complete when its tick is settled and the samples are drained past that moment.
 // "feedback:<metric>@<ms>" is complete when its slot is older than window and grace; its values are all
 // randomised requests of the slot, 0 where nothing was posted. Source: guardrails/statistics.md, 2 and 3.4.
-// Invariants: a signal exists from the first `want` or question on; what was handed out never changes;
+// Invariants: a value is kept from the first `want` or question on; what was handed out never changes;
 // memory is bounded by slots and accepted feedback, see StartGrid and Fingerprints.
 
 import Metrics
 import Rollout
 
 /// One model's values by start tick. Owner: the control loop.
-struct SignalBook: Sendable {
+struct ValueRegistry: Sendable {
     /// What a tick's evidence rings say, summed over cores.
     struct Reading: Sendable, Equatable {
         /// Randomised requests by version, in the order of the model.
@@ -34,8 +34,8 @@ struct SignalBook: Sendable {
     /// After the window, feedback on what happened inside it may still arrive.
     let graceTicks: UInt64
     private var grids: [UInt64: StartGrid] = [:]
-    private(set) var metrics: [String: MetricBook] = [:]
-    private var lanes: [String: ValueLane] = [:]
+    private(set) var metrics: [String: PostedMetric] = [:]
+    private var sampledSeries: [String: ValueSeries] = [:]
     private var sampled: [SampledTick] = []
     /// The newest tick in which a finished reading of the sampled traffic began.
     private var drainedAt: UInt64 = 0
@@ -54,32 +54,33 @@ struct SignalBook: Sendable {
     }
 
     /// Whether anything is kept, so that the model's ticks have to be observed.
-    var isUsed: Bool { !grids.isEmpty || !lanes.isEmpty }
+    var isUsed: Bool { !grids.isEmpty || !sampledSeries.isEmpty }
 
-    /// Starts keeping a signal; nothing happens when it is kept or its name is neither of the two kinds.
-    mutating func want(_ signal: String) {
-        switch Signal(signal) {
-        case .value(let name): if lanes[name] == nil { lanes[name] = ValueLane(versions: versions) }
-        case .feedback(let metric, let millis): _ = lane(metric, millis)
+    /// Starts keeping a value; does nothing when it is kept already, or its name is neither of the two kinds.
+    mutating func want(_ name: String) {
+        switch ValueName(name) {
+        case .sampled(let name):
+            if sampledSeries[name] == nil { sampledSeries[name] = ValueSeries(versions: versions) }
+        case .feedback(let metric, let millis): want(metric, millis)
         case nil: break
         }
     }
 
-    /// The complete ticks of a signal that begin at `from` or later, in order of start.
+    /// The complete ticks of a value that begin at `from` or later, in order of start.
     mutating func ticks(
-        _ signal: String, candidate: Int, stable: Int, from: Tick, now: Tick
+        _ name: String, candidate: Int, stable: Int, from: Tick, now: Tick
     ) -> [ValueTick] {
-        want(signal)
-        switch Signal(signal) {
-        case .value(let name):
-            guard let lane = lanes[name] else { return [] }
-            return lane.ticks(
+        want(name)
+        switch ValueName(name) {
+        case .sampled(let name):
+            guard let series = sampledSeries[name] else { return [] }
+            return series.ticks(
                 completeTicks, candidate: candidate, stable: stable, from: from.number)
         case .feedback(let metric, let millis):
-            guard let lane = metrics[metric]?.lanes.first(where: { $0.windowMillis == millis }),
-                let grid = grids[lane.slotTicks]
+            guard let window = metrics[metric]?.windows.first(where: { $0.windowMillis == millis }),
+                let grid = grids[window.slotTicks]
             else { return [] }
-            return lane.ticks(
+            return window.ticks(
                 grid, candidate: candidate, stable: stable, from: from.number, graceTicks: graceTicks,
                 now: now.number)
         case nil: return []
@@ -89,23 +90,23 @@ struct SignalBook: Sendable {
 
 // MARK: - Other places
 
-extension SignalBook {
-    func remade(_ places: Places) -> SignalBook {
-        var book = self
-        book.versions = places.count
-        for length in grids.keys { book.grids[length]?.move(places) }
-        for name in metrics.keys { book.metrics[name]?.move(places) }
-        for name in lanes.keys { book.lanes[name]?.move(places) }
+extension ValueRegistry {
+    func remade(_ places: Places) -> ValueRegistry {
+        var registry = self
+        registry.versions = places.count
+        for length in grids.keys { registry.grids[length]?.move(places) }
+        for name in metrics.keys { registry.metrics[name]?.move(places) }
+        for name in sampledSeries.keys { registry.sampledSeries[name]?.move(places) }
         for i in sampled.indices {
-            book.sampled[i].weights = sampled[i].weights.map { places.moved($0, missing: 0) }
+            registry.sampled[i].weights = sampled[i].weights.map { places.moved($0, missing: 0) }
         }
-        return book
+        return registry
     }
 }
 
 // MARK: - Starts
 
-extension SignalBook {
+extension ValueRegistry {
     /// Counts the starts of the ticks that are over, and forgets what is done.
     /// - Parameters:
     ///   - wasQuiet: nothing started since the last call, but for what the rings still remember.
@@ -127,7 +128,7 @@ extension SignalBook {
         }
         var over: [(slotTicks: UInt64, slot: StartSlot)] = []
         while next < end {
-            if let reading = read(Tick(number: next)) { take(reading, next, &over) }
+            if let reading = read(Tick(number: next)) { count(reading, next, &over) }
             next += 1
         }
         for length in grids.keys {
@@ -138,15 +139,15 @@ extension SignalBook {
         return over
     }
 
-    private mutating func take(
+    private mutating func count(
         _ reading: Reading, _ tick: UInt64, _ over: inout [(slotTicks: UInt64, slot: StartSlot)]
     ) {
         let started = StartedTick(tick: tick, started: reading.started, weights: reading.weights)
         for length in grids.keys {
-            if let slot = grids[length]?.take(started) { over.append((length, slot)) }
+            if let slot = grids[length]?.add(started) { over.append((length, slot)) }
         }
         // Also where nothing has been sampled yet: the next ticks wait for the samples of this one.
-        if !lanes.isEmpty { _ = sampledIndex(tick) }
+        if !sampledSeries.isEmpty { _ = sampledIndex(tick) }
     }
 
     /// Takes back what an earlier process had counted.
@@ -168,28 +169,27 @@ extension SignalBook {
         guard now > Self.keepTicks else { return }
         let done = sampled.partitionPoint(after: { $0.tick < now - Self.keepTicks })
         if done > 0 { sampled.removeFirst(done) }
-        for name in lanes.keys { lanes[name]?.forget(before: now - Self.keepTicks) }
+        for name in sampledSeries.keys { sampledSeries[name]?.forget(before: now - Self.keepTicks) }
     }
 }
 
 // MARK: - Feedback
 
-extension SignalBook {
-    private mutating func lane(_ metric: String, _ millis: UInt64) -> MetricBook {
-        var book = metrics[metric] ?? MetricBook(versions: versions)
-        let length = book.want(windowMillis: millis)
+extension ValueRegistry {
+    private mutating func want(_ metric: String, _ millis: UInt64) {
+        var posted = metrics[metric] ?? PostedMetric(versions: versions)
+        let length = posted.want(windowMillis: millis)
         if grids[length] == nil {
             grids[length] = StartGrid(slotTicks: length, versions: versions, begin: next)
         }
-        metrics[metric] = book
-        return book
+        metrics[metric] = posted
     }
 
     /// Counts an item of a metric that is wanted.
-    mutating func post(_ metric: String, _ arrival: Arrival, now: Tick) -> ArrivalResult {
-        guard var book = metrics.removeValue(forKey: metric) else { return .late }
-        defer { metrics[metric] = book }
-        return book.post(arrival, grids, graceTicks: graceTicks, now: now.number)
+    mutating func count(_ metric: String, _ arrival: Arrival, now: Tick) -> ArrivalResult {
+        guard var posted = metrics.removeValue(forKey: metric) else { return .late }
+        defer { metrics[metric] = posted }
+        return posted.count(arrival, grids, graceTicks: graceTicks, now: now.number)
     }
 
     /// Refuses an item for want of room: what it would have changed is dropped in both arms.
@@ -199,23 +199,23 @@ extension SignalBook {
 
     /// The longest attribution window whose slots have that length.
     func longestWindowTicks(slotTicks: UInt64) -> UInt64 {
-        metrics.values.flatMap(\.lanes).filter { $0.slotTicks == slotTicks }.map(\.windowTicks).max() ?? 0
+        metrics.values.flatMap(\.windows).filter { $0.slotTicks == slotTicks }.map(\.windowTicks).max() ?? 0
     }
 
     /// Slots of starts that are kept, over all windows.
     var slotsKept: Int { grids.values.reduce(0) { $0 + $1.closed.count } }
 
     /// Ids that are remembered.
-    var remembered: Int { metrics.values.reduce(0) { $0 + $1.lanes.reduce(0) { $0 + $1.seen } } }
+    var remembered: Int { metrics.values.reduce(0) { $0 + $1.windows.reduce(0) { $0 + $1.seen } } }
 }
 
 // MARK: - Sampled values
 
-extension SignalBook {
-    /// Takes a value of a randomised request; nil: it was looked at and has none. Signals that nobody
-    /// wants, and ticks that have been handed out, take nothing.
-    mutating func add(_ value: Double?, signal name: String, version: Int, tick: Tick) {
-        guard lanes[name] != nil, version < versions else { return }
+extension ValueRegistry {
+    /// Takes a value of a randomised request; nil: it was looked at and has none. Values
+    /// that no rule wants, and ticks that have been handed out, are left as they are.
+    mutating func add(_ value: Double?, of name: String, version: Int, tick: Tick) {
+        guard sampledSeries[name] != nil, version < versions else { return }
         let known = sampled.partitionPoint(after: { $0.tick < tick.number })
         let isKnown = known < sampled.count && sampled[known].tick == tick.number
         if tick.number < next, !isKnown || sampled[known].isComplete(drainedAt) {
@@ -223,7 +223,7 @@ extension SignalBook {
             return
         }
         _ = sampledIndex(tick.number)
-        lanes[name]?.add(value, version: version, tick: tick.number)
+        sampledSeries[name]?.add(value, version: version, tick: tick.number)
     }
 
     private mutating func sampledIndex(_ tick: UInt64) -> Int {
@@ -251,21 +251,21 @@ extension SignalBook {
     }
 
     /// Ticks that are settled and whose samples have come; those before an unsettled one only, so that a
-    /// signal never goes back.
+    /// value never goes back.
     private var completeTicks: [SampledTick] {
         Array(sampled.prefix { $0.isComplete(drainedAt) })
     }
 }
 
-/// The two kinds of signal names.
-enum Signal: Sendable, Hashable {
-    case value(String)
+/// What a value is named after: an entry of `values`, or a metric with its attribution window.
+enum ValueName: Sendable, Hashable {
+    case sampled(String)
     case feedback(metric: String, windowMillis: UInt64)
 
     /// The metric that is posted; nil for a sampled value.
     var metric: String? {
         switch self {
-        case .value: nil
+        case .sampled: nil
         case .feedback(let metric, _): metric
         }
     }
@@ -273,7 +273,7 @@ enum Signal: Sendable, Hashable {
     /// Reads "value:score" and "feedback:clicks@1800000".
     init?(_ name: String) {
         if name.hasPrefix("value:") {
-            self = .value(String(name.dropFirst("value:".count)))
+            self = .sampled(String(name.dropFirst("value:".count)))
             return
         }
         guard name.hasPrefix("feedback:"), let at = name.lastIndex(of: "@"),
