@@ -18,13 +18,9 @@ final class TapReader: Sendable {
     /// Lines that captures have written, and lines that the disk did not take.
     let captured = Atomic<UInt64>(0)
     let lost = Atomic<UInt64>(0)
-    fileprivate let commands: Mailbox<Command>
-    fileprivate let stopping = Atomic<Bool>(false)
-    private let thread = Mutex<Thread?>(nil)
+    fileprivate let worker: Worker<Command>
 
-    init() throws(SystemFailure) {
-        commands = try Mailbox(capacity: 256)
-    }
+    init() throws(SystemFailure) { worker = try Worker(name: "weir-taps", capacity: 256) }
 
     /// Starts the thread.
     /// - Parameters:
@@ -37,42 +33,33 @@ final class TapReader: Sendable {
         _ make: @escaping @Sendable () -> CaptureStore,
         values: @escaping @Sendable () -> ValueExtractor
     ) throws(SystemFailure) {
-        let wait = MailboxWait(try Poller(eventsMax: 1))
-        try wait.watch(commands.wakeup)
-        let started = try Thread.spawn(name: "weir-taps") { [self] in
-            let loop = TapLoop(self, wait, source, make(), values())
+        try worker.start { [self] in
+            let loop = TapLoop(self, source, make(), values())
             loop.adopt(config, plan)
-            loop.run()
+            return { _ in loop.turn() }
         }
-        thread.withLock { $0 = started }
     }
 
     /// Takes over the names and rules of a plan, before it is published.
-    func adopt(_ config: Config, _ plan: Plan) { _ = commands.post(.adopt(config, plan)) }
+    func adopt(_ config: Config, _ plan: Plan) { _ = worker.enqueue(.adopt(config, plan)) }
 
     /// Keeps the last exchanges of the trip's model. Never waits; more trips at once than fit are let go.
-    func keep(_ trip: CaptureTrip) { _ = commands.post(.trip(trip)) }
+    func keep(_ trip: CaptureTrip) { _ = worker.enqueue(.trip(trip)) }
 
     /// Reads what still waits and ends the thread.
-    func stop() {
-        stopping.store(true, ordering: .releasing)
-        commands.wakeup.signal()
-        let running = thread.withLock { $0.take() }
-        running?.join()
-    }
+    func stop() { worker.stop() }
 }
 
 /// What runs on the reader's thread.
 private final class TapLoop {
     /// Between two looks: while samples come in numbers, while some come, and after a quiet second. Values
     /// of a tick are complete once a look has followed it, so even quiet looks come once a tick.
-    private static let denseMillis: Int32 = 2
-    private static let busyMillis: Int32 = 20
-    private static let idleMillis: Int32 = 100
+    private static let dense = Interval.millis(2)
+    private static let busy = Interval.millis(20)
+    private static let idle = Interval.millis(100)
     private static let idleAfter = Interval.seconds(1)
 
     private let reader: TapReader
-    private let mailbox: MailboxWait
     private let source: @Sendable ((borrowing TapSample) -> Void) -> Int
     private var store: CaptureStore
     private var extractor: ValueExtractor
@@ -82,12 +69,11 @@ private final class TapLoop {
     private var lastCount = 0
 
     init(
-        _ reader: TapReader, _ mailbox: MailboxWait,
+        _ reader: TapReader,
         _ source: @escaping @Sendable ((borrowing TapSample) -> Void) -> Int, _ store: CaptureStore,
         _ extractor: consuming ValueExtractor
     ) {
         self.reader = reader
-        self.mailbox = mailbox
         self.source = source
         self.store = store
         self.extractor = extractor
@@ -99,32 +85,28 @@ private final class TapLoop {
         extractor.adopt(config, plan)
     }
 
-    private var timeoutMillis: Int32 {
-        guard isTapping else { return -1 }
-        if lastCount >= Limits.tapSlots / 4 { return Self.denseMillis }
-        return Clock.now() - lastSample > Self.idleAfter ? Self.idleMillis : Self.busyMillis
+    private func nextLook(_ now: Instant) -> Instant {
+        guard isTapping else { return .never }
+        if lastCount >= Limits.tapSlots / 4 { return now + Self.dense }
+        return now + (now - lastSample > Self.idleAfter ? Self.idle : Self.busy)
     }
 
-    func run() {
-        while true {
-            mailbox.wait(timeoutMillis: timeoutMillis)
-            reader.commands.wakeup.drain()
-            // Read before the last look at the slots: what came before `stop` is read.
-            let isStopping = reader.stopping.load(ordering: .acquiring)
-            let tick = Tick(monotonicNanos: Clock.now().nanos)
-            drain()
-            extractor.drained(at: tick)
-            while let command = reader.commands.take() {
-                switch command {
-                case .adopt(let config, let plan): adopt(config, plan)
-                case .trip(let trip): store.trip(trip)
-                }
+    /// Reads what is there; the last turn reads what came before `stop`.
+    /// - Returns: when to look again.
+    func turn() -> Instant {
+        let tick = Tick(monotonicNanos: Clock.now().nanos)
+        drain()
+        extractor.drained(at: tick)
+        while let command = reader.worker.dequeue() {
+            switch command {
+            case .adopt(let config, let plan): adopt(config, plan)
+            case .trip(let trip): store.trip(trip)
             }
-            store.turn(now: Clock.now(), wallMicros: Clock.wallMicros())
-            reader.captured.store(store.written, ordering: .relaxed)
-            reader.lost.store(store.lost, ordering: .relaxed)
-            if isStopping { return }
         }
+        store.turn(now: Clock.now(), wallMicros: Clock.wallMicros())
+        reader.captured.store(store.written, ordering: .relaxed)
+        reader.lost.store(store.lost, ordering: .relaxed)
+        return nextLook(Clock.now())
     }
 
     private func drain() {

@@ -23,27 +23,25 @@ struct FeedbackEntry: Sendable {
     var done: (@Sendable (Bool) -> Void)?
 }
 
-/// The mailbox and the thread.
+/// The log and its worker.
 final class FeedbackLog: FeedbackStore {
     /// Entries that may wait for a slow disk; one per request of the admin API and per tick of slots.
     static let waitingMax = 1_024
     private static let pruneEvery = Interval.seconds(60)
     private static let syncEvery = Interval.seconds(1)
 
-    private let entries: Mailbox<FeedbackEntry>
+    private let worker: Worker<FeedbackEntry>
     private let waiting = Atomic<Int>(0)
-    private let stopping = Atomic<Bool>(false)
-    private let thread = Mutex<Thread?>(nil)
     /// Entries that the disk refused.
     let failures = Atomic<UInt64>(0)
 
-    init() throws(SystemFailure) { entries = try Mailbox(capacity: Self.waitingMax) }
+    init() throws(SystemFailure) { worker = try Worker(name: "weir-feedback", capacity: Self.waitingMax) }
 
     var hasRoom: Bool { waiting.load(ordering: .acquiring) < Self.waitingMax }
 
     func enqueue(_ entry: FeedbackEntry) {
         waiting.wrappingAdd(1, ordering: .acquiringAndReleasing)
-        guard !entries.post(entry) else { return }
+        guard !worker.enqueue(entry) else { return }
         waiting.wrappingSubtract(1, ordering: .acquiringAndReleasing)
         failures.wrappingAdd(1, ordering: .relaxed)
         entry.done?(false)
@@ -51,57 +49,38 @@ final class FeedbackLog: FeedbackStore {
 
     /// - Parameter anchor: what this process's files begin with.
     func start(_ files: consuming FeedbackFiles, anchor: ClockAnchor) throws(SystemFailure) {
-        let poller = try Poller(eventsMax: 1)
-        let failed = poller.add(entries.wakeup.descriptor, token: Token(bits: 0), interest: .readable)
-        if let errno = failed {
-            throw SystemFailure(operation: "watch the feedback log's mailbox", errno: errno)
+        let loop = FeedbackLogLoop(files, anchor)
+        try worker.start { [self] in
+            { isLast in loop.turn(self, isLast: isLast) }
         }
-        let loop = FeedbackLogLoop(files, poller, anchor)
-        let started = try Thread.spawn(name: "weir-feedback") { [self] in
-            while !loop.turn(self) {}
-        }
-        thread.withLock { $0 = started }
     }
 
     /// Writes what has been enqueued, then ends the thread.
-    func stop() {
-        stopping.store(true, ordering: .releasing)
-        entries.wakeup.signal()
-        let running = thread.withLock { $0.take() }
-        running?.join()
-    }
+    func stop() { worker.stop() }
 
     /// What runs on the thread.
     private final class FeedbackLogLoop {
         private var files: FeedbackFiles
-        private var poller: Poller
         private let head: [UInt8]
         private var syncAt = Instant.never
         private var pruneAt = Clock.now() + FeedbackLog.pruneEvery
 
-        init(_ files: consuming FeedbackFiles, _ poller: consuming Poller, _ anchor: ClockAnchor) {
+        init(_ files: consuming FeedbackFiles, _ anchor: ClockAnchor) {
             self.files = files
-            self.poller = poller
             var head: [UInt8] = []
             FeedbackRecord.clock(anchor).write(to: &head)
             self.head = head
         }
 
-        /// - Returns: whether it was the last.
-        func turn(_ log: FeedbackLog) -> Bool {
-            let next = min(syncAt, pruneAt)
-            _ = poller.wait(timeoutMillis: Int32(clamping: (next - Clock.now()).millis + 1))
-            log.entries.wakeup.drain()
-            // Read before the last look into the mailbox: what was enqueued before `stop` is written.
-            let isStopping = log.stopping.load(ordering: .acquiring)
-            while let entry = log.entries.take() { write(entry, log) }
+        func turn(_ log: FeedbackLog, isLast: Bool) -> Instant {
+            while let entry = log.worker.dequeue() { write(entry, log) }
             let now = Clock.now()
-            if now >= syncAt || isStopping { sync(log) }
+            if now >= syncAt || isLast { sync(log) }
             if now >= pruneAt {
                 pruneAt = now + FeedbackLog.pruneEvery
                 files.prune(now: Clock.wallMicros())
             }
-            return isStopping
+            return min(syncAt, pruneAt)
         }
 
         private func write(_ entry: FeedbackEntry, _ log: FeedbackLog) {

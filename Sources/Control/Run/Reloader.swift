@@ -3,7 +3,6 @@
 // Invariant: reloads are taken over in the order in which they were asked for.
 
 import Platform
-import Synchronization
 
 /// Who wants the config reloaded.
 struct ReloadRequest: Sendable {
@@ -14,9 +13,7 @@ struct ReloadRequest: Sendable {
 
 /// The thread that loads configs.
 final class Reloader: Sendable {
-    private let requests: Mailbox<ReloadRequest>
-    private let stopping = Atomic<Bool>(false)
-    private let thread = Mutex<Thread?>(nil)
+    private let worker: Worker<ReloadRequest>
     private let path: String
     private let controller: Controller
     private let resources: ResourceLimits
@@ -24,35 +21,26 @@ final class Reloader: Sendable {
     init(
         _ path: String, _ controller: Controller, _ resources: ResourceLimits
     ) throws(SystemFailure) {
-        requests = try Mailbox(capacity: 16)
+        worker = try Worker(name: "weir-reload", capacity: 16)
         self.path = path
         self.controller = controller
         self.resources = resources
     }
 
     func start() throws(SystemFailure) {
-        let wait = MailboxWait(try Poller(eventsMax: 1))
-        try wait.watch(requests.wakeup)
-        let started = try Thread.spawn(name: "weir-reload") { [self] in
-            while !stopping.load(ordering: .acquiring) {
-                wait.wait(timeoutMillis: -1)
-                requests.wakeup.drain()
-                while let request = requests.take() { load(request) }
+        try worker.start { [self] in
+            { [self] _ in
+                while let request = worker.dequeue() { load(request) }
+                return .never
             }
         }
-        thread.withLock { $0 = started }
     }
 
-    func stop() {
-        stopping.store(true, ordering: .releasing)
-        requests.wakeup.signal()
-        let running = thread.withLock { $0.take() }
-        running?.join()
-    }
+    func stop() { worker.stop() }
 
     /// Loads, validates and takes over; the answer comes through the request's reply.
     func reload(_ request: ReloadRequest) {
-        if !requests.post(request) {
+        if !worker.enqueue(request) {
             request.reply?(.refusal(503, "too many reloads wait; nothing was changed"))
         }
     }
