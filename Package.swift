@@ -51,16 +51,22 @@ let package = Package(
         room(
             "Control",
             [
-                "Calls", "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload",
-                "COpenSSL", "Yams",
+                "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload", "COpenSSL",
+                "Yams",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        room(
+            "Sidecar",
+            [
+                "Control", "Calls", "Proxy", "Platform", "Wire", "Metrics", "Rollout", "Payload", "COpenSSL",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         hotRoom("Load", ["Platform", "Wire", "Metrics", "Statistics"]),
-        room("Demo", ["Control", "Load", "Proxy", "Payload", "Platform", "Wire", "Metrics"]),
+        room("Demo", ["Sidecar", "Control", "Load", "Proxy", "Payload", "Platform", "Wire", "Metrics"]),
         .executableTarget(
             name: "weir",
             dependencies: [
-                "Control", "Load", "Demo", "Payload", "Platform",
+                "Sidecar", "Control", "Load", "Demo", "Payload", "Platform",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -81,9 +87,9 @@ let package = Package(
         tests("ProxyTests", ["Proxy", "Platform", "Wire", "Metrics", "Corpora"]),
         tests(
             "ControlTests",
-            ["Calls", "Control", "Proxy", "Rollout", "Payload", "Platform", "Wire", "Metrics"]),
+            ["Sidecar", "Calls", "Control", "Proxy", "Rollout", "Payload", "Platform", "Wire", "Metrics"]),
         tests("LoadTests", ["Load", "Platform", "Wire"]),
-        tests("DemoTests", ["Demo", "Control", "Load", "Payload", "Platform"]),
+        tests("DemoTests", ["Demo", "Sidecar", "Control", "Load", "Payload", "Platform"]),
         tests("TidyTests", []),
     ]
 )

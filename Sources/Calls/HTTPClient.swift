@@ -1,6 +1,6 @@
 // One HTTP/1.1 request and its answer, blocking, for threads that may wait: webhooks, registries, pre-flight
-// checks, the Kubernetes API. One connection per call, http or https, every wait under a deadline, every length
-// bounded, redirects not followed: where a sink has moved is for the config to say.
+// checks, the Kubernetes API. One connection per call, http or https, every wait under a deadline, every
+// length bounded, redirects not followed: where a sink has moved is for the config to say.
 //
 // Resolving a name blocks as long as the system's resolver takes, outside the deadline; so only threads that
 // delay nobody call this. Invariant: an answer is whole, or there is a failure (or it was cut at a bound the

@@ -6,6 +6,7 @@
 import ArgumentParser
 import Control
 import Payload
+import Sidecar
 
 struct Audit: ParsableCommand {
     static let configuration = CommandConfiguration(

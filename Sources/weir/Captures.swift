@@ -5,6 +5,7 @@
 
 import ArgumentParser
 import Control
+import Sidecar
 
 struct Captures: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -6,6 +6,7 @@ import ArgumentParser
 import Control
 import Payload
 import Platform
+import Sidecar
 
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(

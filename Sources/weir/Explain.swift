@@ -5,6 +5,7 @@
 import ArgumentParser
 import Control
 import Payload
+import Sidecar
 
 struct Explain: ParsableCommand {
     static let configuration = CommandConfiguration(

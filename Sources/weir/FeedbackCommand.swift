@@ -4,6 +4,7 @@
 
 import ArgumentParser
 import Control
+import Sidecar
 
 struct FeedbackCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

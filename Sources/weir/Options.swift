@@ -5,6 +5,7 @@
 import ArgumentParser
 import Control
 import Payload
+import Sidecar
 
 /// Which config file.
 struct ConfigOption: ParsableArguments {

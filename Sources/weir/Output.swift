@@ -5,6 +5,7 @@
 import ArgumentParser
 import Control
 import Payload
+import Sidecar
 
 /// How an answer is written.
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {

@@ -6,6 +6,7 @@
 import ArgumentParser
 import Control
 import Payload
+import Sidecar
 
 struct Report: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -4,6 +4,7 @@
 
 import ArgumentParser
 import Control
+import Sidecar
 
 /// Of start, approve, skip, hold and retry.
 private let rolloutOnly =

@@ -6,6 +6,7 @@
 import ArgumentParser
 import Control
 import Platform
+import Sidecar
 
 /// The root of the command line.
 @main struct Weir: ParsableCommand {

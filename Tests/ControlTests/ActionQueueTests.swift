@@ -5,6 +5,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 /// A POST to `path`, tried again after milliseconds.
 private func action(

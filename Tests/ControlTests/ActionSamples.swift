@@ -5,6 +5,7 @@ import Platform
 import Synchronization
 
 @testable import Control
+@testable import Sidecar
 
 extension Notice {
     /// A cut of v2 in favour of v1, told by a journal line as the control loop writes it.

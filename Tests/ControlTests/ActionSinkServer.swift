@@ -7,6 +7,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 /// A running sink. It ends, and its folder goes, when the value or the test process ends.
 final class ActionSinkServer: Sendable {

@@ -8,6 +8,7 @@ import Testing
 import Wire
 
 @testable import Control
+@testable import Sidecar
 
 /// What one of a crowd sends, and whether it goes on byte by byte.
 private struct Stranger: Sendable, CustomTestStringConvertible {

@@ -3,6 +3,7 @@
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private func request(
     _ method: String, _ path: String, host: String = "127.0.0.1", type: String? = nil, body: String = "",

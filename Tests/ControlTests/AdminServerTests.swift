@@ -6,6 +6,7 @@ import Testing
 import Wire
 
 @testable import Control
+@testable import Sidecar
 
 /// A server with canned answers; who asked for a verb is in its answer.
 final class Served {

@@ -5,6 +5,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private let wall: UInt64 = 1_700_000_000_000_000
 

@@ -9,6 +9,7 @@ import Synchronization
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private let answer =
     "HTTP/1.1 200 OK\r\nset-cookie: s3cret\r\nconnection: close\r\ncontent-length: 12\r\n\r\n{\"k\":\"s3cr\"}"

@@ -6,6 +6,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite struct ConfigGlanceTests {
     private static let right = "admin: { listen: \"127.0.0.1:7001\" }\n"

@@ -8,6 +8,7 @@ import Rollout
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private let arm = "v1 (control)"
 

@@ -17,8 +17,10 @@ struct DocumentedYAML: Sendable, CustomTestStringConvertible {
     var isWhole: Bool { text.split(separator: "\n").contains { $0.hasPrefix("models:") } }
 
     static let all: [DocumentedYAML] = {
-        let names = (try? File.list(configTestRoot + "/Sources/Control/Control.docc"))?.map(\.name) ?? []
-        let pages = names.filter { $0.hasSuffix(".md") }.sorted().map { "Sources/Control/Control.docc/" + $0 }
+        let pages = ["Sources/Control/Control.docc/", "Sources/Sidecar/Sidecar.docc/"].flatMap { folder in
+            let names = (try? File.list(configTestRoot + "/" + folder))?.map(\.name) ?? []
+            return names.filter { $0.hasSuffix(".md") }.sorted().map { folder + $0 }
+        }
         return (["README.md"] + pages).flatMap(blocks)
     }()
 
@@ -77,12 +79,12 @@ struct DocumentedYAML: Sendable, CustomTestStringConvertible {
     @Test("README and the walk-through have a whole config each")
     func areFound() {
         let whole = DocumentedYAML.all.filter(\.isWhole).map(\.page)
-        #expect(whole.contains("README.md") && whole.contains("Sources/Control/Control.docc/WalkThrough.md"))
+        #expect(whole.contains("README.md") && whole.contains("Sources/Sidecar/Sidecar.docc/WalkThrough.md"))
     }
 
     @Test("What the walk-through shows of `weir check` is what it says of the walk-through's config")
     func walkThrough() throws {
-        let page = "Sources/Control/Control.docc/WalkThrough.md"
+        let page = "Sources/Sidecar/Sidecar.docc/WalkThrough.md"
         let block = try #require(DocumentedYAML.all.first { $0.page == page && $0.isWhole })
         let said = ConfigCheck.of(ConfigLoader.parse(block.text, file: "weir.yaml"), file: "weir.yaml").text
         let lines = DocumentedYAML.text(of: page).split(separator: "\n", omittingEmptySubsequences: false)

@@ -6,6 +6,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private let half = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhalf"
 

@@ -9,6 +9,7 @@ import Proxy
 import Synchronization
 
 @testable import Control
+@testable import Sidecar
 
 /// What happened, in order, over plane and ledger.
 final class Trace: Sendable {

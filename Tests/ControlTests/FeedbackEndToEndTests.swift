@@ -6,6 +6,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite struct FeedbackEndToEndTests {
     private func config(

@@ -6,6 +6,7 @@ import Proxy
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private let key: (UInt64, UInt64) = (11, 12)
 private let good = ExchangeID.text(

@@ -6,6 +6,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 /// The other end: answers as Weir does, accepting what says so.
 private final class Desk {

@@ -3,14 +3,15 @@
 // override and no line that was not ours; what a program reads holds the text as it was.
 // The whole way, over sockets and with the command line, is test_foreign_text.py.
 
-import Calls
 import Logging
 import Payload
 import Platform
 import Synchronization
 import Testing
 
+@testable import Calls
 @testable import Control
+@testable import Sidecar
 
 /// Everything at once: a screen cleared, C1, overrides, isolates, tags, separators, and a forged line.
 private let hostile =

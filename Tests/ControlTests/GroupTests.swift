@@ -9,6 +9,7 @@ import Rollout
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 /// A seeded generator; the seed is in the test's argument.
 private struct Dice {

@@ -1,11 +1,12 @@
 // Dates of header fields and the pauses that they ask for: the three forms of RFC 9110, what is none of
 // them, and bounds.
 
-import Calls
 import Platform
 import Testing
 
+@testable import Calls
 @testable import Control
+@testable import Sidecar
 
 /// 2026-11-29T12:00:00Z.
 private let now: UInt64 = 1_795_953_600_000_000

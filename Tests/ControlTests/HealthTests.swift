@@ -6,6 +6,7 @@ import Synchronization
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private func check(healthy: Int = 2, unhealthy: Int = 3) -> HealthCheckConfig {
     HealthCheckConfig(

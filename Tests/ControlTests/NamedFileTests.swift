@@ -6,7 +6,9 @@ import Platform
 import Rollout
 import Testing
 
+@testable import Calls
 @testable import Control
+@testable import Sidecar
 
 @Suite struct NamedFileTests {
     private static let head = ConfigSample.twoVersions

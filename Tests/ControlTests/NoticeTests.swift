@@ -8,6 +8,7 @@ import Rollout
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite(.enabled(if: ActionSinkServer.isPossible, "python3 or openssl is missing"))
 struct NoticeTests {

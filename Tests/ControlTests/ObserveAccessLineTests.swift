@@ -11,6 +11,7 @@ import Testing
 import Wire
 
 @testable import Control
+@testable import Sidecar
 
 /// A plan with one model and two versions, on slots with gaps.
 func observedPlan(model: String = "m", versions: [String] = ["v1", "v2"]) -> Plan {

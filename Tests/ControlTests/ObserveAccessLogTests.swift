@@ -11,6 +11,7 @@ import Synchronization
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 /// A destination in memory that can refuse.
 private struct FaultySink: AccessSink {

@@ -6,6 +6,7 @@ import Metrics
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite struct ObserveLiveFiguresTests {
     /// A steady version: `perTick` requests each tick, `failuresPerTick` of them failed.

@@ -7,11 +7,12 @@ import Metrics
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite struct ObserveMetricsPageTests {
     @Test("Every metric that is served stands in Observing.md")
     func documented() throws {
-        let path = configTestRoot + "/Sources/Control/Control.docc/Observing.md"
+        let path = configTestRoot + "/Sources/Sidecar/Sidecar.docc/Observing.md"
         let page = try String(contentsOfFile: path, encoding: .utf8)
         let families = Self.sample.text(.prometheusText).split(separator: "\n")
             .filter { $0.hasPrefix("# TYPE weir_") }.map { $0.split(separator: " ")[2] }

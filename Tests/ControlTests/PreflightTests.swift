@@ -9,6 +9,7 @@ import Synchronization
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite struct PreflightTests {
     private func signature(_ inputs: String, _ outputs: String) throws -> ModelSignature {

@@ -6,6 +6,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 /// The executable beside the test bundle; nil where only a part of the package was built.
 let builtWeir: String? = {

@@ -7,6 +7,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private let aliasPath = "/api/2.0/mlflow/registered-models/alias"
 

@@ -5,6 +5,7 @@ import Proxy
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite struct ResourceLimitsTests {
     private func config(_ top: String = "") throws -> Config { try ConfigSample.top(top).config() }

@@ -2,12 +2,14 @@
 // all is well.
 
 import Metrics
+import Payload
 import Platform
 import Proxy
 import Rollout
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite struct ServiceWatchTests {
     /// Requests of every version, so many of ten failing.

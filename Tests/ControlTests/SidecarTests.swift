@@ -7,6 +7,7 @@ import Synchronization
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private let good = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"
 

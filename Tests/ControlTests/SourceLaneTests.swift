@@ -9,6 +9,7 @@ import Synchronization
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private let aliasPath = "/api/2.0/mlflow/registered-models/alias"
 

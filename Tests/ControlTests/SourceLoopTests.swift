@@ -5,6 +5,7 @@ import Rollout
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private let yaml = """
     admin: { listen: 127.0.0.1:9902 }

@@ -8,6 +8,7 @@ import Rollout
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 /// A directory of its own for a test, removed with the value.
 final class Scratch {

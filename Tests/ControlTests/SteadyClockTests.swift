@@ -9,6 +9,7 @@ import Rollout
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private let day: UInt64 = 86_400_000_000
 private let yaml = World.yaml + "\n    cool_down: 10m\n"

@@ -9,6 +9,7 @@ import Rollout
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite struct TotalLossControlTests {
     private static let checked = World.yaml.replacing(

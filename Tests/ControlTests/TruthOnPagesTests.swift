@@ -8,6 +8,7 @@ import Rollout
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite struct TruthOnPagesTests {
     private func status(_ world: World) -> JSON { StatusPage.page(of: world)["models"]?[0] ?? .null }
@@ -223,7 +224,7 @@ import Testing
 
     @Test("The page lists every kind of journal line, and no other")
     func kinds() throws {
-        let path = configTestRoot + "/Sources/Control/Control.docc/Administration.md"
+        let path = configTestRoot + "/Sources/Sidecar/Sidecar.docc/Administration.md"
         let page = String(decoding: try File.readAll(path, bytesMax: 1 << 20), as: UTF8.self)
         let start = try #require(page.firstRange(of: "Kinds: "))
         let list = page[start.upperBound...].prefix { $0 != "." }
@@ -234,7 +235,7 @@ import Testing
 
     @Test("The words of verdicts, phases and states that pages print are defined in one table, and no others")
     func words() throws {
-        let path = configTestRoot + "/Sources/Control/Control.docc/Observing.md"
+        let path = configTestRoot + "/Sources/Sidecar/Sidecar.docc/Observing.md"
         let page = String(decoding: try File.readAll(path, bytesMax: 1 << 20), as: UTF8.self)
         let start = try #require(page.firstRange(of: "## Words on the pages"))
         let section = page[start.upperBound...].split(separator: "\n").prefix { !$0.hasPrefix("## ") }

@@ -7,6 +7,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 /// Stable and a candidate behind a sidecar.
 final class TwoVersions {

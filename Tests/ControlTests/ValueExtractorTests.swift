@@ -9,6 +9,7 @@ import Synchronization
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 private let watched = """
     listeners: [{ listen: 127.0.0.1:8080 }]

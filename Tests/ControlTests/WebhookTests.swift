@@ -7,6 +7,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite(.enabled(if: ActionSinkServer.isPossible, "python3 or openssl is missing"))
 struct WebhookTests {

@@ -6,6 +6,7 @@ import Platform
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite(.enabled(if: builtWeir != nil, "the weir executable was not built"), .serialized)
 struct WithheldProcessTests {

@@ -3,6 +3,7 @@
 import Control
 import Load
 import Platform
+import Sidecar
 import Testing
 
 @testable import Demo

@@ -99,7 +99,7 @@ def test_a_verb_s_version_takes_a_value(words, tmp_path):
     assert weir_says("--version").stdout.strip()
 
 
-@pytest.mark.parametrize("page", ["README.md", "Sources/Control/Control.docc/WalkThrough.md"])
+@pytest.mark.parametrize("page", ["README.md", "Sources/Sidecar/Sidecar.docc/WalkThrough.md"])
 def test_check_passes_what_a_page_prints(tmp_path, page):
     text = (ROOT / page).read_text()
     (tmp_path / "weir.yaml").write_text(text.split("```yaml\n")[1].split("```")[0])

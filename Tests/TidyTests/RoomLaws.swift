@@ -26,20 +26,20 @@ let mayImport: [String: Set<String>] = [
     ],
     "Calls": ["Platform", "Wire", "Payload", "COpenSSL"],
     "Control": [
-        "Calls", "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload", "Config",
-        "Journal",
+        "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload", "Config", "Journal",
         "Evidence", "Synchronization", "Yams", "Logging", "COpenSSL", "FoundationEssentials", "Foundation",
         "Glibc",
     ],
     "Sidecar": [
         "Control", "Calls", "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload",
-        "Config",
-        "Journal", "Evidence", "Synchronization", "Logging", "COpenSSL", "FoundationEssentials", "Foundation",
-        "Glibc",
+        "Config", "Journal", "Evidence", "Synchronization", "Logging", "COpenSSL", "FoundationEssentials",
+        "Foundation", "Glibc",
     ],
     "Load": ["Platform", "Wire", "Metrics", "Statistics", "Synchronization"],
-    "Demo": ["Control", "Load", "Proxy", "Payload", "Platform", "Wire", "Metrics", "Synchronization"],
-    "weir": ["Control", "Load", "Demo", "Payload", "Platform", "ArgumentParser"],
+    "Demo": [
+        "Sidecar", "Control", "Load", "Proxy", "Payload", "Platform", "Wire", "Metrics", "Synchronization",
+    ],
+    "weir": ["Sidecar", "Control", "Load", "Demo", "Payload", "Platform", "ArgumentParser"],
     "CLinux": [], "CNghttp2": [], "COpenSSL": [],
 ]
 

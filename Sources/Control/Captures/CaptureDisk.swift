@@ -5,7 +5,7 @@
 import Platform
 
 /// Where capture files live.
-protocol CaptureDisk: AnyObject {
+package protocol CaptureDisk: AnyObject {
     /// The folder's files in order of name; empty when there is no folder yet.
     func list() throws(SystemFailure) -> [File.Entry]
     /// Whole lines at the end of a file, which is made when it is missing. A failure may leave some of them.
@@ -15,9 +15,9 @@ protocol CaptureDisk: AnyObject {
 }
 
 /// `captures/` in a state directory. Owner: the thread of the taps' reader.
-final class FolderDisk: CaptureDisk {
+package final class FolderDisk: CaptureDisk {
     /// Files kept open; more models than that open theirs anew.
-    static let openMax = 32
+    package static let openMax = 32
 
     private let folder: String
     private var files: Directory?
@@ -29,11 +29,11 @@ final class FolderDisk: CaptureDisk {
         init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
     }
 
-    init(folder: String) { self.folder = folder }
+    package init(folder: String) { self.folder = folder }
 
-    static func folder(in directory: String) -> String { directory + "/captures" }
+    package static func folder(in directory: String) -> String { directory + "/captures" }
 
-    func list() throws(SystemFailure) -> [File.Entry] {
+    package func list() throws(SystemFailure) -> [File.Entry] {
         do throws(SystemFailure) {
             return try Directory(folder, links: .refused).list()
         } catch {
@@ -42,7 +42,7 @@ final class FolderDisk: CaptureDisk {
         }
     }
 
-    func append(_ lines: [UInt8], to name: String) throws(SystemFailure) {
+    package func append(_ lines: [UInt8], to name: String) throws(SystemFailure) {
         let path = "\(folder)/\(name)"
         let file: OpenFile
         do throws(SystemFailure) {
@@ -78,7 +78,7 @@ final class FolderDisk: CaptureDisk {
         return file
     }
 
-    func remove(_ name: String) throws(SystemFailure) {
+    package func remove(_ name: String) throws(SystemFailure) {
         open[name] = nil
         try File.remove("\(folder)/\(name)")
     }

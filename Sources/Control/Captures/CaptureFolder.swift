@@ -9,7 +9,7 @@ import Payload
 import Platform
 
 /// The captures of a state directory. Owner: the thread of the taps' reader.
-final class CaptureFolder {
+package final class CaptureFolder {
     /// One file as last seen.
     private struct Kept {
         var name: CaptureFileName
@@ -25,7 +25,7 @@ final class CaptureFolder {
     private(set) var written: UInt64 = 0
     private(set) var lost: UInt64 = 0
 
-    init(_ disk: any CaptureDisk, warn: @escaping (String) -> Void) {
+    package init(_ disk: any CaptureDisk, warn: @escaping (String) -> Void) {
         self.disk = disk
         self.warn = warn
     }

@@ -9,7 +9,7 @@ import Platform
 import Proxy
 
 /// Something for which the last exchanges are kept.
-struct CaptureTrip: Sendable, Equatable {
+package struct CaptureTrip: Sendable, Equatable {
     var model: String
     /// `cut`, `alert` or `hold`.
     var kind: String
@@ -18,7 +18,7 @@ struct CaptureTrip: Sendable, Equatable {
 }
 
 /// The captures of all models. Owner: the thread of the taps' reader.
-struct CaptureStore {
+package struct CaptureStore {
     /// Bytes of the last exchanges of one version.
     static let recentBytesMax = 4 << 20
     /// Lines are handed to the disk when so many bytes wait, and at the end of every turn.
@@ -56,7 +56,7 @@ struct CaptureStore {
     private var agedAt: Instant?
     private var sequence: UInt64 = 0
 
-    init(_ folder: CaptureFolder, seed: UInt64) {
+    package init(_ folder: CaptureFolder, seed: UInt64) {
         self.folder = folder
         random = Random64(seed: seed)
     }

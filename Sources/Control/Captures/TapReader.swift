@@ -9,18 +9,18 @@ import Proxy
 import Synchronization
 
 /// The reader of the taps.
-final class TapReader: Sendable {
+package final class TapReader: Sendable {
     fileprivate enum Command: Sendable {
         case adopt(Config, Plan)
         case trip(CaptureTrip)
     }
 
     /// Lines that captures have written, and lines that the disk did not take.
-    let captured = Atomic<UInt64>(0)
-    let lost = Atomic<UInt64>(0)
+    package let captured = Atomic<UInt64>(0)
+    package let lost = Atomic<UInt64>(0)
     fileprivate let worker: Worker<Command>
 
-    init() throws(SystemFailure) { worker = try Worker(name: "weir-taps", capacity: 256) }
+    package init() throws(SystemFailure) { worker = try Worker(name: "weir-taps", capacity: 256) }
 
     /// Starts the thread.
     /// - Parameters:
@@ -28,7 +28,7 @@ final class TapReader: Sendable {
     ///     `DataPlane.drainTaps` does.
     ///   - make: builds what keeps captures, on the thread.
     ///   - values: builds what reads values, there.
-    func start(
+    package func start(
         _ config: Config, _ plan: Plan, source: @escaping @Sendable ((borrowing TapSample) -> Void) -> Int,
         _ make: @escaping @Sendable () -> CaptureStore,
         values: @escaping @Sendable () -> ValueExtractor
@@ -41,13 +41,13 @@ final class TapReader: Sendable {
     }
 
     /// Takes over the names and rules of a plan, before it is published.
-    func adopt(_ config: Config, _ plan: Plan) { _ = worker.enqueue(.adopt(config, plan)) }
+    package func adopt(_ config: Config, _ plan: Plan) { _ = worker.enqueue(.adopt(config, plan)) }
 
     /// Keeps the last exchanges of the trip's model. Never waits; more trips at once than fit are let go.
-    func keep(_ trip: CaptureTrip) { _ = worker.enqueue(.trip(trip)) }
+    package func keep(_ trip: CaptureTrip) { _ = worker.enqueue(.trip(trip)) }
 
     /// Reads what still waits and ends the thread.
-    func stop() { worker.stop() }
+    package func stop() { worker.stop() }
 }
 
 /// What runs on the reader's thread.

@@ -56,7 +56,7 @@ public enum ActionSink: Sendable, Hashable {
     case kubernetes(KubernetesConfig)
 
     /// The sink's key in the config.
-    var word: String {
+    package var word: String {
         switch self {
         case .webhook: "webhook"
         case .exec: "exec"
@@ -94,7 +94,7 @@ public struct ExecConfig: Sendable, Hashable {
     public var command: [String]
     /// Then it gets SIGTERM, and `grace` later SIGKILL.
     public var timeout: Interval
-    static let grace = Interval.seconds(2)
+    package static let grace = Interval.seconds(2)
 }
 
 /// Two aliases of a registered model.
@@ -132,7 +132,7 @@ public struct KubernetesConfig: Sendable, Hashable {
     public enum Form: String, Sendable, CaseIterable {
         case merge, strategic, json
 
-        var contentType: String {
+        package var contentType: String {
             switch self {
             case .merge: "application/merge-patch+json"
             case .strategic: "application/strategic-merge-patch+json"

@@ -47,7 +47,7 @@ public struct CandidateSource: Sendable, Equatable {
     }
 
     /// In words, without anything that may be secret.
-    var text: String { "mlflow alias \(alias) of \(model) at \(access.url.origin)" }
+    package var text: String { "mlflow alias \(alias) of \(model) at \(access.url.origin)" }
 
     /// Our versions that may become the candidate.
     func targets(stable: String) -> Set<String> { Set(versions.values).subtracting([stable]) }
@@ -69,6 +69,12 @@ public struct SourcePointer: Sendable, Hashable {
     public var registry: String
     public var model: String
     public var alias: String
+
+    package init(registry: String, model: String, alias: String) {
+        self.registry = registry
+        self.model = model
+        self.alias = alias
+    }
 }
 
 /// What a registry says of an alias.
@@ -80,7 +86,7 @@ public enum AliasTarget: Sendable, Hashable {
 }
 
 /// What a registry answers.
-enum AliasReading: Sendable, Hashable {
+package enum AliasReading: Sendable, Hashable {
     case target(AliasTarget)
     /// There is the alias, and the version that it names is gone.
     case gone
@@ -95,10 +101,18 @@ public struct SourceAnswer: Sendable, Hashable {
     public var before: AliasTarget?
     /// When `latest` was first heard; wall clock, microseconds since 1970.
     public var sinceMicros: UInt64
+
+    package init(pointer: SourcePointer, latest: AliasTarget, before: AliasTarget? = nil, sinceMicros: UInt64)
+    {
+        self.pointer = pointer
+        self.latest = latest
+        self.before = before
+        self.sinceMicros = sinceMicros
+    }
 }
 
 /// What an answer means under a config.
-enum SourceChoice: Sendable, Hashable {
+package enum SourceChoice: Sendable, Hashable {
     /// The registry has not been heard yet.
     case unknown
     case noAlias
@@ -107,14 +121,15 @@ enum SourceChoice: Sendable, Hashable {
     case stable(String, version: String)
 
     /// Our version that is under trial by it.
-    var candidate: String? {
+    package var candidate: String? {
         if case .candidate(_, let version) = self { version } else { nil }
     }
 }
 
 extension CandidateSource {
     /// What is in force, and the registry's version that is not, because the config does not map it.
-    func choice(_ answer: SourceAnswer?, stable: String) -> (inForce: SourceChoice, unmapped: String?) {
+    package func choice(_ answer: SourceAnswer?, stable: String) -> (inForce: SourceChoice, unmapped: String?)
+    {
         guard let answer, answer.pointer == pointer else { return (.unknown, nil) }
         if let choice = choice(answer.latest, stable: stable) { return (choice, nil) }
         guard case .version(let number) = answer.latest else { return (.unknown, nil) }
@@ -130,7 +145,7 @@ extension CandidateSource {
     }
 
     /// The answer that follows on another one.
-    func answer(_ target: AliasTarget, after old: SourceAnswer?, wallMicros: UInt64) -> SourceAnswer {
+    package func answer(_ target: AliasTarget, after old: SourceAnswer?, wallMicros: UInt64) -> SourceAnswer {
         guard let old, old.pointer == pointer else {
             return SourceAnswer(pointer: pointer, latest: target, before: nil, sinceMicros: wallMicros)
         }
@@ -145,7 +160,7 @@ extension CandidateSource {
 
 extension Config {
     /// The config under what registries have said, by model name.
-    func resolved(by answers: [String: SourceAnswer]) -> Config {
+    package func resolved(by answers: [String: SourceAnswer]) -> Config {
         var config = self
         config.models = models.map { $0.resolved(by: answers[$0.name]) }
         return config

@@ -131,7 +131,7 @@ public struct ModelConfig: Sendable, Equatable {
     public func index(of name: String) -> Int? { versions.firstIndex { $0.name == name } }
 
     /// The model's guardrails and those of its stages.
-    var allGuardrails: [GuardrailSpec] {
+    package var allGuardrails: [GuardrailSpec] {
         guardrails + (rollout?.program.stages.flatMap(\.guardrails) ?? [])
     }
 

@@ -22,7 +22,7 @@ public struct ConfigCheck: Sendable, Equatable {
     private static let problemsMax = 100
 
     /// A model's split and guardrails, as the text names them.
-    static func json(_ model: ModelConfig) -> JSON {
+    package static func json(_ model: ModelConfig) -> JSON {
         let weights = PlanBuilder.weights(of: model, asked: model.weights ?? [:], quarantined: [])
         return [
             "name": .string(model.name), "stable": .string(model.stable),

@@ -25,6 +25,21 @@ public struct ConfigProblem: Error, Sendable, Hashable, CustomStringConvertible 
     /// How much of the value is shown: a path is of no use in part.
     var valueBytesMax = 80
 
+    package init(
+        file: String, line: Int, column: Int, path: String, message: String, value: String? = nil,
+        expected: String? = nil, suggestion: String? = nil, valueBytesMax: Int = 80
+    ) {
+        self.file = file
+        self.line = line
+        self.column = column
+        self.path = path
+        self.message = message
+        self.value = value
+        self.expected = expected
+        self.suggestion = suggestion
+        self.valueBytesMax = valueBytesMax
+    }
+
     /// `weir.yaml:12:7: models[0].guardrails[1].kind: unknown value 'eror_rate'; expected error_rate or
     /// latency; did you mean 'error_rate'?`
     public var description: String {

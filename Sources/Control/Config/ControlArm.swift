@@ -38,10 +38,10 @@ extension ModelConfig {
     public var control: ControlArm? { writtenRollout?.control }
 
     /// The name that clients, logs and metrics know a version by.
-    func label(of version: String) -> String { version == control?.version ? stable : version }
+    package func label(of version: String) -> String { version == control?.version ? stable : version }
 
     /// A version's share in a state, whose weights know no control arm.
-    func weight(of version: String, under state: RolloutState) -> UInt32 {
+    package func weight(of version: String, under state: RolloutState) -> UInt32 {
         weight(
             of: version, under: state.weights, isControlWithdrawn: state.climb?.controlWithdrawn != nil)
     }

@@ -5,38 +5,38 @@
 import Payload
 
 /// An answer of the admin API.
-struct AdminResponse: Sendable, Equatable {
-    var status: Int
-    var contentType: String
-    var body: [UInt8]
+package struct AdminResponse: Sendable, Equatable {
+    package var status: Int
+    package var contentType: String
+    package var body: [UInt8]
     /// For 405.
-    var allow: String?
+    package var allow: String?
     /// For 503 where coming back helps.
-    var retryAfterSeconds: Int?
+    package var retryAfterSeconds: Int?
 
-    init(status: Int, contentType: String, body: [UInt8], allow: String? = nil) {
+    package init(status: Int, contentType: String, body: [UInt8], allow: String? = nil) {
         self.status = status
         self.contentType = contentType
         self.body = body
         self.allow = allow
     }
 
-    static func text(_ status: Int, _ text: String) -> AdminResponse {
+    package static func text(_ status: Int, _ text: String) -> AdminResponse {
         AdminResponse(
             status: status, contentType: "text/plain; charset=utf-8", body: Array((text + "\n").utf8))
     }
 
-    static func json(_ status: Int, _ value: JSON) -> AdminResponse {
+    package static func json(_ status: Int, _ value: JSON) -> AdminResponse {
         AdminResponse(status: status, contentType: "application/json", body: Array((value.text + "\n").utf8))
     }
 
     /// A refusal with one sentence that says what to do.
-    static func refusal(_ status: Int, _ sentence: String) -> AdminResponse {
+    package static func refusal(_ status: Int, _ sentence: String) -> AdminResponse {
         .json(status, ["error": .string(sentence)])
     }
 
     /// The reason phrase of a status that the admin API uses.
-    static func phrase(_ status: Int) -> String {
+    package static func phrase(_ status: Int) -> String {
         switch status {
         case 200: "OK"
         case 400: "Bad Request"

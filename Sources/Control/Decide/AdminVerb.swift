@@ -83,15 +83,15 @@ public struct AdminVerb: Sendable, Equatable {
 }
 
 /// Why a body is not a verb.
-struct VerbProblem: Error, Equatable {
-    var sentence: String
+package struct VerbProblem: Error, Equatable {
+    package var sentence: String
 }
 
 extension AdminVerb {
     static let textBytesMax = 1_024
 
     /// Reads a body.
-    init(word: Word, body: [UInt8]) throws(VerbProblem) {
+    package init(word: Word, body: [UInt8]) throws(VerbProblem) {
         let value: JSON
         do throws(ScanProblem) {
             value = try JSON(parsing: body.isEmpty ? Array("{}".utf8) : body)

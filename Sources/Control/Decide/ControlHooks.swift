@@ -6,7 +6,7 @@
 import Proxy
 
 /// Who is told by a control loop.
-struct ControlHooks: Sendable {
+package struct ControlHooks: Sendable {
     /// Told of a config and its plan before the plan is published: who writes names or asks endpoints.
     var onConfig: @Sendable (Config, Plan) -> Void = { _, _ in }
     /// Told of every trip, so that the exchanges around it are kept.
@@ -15,23 +15,51 @@ struct ControlHooks: Sendable {
     var onPreflight: @Sendable ([PreflightTarget]) -> Void = { _ in }
     /// Told of decisions; nil: nobody is.
     var notices: (any NoticeSink)?
+
+    package init(
+        onConfig: @escaping @Sendable (Config, Plan) -> Void = { _, _ in },
+        onTrip: @escaping @Sendable (CaptureTrip) -> Void = { _ in },
+        onPreflight: @escaping @Sendable ([PreflightTarget]) -> Void = { _ in },
+        notices: (any NoticeSink)? = nil
+    ) {
+        self.onConfig = onConfig
+        self.onTrip = onTrip
+        self.onPreflight = onPreflight
+        self.notices = notices
+    }
 }
 
 /// What a control loop starts from.
-struct ControlStart: Sendable {
+package struct ControlStart: Sendable {
     var config: Config
     /// The plan that the data plane was started with, made from `config` and `saved`.
     var plan: Plan
     var slots: SlotTable
     var saved: SavedState
     /// What the start found of state and journal; nil: nothing was looked at.
-    var recovery: StateRecovery?
+    package var recovery: StateRecovery?
     /// What registries have said, by model.
-    var sources: [String: SourceAnswer] = [:]
+    package var sources: [String: SourceAnswer] = [:]
     /// Counts what became of values that are read out of traffic.
-    var sampleCounters = SampleCounters()
+    package var sampleCounters = SampleCounters()
     /// Keeps accepted feedback; nil: nothing outlives the process.
-    var store: (any FeedbackStore)?
+    package var store: (any FeedbackStore)?
     /// Feedback that earlier processes have logged, oldest first.
-    var restored: [FeedbackRecord] = []
+    package var restored: [FeedbackRecord] = []
+
+    package init(
+        config: Config, plan: Plan, slots: SlotTable, saved: SavedState, recovery: StateRecovery? = nil,
+        sources: [String: SourceAnswer] = [:], sampleCounters: SampleCounters = SampleCounters(),
+        store: (any FeedbackStore)? = nil, restored: [FeedbackRecord] = []
+    ) {
+        self.config = config
+        self.plan = plan
+        self.slots = slots
+        self.saved = saved
+        self.recovery = recovery
+        self.sources = sources
+        self.sampleCounters = sampleCounters
+        self.store = store
+        self.restored = restored
+    }
 }

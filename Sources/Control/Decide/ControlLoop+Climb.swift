@@ -70,7 +70,7 @@ extension ControlLoop {
 
     /// Takes in a round of checks. A candidate with a fixed weight that is proven not to be what it claims is
     /// taken out here; one in a program, by the machine.
-    func take(_ report: PreflightReport) {
+    package func take(_ report: PreflightReport) {
         guard let i = indexByName[report.model] else { return }
         let key = PreflightKey(model: report.model, candidate: report.candidate)
         let before = preflights.updateValue(report, forKey: key)
@@ -225,7 +225,7 @@ struct PreflightKey: Hashable, Sendable {
 
 extension PreflightReading {
     /// The verdict's word in status and journal.
-    var word: String {
+    package var word: String {
         switch self {
         case .unknown: "unknown"
         case .passed: "passed"

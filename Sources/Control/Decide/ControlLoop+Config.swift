@@ -12,7 +12,7 @@ import Rollout
 extension ControlLoop {
     /// The loop over a fresh plan: the one that the data plane is to be started with.
     /// - Throws: `PlanProblem` when the config makes a quarantined version stable.
-    static func firstPlan(
+    package static func firstPlan(
         _ config: Config, saved: SavedState, slots: inout SlotTable
     ) throws(PlanProblem) -> Plan {
         let overrides = PlanOverrides(saved.models.mapValues(\.rollout), config) { _, _ in false }
@@ -21,7 +21,7 @@ extension ControlLoop {
 
     /// Starts watching: every model in its saved state, or in its first.
     /// - Parameter started: the journal line of the start.
-    func begin(_ started: JournalEvent) {
+    package func begin(_ started: JournalEvent) {
         if let recovery, recovery.isToBeSaved {
             // The state first of all: what was applied is in the file before anything follows.
             let events = recovery.events(at: wallMicros)
@@ -37,7 +37,7 @@ extension ControlLoop {
     }
 
     /// Takes a validated config over while traffic flows; answered when every core obeys it.
-    func reconfigure(_ change: Reconfiguration) {
+    package func reconfigure(_ change: Reconfiguration) {
         guard canReconfigure else {
             guard deferred.count < Self.deferredMax else {
                 change.reply?(
@@ -124,7 +124,7 @@ extension ControlLoop {
     }
 
     /// Says in journal and log that a config was refused before it came to a plan.
-    func refuseConfig(
+    package func refuseConfig(
         _ problems: [String], actor: String, reply: (@Sendable (AdminResponse) -> Void)?
     ) {
         reloadsRefused += 1

@@ -94,7 +94,7 @@ extension ControlLoop {
     }
 
     /// Journal lines that belong to no model's state.
-    func note(_ events: [JournalEvent]) {
+    package func note(_ events: [JournalEvent]) {
         let id = nextEntryID
         nextEntryID += 1
         _ = give(LedgerEntry(id: id, events: events, state: nil, isKeptOnFailure: true))

@@ -6,10 +6,10 @@ import Platform
 
 extension ControlLoop {
     /// Whether cores or callers are being waited for.
-    var isPlanUnderWay: Bool { plane.obeyedEpoch < plan.epoch || !waiting.isEmpty || isPlanWanted }
+    package var isPlanUnderWay: Bool { plane.obeyedEpoch < plan.epoch || !waiting.isEmpty || isPlanWanted }
 
     /// The last turn: evidence is saved, callers are told.
-    func end(now: Instant, wallMicros: UInt64) {
+    package func end(now: Instant, wallMicros: UInt64) {
         turn(now: now, wallMicros: wallMicros)
         lastSaved = Instant(nanos: 0)
         saveEvidence()

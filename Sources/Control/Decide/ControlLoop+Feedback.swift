@@ -9,7 +9,7 @@ import Rollout
 
 extension ControlLoop {
     /// Counts the feedback of one request, logs it and answers.
-    func accept(_ batch: FeedbackBatch, reply: @escaping @Sendable (AdminResponse) -> Void) {
+    package func accept(_ batch: FeedbackBatch, reply: @escaping @Sendable (AdminResponse) -> Void) {
         if let store = feedback.store, !store.hasRoom {
             return reply(FeedbackTally.busy("the disk is too slow"))
         }
@@ -186,7 +186,7 @@ extension WatchedModel {
 }
 
 /// What of one request is to be logged, by model and metric.
-struct AcceptedFeedback {
+package struct AcceptedFeedback {
     private struct Key: Hashable {
         var model: String
         var metric: String
@@ -194,7 +194,7 @@ struct AcceptedFeedback {
     }
 
     /// Files are kept a while longer than they matter.
-    static let marginMicros: UInt64 = 600_000_000
+    package static let marginMicros: UInt64 = 600_000_000
 
     /// Items that may still be accepted.
     private(set) var room: Int

@@ -32,17 +32,17 @@ struct WithheldKey: Hashable, Sendable {
 }
 
 /// A group as status and metrics show it.
-struct GroupStatus: Sendable {
+package struct GroupStatus: Sendable {
     /// A member that a cut has not fully reached.
-    struct Uncut: Sendable, Equatable {
-        var model: String
+    package struct Uncut: Sendable, Equatable {
+        package var model: String
         /// A sentence.
-        var reason: String
+        package var reason: String
     }
 
-    var name: String
-    var models: [String]
-    var uncut: [Uncut]
+    package var name: String
+    package var models: [String]
+    package var uncut: [Uncut]
 }
 
 // MARK: Up

@@ -7,7 +7,7 @@ import Platform
 import Proxy
 
 /// An endpoint that changed between healthy and unhealthy.
-struct HealthTransition: Sendable, Equatable {
+package struct HealthTransition: Sendable, Equatable {
     var slot: EndpointSlot
     var address: SocketAddress
     var model: String
@@ -15,11 +15,23 @@ struct HealthTransition: Sendable, Equatable {
     var isHealthy: Bool
     /// What the deciding probe saw.
     var reason: String
+
+    package init(
+        slot: EndpointSlot, address: SocketAddress, model: String, version: String, isHealthy: Bool,
+        reason: String
+    ) {
+        self.slot = slot
+        self.address = address
+        self.model = model
+        self.version = version
+        self.isHealthy = isHealthy
+        self.reason = reason
+    }
 }
 
 extension ControlLoop {
     /// An endpoint changed sides.
-    func take(_ transition: HealthTransition) {
+    package func take(_ transition: HealthTransition) {
         health[transition.slot] = transition.isHealthy
         let word = transition.isHealthy ? "healthy" : "unhealthy"
         log.log(

@@ -8,7 +8,7 @@ import Platform
 
 extension ControlLoop {
     /// Takes a move; of several for one model only the newest counts.
-    func take(_ move: SourceMove) {
+    package func take(_ move: SourceMove) {
         moves.removeAll { $0.model == move.model }
         moves.append(move)
     }

@@ -7,7 +7,7 @@ import Rollout
 
 extension ControlLoop {
     /// Adds the values that the reader of the taps has found.
-    func add(_ batch: ValueBatch) {
+    package func add(_ batch: ValueBatch) {
         for group in batch.groups {
             guard let i = indexByName[group.model], let version = models[i].config.index(of: group.version)
             else { continue }

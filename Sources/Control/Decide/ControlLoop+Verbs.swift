@@ -13,7 +13,7 @@ extension ControlLoop {
 
     /// Takes a verb; the answer comes through `reply`, now or after it is durable and obeyed.
     /// - Parameter actor: who, as far as the connection shows.
-    func obey(_ verb: AdminVerb, actor: String, reply: @escaping @Sendable (AdminResponse) -> Void) {
+    package func obey(_ verb: AdminVerb, actor: String, reply: @escaping @Sendable (AdminResponse) -> Void) {
         if let id = verb.requestID, isRepeated(id, verb, reply) { return }
         let who = verb.actor.map { "\($0) (\(actor))" } ?? actor
         guard let i = indexByName[verb.model] else {
@@ -188,7 +188,7 @@ extension AdminVerb {
 
 extension RolloutPhase {
     /// The phase's word in status and answers.
-    var word: String {
+    package var word: String {
         switch self {
         case .split: "split"
         case .paused: "paused"
@@ -204,7 +204,7 @@ extension RolloutPhase {
 
 extension JSON {
     /// The object with a member replaced or added at its end.
-    func with(_ name: String, _ value: JSON) -> JSON {
+    package func with(_ name: String, _ value: JSON) -> JSON {
         guard case .object(var members) = self else { return self }
         if let i = members.firstIndex(where: { $0.name == name }) {
             members[i].value = value

@@ -16,7 +16,7 @@ import Proxy
 import Rollout
 
 /// The joint between what is measured, what is decided and what cores obey.
-final class ControlLoop {
+package final class ControlLoop {
     let plane: any Plane
     let ledger: any Ledger
     let log: Logger
@@ -70,7 +70,7 @@ final class ControlLoop {
     var waiting: [WaitingVerb] = []
     var health: [EndpointSlot: Bool] = [:]
     /// In which tick the last failed check began, of endpoints that have been unhealthy.
-    var failedChecks: [EndpointSlot: Tick] = [:]
+    package var failedChecks: [EndpointSlot: Tick] = [:]
     /// By member.
     var groups: [String: GroupConfig]
     /// Names of groups with a cut that is not over, and of those of which that was said.
@@ -100,8 +100,8 @@ final class ControlLoop {
     private var lastRequests: UInt64 = 0
     /// Every resting model gets its turn before this tick.
     private var lookUntil = Tick(number: 0)
-    var now = Instant(nanos: 0)
-    var wallMicros: UInt64 = 0
+    package var now = Instant(nanos: 0)
+    package var wallMicros: UInt64 = 0
     /// The wall clock of the start less the monotonic one, microseconds.
     private let steadyOrigin: UInt64
     /// The boot that the monotonic clock is of.
@@ -119,7 +119,7 @@ final class ControlLoop {
     /// Evidence is saved this often; a crash loses at most that much of it.
     static let saveEvery = Interval.seconds(10)
 
-    init(
+    package init(
         _ start: ControlStart, plane: any Plane, ledger: any Ledger, log: Logger, now: Instant,
         wallMicros: UInt64, boot: String? = nil, hooks: ControlHooks = ControlHooks(),
         clock: @escaping @Sendable () -> Instant = { Clock.now() }
@@ -148,7 +148,7 @@ final class ControlLoop {
     }
 
     /// One round: what has arrived, then the tick if it is due. Cheap when nothing is.
-    func turn(now: Instant, wallMicros: UInt64) {
+    package func turn(now: Instant, wallMicros: UInt64) {
         self.now = now
         self.wallMicros = wallMicros
         takeReports()
@@ -308,9 +308,18 @@ struct WaitingVerb: Sendable {
 }
 
 /// A config to take over, with who asked.
-struct Reconfiguration: Sendable {
+package struct Reconfiguration: Sendable {
     var config: Config
     var actor: String
     var reason: String
     var reply: (@Sendable (AdminResponse) -> Void)?
+
+    package init(
+        config: Config, actor: String, reason: String, reply: (@Sendable (AdminResponse) -> Void)? = nil
+    ) {
+        self.config = config
+        self.actor = actor
+        self.reason = reason
+        self.reply = reply
+    }
 }

@@ -76,7 +76,7 @@ extension StageRecord {
 
 extension StageReading {
     /// The reading in status and journal.
-    var json: JSON {
+    package var json: JSON {
         [
             "watched_s": .number(Double(watchedMicros) / 1_000_000), "requests": .integer(Int64(requests)),
             "keys": .integer(Int64(keys)), "gates": .array(gates.map(\.json)),

@@ -85,7 +85,7 @@ extension RolloutEvent {
 
 extension JSON {
     /// Weights as percentages, by version name.
-    init(shares: [String: UInt32]) {
+    package init(shares: [String: UInt32]) {
         self = .object(
             shares.sorted { $0.key < $1.key }.map { .init($0.key, .string(Notation.text(ppm: $0.value))) })
     }
@@ -123,7 +123,7 @@ extension CutRecord {
         ]
     }
 
-    var json: JSON {
+    package var json: JSON {
         .object(
             [
                 .init("at", .string(Timestamp.text(wallMicros: wallMicros))),
@@ -133,7 +133,7 @@ extension CutRecord {
 }
 
 extension RecoveryReading {
-    var json: JSON {
+    package var json: JSON {
         [
             "verdict": .string(verdict.rawValue), "requests": .integer(Int64(requests)),
             "events": .integer(Int64(events)), "threshold": .number(threshold), "reason": .string(reason),
@@ -156,7 +156,7 @@ extension RecoveryReading {
 
 extension GuardrailReading {
     /// The reading in status, journal and reports.
-    var json: JSON {
+    package var json: JSON {
         func number(_ value: Double?) -> JSON { value.map(JSON.number) ?? .null }
         return [
             "name": .string(name), "rule": .string(rule), "verdict": .string(verdict.rawValue),

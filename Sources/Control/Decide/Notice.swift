@@ -31,7 +31,7 @@ public struct Notice: Sendable, Hashable {
     public var wallMicros: UInt64
 
     /// The notice in a journal event; nil where nobody need be told.
-    init?(_ event: JournalEvent) {
+    package init?(_ event: JournalEvent) {
         guard let kind = Kind(event), let model = event.model else { return nil }
         func detail(_ name: String) -> JSON? { event.details.first { $0.name == name }?.value }
         self.kind = kind
@@ -128,7 +128,7 @@ extension Notice.Kind {
 
 extension JournalEvent {
     /// The event in a line of the journal; nil when it is none that this build knows.
-    init?(line: JSON) {
+    package init?(line: JSON) {
         guard let kind = line["kind"]?.string.flatMap(Kind.init(rawValue:)),
             let at = line["at"]?.string.flatMap(Timestamp.wallMicros), let actor = line["actor"]?.string,
             let reason = line["reason"]?.string
@@ -141,7 +141,7 @@ extension JournalEvent {
 }
 
 /// Who tells the outside of decisions: what the control loop needs of the actions.
-protocol NoticeSink: Sendable {
+package protocol NoticeSink: Sendable {
     /// The names of the actions that are to be told.
     func owed(_ notice: Notice) -> [String]
     /// Tells every action that wants to know; never waits.
@@ -150,7 +150,7 @@ protocol NoticeSink: Sendable {
 
 extension ActionConfig {
     /// Whether the action is told of this decision.
-    func wants(_ notice: Notice) -> Bool {
+    package func wants(_ notice: Notice) -> Bool {
         kinds.contains(notice.kind) && (models.isEmpty || models.contains(notice.model))
     }
 }

@@ -7,7 +7,7 @@ import Platform
 import Proxy
 
 /// What the control loop needs of the data plane.
-protocol Plane: Sendable {
+package protocol Plane: Sendable {
     /// Gives every core the plan. At most one plan may be under way: see `obeyedEpoch`.
     func publish(_ plan: Plan)
     /// Bars versions (bit i: index i in the model's plan) and sends every split to stable; each core's next
@@ -32,5 +32,5 @@ protocol Plane: Sendable {
 }
 
 extension DataPlane: Plane {
-    var requests: UInt64 { CoreMeterSnapshot.sum(coreMeters())[.requests] }
+    package var requests: UInt64 { CoreMeterSnapshot.sum(coreMeters())[.requests] }
 }

@@ -6,11 +6,11 @@ import Platform
 import Rollout
 
 /// One candidate beside its stable version.
-struct PreflightTarget: Sendable, Equatable {
-    var model: String
-    var config: PreflightConfig
-    var stable: PreflightVersion
-    var candidate: PreflightVersion
+package struct PreflightTarget: Sendable, Equatable {
+    package var model: String
+    package var config: PreflightConfig
+    package var stable: PreflightVersion
+    package var candidate: PreflightVersion
     /// Another number warms the candidate up anew.
     var attempt: Int
 
@@ -29,13 +29,13 @@ struct PreflightTarget: Sendable, Equatable {
 }
 
 /// One version as its servers are asked.
-struct PreflightVersion: Sendable, Equatable {
-    var name: String
+package struct PreflightVersion: Sendable, Equatable {
+    package var name: String
     /// What it has to say when it is asked who it is.
-    var identity: String
-    var endpoints: [SocketAddress]
+    package var identity: String
+    package var endpoints: [SocketAddress]
     /// Replaces the address in Host.
-    var host: String?
+    package var host: String?
 
     init(_ version: VersionConfig) {
         name = version.name
@@ -46,10 +46,17 @@ struct PreflightVersion: Sendable, Equatable {
 }
 
 /// What a round of checks found.
-struct PreflightReport: Sendable, Equatable {
+package struct PreflightReport: Sendable, Equatable {
     var model: String
     var candidate: String
-    var reading: PreflightReading
+    package var reading: PreflightReading
     /// The finding as a sentence, also where the reading carries none.
     var reason: String
+
+    package init(model: String, candidate: String, reading: PreflightReading, reason: String) {
+        self.model = model
+        self.candidate = candidate
+        self.reading = reading
+        self.reason = reason
+    }
 }

@@ -16,15 +16,15 @@ import Payload
 import Rollout
 
 /// Whether users of a model are served.
-struct ServiceWatch: Sendable {
+package struct ServiceWatch: Sendable {
     /// Requests that ended, by the version that they were assigned to.
-    struct Count: Sendable, Equatable {
+    package struct Count: Sendable, Equatable {
         /// Answered with 2xx, 3xx or 4xx, to the end.
         var well: UInt64 = 0
         /// Answered with 5xx, broken off, or left by their clients.
-        var failed: UInt64 = 0
+        package var failed: UInt64 = 0
 
-        var all: UInt64 { well &+ failed }
+        package var all: UInt64 { well &+ failed }
 
         fileprivate static func += (a: inout Count, b: Count) {
             a.well &+= b.well
@@ -33,12 +33,12 @@ struct ServiceWatch: Sendable {
     }
 
     /// Requests that failed nearly all.
-    struct Run: Sendable, Equatable {
+    package struct Run: Sendable, Equatable {
         /// The tick in which it was first seen.
         var since: Tick
         var versions: [Count]
 
-        var all: Count { versions.reduce(into: Count()) { $0 += $1 } }
+        package var all: Count { versions.reduce(into: Count()) { $0 += $1 } }
     }
 
     /// What is said once.

@@ -3,7 +3,7 @@
 // Invariant: the answer is durable before the move is handed over, unless it takes a candidate away.
 
 /// An alias that points somewhere else than before.
-struct SourceMove: Sendable {
+package struct SourceMove: Sendable {
     /// Weir's model.
     var model: String
     var answer: SourceAnswer
@@ -11,4 +11,11 @@ struct SourceMove: Sendable {
     var actor: String
     /// What the alias says, and what follows from it.
     var sentence: String
+
+    package init(model: String, answer: SourceAnswer, actor: String, sentence: String) {
+        self.model = model
+        self.answer = answer
+        self.actor = actor
+        self.sentence = sentence
+    }
 }

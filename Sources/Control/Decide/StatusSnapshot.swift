@@ -9,78 +9,78 @@ import Proxy
 import Rollout
 
 /// The control loop at one moment.
-struct StatusSnapshot: Sendable {
+package struct StatusSnapshot: Sendable {
     /// One model at that moment.
-    struct Model: Sendable {
-        var config: ModelConfig
+    package struct Model: Sendable {
+        package var config: ModelConfig
         var slot: ModelSlot
-        var versionSlots: [VersionSlot]
-        var endpoints: [[EndpointPlan]]
-        var state: RolloutState
+        package var versionSlots: [VersionSlot]
+        package var endpoints: [[EndpointPlan]]
+        package var state: RolloutState
         var isBarred: Bool
         /// By version; empty where nothing is watched.
-        var readings: [[GuardrailReading]]
-        var recovery: RecoveryReading?
-        var lastCut: CutRecord?
+        package var readings: [[GuardrailReading]]
+        package var recovery: RecoveryReading?
+        package var lastCut: CutRecord?
         /// Evidence against the split, by version; nil where it is not checked.
-        var splitLogE: [Double?]
+        package var splitLogE: [Double?]
         /// What was seen of the stage in force.
-        var stage: StageReading?
-        var conditions: RolloutConditions
+        package var stage: StageReading?
+        package var conditions: RolloutConditions
         /// The checks before the first percent, in a sentence.
-        var preflight: String
+        package var preflight: String
         /// Candidates whose weight waits for their checks, with the reason.
-        var held: [(version: String, reason: String)] = []
+        package var held: [(version: String, reason: String)] = []
         /// Cuts that wait for stable to have a usable endpoint.
-        var withheldCuts: [CutWithheld] = []
+        package var withheldCuts: [CutWithheld] = []
         /// What users got while nobody served them; nil while they are served.
-        var unserved: ServiceWatch.Run?
-        var unservedReason: String?
+        package var unserved: ServiceWatch.Run?
+        package var unservedReason: String?
         /// The live windows, by version.
-        var live: [Window?]
+        package var live: [Window?]
         /// Posted metrics, by name.
-        var feedback: [FeedbackFigures]
+        package var feedback: [FeedbackFigures]
     }
 
-    var models: [Model]
+    package var models: [Model]
     /// Of endpoints that have a check and were checked.
-    var health: [EndpointSlot: Bool]
-    var cuts: [CutCount]
-    var feedback: [FeedbackCount]
-    var epoch: UInt64
-    var obeyedEpoch: UInt64
-    var digest: String
-    var journalTrouble: String?
+    package var health: [EndpointSlot: Bool]
+    package var cuts: [CutCount]
+    package var feedback: [FeedbackCount]
+    package var epoch: UInt64
+    package var obeyedEpoch: UInt64
+    package var digest: String
+    package var journalTrouble: String?
     /// What the start found, what is owed, and what is left for decisions on a full disk.
-    var durability = Durability()
-    var counts: ControlCounts
-    var reports: [RollbackReport]
+    package var durability = Durability()
+    package var counts: ControlCounts
+    package var reports: [RollbackReport]
     var tallies: [String: Tally]
-    var groups: [GroupStatus]
+    package var groups: [GroupStatus]
     /// Why there is no plan of what was decided.
-    var planTrouble: String?
+    package var planTrouble: String?
     /// The clocks of the snapshot.
-    var clocks: ClockAnchor
+    package var clocks: ClockAnchor
 
     /// The ledger over all rollouts, the sum first.
-    var ledger: JSON { Tally.ledger(tallies) }
+    package var ledger: JSON { Tally.ledger(tallies) }
 
     /// The state directory beside the journal's own trouble.
-    struct Durability: Sendable {
+    package struct Durability: Sendable {
         /// Journal lines or a state file that were lost at the start; and what was applied.
-        var loss: String?
-        var gain: String?
+        package var loss: String?
+        package var gain: String?
         var linesReplayed: UInt64 = 0
-        var stateOwed: String?
-        var reserve = JournalReserve.filled
+        package var stateOwed: String?
+        package var reserve = JournalReserve.filled
     }
 
     /// Cuts of a model since the start, by guardrail.
-    struct CutCount: Sendable, Hashable {
-        var model: String
+    package struct CutCount: Sendable, Hashable {
+        package var model: String
         /// `CutRecord.cause`.
-        var guardrail: String
-        var count: UInt64
+        package var guardrail: String
+        package var count: UInt64
     }
 }
 
@@ -93,7 +93,7 @@ extension ControlLoop {
 
     /// All that the readiness page says of the state directory, of users that nobody serves, and of cuts
     /// that wait for stable.
-    var troubles: [String] {
+    package var troubles: [String] {
         let withheld = StateRecovery.withheld(
             models.filter(\.decided.isWithheld).map(\.config.name))
         var all = [journalTrouble, recovery?.loss, withheld].compactMap { $0 }
@@ -130,7 +130,7 @@ extension ControlLoop {
     }
 
     /// Everything that the status page and the metrics say of decisions.
-    var snapshot: StatusSnapshot {
+    package var snapshot: StatusSnapshot {
         var counts = ControlCounts()
         counts.reloadsApplied = reloadsApplied
         counts.reloadsRefused = reloadsRefused

@@ -47,15 +47,15 @@ struct ClockMap: Sendable {
 
 /// The clocks at one moment, kept with evidence and with durations under way, so that a later process with
 /// another monotonic clock knows its ticks and how much of a duration is left.
-struct ClockAnchor: Sendable, Equatable, Codable {
+package struct ClockAnchor: Sendable, Equatable, Codable {
     var tick: UInt64
-    var wallMicros: UInt64
+    package var wallMicros: UInt64
     /// The clock of durations (`ControlLoop.steadyMicros`); nil: it was the wall clock, in earlier releases.
-    var steadyMicros: UInt64?
+    package var steadyMicros: UInt64?
     /// The boot of the machine that the ticks are of; nil where it is not known.
     var boot: String?
 
-    init(tick: UInt64, wallMicros: UInt64, steadyMicros: UInt64? = nil, boot: String? = nil) {
+    package init(tick: UInt64, wallMicros: UInt64, steadyMicros: UInt64? = nil, boot: String? = nil) {
         self.tick = tick
         self.wallMicros = wallMicros
         self.steadyMicros = steadyMicros

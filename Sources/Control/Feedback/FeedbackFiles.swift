@@ -6,7 +6,7 @@
 import Platform
 
 /// The log's files. Owner: the log's thread, and the start before it.
-struct FeedbackFiles: ~Copyable {
+package struct FeedbackFiles: ~Copyable {
     static let fileBytesMax = 8 << 20
 
     private struct Closed {
@@ -24,12 +24,12 @@ struct FeedbackFiles: ~Copyable {
     private var openExpiresAt: UInt64 = 0
     private(set) var isDirty = false
 
-    init(directory: String) { self.directory = directory }
+    package init(directory: String) { self.directory = directory }
 
     /// Moves the files of an earlier release here, behind those that are here already. A move that a crash
     /// cut short goes on with the next call.
     /// - Parameter former: the directory that they are in; it may be missing, and stays where it is.
-    mutating func adopt(from former: String) throws(SystemFailure) {
+    package mutating func adopt(from former: String) throws(SystemFailure) {
         let old: Directory
         do throws(SystemFailure) {
             old = try Directory(former, links: .refused)
@@ -60,7 +60,9 @@ struct FeedbackFiles: ~Copyable {
     /// Reads what earlier processes wrote, oldest first.
     /// - Parameter keepUntil: when the files read may go.
     /// - Returns: bytes at the ends of files that were no whole blocks.
-    mutating func load(keepUntil: UInt64, _ take: (FeedbackRecord) -> Void) throws(SystemFailure) -> Int {
+    package mutating func load(keepUntil: UInt64, _ take: (FeedbackRecord) -> Void) throws(SystemFailure)
+        -> Int
+    {
         try File.makeDirectory(directory)
         var torn = 0
         let files = try folder()

@@ -8,14 +8,14 @@ import Platform
 import Synchronization
 
 /// Where the control loop hands accepted feedback to.
-protocol FeedbackStore: Sendable {
+package protocol FeedbackStore: Sendable {
     /// Whether `enqueue` has room. Only the caller adds entries, so that it stays true.
     var hasRoom: Bool { get }
     func enqueue(_ entry: FeedbackEntry)
 }
 
 /// Blocks for the log.
-struct FeedbackEntry: Sendable {
+package struct FeedbackEntry: Sendable {
     var bytes: [UInt8]
     /// Wall-clock microseconds until which they matter.
     var expiresAt: UInt64
@@ -24,7 +24,7 @@ struct FeedbackEntry: Sendable {
 }
 
 /// The log and its worker.
-final class FeedbackLog: FeedbackStore {
+package final class FeedbackLog: FeedbackStore {
     /// Entries that may wait for a slow disk; one per request of the admin API and per tick of slots.
     static let waitingMax = 1_024
     private static let pruneEvery = Interval.seconds(60)
@@ -35,11 +35,11 @@ final class FeedbackLog: FeedbackStore {
     /// Entries that the disk refused.
     let failures = Atomic<UInt64>(0)
 
-    init() throws(SystemFailure) { worker = try Worker(name: "weir-feedback", capacity: Self.waitingMax) }
+    package init() throws(SystemFailure) { worker = try Worker(name: "weir-feedback", capacity: Self.waitingMax) }
 
-    var hasRoom: Bool { waiting.load(ordering: .acquiring) < Self.waitingMax }
+    package var hasRoom: Bool { waiting.load(ordering: .acquiring) < Self.waitingMax }
 
-    func enqueue(_ entry: FeedbackEntry) {
+    package func enqueue(_ entry: FeedbackEntry) {
         waiting.wrappingAdd(1, ordering: .acquiringAndReleasing)
         guard !worker.enqueue(entry) else { return }
         waiting.wrappingSubtract(1, ordering: .acquiringAndReleasing)
@@ -48,7 +48,7 @@ final class FeedbackLog: FeedbackStore {
     }
 
     /// - Parameter anchor: what this process's files begin with.
-    func start(_ files: consuming FeedbackFiles, anchor: ClockAnchor) throws(SystemFailure) {
+    package func start(_ files: consuming FeedbackFiles, anchor: ClockAnchor) throws(SystemFailure) {
         let loop = FeedbackLogLoop(files, anchor)
         try worker.start { [self] in
             { isLast in loop.turn(self, isLast: isLast) }
@@ -56,7 +56,7 @@ final class FeedbackLog: FeedbackStore {
     }
 
     /// Writes what has been enqueued, then ends the thread.
-    func stop() { worker.stop() }
+    package func stop() { worker.stop() }
 
     /// What runs on the thread.
     private final class FeedbackLogLoop {

@@ -14,14 +14,14 @@
 // Table above, code below. Invariant: any bytes read as a list of records or end early, never trap.
 
 /// One block.
-enum FeedbackRecord: Sendable, Equatable {
+package enum FeedbackRecord: Sendable, Equatable {
     /// How ticks and the wall clock stood to each other in the process that wrote what follows.
     case clock(ClockAnchor)
     case starts(model: String, slotTicks: UInt64, NamedSlot)
     case feedback(model: String, metric: String, windowMillis: UInt64, [Entry])
 
     /// A slot of starts whose versions have names instead of places.
-    struct NamedSlot: Sendable, Equatable {
+    package struct NamedSlot: Sendable, Equatable {
         /// One version's share.
         struct Version: Sendable, Equatable {
             var version: UInt32
@@ -36,7 +36,7 @@ enum FeedbackRecord: Sendable, Equatable {
     }
 
     /// An accepted item.
-    struct Entry: Sendable, Equatable {
+    package struct Entry: Sendable, Equatable {
         var version: UInt32
         var start: UInt64
         var delayMillis: UInt32

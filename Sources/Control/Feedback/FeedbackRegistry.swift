@@ -65,15 +65,16 @@ struct FeedbackRegistry {
 }
 
 /// How many items had which result, for the metrics page.
-struct FeedbackCount: Sendable, Hashable {
-    struct Key: Sendable, Hashable {
+package struct FeedbackCount: Sendable, Hashable {
+    /// What is counted apart.
+    package struct Key: Sendable, Hashable {
         /// Empty where the id does not tell or was not believed.
-        var model: String
+        package var model: String
         /// Empty where the model's metrics are not known.
-        var metric: String
-        var result: FeedbackResult
+        package var metric: String
+        package var result: FeedbackResult
     }
 
-    var key: Key
-    var count: UInt64
+    package var key: Key
+    package var count: UInt64
 }

@@ -5,7 +5,7 @@
 import Payload
 
 /// What became of a request's feedback.
-struct FeedbackTally: Sendable, Equatable {
+package struct FeedbackTally: Sendable, Equatable {
     /// An item that was refused.
     struct Refusal: Sendable, Equatable {
         /// Its place in the request, from 0.
@@ -55,7 +55,7 @@ struct FeedbackTally: Sendable, Equatable {
     }
 
     /// For a request that did not come to be looked at.
-    static func busy(_ reason: String) -> AdminResponse {
+    package static func busy(_ reason: String) -> AdminResponse {
         var response = AdminResponse.refusal(
             503, "nothing was accepted: \(reason); send the same feedback again, an item counts once")
         response.retryAfterSeconds = retryAfterSeconds

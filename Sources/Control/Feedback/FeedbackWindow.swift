@@ -177,9 +177,9 @@ struct FeedbackWindow: Sendable {
 }
 
 /// A metric's mean per request, over requests that have had their time.
-struct MaturedMean: Sendable, Equatable {
-    var requests: UInt64 = 0
-    var sum = 0.0
+package struct MaturedMean: Sendable, Equatable {
+    package var requests: UInt64 = 0
+    package var sum = 0.0
 
-    var mean: Double? { requests > 0 ? sum / Double(requests) : nil }
+    package var mean: Double? { requests > 0 ? sum / Double(requests) : nil }
 }

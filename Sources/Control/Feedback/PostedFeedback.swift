@@ -17,7 +17,7 @@ struct PostedFeedback: Sendable, Equatable {
 }
 
 /// What became of one posted item.
-enum FeedbackResult: String, Sendable, CaseIterable {
+package enum FeedbackResult: String, Sendable, CaseIterable {
     case accepted
     /// The exchange already had feedback of this metric.
     case duplicate
@@ -36,23 +36,23 @@ enum FeedbackResult: String, Sendable, CaseIterable {
 }
 
 /// The feedback of one request.
-struct FeedbackBatch: Sendable, Equatable {
+package struct FeedbackBatch: Sendable, Equatable {
     /// One item of a body: feedback, or why it is refused.
     enum Item: Sendable, Equatable {
         case feedback(PostedFeedback)
         case refused(FeedbackResult, String)
     }
 
-    static let bodyBytesMax = 1 << 20
-    static let itemsMax = 10_000
+    package static let bodyBytesMax = 1 << 20
+    package static let itemsMax = 10_000
 
     var items: [Item]
 }
 
 /// Why a body as a whole is refused.
-struct FeedbackProblem: Error, Equatable {
-    var status: Int
-    var sentence: String
+package struct FeedbackProblem: Error, Equatable {
+    package var status: Int
+    package var sentence: String
 }
 
 extension FeedbackBatch {
@@ -60,7 +60,7 @@ extension FeedbackBatch {
 
     /// Reads a body.
     /// - Parameter isLines: one JSON object per line (application/x-ndjson) instead of a JSON text.
-    init(_ body: [UInt8], isLines: Bool, key: (UInt64, UInt64)) throws(FeedbackProblem) {
+    package init(_ body: [UInt8], isLines: Bool, key: (UInt64, UInt64)) throws(FeedbackProblem) {
         items = []
         if isLines {
             for line in body.split(separator: UInt8(ascii: "\n")) where !Self.isBlank(line) {
@@ -98,7 +98,7 @@ extension FeedbackBatch {
     private static let tooMany = FeedbackProblem(
         status: 413, sentence: "a request may carry \(itemsMax) items; send the rest in the next one")
 
-    static func isBlank(_ line: ArraySlice<UInt8>) -> Bool {
+    package static func isBlank(_ line: ArraySlice<UInt8>) -> Bool {
         line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
     }
 

@@ -3,11 +3,11 @@
 // remembers the exchanges, so a repetition is known for as long as it could count anywhere.
 
 /// All windows of a metric.
-struct PostedMetric: Sendable {
+package struct PostedMetric: Sendable {
     /// What was posted since the start, by version, whatever became of it later.
-    struct Posted: Sendable, Equatable {
-        var count: UInt64 = 0
-        var sum = 0.0
+    package struct Posted: Sendable, Equatable {
+        package var count: UInt64 = 0
+        package var sum = 0.0
     }
 
     /// By window, ascending; not empty once wanted.
@@ -71,12 +71,12 @@ struct PostedMetric: Sendable {
 }
 
 /// A metric as the status page shows it, over its longest window.
-struct FeedbackFigures: Sendable {
-    var metric: String
-    var windowMillis: UInt64
+package struct FeedbackFigures: Sendable {
+    package var metric: String
+    package var windowMillis: UInt64
     /// By version.
-    var posted: [PostedMetric.Posted]
-    var matured: [MaturedMean]
+    package var posted: [PostedMetric.Posted]
+    package var matured: [MaturedMean]
 }
 
 extension ValueRegistry {

@@ -5,7 +5,7 @@
 import Platform
 
 /// Journal files in a state directory. Owner: the ledger's thread.
-final class FileStorage: JournalStorage {
+package final class FileStorage: JournalStorage {
     private let directory: String
     private let files: any FileLayer
     private var file: (any LayerFile)?
@@ -16,29 +16,31 @@ final class FileStorage: JournalStorage {
     }
 
     /// In a directory that is locked already.
-    convenience init(_ directory: Directory) {
+    package convenience init(_ directory: Directory) {
         self.init(directory: directory.path, files: DiskFiles(directory))
     }
 
     /// For readers; the directory is opened by the first call.
     convenience init(directory: String) { self.init(directory: directory, files: DiskFiles(directory)) }
 
-    static func journalPath(in directory: String) -> String { directory + "/" + JournalFiles.active }
+    package static func journalPath(in directory: String) -> String { directory + "/" + JournalFiles.active }
     static func headPath(in directory: String) -> String { directory + "/" + JournalFiles.head }
 
     private var path: String { Self.journalPath(in: directory) }
     private func path(_ name: String) -> String { directory + "/" + name }
 
-    func size(of name: String) throws(SystemFailure) -> Int? { try files.size(path(name)) }
+    package func size(of name: String) throws(SystemFailure) -> Int? { try files.size(path(name)) }
 
-    func read(_ name: String, from offset: Int, count: Int) throws(SystemFailure) -> [UInt8] {
+    package func read(_ name: String, from offset: Int, count: Int) throws(SystemFailure) -> [UInt8] {
         try files.read(path(name), from: offset, count: count)
     }
 
-    func rotated() throws(SystemFailure) -> [String] { JournalFiles.inOrder(try files.list(directory)) }
+    package func rotated() throws(SystemFailure) -> [String] {
+        JournalFiles.inOrder(try files.list(directory))
+    }
 
     /// The open descriptor goes on to mean the old file, so it is let go once the name has changed.
-    func rotate(to name: String) throws(SystemFailure) {
+    package func rotate(to name: String) throws(SystemFailure) {
         guard try size(of: name) == nil else {
             throw SystemFailure(operation: "rename \(path) to \(name)", errno: .exists)
         }
@@ -52,16 +54,16 @@ final class FileStorage: JournalStorage {
         file = nil
     }
 
-    func remove(_ name: String) throws(SystemFailure) {
+    package func remove(_ name: String) throws(SystemFailure) {
         try files.remove(path(name))
         try files.syncDirectory(of: path)
     }
 
-    func append(_ bytes: [UInt8]) throws(SystemFailure) { try opened().write(bytes) }
+    package func append(_ bytes: [UInt8]) throws(SystemFailure) { try opened().write(bytes) }
 
     /// After a failed fsync the kernel may count lost pages as clean, so the descriptor is let go: the
     /// journal truncates and writes again through a fresh one.
-    func sync() throws(SystemFailure) {
+    package func sync() throws(SystemFailure) {
         do throws(SystemFailure) {
             try opened().sync()
         } catch {
@@ -70,13 +72,13 @@ final class FileStorage: JournalStorage {
         }
     }
 
-    func truncate(to size: Int) throws(SystemFailure) { try opened().truncate(to: size) }
+    package func truncate(to size: Int) throws(SystemFailure) { try opened().truncate(to: size) }
 
-    func reserve(from size: Int, bytes: Int) throws(SystemFailure) {
+    package func reserve(from size: Int, bytes: Int) throws(SystemFailure) {
         try opened().reserve(from: size, bytes: bytes)
     }
 
-    func release(_ name: String) throws(SystemFailure) {
+    package func release(_ name: String) throws(SystemFailure) {
         guard let size = try size(of: name) else { return }
         try files.openAppend(path(name)).truncate(to: size)
     }
@@ -88,16 +90,16 @@ final class FileStorage: JournalStorage {
         return opened
     }
 
-    func setAside(_ bytes: [UInt8], name: String) throws(SystemFailure) -> String {
+    package func setAside(_ bytes: [UInt8], name: String) throws(SystemFailure) -> String {
         try files.replace(path(name), with: bytes)
         return name
     }
 
-    func readHead() throws(SystemFailure) -> [UInt8]? {
+    package func readHead() throws(SystemFailure) -> [UInt8]? {
         try files.readAll(Self.headPath(in: directory), bytesMax: JournalHead.bytesMax)
     }
 
-    func writeHead(_ bytes: [UInt8]) throws(SystemFailure) {
+    package func writeHead(_ bytes: [UInt8]) throws(SystemFailure) {
         try files.replace(Self.headPath(in: directory), with: bytes)
     }
 }

@@ -7,7 +7,7 @@
 import Platform
 
 /// What is left for decisions on a full disk.
-enum JournalReserve: Sendable, Equatable {
+package enum JournalReserve: Sendable, Equatable {
     case filled
     /// The disk is full. Bytes of the journal that have their blocks at least.
     case inUse(bytes: Int, reason: String)
@@ -18,7 +18,7 @@ enum JournalReserve: Sendable, Equatable {
     static let bytes = 1 << 20
 
     /// Blocks that have been given, at least.
-    var bytesLeft: Int {
+    package var bytesLeft: Int {
         switch self {
         case .filled: Self.bytes
         case .inUse(let bytes, _): bytes
@@ -26,7 +26,7 @@ enum JournalReserve: Sendable, Equatable {
         }
     }
 
-    var isInUse: Bool { if case .inUse = self { true } else { false } }
+    package var isInUse: Bool { if case .inUse = self { true } else { false } }
 }
 
 extension Journal {

@@ -8,7 +8,7 @@
 import Platform
 
 /// The journal of one state directory.
-struct Journal {
+package struct Journal {
     let storage: any JournalStorage
     let rules: JournalConfig
     /// Lines that are durable; the next one is number `lines + 1`.
@@ -40,7 +40,7 @@ struct Journal {
     /// Opens and repairs. Only ends of files are read; a torn last line goes to a file of its own. Numbers go
     /// on after every line that is remembered, by `journal.head` or by the state (`mark`): one that was lost
     /// is never given again.
-    init(
+    package init(
         opening storage: any JournalStorage, rules: JournalConfig = JournalConfig(),
         after mark: JournalMark? = nil, wallMicros: UInt64
     ) throws(SystemFailure) {

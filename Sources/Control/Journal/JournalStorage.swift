@@ -9,7 +9,7 @@ import Payload
 import Platform
 
 /// Where journal lines live.
-protocol JournalStorage: AnyObject {
+package protocol JournalStorage: AnyObject {
     /// Bytes of a file of the journal; nil when there is none of that name.
     func size(of name: String) throws(SystemFailure) -> Int?
     /// `count` bytes from `offset` on, fewer at the end of the file.
@@ -39,8 +39,8 @@ protocol JournalStorage: AnyObject {
 }
 
 /// What the files of a journal are called.
-enum JournalFiles {
-    static let active = "journal.jsonl"
+package enum JournalFiles {
+    package static let active = "journal.jsonl"
     static let head = "journal.head"
 
     /// `journal-000000000401-20261121T115000Z.jsonl`: the number of its first line, and when it was closed.
@@ -61,7 +61,7 @@ enum JournalFiles {
     }
 
     /// The rotated files among these names, by their first line.
-    static func inOrder(_ names: some Sequence<String>) -> [String] {
+    package static func inOrder(_ names: some Sequence<String>) -> [String] {
         names.compactMap { name in firstLine(of: name).map { (line: $0, name: name) } }
             .sorted { ($0.line, $0.name) < ($1.line, $1.name) }.map(\.name)
     }

@@ -7,7 +7,7 @@
 import Platform
 
 /// What the controller needs of the ledger.
-protocol Ledger: Sendable {
+package protocol Ledger: Sendable {
     /// Hands a step over; false when too many wait, which counts as a refused disk.
     func post(_ entry: LedgerEntry) -> Bool
     /// The next report, in order.
@@ -15,9 +15,9 @@ protocol Ledger: Sendable {
 }
 
 /// One durable step.
-struct LedgerEntry: Sendable {
+package struct LedgerEntry: Sendable {
     /// Steps that may wait for a slow disk: one for each model that a config can have, and as many again.
-    static let waitingMax = 4_096
+    package static let waitingMax = 4_096
 
     /// Given by the poster; comes back in the report.
     var id: UInt64
@@ -33,7 +33,7 @@ struct LedgerEntry: Sendable {
 }
 
 /// What became of a step, or of the disk.
-enum LedgerReport: Sendable, Equatable {
+package enum LedgerReport: Sendable, Equatable {
     case durable(id: UInt64)
     case failed(id: UInt64, reason: String)
     /// The journal cannot be written; said once.

@@ -16,7 +16,7 @@ import Platform
 import Rollout
 
 /// The order, retries and bounds of durable writing, without a thread.
-struct LedgerWriter {
+package struct LedgerWriter {
     static let keptEventsMax = 4_096
     static let retryEvery = Interval.seconds(1)
 
@@ -34,7 +34,7 @@ struct LedgerWriter {
     private var blindSince: UInt64?
     private var fullSince: UInt64?
     private var reserve = JournalReserve.filled
-    private(set) var retryAt = Instant.never
+    package private(set) var retryAt = Instant.never
     /// What has been said of rotation.
     private var rotationsTold: UInt64 = 0
     private var rotationTroubleTold: String?
@@ -43,7 +43,7 @@ struct LedgerWriter {
     ///   - state: as the start found it.
     ///   - saveState: replaces the state file durably.
     ///   - spareTrouble: why a full disk could not take the next state; asked after it was saved.
-    init(
+    package init(
         journal: Journal, state: SavedState = SavedState(),
         spareTrouble: @escaping () -> SystemFailure? = { nil },
         saveState: @escaping (SavedState) throws(SystemFailure) -> Void
@@ -58,13 +58,14 @@ struct LedgerWriter {
     var hash: String { journal.hash.hex }
 
     /// Sets the reserve aside, before anything is written.
-    mutating func prepare(now: Instant, wallMicros: UInt64) -> [LedgerReport] {
+    package mutating func prepare(now: Instant, wallMicros: UInt64) -> [LedgerReport] {
         fill(now: now, wallMicros: wallMicros)
     }
 
     /// Writes steps that came together as one: one fsync for all lines, one state file, the last. Says what
     /// became of each.
-    mutating func write(_ entries: [LedgerEntry], now: Instant, wallMicros: UInt64) -> [LedgerReport] {
+    package mutating func write(_ entries: [LedgerEntry], now: Instant, wallMicros: UInt64) -> [LedgerReport]
+    {
         var reports: [LedgerReport] = []
         if isTroubled { reports += retry(now: now, wallMicros: wallMicros) }
         if blindSince != nil {
@@ -102,7 +103,7 @@ struct LedgerWriter {
     }
 
     /// Tries to write what is kept; to be called at `retryAt`.
-    mutating func retry(now: Instant, wallMicros: UInt64) -> [LedgerReport] {
+    package mutating func retry(now: Instant, wallMicros: UInt64) -> [LedgerReport] {
         guard isTroubled else { return [] }
         retryAt = now + Self.retryEvery
         var reports: [LedgerReport] = []

@@ -52,7 +52,7 @@ public struct SavedState: Codable, Equatable, Sendable {
     /// Groups of which not every member is cut.
     var groupTrips: [GroupTrip] = []
     /// The newest journal line that is included; nil in files of earlier releases.
-    var journal: JournalMark?
+    package var journal: JournalMark?
 
     public init(models: [String: Model] = [:], answered: [AnsweredVerb] = []) {
         self.models = models
@@ -181,7 +181,7 @@ public enum StateProblem: Error, Sendable, Equatable, CustomStringConvertible {
     }
 
     /// 65 damaged or lost state, 73 the directory cannot be made or is not trusted, 75 it is in use.
-    var exitCode: Int32 {
+    package var exitCode: Int32 {
         switch self {
         case .corrupt, .lost: 65
         case .unusable, .untrusted: 73

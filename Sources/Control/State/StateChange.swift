@@ -9,7 +9,7 @@ import FoundationEssentials
 import Rollout
 
 /// The newest line of the journal that a state includes.
-struct JournalMark: Codable, Hashable, Sendable {
+package struct JournalMark: Codable, Hashable, Sendable {
     var line: UInt64
     /// Of that line, as the next one carries it.
     var hash: String

@@ -12,19 +12,19 @@ import Glibc
 import Platform
 
 /// A locked state directory. Owner: the process; the lock goes with the value.
-final class StateDirectory: Sendable {
+package final class StateDirectory: Sendable {
     static let lockName = "lock"
     static let stateName = "rollouts.json"
 
-    let path: String
-    let files: Directory
+    package let path: String
+    package let files: Directory
     /// What is doubtful about it, as sentences that say what to do.
-    let warnings: [String]
+    package let warnings: [String]
     private let lock: Descriptor
 
     /// Creates the directory when it is missing, and locks it.
     /// - Parameter user: who runs this process (effective uid).
-    init(path: String, user: UInt32 = geteuid()) throws(StateProblem) {
+    package init(path: String, user: UInt32 = geteuid()) throws(StateProblem) {
         self.path = path
         do throws(SystemFailure) {
             try File.makeDirectory(path)
@@ -134,7 +134,7 @@ final class StateDirectory: Sendable {
     }
 
     /// The saved state with what the journal has beyond it.
-    func recover() throws(StateProblem) -> StateRecovery {
+    package func recover() throws(StateProblem) -> StateRecovery {
         try StateRecovery(
             try StateFile(files).load(), FileStorage(files), directory: path)
     }

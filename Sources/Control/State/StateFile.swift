@@ -9,7 +9,7 @@
 import Platform
 
 /// The state file and its spare. Owner: the ledger's thread.
-final class StateFile {
+package final class StateFile {
     private let path: String
     private let directory: String
     private let files: any FileLayer
@@ -28,7 +28,7 @@ final class StateFile {
     }
 
     /// In a directory that is locked already.
-    convenience init(_ directory: Directory) {
+    package convenience init(_ directory: Directory) {
         self.init(directory: directory.path, files: DiskFiles(directory))
     }
 
@@ -47,7 +47,7 @@ final class StateFile {
     }
 
     /// Replaces the saved state durably.
-    func save(_ state: SavedState) throws(SystemFailure) {
+    package func save(_ state: SavedState) throws(SystemFailure) {
         let bytes = state.encoded()
         let file = try files.openOver(spare)
         try file.write(bytes)
@@ -60,7 +60,7 @@ final class StateFile {
     }
 
     /// Makes the spare that the next state goes into; of a full disk it takes what there is.
-    func makeSpare(for bytes: Int = 0) {
+    package func makeSpare(for bytes: Int = 0) {
         stateBytes = bytes
         var wanted = max(Self.spareBytesMin, 2 * bytes)
         spareTrouble = nil
@@ -81,7 +81,7 @@ final class StateFile {
     }
 
     /// Why the spare is not whole, after another try where it is not.
-    func retrySpare() -> SystemFailure? {
+    package func retrySpare() -> SystemFailure? {
         if spareTrouble != nil { makeSpare(for: stateBytes) }
         return spareTrouble
     }

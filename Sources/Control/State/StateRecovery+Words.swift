@@ -48,13 +48,13 @@ extension StateRecovery {
     }
 
     /// What was lost, for the readiness page and the status; nil: nothing.
-    var loss: String? {
+    package var loss: String? {
         let lost = findings.filter(\.isLoss).map(\.sentence)
         return lost.isEmpty ? nil : lost.joined(separator: "; ")
     }
 
     /// Whose weight is withheld and what ends that; nil: nobody's.
-    static func withheld(_ models: some Collection<String>) -> String? {
+    package static func withheld(_ models: some Collection<String>) -> String? {
         guard !models.isEmpty else { return nil }
         let names = models.sorted().prefix(20).joined(separator: ", ")
         let more = models.count > 20 ? " and \(models.count - 20) more" : ""
@@ -63,7 +63,7 @@ extension StateRecovery {
     }
 
     /// What was applied, for the status; nil: nothing.
-    var gain: String? {
+    package var gain: String? {
         let gained = findings.filter { !$0.isLoss && $0.isNoteworthy }.map(\.sentence)
         return gained.isEmpty ? nil : gained.joined(separator: "; ")
     }

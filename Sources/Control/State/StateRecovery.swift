@@ -26,7 +26,7 @@ import Platform
 import Rollout
 
 /// What a start knows after reading the state directory.
-struct StateRecovery {
+package struct StateRecovery {
     /// What was not as a clean stop leaves it.
     enum Finding: Equatable, Sendable {
         /// Lines after the one that the state includes were applied.
@@ -50,14 +50,14 @@ struct StateRecovery {
         case otherHead(line: UInt64)
     }
 
-    private(set) var state = SavedState()
+    package private(set) var state = SavedState()
     private(set) var findings: [Finding] = []
     /// Whether there was neither state nor journal.
     private(set) var isFirst = false
     /// Why nobody knows what was decided last; nil when what is known is all.
     private var unknown: String?
     /// Models whose weight is withheld for that, by name: what the journal is to say of each.
-    private(set) var withheld: [String: RolloutState] = [:]
+    package private(set) var withheld: [String: RolloutState] = [:]
 
     /// - Parameters:
     ///   - saved: the state file's content; nil when there is none.
@@ -94,7 +94,7 @@ struct StateRecovery {
 
     /// Withholds the weight of models that only the config knows: what is gone may be all that was ever said
     /// of them.
-    mutating func withhold(_ models: [ModelConfig], at wallMicros: UInt64) {
+    package mutating func withhold(_ models: [ModelConfig], at wallMicros: UInt64) {
         guard unknown != nil else { return }
         for model in models where state.models[model.name] == nil {
             let first = RolloutMachine.start(RolloutSetup(model), wallMicros: wallMicros)

@@ -5,26 +5,26 @@
 import Synchronization
 
 /// Counts of one model.
-struct SampleCounts: Sendable, Equatable {
+package struct SampleCounts: Sendable, Equatable {
     /// Samples by what reading them came to.
-    var samples: [SampleResult: UInt64] = [:]
+    package var samples: [SampleResult: UInt64] = [:]
     /// By the value's name.
-    var values: [String: Findings] = [:]
+    package var values: [String: Findings] = [:]
     /// Values that the controller had no room for.
-    var dropped: UInt64 = 0
+    package var dropped: UInt64 = 0
     /// Values that came after their tick had been judged.
-    var late: UInt64 = 0
+    package var late: UInt64 = 0
 
     /// What was found of one value.
-    struct Findings: Sendable, Equatable {
-        var numbers: UInt64 = 0
-        var missing: UInt64 = 0
-        var unknown: UInt64 = 0
+    package struct Findings: Sendable, Equatable {
+        package var numbers: UInt64 = 0
+        package var missing: UInt64 = 0
+        package var unknown: UInt64 = 0
     }
 }
 
 /// What reading a sample came to; the worst that is true of it, in this order.
-enum SampleResult: String, Sendable, CaseIterable {
+package enum SampleResult: String, Sendable, CaseIterable {
     /// A body has a content coding, which is not undone.
     case encoded
     /// A head or body is not here as a whole, and what was looked for may lie beyond.
@@ -35,11 +35,13 @@ enum SampleResult: String, Sendable, CaseIterable {
 }
 
 /// The counts of all models.
-final class SampleCounters: Sendable {
+package final class SampleCounters: Sendable {
     private let counts = Mutex<[String: SampleCounts]>([:])
 
+    package init() {}
+
     /// By the model's name.
-    var all: [String: SampleCounts] { counts.withLock { $0 } }
+    package var all: [String: SampleCounts] { counts.withLock { $0 } }
 
     func change(_ model: String, _ body: (inout SampleCounts) -> Void) {
         counts.withLock { body(&$0[model, default: SampleCounts()]) }

@@ -6,7 +6,7 @@ import Metrics
 import Rollout
 
 /// Values found since the last batch.
-struct ValueBatch: Sendable, Equatable {
+package struct ValueBatch: Sendable, Equatable {
     /// Exchanges that had ended before this tick began have all been read.
     var drainedAt: Tick
     /// In no order; a (model, version, tick) may come again in a later batch.

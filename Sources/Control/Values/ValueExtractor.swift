@@ -12,7 +12,7 @@ import Rollout
 import Wire
 
 /// Reads the values of all models out of samples. Owner: the tap reader's thread.
-struct ValueExtractor: ~Copyable {
+package struct ValueExtractor: ~Copyable {
     /// Values that may wait for the controller.
     static let pendingMax = 65_536
 
@@ -33,7 +33,7 @@ struct ValueExtractor: ~Copyable {
         var model: UInt32
     }
 
-    init(_ counters: SampleCounters, post: @escaping @Sendable (ValueBatch) -> Bool) {
+    package init(_ counters: SampleCounters, post: @escaping @Sendable (ValueBatch) -> Bool) {
         self.counters = counters
         self.post = post
     }

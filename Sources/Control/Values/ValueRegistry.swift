@@ -258,7 +258,7 @@ extension ValueRegistry {
 }
 
 /// What a value is named after: an entry of `values`, or a metric with its attribution window.
-enum ValueName: Sendable, Hashable {
+package enum ValueName: Sendable, Hashable {
     case sampled(String)
     case feedback(metric: String, windowMillis: UInt64)
 
@@ -271,7 +271,7 @@ enum ValueName: Sendable, Hashable {
     }
 
     /// Reads "value:score" and "feedback:clicks@1800000".
-    init?(_ name: String) {
+    package init?(_ name: String) {
         if name.hasPrefix("value:") {
             self = .sampled(String(name.dropFirst("value:".count)))
             return

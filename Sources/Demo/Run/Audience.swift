@@ -8,6 +8,7 @@
 import Control
 import Load
 import Platform
+import Sidecar
 import Synchronization
 
 /// The users of a demo about clicks.

@@ -6,6 +6,7 @@
 import Control
 import Payload
 import Platform
+import Sidecar
 
 /// Gives a demo and reports it on standard output.
 /// - Returns: 0 when the scenario went as it should (a bad candidate was cut, a healthy one was not), else 1.

@@ -6,6 +6,7 @@ import Control
 import Load
 import Payload
 import Platform
+import Sidecar
 
 /// The parts of a demo that run.
 struct DemoStage {
