@@ -49,24 +49,33 @@ let package = Package(
         hotRoom("Proxy", ["Platform", "Wire", "Metrics"]),
         room("Calls", ["Platform", "Wire", "Payload", "COpenSSL"]),
         room(
+            "Config",
+            [
+                "Payload", "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "COpenSSL",
+                "Yams",
+            ]),
+        room(
             "Control",
             [
-                "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload", "COpenSSL",
-                "Yams",
+                "Config", "Proxy", "Platform", "Wire", "Metrics", "Statistics", "Rollout", "Payload",
+                "COpenSSL",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         room(
             "Sidecar",
             [
-                "Control", "Calls", "Proxy", "Platform", "Wire", "Metrics", "Rollout", "Payload", "COpenSSL",
+                "Control", "Config", "Calls", "Proxy", "Platform", "Wire", "Metrics", "Rollout", "Payload",
+                "COpenSSL",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         hotRoom("Load", ["Platform", "Wire", "Metrics", "Statistics"]),
-        room("Demo", ["Sidecar", "Control", "Load", "Proxy", "Payload", "Platform", "Wire", "Metrics"]),
+        room(
+            "Demo",
+            ["Sidecar", "Control", "Config", "Load", "Proxy", "Payload", "Platform", "Wire", "Metrics"]),
         .executableTarget(
             name: "weir",
             dependencies: [
-                "Sidecar", "Control", "Load", "Demo", "Payload", "Platform",
+                "Sidecar", "Control", "Config", "Load", "Demo", "Payload", "Platform",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -85,11 +94,23 @@ let package = Package(
         tests("PayloadTests", ["Payload"]),
         tests("PlatformTests", ["Platform"]),
         tests("ProxyTests", ["Proxy", "Platform", "Wire", "Metrics", "Corpora"]),
+        .target(
+            name: "ConfigSamples", dependencies: ["Config", "Platform"], path: "Tests/ConfigSamples",
+            swiftSettings: strict),
+        tests(
+            "ConfigTests",
+            [
+                "Config", "ConfigSamples", "Payload", "Proxy", "Platform", "Wire", "Metrics", "Statistics",
+                "Rollout",
+            ]),
         tests(
             "ControlTests",
-            ["Sidecar", "Calls", "Control", "Proxy", "Rollout", "Payload", "Platform", "Wire", "Metrics"]),
+            [
+                "Sidecar", "Calls", "Control", "Config", "ConfigSamples", "Proxy", "Rollout", "Payload",
+                "Platform", "Wire", "Metrics",
+            ]),
         tests("LoadTests", ["Load", "Platform", "Wire"]),
-        tests("DemoTests", ["Demo", "Sidecar", "Control", "Load", "Payload", "Platform"]),
+        tests("DemoTests", ["Demo", "Sidecar", "Control", "Config", "Load", "Payload", "Platform"]),
         tests("TidyTests", []),
     ]
 )

@@ -5,17 +5,17 @@
 import Platform
 
 /// The options of `weir demo`.
-public struct DemoOptions: Sendable, Hashable {
+package struct DemoOptions: Sendable, Hashable {
     /// What goes wrong.
-    public var scenario: Scenario
+    package var scenario: Scenario
     /// How long it runs at most; a demo that has shown its cut ends a little after it.
-    public var duration: Interval
+    package var duration: Interval
     /// Requests per second.
-    public var rate: Double
-    public var output: Output
+    package var rate: Double
+    package var output: Output
 
     /// How a demo reports.
-    public enum Output: String, Sendable, Hashable, CaseIterable {
+    package enum Output: String, Sendable, Hashable, CaseIterable {
         /// A live view on a terminal, lines elsewhere, and a summary in words.
         case text
         /// One JSON object on standard output at the end and nothing else.
@@ -23,13 +23,13 @@ public struct DemoOptions: Sendable, Hashable {
     }
 
     /// The shortest demo: a candidate needs some good seconds before it goes bad, and some to be caught.
-    public static let durationMin = Interval.seconds(10)
+    package static let durationMin = Interval.seconds(10)
     /// The bounds of `rate`: fewer requests are too little evidence for a demo's length, more are too many
     /// for one load thread beside the rest.
-    public static let rates = 200.0...20_000.0
+    package static let rates = 200.0...20_000.0
 
     /// - Precondition: `duration` is at least `durationMin` and `rate` lies in `rates`.
-    public init(
+    package init(
         scenario: Scenario = .errors, duration: Interval = .seconds(30), rate: Double = 1_000,
         output: Output = .text
     ) {

@@ -6,7 +6,7 @@
 import Platform
 
 /// A way for a candidate to go bad, or not to.
-public enum Scenario: String, Sendable, Hashable, CaseIterable {
+package enum Scenario: String, Sendable, Hashable, CaseIterable {
     /// A share of its answers are errors.
     case errors
     /// Both versions fail now and then, and the candidate a little more often.
@@ -29,7 +29,7 @@ public enum Scenario: String, Sendable, Hashable, CaseIterable {
     case walk
 
     /// What it is about, for a list of them.
-    public var abstract: String {
+    package var abstract: String {
         switch self {
         case .errors: "30 % of its answers are errors"
         case .trickle: "3 % of its answers are errors, 1 % of stable's"

@@ -4,6 +4,7 @@
 // Invariant: exit code 0 means that nothing is missing; the others say what is.
 
 import ArgumentParser
+import Config
 import Control
 import Payload
 import Sidecar

@@ -3,6 +3,7 @@
 // Invariant: an exit code says what became of it; words go to people, JSON to machines.
 
 import ArgumentParser
+import Config
 import Control
 import Payload
 import Platform

@@ -3,6 +3,7 @@
 // Invariant: what `DemoOptions` traps on is refused here with a sentence.
 
 import ArgumentParser
+import Config
 import Control
 import Demo
 

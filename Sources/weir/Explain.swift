@@ -3,6 +3,7 @@
 // Invariant: the answer comes from the tables that cores use.
 
 import ArgumentParser
+import Config
 import Control
 import Payload
 import Sidecar

@@ -4,6 +4,7 @@
 
 import ArgumentParser
 import Control
+import Payload
 import Sidecar
 
 struct FeedbackCommand: ParsableCommand {

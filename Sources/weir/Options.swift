@@ -3,6 +3,7 @@
 // Invariant: what is not named comes from the config, then from the usual places, in this order.
 
 import ArgumentParser
+import Config
 import Control
 import Payload
 import Sidecar

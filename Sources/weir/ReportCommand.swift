@@ -4,6 +4,7 @@
 // Invariant: the same report says the same from both sources.
 
 import ArgumentParser
+import Config
 import Control
 import Payload
 import Sidecar

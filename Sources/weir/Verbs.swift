@@ -3,6 +3,7 @@
 // Invariant: nothing is decided here; the running Weir says yes or no.
 
 import ArgumentParser
+import Config
 import Control
 import Sidecar
 

@@ -4,6 +4,7 @@
 // off.
 
 import ArgumentParser
+import Config
 import Control
 import Platform
 import Sidecar

@@ -1,6 +1,7 @@
 // The servers of sink.py as a child of the test: certificates made on the spot, ports of the kernel's choice.
 
 import Calls
+import ConfigSamples
 import Foundation
 import Payload
 import Platform

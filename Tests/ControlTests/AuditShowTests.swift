@@ -5,6 +5,7 @@ import Platform
 import Proxy
 import Testing
 
+@testable import Config
 @testable import Control
 
 private let wall: UInt64 = 1_700_000_000_000_000

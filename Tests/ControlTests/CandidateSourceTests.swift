@@ -1,9 +1,11 @@
 // Candidates that a registry names, as values: what the file and the answers amount to, what `weir check`
 // finds wrong without asking anybody, and the file of the answers. Random tests name their seed.
 
+import ConfigSamples
 import Platform
 import Testing
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 

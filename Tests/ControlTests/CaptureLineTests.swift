@@ -6,6 +6,7 @@ import Platform
 import Proxy
 import Testing
 
+@testable import Config
 @testable import Control
 
 private let names = CaptureNames(model: "m", versions: [0: "v1", 1: "v2"])

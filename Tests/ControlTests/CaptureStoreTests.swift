@@ -1,12 +1,14 @@
 // What is kept and for how long: samples by their share, the last ones around a trip, files within their
 // bounds, and a disk that is full or slow to come back.
 
+import ConfigSamples
 import Glibc
 import Payload
 import Platform
 import Proxy
 import Testing
 
+@testable import Config
 @testable import Control
 
 private let wall: UInt64 = 1_795_000_000_000_000

@@ -5,6 +5,7 @@ import Payload
 import Platform
 import Testing
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 
@@ -13,7 +14,8 @@ import Testing
 
     private func admin(_ text: String) throws(ConfigProblem) -> String {
         let standard = SocketAddress.ip(.loopback, port: 9_902)
-        return "\(try ConfigGlance.value("admin", .admin, or: standard, in: text, file: "weir.yaml"))"
+        let found = try ConfigGlance.admin(in: text, file: "weir.yaml", resolve: ConfigLoader.systemNames)
+        return "\(found ?? standard)"
     }
 
     @Test(
@@ -129,7 +131,7 @@ import Testing
     func stateDir() throws {
         let kind = Kind<String>.text("the path of a folder")
         func read(_ text: String) throws -> String {
-            try ConfigGlance.value("state_dir", kind, or: "/var/lib/weir", in: text, file: "weir.yaml")
+            try ConfigGlance.stateDir(in: text, file: "weir.yaml")
         }
         #expect(try read("state_dir: /srv/weir\nmodels: [\n") == "/srv/weir")
         #expect(try read("models: [\n") == "/var/lib/weir")

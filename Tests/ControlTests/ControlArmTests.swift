@@ -1,12 +1,14 @@
 // The control arm: what a file may say of it, what it takes and from whom, under which name it is seen, and
 // that a candidate is compared with it and with nothing else of stable.
 
+import ConfigSamples
 import Metrics
 import Platform
 import Proxy
 import Rollout
 import Testing
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 

@@ -5,6 +5,7 @@ import Platform
 import Rollout
 import Testing
 
+@testable import Config
 @testable import Control
 
 /// One life of a process.

@@ -8,6 +8,7 @@ import Platform
 import Proxy
 import Synchronization
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 

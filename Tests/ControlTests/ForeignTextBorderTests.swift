@@ -10,6 +10,7 @@ import Synchronization
 import Testing
 
 @testable import Calls
+@testable import Config
 @testable import Control
 @testable import Sidecar
 

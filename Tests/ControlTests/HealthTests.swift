@@ -5,6 +5,7 @@ import Proxy
 import Synchronization
 import Testing
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 

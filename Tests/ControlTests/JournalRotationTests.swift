@@ -5,6 +5,7 @@ import Payload
 import Platform
 import Testing
 
+@testable import Config
 @testable import Control
 
 private func event(_ i: Int) -> JournalEvent {

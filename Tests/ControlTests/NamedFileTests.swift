@@ -1,12 +1,14 @@
 // The files that a config names: where relative paths start, for every key alike, and what is said of those
 // that are not there.
 
+import ConfigSamples
 import Glibc
 import Platform
 import Rollout
 import Testing
 
 @testable import Calls
+@testable import Config
 @testable import Control
 @testable import Sidecar
 
@@ -33,7 +35,8 @@ import Testing
 
     private func read(_ yaml: String, file: String) throws -> Config {
         try ConfigLoader.parse(
-            yaml, file: file, resolve: ConfigSample.names, files: NamedFile.onThisMachine
+            yaml, file: file, resolve: ConfigSample.names, files: NamedFile.onThisMachine,
+            read: NamedFile.readHere
         ).get()
     }
 
@@ -87,7 +90,7 @@ import Testing
             let warmUp = #expect(throws: WarmUpProblem.self) { try WarmUpRequest.load(path) }
             #expect(warmUp?.reason.contains("not a regular file") == true, "\(path)")
             guard case .failure(let secret) = SecretFile.read(path),
-                case .failure(let reference) = DriftReference.load(path)
+                case .failure(let reference) = DriftReference.load(path, NamedFile.readHere)
             else {
                 Issue.record("\(path) was read")
                 continue

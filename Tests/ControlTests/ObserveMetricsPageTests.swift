@@ -2,6 +2,7 @@
 // own tool accepts it. The sample has hostile names, since a config may.
 // promtool is of the Debian package `prometheus`; without it that suite does not run.
 
+import ConfigSamples
 import Foundation
 import Metrics
 import Testing

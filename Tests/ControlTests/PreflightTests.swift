@@ -1,6 +1,7 @@
 // The checks before a rollout: signatures as pure values, warm-up files, and whole rounds against small
 // servers that say what the case says.
 
+import ConfigSamples
 import Glibc
 import Payload
 import Platform

@@ -1,9 +1,11 @@
 // The bounds in force: whatever a machine allows, either the shares fit into it or the start is refused.
 
+import ConfigSamples
 import Platform
 import Proxy
 import Testing
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 

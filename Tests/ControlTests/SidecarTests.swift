@@ -6,6 +6,7 @@ import Platform
 import Synchronization
 import Testing
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 

@@ -8,6 +8,7 @@ import Platform
 import Synchronization
 import Testing
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 

@@ -4,6 +4,7 @@ import Platform
 import Rollout
 import Testing
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 

@@ -1,6 +1,7 @@
 // The start's comparison of `rollouts.json` with the journal: newer lines are applied, a missing state is
 // rebuilt or refused, a journal that is shorter or another one is said and never believed blindly.
 
+import ConfigSamples
 import Payload
 import Platform
 import Rollout

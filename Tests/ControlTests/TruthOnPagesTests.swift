@@ -1,12 +1,14 @@
 // What pages say: rules that sleep, weight that waits for its checks, models without guardrails,
 // promotions, and rollouts that nobody asks anything of yet.
 
+import ConfigSamples
 import Metrics
 import Payload
 import Platform
 import Rollout
 import Testing
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 
@@ -287,7 +289,7 @@ import Testing
 
     @Test("The page's table of default rules is the rules' own")
     func defaults() throws {
-        let path = configTestRoot + "/Sources/Control/Control.docc/Configuration.md"
+        let path = configTestRoot + "/Sources/Config/Config.docc/Configuration.md"
         let page = String(decoding: try File.readAll(path, bytesMax: 1 << 20), as: UTF8.self)
         let start = try #require(page.firstRange(of: "### The default guardrails"))
         let table = page[start.upperBound...].split(separator: "\n").drop { !$0.hasPrefix("| **`") }

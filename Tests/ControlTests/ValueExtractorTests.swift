@@ -1,6 +1,7 @@
 // From samples to values: what is evidence and what is not, what is observed and what is unknown, that
 // batches say how far they reach, and that a controller without room costs values and nothing else.
 
+import ConfigSamples
 import Metrics
 import Payload
 import Proxy
@@ -8,6 +9,7 @@ import Rollout
 import Synchronization
 import Testing
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 

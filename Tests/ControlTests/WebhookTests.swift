@@ -6,6 +6,7 @@ import Payload
 import Platform
 import Testing
 
+@testable import Config
 @testable import Control
 @testable import Sidecar
 

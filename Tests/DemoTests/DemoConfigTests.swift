@@ -1,6 +1,7 @@
 // The config of every scenario, read by Weir's own loader: valid, about the model that the demo asks, and
 // with the guardrail that the scenario is to be cut by.
 
+import Config
 import Control
 import Platform
 import Testing

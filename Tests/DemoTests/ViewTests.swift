@@ -6,6 +6,7 @@ import Platform
 import Testing
 
 @testable import Demo
+@testable import Sidecar
 
 @Suite("Views")
 struct ViewTests {

@@ -7,16 +7,16 @@ import Payload
 import Platform
 
 /// Which captures are wanted; nil wants all.
-public struct CaptureSelection: Sendable {
-    public var model: String?
+package struct CaptureSelection: Sendable {
+    package var model: String?
     /// The assigned version.
-    public var version: String?
+    package var version: String?
     /// A trip's id, as `cut-3`; nil: sampled ones and those of every trip, each exchange once.
-    public var cut: String?
+    package var cut: String?
     /// Not before this instant, microseconds since 1970.
-    public var sinceMicros: UInt64?
+    package var sinceMicros: UInt64?
 
-    public init(
+    package init(
         model: String? = nil, version: String? = nil, cut: String? = nil, sinceMicros: UInt64? = nil
     ) {
         self.model = model
@@ -35,29 +35,29 @@ public struct CaptureSelection: Sendable {
 }
 
 /// Captures that belong together: a model's and version's samples, or those of one trip.
-public struct CaptureSet: Sendable, Hashable {
-    public var model: String
-    public var version: String
+package struct CaptureSet: Sendable, Hashable {
+    package var model: String
+    package var version: String
     /// `sample`, `cut`, `alert` or `hold`.
-    public var kept: String
+    package var kept: String
     /// The trip's id; nil for samples.
-    public var cut: String?
-    public var count = 0
+    package var cut: String?
+    package var count = 0
     /// Bytes of their lines.
-    public var bytes = 0
+    package var bytes = 0
     /// Their first and last instant, as written.
-    public var from = ""
-    public var to = ""
+    package var from = ""
+    package var to = ""
 
     /// One line for a terminal.
-    public var summary: String {
+    package var summary: String {
         func plain(_ text: String) -> String { ForeignText.line(text, bytesMax: 256) }
         return
             "\(plain(model)) \(plain(version))  \(plain(cut ?? kept))  \(count) exchanges, \(bytes) bytes, "
             + "\(plain(from)) to \(plain(to))"
     }
 
-    public var json: JSON {
+    package var json: JSON {
         [
             "model": .string(model), "version": .string(version), "kept": .string(kept),
             "cut": .optional(cut), "count": .integer(Int64(count)), "bytes": .integer(Int64(bytes)),
@@ -67,18 +67,18 @@ public struct CaptureSet: Sendable, Hashable {
 }
 
 /// The captures under a state directory.
-public struct CaptureArchive {
+package struct CaptureArchive {
     private let folder: String
     /// Lines that were no captures.
-    public private(set) var skipped = 0
+    package private(set) var skipped = 0
     /// A line's greatest length; a longer one is skipped.
     private static let lineBytesMax = 4 << 20
 
     /// - Parameter stateDirectory: as `state_dir` says.
-    public init(stateDirectory: String) { folder = FolderDisk.folder(in: stateDirectory) }
+    package init(stateDirectory: String) { folder = FolderDisk.folder(in: stateDirectory) }
 
     /// What there is, in order of model and version.
-    public mutating func sets(_ selection: CaptureSelection) throws(SystemFailure) -> [CaptureSet] {
+    package mutating func sets(_ selection: CaptureSelection) throws(SystemFailure) -> [CaptureSet] {
         var sets: [[String]: CaptureSet] = [:]
         try scan(selection) { capture, line in
             let at = capture["at"]?.string ?? ""
@@ -101,7 +101,7 @@ public struct CaptureArchive {
 
     /// Hands over every wanted capture, with its line as it stands in the file. Each exchange comes once,
     /// though it may have been kept as a sample and around a trip.
-    public mutating func each(
+    package mutating func each(
         _ selection: CaptureSelection, _ body: (JSON, ArraySlice<UInt8>) -> Void
     ) throws(SystemFailure) {
         var seen: Set<String> = []

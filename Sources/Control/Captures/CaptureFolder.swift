@@ -5,6 +5,7 @@
 // Invariants: a model's files never pass its bound, as far as this process writes them; a disk that takes
 // nothing costs lines, which are counted, and one warning until it takes some again.
 
+import Config
 import Payload
 import Platform
 

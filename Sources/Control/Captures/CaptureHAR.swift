@@ -7,22 +7,22 @@ import Payload
 import Platform
 
 /// Writes an HTTP archive, entry by entry.
-public struct CaptureHAR {
+package struct CaptureHAR {
     private var isFirst = true
 
-    public init() {}
+    package init() {}
 
     /// What stands before the first entry.
-    public var head: String {
+    package var head: String {
         let creator: JSON = ["name": "weir", "version": .string(Release.version)]
         return "{\"log\":{\"version\":\"1.2\",\"creator\":\(creator.text),\"entries\":[\n"
     }
 
     /// What stands behind the last entry.
-    public var tail: String { "\n]}}\n" }
+    package var tail: String { "\n]}}\n" }
 
     /// One capture, as `CaptureArchive` gives it.
-    public mutating func entry(_ capture: JSON) -> String {
+    package mutating func entry(_ capture: JSON) -> String {
         defer { isFirst = false }
         return (isFirst ? "" : ",\n") + Self.entry(capture).text
     }

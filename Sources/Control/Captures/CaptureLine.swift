@@ -6,6 +6,7 @@
 // Invariant: valid JSON on one line, whatever the peers sent; a body that should be masked and cannot be read
 // to its end is withheld, and the line says so.
 
+import Config
 import Payload
 import Platform
 import Proxy

@@ -5,6 +5,7 @@
 // Bounds: per version `around_a_trip` lines and `recentBytesMax` bytes in memory; files by `CaptureFolder`.
 // Invariant: a sample becomes a line, masked, before it is kept anywhere.
 
+import Config
 import Platform
 import Proxy
 

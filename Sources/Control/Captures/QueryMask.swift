@@ -3,6 +3,8 @@
 // separates like `&`, as it still does for some of them.
 // Invariant: of a masked parameter nothing is left but its name as it was sent; the rest keeps its bytes.
 
+import Config
+
 /// Masks parameters whose values must not be kept.
 struct QueryMask: Sendable {
     private let config: CapturesConfig

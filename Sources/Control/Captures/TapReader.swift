@@ -3,6 +3,7 @@
 // this thread and nothing else: the slots fill, and the cores drop copies and count them.
 // Invariant: one reader at a time; a plan's names are adopted before the samples that follow it.
 
+import Config
 import Metrics
 import Platform
 import Proxy

@@ -2,19 +2,20 @@
 // POST /verbs/<word>. Unknown members are refused: a misspelt `verison` must not mean "any version".
 // Invariant: an `AdminVerb` read from a body has what its word needs and nothing that it does not take.
 
+import Config
 import Payload
 import Rollout
 
 /// What an operator asks for.
-public struct AdminVerb: Sendable, Equatable {
+package struct AdminVerb: Sendable, Equatable {
     /// The words of POST /verbs/<word> and of the command line.
-    public enum Word: String, Sendable, CaseIterable {
+    package enum Word: String, Sendable, CaseIterable {
         case rollback, start, promote, approve, skip, hold, pause, resume, retry, weights, unquarantine
         case reload
 
         /// Whether obeying can give a version more traffic. Such a verb is refused when it cannot be made
         /// durable; the others are obeyed and said to be blind.
-        public var raisesExposure: Bool {
+        package var raisesExposure: Bool {
             switch self {
             case .rollback, .pause, .hold: false
             case .start, .promote, .approve, .skip, .resume, .retry, .weights, .unquarantine, .reload: true
@@ -22,23 +23,23 @@ public struct AdminVerb: Sendable, Equatable {
         }
     }
 
-    public var word: Word
+    package var word: Word
     /// Empty only for `reload`.
-    public var model: String
+    package var model: String
     /// Why, in the operator's words.
-    public var reason: String
+    package var reason: String
     /// Who, as claimed by the request; nil when it does not say.
-    public var actor: String?
+    package var actor: String?
     /// Makes the verb idempotent: the same id gets the same answer and is obeyed once.
-    public var requestID: String?
+    package var requestID: String?
     /// For rollback, promote and unquarantine.
-    public var version: String?
+    package var version: String?
     /// For weights: parts per million by version.
-    public var weights: [String: UInt32]
+    package var weights: [String: UInt32]
     /// Lets weights and promote name a quarantined version.
-    public var force: Bool
+    package var force: Bool
 
-    public init(
+    package init(
         _ word: Word, model: String = "", reason: String = "", actor: String? = nil, requestID: String? = nil,
         version: String? = nil, weights: [String: UInt32] = [:], force: Bool = false
     ) {
@@ -65,7 +66,7 @@ public struct AdminVerb: Sendable, Equatable {
     }
 
     /// The body to send.
-    public var json: JSON {
+    package var json: JSON {
         var members: [JSON.Member] = []
         if !model.isEmpty { members.append(.init("model", .string(model))) }
         if !reason.isEmpty { members.append(.init("reason", .string(reason))) }

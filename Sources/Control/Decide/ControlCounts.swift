@@ -5,34 +5,34 @@
 import Metrics
 
 /// What control counts about its own work.
-public struct ControlCounts: Sendable {
-    public var reloadsApplied: UInt64 = 0
-    public var reloadsRefused: UInt64 = 0
+package struct ControlCounts: Sendable {
+    package var reloadsApplied: UInt64 = 0
+    package var reloadsRefused: UInt64 = 0
     /// Decisions that could not be made durable.
-    public var journalFailures: UInt64 = 0
+    package var journalFailures: UInt64 = 0
     /// Whether the start found journal lines or the state file gone; and the lines that it applied.
-    public var stateIsDamaged = false
-    public var linesReplayed: UInt64 = 0
+    package var stateIsDamaged = false
+    package var linesReplayed: UInt64 = 0
     /// Whether the state file cannot be written while the journal can.
-    public var stateIsOwed = false
+    package var stateIsOwed = false
     /// Space for decisions on a full disk, and whether it is being used up.
-    public var reserveBytes = 0
-    public var reserveIsInUse = false
+    package var reserveBytes = 0
+    package var reserveIsInUse = false
     /// Plans of what was decided that could not be built.
-    public var planFailures: UInt64 = 0
+    package var planFailures: UInt64 = 0
     /// Journal files closed, and attempts at it that failed.
-    public var journalRotations: UInt64 = 0
-    public var journalRotationFailures: UInt64 = 0
-    public var accessLines: UInt64 = 0
+    package var journalRotations: UInt64 = 0
+    package var journalRotationFailures: UInt64 = 0
+    package var accessLines: UInt64 = 0
     /// Lines that the file did not take.
-    public var accessLinesLost: UInt64 = 0
+    package var accessLinesLost: UInt64 = 0
     /// Captured exchanges, and those that the disk did not take.
-    public var captures: UInt64 = 0
-    public var capturesLost: UInt64 = 0
+    package var captures: UInt64 = 0
+    package var capturesLost: UInt64 = 0
     /// Plan epoch that every core obeys.
-    public var obeyedEpoch: UInt64 = 0
+    package var obeyedEpoch: UInt64 = 0
     /// From a cut's verdict until no core assigned to the cut version any more.
-    public var cutTimes = HistogramSnapshot()
+    package var cutTimes = HistogramSnapshot()
 
-    public init() {}
+    package init() {}
 }

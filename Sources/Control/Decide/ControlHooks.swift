@@ -3,6 +3,7 @@
 // Place: put together by `Sidecar`, or by a test; read by `ControlLoop`.
 // Invariant: no function here waits; all are called on the thread of the control loop.
 
+import Config
 import Proxy
 
 /// Who is told by a control loop.

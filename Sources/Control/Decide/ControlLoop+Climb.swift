@@ -2,6 +2,7 @@
 // is a time for changes. Facts only; what follows from them is the machine's.
 // Invariant: what was not checked is unknown, never passed.
 
+import Config
 import Logging
 import Metrics
 import Platform
@@ -201,11 +202,6 @@ extension ControlLoop {
         preflightTargets = targets
         hooks.onPreflight(targets)
     }
-}
-
-extension ModelConfig {
-    /// Candidates whose fixed weight waits for `preflight`; a rollout waits by itself.
-    var candidatesToProve: [String] { preflight != nil && rollout == nil ? candidates : [] }
 }
 
 /// Whose checks.

@@ -2,6 +2,7 @@
 // their evidence, and what was decided outlives what is written: a quarantined version stays dark.
 // Invariant: a config that cannot be taken over as a whole changes nothing.
 
+import Config
 import Logging
 import Metrics
 import Payload

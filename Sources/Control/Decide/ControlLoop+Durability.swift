@@ -2,6 +2,7 @@
 // becomes visible.
 // Invariant: a plan is built from durable states, and from refused ones only where they take traffic away.
 
+import Config
 import Logging
 import Platform
 import Proxy

@@ -2,6 +2,7 @@
 // log before the client is told. The loop waits for nothing: without room in the log nothing is accepted.
 // Invariant: an item counts exactly if its record has been handed to the log.
 
+import Config
 import Metrics
 import Platform
 import Proxy

@@ -8,6 +8,7 @@
 // member is asked again every tick until it is cut or has nothing to cut. One whose stable cannot take its
 // users waits for that.
 
+import Config
 import Logging
 import Payload
 import Rollout

@@ -2,6 +2,7 @@
 // verb idempotent, also over a restart: its answer is part of the saved state.
 // Invariant: every verb gets exactly one answer per caller.
 
+import Config
 import Logging
 import Payload
 import Platform

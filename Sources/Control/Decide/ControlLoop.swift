@@ -9,6 +9,7 @@
 // Invariants: a cut waits for nothing; a plan shows durable states only; one plan is under way at a time; a
 // bar outlives the plan that makes it needless. Owner: the controller's thread.
 
+import Config
 import Logging
 import Metrics
 import Platform

@@ -2,6 +2,7 @@
 // Place: beside EventText, which has the events of every rollout.
 // Invariant: member names are an interface; new ones may come, none changes its meaning.
 
+import Config
 import Metrics
 import Payload
 import Rollout

@@ -2,6 +2,7 @@
 // Place: between `RolloutMachine`, which knows no text, and `Journal`, which knows no rollout.
 // Invariant: member names are an interface, as kinds are; new ones may come, none changes its meaning.
 
+import Config
 import Metrics
 import Payload
 import Rollout

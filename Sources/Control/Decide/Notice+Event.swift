@@ -3,6 +3,7 @@
 // Invariant: a decision that gives traffic, which the disk may still undo, is told when it is durable; one
 // that takes traffic away is told at once, as it is obeyed at once.
 
+import Config
 import Payload
 import Rollout
 

@@ -4,31 +4,32 @@
 //
 // Invariant: the member names of `json` and the words of `Kind` are an interface (Actions.md lists them).
 
+import Config
 import Payload
 
 /// A decision that others are told of.
-public struct Notice: Sendable, Hashable {
-    public typealias Kind = NoticeKind
+package struct Notice: Sendable, Hashable {
+    package typealias Kind = NoticeKind
 
-    public var kind: Kind
-    public var model: String
+    package var kind: Kind
+    package var model: String
     /// The versions that it is about: cut, promoted, watched.
-    public var versions: [String]
+    package var versions: [String]
     /// The version to fall back to, as configured then; nil when the line does not say.
-    public var stable: String?
+    package var stable: String?
     /// "weir" or who called the verb.
-    public var actor: String
-    public var reason: String
+    package var actor: String
+    package var reason: String
     /// Of the model's rollout; what `x-weir-epoch` said before and says now.
-    public var epochBefore: UInt64?
-    public var epochAfter: UInt64?
+    package var epochBefore: UInt64?
+    package var epochAfter: UInt64?
     /// The cut that this is, or that is being recovered from.
-    public var cutID: String?
-    public var runbookURL: String?
+    package var cutID: String?
+    package var runbookURL: String?
     /// Readings of guardrails, or of the recovery check.
-    public var evidence: JSON
+    package var evidence: JSON
     /// Of the decision, microseconds since 1970.
-    public var wallMicros: UInt64
+    package var wallMicros: UInt64
 
     /// The notice in a journal event; nil where nobody need be told.
     package init?(_ event: JournalEvent) {
@@ -58,7 +59,7 @@ public struct Notice: Sendable, Hashable {
     }
 
     /// The same for every attempt, also after a restart, and different for every decision.
-    public var deliveryID: String {
+    package var deliveryID: String {
         // Long reasons are shortened in the journal; their beginning is not.
         let beginning = String(decoding: reason.utf8.prefix(512), as: UTF8.self)
         let parts = [kind.rawValue, model, Timestamp.text(wallMicros: wallMicros), actor, beginning]
@@ -66,10 +67,10 @@ public struct Notice: Sendable, Hashable {
     }
 
     /// Whether the recovery check found stable as it was before.
-    public var isRecovered: Bool { kind == .recovery && evidence["verdict"]?.string == "recovered" }
+    package var isRecovered: Bool { kind == .recovery && evidence["verdict"]?.string == "recovered" }
 
     /// The notice as sinks get it.
-    public var json: JSON {
+    package var json: JSON {
         func epoch(_ value: UInt64?) -> JSON { value.map(JSON.count) ?? .null }
         return [
             "schema": "weir.notice/1", "event": .string(kind.rawValue), "delivery": .string(deliveryID),
@@ -82,7 +83,7 @@ public struct Notice: Sendable, Hashable {
     }
 
     /// One line for a person.
-    public var headline: String {
+    package var headline: String {
         let names = versions.joined(separator: ", ")
         switch kind {
         case .cut: return "\(model): \(names) was cut, all traffic is back on \(stable ?? "stable")"

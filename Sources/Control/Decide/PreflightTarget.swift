@@ -2,6 +2,7 @@
 // take and give, and whether the candidate is warm. Values; the calls are `PreflightCheck`'s.
 // Invariant: an equal target has been checked for the same servers and the same attempt.
 
+import Config
 import Platform
 import Rollout
 

@@ -2,6 +2,8 @@
 // Place: taken over by `ControlLoop+Sources.swift`.
 // Invariant: the answer is durable before the move is handed over, unless it takes a candidate away.
 
+import Config
+
 /// An alias that points somewhere else than before.
 package struct SourceMove: Sendable {
     /// Weir's model.

@@ -2,6 +2,7 @@
 // status page or to metrics on another.
 // Invariant: taking one copies values that are shared until written; it reads no histogram.
 
+import Config
 import Metrics
 import Payload
 import Platform

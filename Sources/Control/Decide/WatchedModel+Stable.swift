@@ -4,6 +4,7 @@
 // Place: asked every tick, before anything is judged. Invariant: an endpoint that nobody checks is usable,
 // and checks that never decide hold a cut up for a minute at most.
 
+import Config
 import Metrics
 import Proxy
 import Rollout

@@ -5,6 +5,7 @@
 // reported, and the only one that plans are built from. Between the two lies at most a cut, whose bar the
 // cores obey already.
 
+import Config
 import Metrics
 import Proxy
 import Rollout

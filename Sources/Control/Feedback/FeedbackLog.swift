@@ -35,7 +35,9 @@ package final class FeedbackLog: FeedbackStore {
     /// Entries that the disk refused.
     let failures = Atomic<UInt64>(0)
 
-    package init() throws(SystemFailure) { worker = try Worker(name: "weir-feedback", capacity: Self.waitingMax) }
+    package init() throws(SystemFailure) {
+        worker = try Worker(name: "weir-feedback", capacity: Self.waitingMax)
+    }
 
     package var hasRoom: Bool { waiting.load(ordering: .acquiring) < Self.waitingMax }
 

@@ -2,6 +2,7 @@
 // how wall time maps to ticks, what came to what, and the log. Owner: the control loop.
 // Invariant: a version hash that two versions of the config share means neither of them.
 
+import Config
 import Metrics
 import Proxy
 import Rollout

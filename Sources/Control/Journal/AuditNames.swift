@@ -7,17 +7,17 @@ import Payload
 import Platform
 
 /// What can be asked for.
-public struct AuditNames: Sendable, Equatable {
-    public private(set) var models: Set<String> = []
-    public private(set) var versions: Set<String> = []
+package struct AuditNames: Sendable, Equatable {
+    package private(set) var models: Set<String> = []
+    package private(set) var versions: Set<String> = []
     /// In the order of their lines, each once, as `cut-1 of m`.
-    public private(set) var cuts: [String] = []
+    package private(set) var cuts: [String] = []
     private var cutIDs: Set<String> = []
 
-    public init() {}
+    package init() {}
 
     /// Reads the journal of a state directory.
-    public init(directory: String) throws(SystemFailure) {
+    package init(directory: String) throws(SystemFailure) {
         var found = AuditNames()
         var reader = AuditReader(directory: directory)
         try reader.read(AuditFilter()) { found.take($0.value) }
@@ -35,7 +35,7 @@ public struct AuditNames: Sendable, Equatable {
     }
 
     /// Adds what captures speak of.
-    public mutating func add(_ sets: [CaptureSet]) {
+    package mutating func add(_ sets: [CaptureSet]) {
         for set in sets {
             models.insert(set.model)
             versions.insert(set.version)
@@ -50,7 +50,7 @@ public struct AuditNames: Sendable, Equatable {
     }
 
     /// Which of the names that were asked for does not exist, with those that do; nil when all do.
-    public func unknown(model: String?, version: String? = nil, cut: String?) -> String? {
+    package func unknown(model: String?, version: String? = nil, cut: String?) -> String? {
         func list(_ known: [String]) -> String {
             let some = known.prefix(20).map { JSON.string($0).line ?? "" }.joined(separator: ", ")
             return known.count > 20 ? "\(some) and \(known.count - 20) more" : some

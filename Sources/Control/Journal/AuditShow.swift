@@ -3,26 +3,27 @@
 // they are opened as the start opens them (`Directory`), so that no link shows another file's lines.
 // Invariant: lines come in the order of their numbers, each once, and unchanged.
 
+import Config
 import Payload
 import Platform
 
 /// Which journal lines are wanted; what is nil does not restrict.
-public struct AuditFilter: Sendable {
-    public var model: String?
+package struct AuditFilter: Sendable {
+    package var model: String?
     /// Any of these kinds; empty: all.
-    public var kinds: Set<String> = []
+    package var kinds: Set<String> = []
     /// Wall clock, microseconds since 1970; from `since` on, and before `until`.
-    public var since: UInt64?
-    public var until: UInt64?
+    package var since: UInt64?
+    package var until: UInt64?
     /// Part of the actor's name.
-    public var actor: String?
+    package var actor: String?
     /// The cut's id, such as `cut-3`, in whatever the line says of it.
-    public var cut: String?
+    package var cut: String?
 
-    public init() {}
+    package init() {}
 
     /// A point in time as a person writes it: RFC 3339, a date, or a duration before `now`.
-    public static func time(_ text: String, now: UInt64) -> UInt64? {
+    package static func time(_ text: String, now: UInt64) -> UInt64? {
         if let ago = try? Notation.duration(text) { return now > ago.micros ? now - ago.micros : 0 }
         return Timestamp.wallMicros(text.utf8.count == 10 ? text + "T00:00:00Z" : text)
     }
@@ -40,13 +41,13 @@ public struct AuditFilter: Sendable {
 }
 
 /// One line of the journal.
-public struct AuditLine: Sendable {
+package struct AuditLine: Sendable {
     /// As it stands in the file.
-    public var text: String
-    public var value: JSON
+    package var text: String
+    package var value: JSON
 
     /// Time, kind, model, actor and reason, for a terminal.
-    public var summary: String {
+    package var summary: String {
         let kind = value["kind"]?.line ?? "?"
         var words = [value["seq"]?.integer.map { "\($0)" } ?? "?", value["at"]?.line ?? "?", kind]
         if let model = value["model"]?.line { words.append(model) }
@@ -81,7 +82,7 @@ public struct AuditLine: Sendable {
 }
 
 /// A journal that is read, and read on.
-public struct AuditReader {
+package struct AuditReader {
     private let path: String
     /// Opened by the first read.
     private var opened: Directory?
@@ -91,11 +92,11 @@ public struct AuditReader {
     private var last: Int64 = 0
     private static let pieceBytes = 1 << 20
 
-    public init(directory: String) { path = directory }
+    package init(directory: String) { path = directory }
 
     /// Hands over every wanted line that has come since the last call; at the first call, all of them.
     /// - Throws: when a file cannot be read; no journal at all is an error at the first call.
-    public mutating func read(
+    package mutating func read(
         _ filter: AuditFilter, _ take: (AuditLine) -> Void
     ) throws(SystemFailure) {
         let directory = try openDirectory()

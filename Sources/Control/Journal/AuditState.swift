@@ -3,14 +3,15 @@
 // Place: the second half of `AuditReport`; the rules are those of the start itself (`StateRecovery`).
 // Invariant: nothing is changed.
 
+import Config
 import Payload
 import Platform
 import Rollout
 
 /// How state file and journal stand to each other.
-public struct AuditState: Sendable, Equatable {
+package struct AuditState: Sendable, Equatable {
     /// What was found.
-    public enum Verdict: String, Sendable {
+    package enum Verdict: String, Sendable {
         /// The files were given by name, or there is neither.
         case notCompared = "not_compared"
         /// The state includes every line that decides something.
@@ -33,12 +34,12 @@ public struct AuditState: Sendable, Equatable {
         case differs
     }
 
-    public internal(set) var verdict: Verdict
+    package internal(set) var verdict: Verdict
     /// What it means.
-    public internal(set) var sentence: String
+    package internal(set) var sentence: String
 
     /// Whether nothing has to be done, by a start or by a person.
-    public var isWhole: Bool {
+    package var isWhole: Bool {
         switch verdict {
         case .notCompared, .current, .unmarked: true
         case .older, .newer, .otherHistory, .missing, .lost, .damaged, .differs: false
@@ -54,7 +55,7 @@ public struct AuditState: Sendable, Equatable {
     }
 
     /// The command's exit code: 0 nothing to do, 3 the next start applies lines, 4 something is missing.
-    public var exitCode: Int32 { isWhole ? 0 : verdict == .older ? 3 : 4 }
+    package var exitCode: Int32 { isWhole ? 0 : verdict == .older ? 3 : 4 }
 
     static let notCompared = AuditState(verdict: .notCompared, sentence: "rollouts.json was not compared")
 

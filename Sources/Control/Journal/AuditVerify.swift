@@ -12,44 +12,44 @@ import Payload
 import Platform
 
 /// The result of checking a journal.
-public struct AuditReport: Sendable, Equatable {
+package struct AuditReport: Sendable, Equatable {
     /// One place where the journal is not as it was written.
-    public struct Finding: Sendable, Equatable, CustomStringConvertible {
+    package struct Finding: Sendable, Equatable, CustomStringConvertible {
         /// The file's name.
-        public var file: String
+        package var file: String
         /// 1-based line of the file.
-        public var line: Int
-        public var problem: Problem
-        public var sentence: String
+        package var line: Int
+        package var problem: Problem
+        package var sentence: String
 
-        public var description: String { "\(file) line \(line): \(sentence)" }
+        package var description: String { "\(file) line \(line): \(sentence)" }
     }
 
     /// What kind of thing happened to the line.
-    public enum Problem: String, Sendable {
+    package enum Problem: String, Sendable {
         case notALine = "not_a_line"
         case altered, removed, reordered, torn, gap
     }
 
-    public var findings: [Finding]
+    package var findings: [Finding]
     /// Lines in all files.
-    public var lines: Int
-    public var files: Int
+    package var lines: Int
+    package var files: Int
     /// Lines before the first one, removed by `keep` and accounted for.
-    public var pruned: Int
+    package var pruned: Int
     /// Hash of the last line: what a witness should keep.
-    public var hash: String
+    package var hash: String
     /// Why nobody knows whether lines are gone from its end; nil: something remembers the last one, or files
     /// were given by name.
-    public var openEnd: String?
+    package var openEnd: String?
     /// How `rollouts.json` stands to it.
-    public var state = AuditState.notCompared
+    package var state = AuditState.notCompared
 
     /// Whether nothing says that the journal is not as it was written: neither its lines nor `rollouts.json`.
-    public var isIntact: Bool { findings.isEmpty && !state.contradictsJournal }
+    package var isIntact: Bool { findings.isEmpty && !state.contradictsJournal }
 
     /// What can be said of the lines, in words.
-    public var verdict: String {
+    package var verdict: String {
         guard findings.isEmpty else { return "NOT intact: \(Plural.text(findings.count, "finding"))" }
         guard isIntact else { return "NOT intact: lines that rollouts.json includes are gone or changed" }
         return openEnd.map { "intact as far as can be told: \($0)" } ?? "intact"
@@ -57,10 +57,10 @@ public struct AuditReport: Sendable, Equatable {
 
     /// 0 when all is there, 1 when the journal is not as it was written, 4 when nobody knows, else what the
     /// state says.
-    public var exitCode: Int32 { findings.isEmpty ? openEnd == nil ? state.exitCode : 4 : 1 }
+    package var exitCode: Int32 { findings.isEmpty ? openEnd == nil ? state.exitCode : 4 : 1 }
 
     /// The report for `--output json`.
-    public var json: JSON {
+    package var json: JSON {
         [
             // null: nobody knows.
             "intact": isIntact && openEnd != nil ? .null : .bool(isIntact), "open_end": .optional(openEnd),
@@ -82,23 +82,23 @@ public struct AuditReport: Sendable, Equatable {
 }
 
 /// A file of a journal.
-public struct AuditFile: Sendable {
-    public var name: String
-    public var bytes: [UInt8]
+package struct AuditFile: Sendable {
+    package var name: String
+    package var bytes: [UInt8]
 
-    public init(name: String, bytes: [UInt8]) {
+    package init(name: String, bytes: [UInt8]) {
         self.name = name
         self.bytes = bytes
     }
 }
 
 /// Verification of a journal's bytes.
-public enum AuditVerify {
+package enum AuditVerify {
     /// - Parameters:
     ///   - files: the journal's files in their order.
     ///   - head: the bytes of `journal.head`, when there is one.
     ///   - isWhole: whether lines before the first one must be accounted for; off for single files.
-    public static func check(files: [AuditFile], head: [UInt8]?, isWhole: Bool = true) -> AuditReport {
+    package static func check(files: [AuditFile], head: [UInt8]?, isWhole: Bool = true) -> AuditReport {
         check(files: files, HeadReading(bytes: head), isWhole: isWhole)
     }
 
@@ -114,7 +114,7 @@ public enum AuditVerify {
     }
 
     /// - Parameter journal: the bytes of a `journal.jsonl` that was never rotated.
-    public static func check(journal: [UInt8], head: [UInt8]?) -> AuditReport {
+    package static func check(journal: [UInt8], head: [UInt8]?) -> AuditReport {
         check(files: [AuditFile(name: JournalFiles.active, bytes: journal)], head: head)
     }
 
@@ -122,7 +122,7 @@ public enum AuditVerify {
     /// does it: what a start refuses to open is not read here either. A running Weir may go on writing,
     /// rotating and pruning meanwhile.
     /// - Throws: when the journal cannot be read; a missing one is an error too, where there is no state.
-    public static func check(directory path: String) throws(SystemFailure) -> AuditReport {
+    package static func check(directory path: String) throws(SystemFailure) -> AuditReport {
         let directory = try Directory(path, links: .followed)
         let storage = FileStorage(directory)
         var attempts = 0
@@ -186,7 +186,7 @@ public enum AuditVerify {
     }
 
     /// Checks files given by path, in the order of their first lines; what came before them is not judged.
-    public static func check(paths: [String]) throws(SystemFailure) -> AuditReport {
+    package static func check(paths: [String]) throws(SystemFailure) -> AuditReport {
         var files: [AuditFile] = []
         for path in paths { files.append(try read(path)) }
         return check(files: AuditWalk.inOrder(files), head: nil, isWhole: false)

@@ -2,6 +2,8 @@
 // Place: `Journal` writes it into the next line, `AuditVerify` checks it.
 // Invariant: 64 lower-case hex digits, as `sha256sum` prints them.
 
+import Config
+
 /// The hash of one journal line, as 64 lower-case hex digits.
 struct ChainHash: Hashable, Sendable {
     let hex: String

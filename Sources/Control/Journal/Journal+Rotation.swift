@@ -13,18 +13,6 @@
 import Payload
 import Platform
 
-/// When a journal file is closed and how many closed ones are kept: `journal:` of the config.
-public struct JournalConfig: Sendable, Hashable {
-    /// A file that has reached this size is closed before the next line.
-    public var rotateBytes = 64 << 20
-    /// A file whose first line is this old is closed before the next line.
-    public var rotateAge = Interval.seconds(7 * 86_400)
-    /// Closed files that are kept, at least 1.
-    public var keep = 10
-
-    public init() {}
-}
-
 /// Where a journal's rotation stands.
 struct Rotation {
     /// The file that was closed and is not yet named by the first lines of the next one.

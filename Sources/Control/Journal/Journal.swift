@@ -5,6 +5,7 @@
 // Invariant: `append` returns only after fsync; a line is acknowledged then and never rewritten. A failed
 // append leaves the durable prefix as it was. One thread calls; the state lock keeps other processes out.
 
+import Config
 import Platform
 
 /// The journal of one state directory.

@@ -5,9 +5,9 @@
 import Payload
 
 /// One event of the journal, before it has a place in the chain.
-public struct JournalEvent: Sendable, Hashable {
+package struct JournalEvent: Sendable, Hashable {
     /// What happened.
-    public enum Kind: String, Sendable, CaseIterable {
+    package enum Kind: String, Sendable, CaseIterable {
         /// The process took the state directory over, and gave it back.
         case started, stopped
         /// A config was loaded, or refused and nothing changed.
@@ -54,19 +54,19 @@ public struct JournalEvent: Sendable, Hashable {
         case unserved, served
     }
 
-    public var wallMicros: UInt64
-    public var kind: Kind
-    public var model: String?
+    package var wallMicros: UInt64
+    package var kind: Kind
+    package var model: String?
     /// "weir" for the machine's own acts, else who asked, as far as known.
-    public var actor: String
+    package var actor: String
     /// A sentence.
-    public var reason: String
+    package var reason: String
     /// The evidence: further members of the line, in order.
-    public var details: [JSON.Member]
+    package var details: [JSON.Member]
     /// What a restart must know of it; the member `state`.
     var change: StateChange?
 
-    public init(
+    package init(
         at wallMicros: UInt64, _ kind: Kind, model: String? = nil, actor: String = "weir", reason: String,
         details: [JSON.Member] = []
     ) {

@@ -6,9 +6,9 @@ import Payload
 import Platform
 
 /// Reads reports from a state directory.
-public enum OfflineReports {
+package enum OfflineReports {
     /// The complete reports in the journal, oldest first; open ones come from the saved state.
-    public static func reports(
+    package static func reports(
         stateDir: String, model: String?, cut: String?
     ) throws(OfflineProblem) -> [JSON] {
         var filter = AuditFilter()
@@ -30,7 +30,7 @@ public enum OfflineReports {
 
     /// What became of weight that was withheld under a cut's number, where no version was cut: the `held`
     /// line of the journal.
-    public static func withheld(
+    package static func withheld(
         stateDir: String, model: String?, cut: String
     ) throws(OfflineProblem) -> JSON? {
         var filter = AuditFilter()
@@ -51,7 +51,7 @@ public enum OfflineReports {
     }
 
     /// The same of the page of a running Weir.
-    public static func withheld(status: JSON, model: String?, cut: String) -> JSON? {
+    package static func withheld(status: JSON, model: String?, cut: String) -> JSON? {
         for page in status["models"]?.elements ?? [] where model == nil || page["name"]?.string == model {
             guard let record = page["last_cut"], record["cut"]?.string == cut,
                 record["versions"]?.elements.isEmpty == true
@@ -73,7 +73,7 @@ public enum OfflineReports {
     }
 
     /// Why there is no such report, as a sentence with the cuts that there are.
-    public static func unknown(cut: String?, model: String?, among reports: [JSON]) -> String {
+    package static func unknown(cut: String?, model: String?, among reports: [JSON]) -> String {
         let known = reports.compactMap { report -> String? in
             guard model == nil || report["model"]?.string == model else { return nil }
             guard let cut = report["cut"]?.line, let of = report["model"]?.line else { return nil }
@@ -90,7 +90,7 @@ public enum OfflineReports {
     }
 
     /// The ledger over all rollouts.
-    public static func ledger(stateDir: String) throws(OfflineProblem) -> JSON {
+    package static func ledger(stateDir: String) throws(OfflineProblem) -> JSON {
         Tally.ledger(try saved(stateDir)?.tallies ?? [:])
     }
 

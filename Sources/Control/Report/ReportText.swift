@@ -6,10 +6,10 @@
 import Payload
 
 /// Renders reports for people.
-public enum ReportText {
+package enum ReportText {
     /// The page of one report, as `/reports` or the journal has it; every line ends with a newline.
     /// - Parameter isOffline: it was read from files, and nobody may be watching.
-    public static func render(_ report: JSON, isOffline: Bool = false) -> String {
+    package static func render(_ report: JSON, isOffline: Bool = false) -> String {
         if report["withheld"]?.bool == true { return render(withheld: report) }
         let versions = (report["versions"]?.elements ?? []).compactMap(\.line).joined(separator: ", ")
         let isOpen = report["completed_at"]?.line == nil
@@ -76,7 +76,7 @@ public enum ReportText {
 
     /// The page of one ledger: `total`, or a member of `models`, of `/ledger`.
     /// - Parameter name: whose it is, the page's first line.
-    public static func render(ledger: JSON, of name: String) -> String {
+    package static func render(ledger: JSON, of name: String) -> String {
         var out = "\(name)\n"
         out += line("rollouts", "\(number(ledger["rollouts"])), \(number(ledger["promotions"])) promoted")
         let cuts = (ledger["cuts"]?.members ?? []).map { "\(ForeignText.line($0.name)) \(number($0.value))" }

@@ -8,59 +8,59 @@ import Payload
 import Rollout
 
 /// The report of one cut.
-public struct RollbackReport: Sendable, Equatable, Codable {
-    public var model: String
-    public var stable: String
+package struct RollbackReport: Sendable, Equatable, Codable {
+    package var model: String
+    package var stable: String
     /// The cut itself: id, versions, rule, actor, sentence, evidence, weights before.
-    public var cut: CutRecord
+    package var cut: CutRecord
     /// The model's epoch before and after it: what caches are keyed on.
-    public var epochBefore: UInt64
-    public var epochAfter: UInt64
-    public var runbookURL: String?
+    package var epochBefore: UInt64
+    package var epochAfter: UInt64
+    package var runbookURL: String?
     /// Since when the counts below count; wall clock, microseconds since 1970, as are all times here.
-    public var exposedSince: UInt64?
+    package var exposedSince: UInt64?
     /// When the first bad request of the trouble started; nil when none was found. With `isFirstBadBound` it
     /// may have begun earlier than the evidence reaches.
-    public var firstBad: UInt64?
-    public var isFirstBadBound = false
+    package var firstBad: UInt64?
+    package var isFirstBadBound = false
     /// No request was assigned to the cut versions later than this; nil when none is remembered.
-    public var lastRequest: UInt64?
+    package var lastRequest: UInt64?
     /// From the verdict until no core assigned to the cut versions any more, at most; nanoseconds.
-    public var cutNanos: UInt64?
+    package var cutNanos: UInt64?
     /// Requests that the versions were assigned, the failed ones, and those that stable answered instead.
-    public var requests: UInt64 = 0
-    public var failures: UInt64 = 0
-    public var shielded: UInt64 = 0
+    package var requests: UInt64 = 0
+    package var failures: UInt64 = 0
+    package var shielded: UInt64 = 0
     /// Failures that clients did not see, because stable or another attempt answered; nil in reports of
     /// earlier releases.
-    public var rescued: UInt64?
+    package var rescued: UInt64?
     /// After a cut for latency: requests that a client felt as too slow; nil else.
-    public var slow: UInt64?
+    package var slow: UInt64?
     /// By what that was judged, fixed at the cut, and which of it found the most; nil in reports of earlier
     /// releases.
     var slowLimits: [SlowLimit]?
-    public var slowBy: SlowLimit?
+    package var slowBy: SlowLimit?
     /// After a cut by 3xx and 4xx answers, cancels (these after one for latency as well) or empty answers: so
     /// many of them, beyond the share that stable had at the trip; after a cut because clients left without
     /// an answer, these since it began; nil else.
-    public var events: UInt64?
+    package var events: UInt64?
     /// What the rule that tripped is over; nil for an operator's cut and in reports of earlier releases.
-    public var measure: Measure?
+    package var measure: Measure?
     /// Requests of the versions that had not ended, and those that stable had been asked for and had not
     /// answered, when the counts were taken; nil in reports of earlier releases.
-    public var unfinished: UInt64?
+    package var unfinished: UInt64?
     /// Copies that the versions were sent, and the failed ones.
-    public var copies: UInt64?
-    public var copyFailures: UInt64?
+    package var copies: UInt64?
+    package var copyFailures: UInt64?
     /// nil while the check runs, and when it was ended by an operator.
-    public var recovery: RecoveryReading?
+    package var recovery: RecoveryReading?
     /// When the report was complete; nil while it is open: until the check has answered and the versions'
     /// requests have ended.
-    public var completedAt: UInt64?
+    package var completedAt: UInt64?
 
     /// Clients that got a failure, waited longer than the rule allows, or got what the rule was over. Copies
     /// have no clients.
-    public var harmed: UInt64 {
+    package var harmed: UInt64 {
         let saved = rescued ?? shielded
         return min(requests, (failures > saved ? failures - saved : 0) + (slow ?? 0) + (events ?? 0))
     }
@@ -84,16 +84,16 @@ public struct RollbackReport: Sendable, Equatable, Codable {
     }
 
     /// From the first bad request to the verdict, in microseconds.
-    public var detectMicros: UInt64? {
+    package var detectMicros: UInt64? {
         firstBad.map { cut.wallMicros > $0 ? cut.wallMicros - $0 : 0 }
     }
 
     /// The reading that tripped.
-    public var trip: GuardrailReading? {
+    package var trip: GuardrailReading? {
         cut.guardrail.flatMap { name in cut.evidence.first { $0.name == name && $0.verdict == .fail } }
     }
 
-    public init(
+    package init(
         model: String, stable: String, cut: CutRecord, epochBefore: UInt64, epochAfter: UInt64,
         runbookURL: String? = nil
     ) {
@@ -108,7 +108,7 @@ public struct RollbackReport: Sendable, Equatable, Codable {
 
 extension RollbackReport {
     /// What a rule can be over, as far as it says who was harmed. The words are an interface.
-    public enum Measure: String, Sendable, Codable {
+    package enum Measure: String, Sendable, Codable {
         case failures, latency, health, values
         case rejected = "non_2xx"
         case cancelled = "cancels"
@@ -144,7 +144,7 @@ extension RecoveryVerdict {
 
 extension RollbackReport {
     /// The members of the report, as in the journal and at `/reports`.
-    public var members: [JSON.Member] {
+    package var members: [JSON.Member] {
         func time(_ micros: UInt64?) -> JSON {
             micros.map { .string(Timestamp.text(wallMicros: $0)) } ?? .null
         }
@@ -176,10 +176,10 @@ extension RollbackReport {
     }
 
     /// The report at `/reports`.
-    public var json: JSON { .object([.init("model", .string(model))] + members) }
+    package var json: JSON { .object([.init("model", .string(model))] + members) }
 
     /// The report in a sentence.
-    public var sentence: String {
+    package var sentence: String {
         var parts = ["\(cut.versions.joined(separator: ", ")) cut back to \(stable)"]
         if let detectMicros {
             parts.append("\(Self.text(micros: detectMicros)) after the first bad request")

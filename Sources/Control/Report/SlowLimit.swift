@@ -10,12 +10,12 @@ import Metrics
 import Payload
 
 /// A time that a client feels, and how often stable takes longer.
-public struct SlowLimit: Sendable, Equatable, Codable {
-    public var nanos: UInt64
+package struct SlowLimit: Sendable, Equatable, Codable {
+    package var nanos: UInt64
     /// Of stable's requests.
-    public var share: Double
+    package var share: Double
     /// Whether it is stable's own p99; else it is the rule's.
-    public var isTail: Bool
+    package var isTail: Bool
 
     /// Below so many requests stable has no tail to compare with.
     static let stableRequestsMin: UInt64 = 100

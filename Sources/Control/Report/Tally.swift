@@ -15,7 +15,7 @@ import Rollout
 import Statistics
 
 /// The ledger of one model, or the sum of several.
-public struct Tally: Sendable, Equatable, Codable {
+package struct Tally: Sendable, Equatable, Codable {
     /// A cut by a guardrail, and what later events say of it.
     struct Trip: Sendable, Equatable, Codable {
         var cutID: String
@@ -25,15 +25,15 @@ public struct Tally: Sendable, Equatable, Codable {
         var isConfirmed: Bool?
     }
 
-    public private(set) var rollouts = 0
-    public private(set) var promotions = 0
+    package private(set) var rollouts = 0
+    package private(set) var promotions = 0
     /// By `CutRecord.cause`.
-    public private(set) var cuts: [String: Int] = [:]
-    public private(set) var trips = 0
-    public private(set) var refuted = 0
-    public private(set) var confirmed = 0
+    package private(set) var cuts: [String: Int] = [:]
+    package private(set) var trips = 0
+    package private(set) var refuted = 0
+    package private(set) var confirmed = 0
     /// Sum of the rollouts' alphas: an upper bound on the expected number of false cuts.
-    public private(set) var alphaSpent = 0.0
+    package private(set) var alphaSpent = 0.0
     /// From the first bad request to the verdict, microseconds; and from there to the last core, nanoseconds.
     private(set) var detectMicros: [UInt64] = []
     private(set) var cutNanos: [UInt64] = []
@@ -44,7 +44,7 @@ public struct Tally: Sendable, Equatable, Codable {
     /// Times and trips that are remembered.
     static let remembered = 256
 
-    public init() {}
+    package init() {}
 
     /// Compares who has weight now with who had.
     /// - Parameter alpha: what one candidate's sequential guardrails may spend.
@@ -103,7 +103,7 @@ public struct Tally: Sendable, Equatable, Codable {
     }
 
     /// Adds another model's ledger, for a sum that is only shown.
-    public mutating func add(_ other: Tally) {
+    package mutating func add(_ other: Tally) {
         rollouts += other.rollouts
         promotions += other.promotions
         cuts.merge(other.cuts, uniquingKeysWith: +)
@@ -123,7 +123,7 @@ extension CutRecord {
 
 extension Tally {
     /// The ledger at `/ledger`.
-    public var json: JSON {
+    package var json: JSON {
         let range = Intervals.rate(n: trips, k: min(refuted, trips), alpha: 0.05)
         return [
             "rollouts": .integer(Int64(rollouts)), "promotions": .integer(Int64(promotions)),

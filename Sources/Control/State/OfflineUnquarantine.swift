@@ -3,18 +3,19 @@
 // Place: `weir unquarantine --state-dir`. Takes the directory's lock, so a running Weir is never overtaken.
 // Invariant: the journal line is durable before the state is.
 
+import Config
 import Platform
 import Rollout
 
 /// Why files were not read, or an offline verb changed nothing; the description says what to do.
-public enum OfflineProblem: Error, Sendable, CustomStringConvertible {
+package enum OfflineProblem: Error, Sendable, CustomStringConvertible {
     case state(StateProblem)
     case system(SystemFailure)
     case refused(String)
     /// Files that were only to be read.
     case unreadable(SystemFailure)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .state(let problem): problem.description
         case .system(let failure): "nothing was changed: \(failure)"
@@ -25,7 +26,7 @@ public enum OfflineProblem: Error, Sendable, CustomStringConvertible {
     }
 
     /// As `StateProblem.exitCode`; 1 for a refusal.
-    public var exitCode: Int32 {
+    package var exitCode: Int32 {
         switch self {
         case .state(let problem): problem.exitCode
         case .system, .unreadable: 71
@@ -35,9 +36,9 @@ public enum OfflineProblem: Error, Sendable, CustomStringConvertible {
 }
 
 /// Lifts a quarantine in a state directory that no Weir uses.
-public enum OfflineUnquarantine {
+package enum OfflineUnquarantine {
     /// - Returns: the machine's answer.
-    public static func run(
+    package static func run(
         stateDir: String, model: String, version: String, actor: String, reason: String
     ) throws(OfflineProblem) -> String {
         do throws(SystemFailure) {

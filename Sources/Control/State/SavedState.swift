@@ -3,19 +3,20 @@
 //
 // The file carries the SHA-256 of its own content: a flipped bit must not un-quarantine a version.
 
+import Config
 import FoundationEssentials
 import Payload
 import Rollout
 
 /// The content of `rollouts.json`.
-public struct SavedState: Codable, Equatable, Sendable {
+package struct SavedState: Codable, Equatable, Sendable {
     /// One model's share.
-    public struct Model: Codable, Equatable, Sendable {
-        public var rollout: RolloutState
+    package struct Model: Codable, Equatable, Sendable {
+        package var rollout: RolloutState
         /// Per candidate: the wealth of its guardrails, so that a restart does not spend a second alpha.
-        public var watches: [String: CandidateWatch.Saved]
+        package var watches: [String: CandidateWatch.Saved]
         /// The latency thresholds that the evidence was taken with.
-        public var reference: LatencyReference?
+        package var reference: LatencyReference?
         /// Which clock the watches' ticks are of; nil in files of earlier releases.
         var clock: ClockAnchor?
         /// What was seen of the stage in force.
@@ -23,7 +24,7 @@ public struct SavedState: Codable, Equatable, Sendable {
         /// Evidence against the split, by version; nil in files of earlier releases.
         var splits: [String: SplitCheck.Saved]?
 
-        public init(
+        package init(
             rollout: RolloutState, watches: [String: CandidateWatch.Saved] = [:],
             reference: LatencyReference? = nil
         ) {
@@ -44,9 +45,9 @@ public struct SavedState: Codable, Equatable, Sendable {
         }
     }
 
-    public var models: [String: Model]
+    package var models: [String: Model]
     /// The last verbs that carried a request id, oldest first.
-    public var answered: [AnsweredVerb]
+    package var answered: [AnsweredVerb]
     /// Reports of cuts, and the ledger over rollouts; nil in states saved before there were any.
     var reports: ReportDesk.Saved?
     /// Groups of which not every member is cut.
@@ -54,13 +55,13 @@ public struct SavedState: Codable, Equatable, Sendable {
     /// The newest journal line that is included; nil in files of earlier releases.
     package var journal: JournalMark?
 
-    public init(models: [String: Model] = [:], answered: [AnsweredVerb] = []) {
+    package init(models: [String: Model] = [:], answered: [AnsweredVerb] = []) {
         self.models = models
         self.answered = answered
     }
 
     /// Members that came later have defaults, so that an older file is still read.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         models = try values.decode([String: Model].self, forKey: .models)
         answered = try values.decode([AnsweredVerb].self, forKey: .answered)
@@ -74,14 +75,14 @@ public struct SavedState: Codable, Equatable, Sendable {
 }
 
 /// A verb that was answered, kept so that its repetition gets the same answer.
-public struct AnsweredVerb: Codable, Hashable, Sendable {
-    public var requestID: String
+package struct AnsweredVerb: Codable, Hashable, Sendable {
+    package var requestID: String
     /// The verb and its arguments: the same id with another request is refused.
-    public var request: String
-    public var status: Int
-    public var body: String
+    package var request: String
+    package var status: Int
+    package var body: String
 
-    public init(requestID: String, request: String, status: Int, body: String) {
+    package init(requestID: String, request: String, status: Int, body: String) {
         self.requestID = requestID
         self.request = request
         self.status = status
@@ -149,7 +150,7 @@ extension SavedState {
 }
 
 /// Why a state directory cannot be used; the description says what to do.
-public enum StateProblem: Error, Sendable, Equatable, CustomStringConvertible {
+package enum StateProblem: Error, Sendable, Equatable, CustomStringConvertible {
     case corrupt(path: String, what: String)
     case locked(directory: String, by: String)
     case unusable(directory: String, what: String)
@@ -158,7 +159,7 @@ public enum StateProblem: Error, Sendable, Equatable, CustomStringConvertible {
     /// There is no state, and the journal does not say all that it would.
     case lost(directory: String, what: String)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .corrupt(let path, let what):
             "\(path) is damaged: \(what). Weir does not start without it, because it says which versions are "

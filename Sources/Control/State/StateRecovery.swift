@@ -22,6 +22,7 @@
 // Invariant: what is applied here is written to `rollouts.json` before anything new is decided on top of it
 // can be acknowledged; applied again after another crash, it gives the same state.
 
+import Config
 import Platform
 import Rollout
 

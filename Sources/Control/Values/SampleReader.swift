@@ -5,6 +5,7 @@
 // have is no finding about a model's answers, and errors have guardrails of their own. An observed value is a
 // number or missing; where a head or body was not seen whole, or is compressed, nothing is said at all.
 
+import Config
 import Metrics
 import Payload
 import Proxy

@@ -6,6 +6,7 @@
 // or to keep the last ones at hand, are no fair picture) and whose version a weight or sticky key gave.
 // Bound: `pendingMax` values wait where the controller takes none; what comes then is dropped and counted.
 
+import Config
 import Metrics
 import Proxy
 import Rollout

@@ -10,7 +10,7 @@ import Sidecar
 
 /// Gives a demo and reports it on standard output.
 /// - Returns: 0 when the scenario went as it should (a bad candidate was cut, a healthy one was not), else 1.
-public func runDemo(_ options: DemoOptions) -> Int32 {
+package func runDemo(_ options: DemoOptions) -> Int32 {
     // Blocked before any thread starts, so that Ctrl-C ends the demo with its summary.
     Signals.block([DemoRun.interrupt, DemoRun.terminate])
     do throws(DemoFailure) {

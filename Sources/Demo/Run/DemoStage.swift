@@ -2,6 +2,7 @@
 // All ports are the kernel's choice, the state folder is new, and nothing outlives `strike` but the journal.
 // Invariant: Weir runs as `weir run` would run it; only the sockets and the scenario are the demo's own.
 
+import Config
 import Control
 import Load
 import Payload

@@ -6,35 +6,35 @@
 import Platform
 
 /// What is wrong with a model.
-public struct Fault: Sendable, Hashable {
+package struct Fault: Sendable, Hashable {
     /// Requests that get a 500.
-    public var errorPPM: UInt32
+    package var errorPPM: UInt32
     /// Requests that are never answered.
-    public var hangPPM: UInt32
+    package var hangPPM: UInt32
     /// Added to every request's service time.
-    public var addedDelay: Interval
+    package var addedDelay: Interval
     /// Added to a heavy request's service time only: the tail grows and the median stays.
-    public var heavyDelay: Interval
+    package var heavyDelay: Interval
     /// What every score is raised by, parts per million of the range of scores.
-    public var scorePPM: UInt32
+    package var scorePPM: UInt32
     /// The answers are in time and well-formed, and people like them less. No byte shows it; the server only
     /// counts the requests.
-    public var isDull: Bool
+    package var isDull: Bool
     /// Errors come only in the first `burst.length` of every `burst.period`; nil: at any time.
-    public var burst: Burst?
+    package var burst: Burst?
 
     /// Bad spells that come and go.
-    public struct Burst: Sendable, Hashable {
-        public var period: Interval
-        public var length: Interval
-        public init(period: Interval, length: Interval) {
+    package struct Burst: Sendable, Hashable {
+        package var period: Interval
+        package var length: Interval
+        package init(period: Interval, length: Interval) {
             precondition(period.nanos > 0, "a period")
             self.period = period
             self.length = length
         }
     }
 
-    public init(
+    package init(
         errorPPM: UInt32 = 0, hangPPM: UInt32 = 0, addedDelay: Interval = .zero, heavyDelay: Interval = .zero,
         scorePPM: UInt32 = 0, isDull: Bool = false, burst: Burst? = nil
     ) {
@@ -48,7 +48,7 @@ public struct Fault: Sendable, Hashable {
     }
 
     /// A model that is well.
-    public static let none = Fault()
+    package static let none = Fault()
 
     /// Whether users of the model get errors from it.
     var isHarmful: Bool { errorPPM > 0 || hangPPM > 0 }
@@ -62,13 +62,13 @@ public struct Fault: Sendable, Hashable {
 
 /// How long a healthy model takes: a fixed part and an exponentially distributed one, and for a share of
 /// heavy requests (long inputs, cold caches) a part more, which makes the tail.
-public struct ServiceTime: Sendable, Hashable {
-    public var fixed: Interval
-    public var meanOfRest: Interval
-    public var heavyPPM: UInt32
-    public var heavyExtra: Interval
+package struct ServiceTime: Sendable, Hashable {
+    package var fixed: Interval
+    package var meanOfRest: Interval
+    package var heavyPPM: UInt32
+    package var heavyExtra: Interval
 
-    public init(
+    package init(
         fixed: Interval, meanOfRest: Interval, heavyPPM: UInt32 = 0, heavyExtra: Interval = .zero
     ) {
         self.fixed = fixed
@@ -78,5 +78,5 @@ public struct ServiceTime: Sendable, Hashable {
     }
 
     /// Answers at once: the origin of a benchmark.
-    public static let immediate = ServiceTime(fixed: .zero, meanOfRest: .zero)
+    package static let immediate = ServiceTime(fixed: .zero, meanOfRest: .zero)
 }

@@ -7,7 +7,7 @@ import Platform
 import Synchronization
 
 /// A model server on a thread, answering HTTP/1.1 in the shape of the V2 inference protocol.
-public final class ModelServer: Sendable {
+package final class ModelServer: Sendable {
     /// What crosses to the loop.
     enum Command: Sendable {
         case inject(Fault)
@@ -22,7 +22,7 @@ public final class ModelServer: Sendable {
     }
 
     /// Where it listens; the port is the kernel's choice when 0 was asked for.
-    public let address: SocketAddress
+    package let address: SocketAddress
     private let commands: Mailbox<Command>
     private let counters: Counters
     private let thread: Thread
@@ -34,7 +34,7 @@ public final class ModelServer: Sendable {
     ///   - usual: what is wrong from the start and counts as well.
     ///   - scoreLevels: how many values the first score of an answer takes; 1: it is always the same.
     ///   - cpu: ties the thread to a CPU, for benchmarks.
-    public init(
+    package init(
         _ address: SocketAddress, model: String, version: String, serviceTime: ServiceTime,
         usual: Fault = .none, scoreLevels: Int = 1, seed: UInt64, cpu: Int? = nil
     ) throws(SystemFailure) {
@@ -63,19 +63,19 @@ public final class ModelServer: Sendable {
     }
 
     /// Switches to another fault, from the next request on.
-    public func inject(_ fault: Fault) { _ = commands.post(.inject(fault)) }
+    package func inject(_ fault: Fault) { _ = commands.post(.inject(fault)) }
 
     /// Inference requests received so far.
-    public var requests: UInt64 { counters.requests.load(ordering: .relaxed) }
+    package var requests: UInt64 { counters.requests.load(ordering: .relaxed) }
 
     /// Inference requests that it answered with an error.
-    public var failures: UInt64 { counters.failures.load(ordering: .relaxed) }
+    package var failures: UInt64 { counters.failures.load(ordering: .relaxed) }
 
     /// Inference requests received while something beyond the usual was wrong.
-    public var requestsWhileFaulty: UInt64 { counters.whileFaulty.load(ordering: .relaxed) }
+    package var requestsWhileFaulty: UInt64 { counters.whileFaulty.load(ordering: .relaxed) }
 
     /// Ends the server and its connections.
-    public func stop() {
+    package func stop() {
         // The mailbox holds 64 and the loop takes all of them every turn.
         _ = commands.post(.stop)
         thread.join()

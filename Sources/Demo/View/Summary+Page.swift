@@ -9,7 +9,7 @@ import Payload
 extension Summary {
     /// After a cut its report, after a promotion the steps to it with the gates that let it pass and the
     /// ledger, else nothing; with an empty line at the end.
-    public var page: String {
+    package var page: String {
         if let report { return ReportText.render(report) + "\n" }
         guard promotedAtMillis != nil, let ledger else { return "" }
         return steps.map(Self.step).joined() + "\n" + ReportText.render(ledger: ledger, of: "ledger") + "\n"

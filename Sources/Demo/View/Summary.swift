@@ -6,56 +6,56 @@ import Control
 import Payload
 
 /// The end of a demo.
-public struct Summary: Sendable, Hashable {
-    public var scenario: Scenario
+package struct Summary: Sendable, Hashable {
+    package var scenario: Scenario
     /// When the candidate went bad, in milliseconds since the load began; nil when it never did.
-    public var badAtMillis: UInt64?
+    package var badAtMillis: UInt64?
     /// When it was cut; nil when it never was.
-    public var cutAtMillis: UInt64?
+    package var cutAtMillis: UInt64?
     /// Requests that reached the candidate's server while it was bad, counted by that server.
-    public var candidateRequestsWhileBad: UInt64
+    package var candidateRequestsWhileBad: UInt64
     /// Requests that failed for the one who made them, counted by the load.
-    public var userErrors: UInt64
+    package var userErrors: UInt64
     /// Requests that would have failed had stable answered everything: its own share of failures of all.
-    public var errorsOfStableAlone: UInt64
+    package var errorsOfStableAlone: UInt64
     /// Requests made.
-    public var requests: UInt64
+    package var requests: UInt64
     /// The guardrail that tripped.
-    public var rule: String?
+    package var rule: String?
     /// The numbers behind the trip, in words.
-    public var evidence: String?
+    package var evidence: String?
     /// Whether stable was well again after the cut, in words.
-    public var recovery: String?
+    package var recovery: String?
     /// When the candidate was promoted; nil when it never was.
-    public var promotedAtMillis: UInt64?
+    package var promotedAtMillis: UInt64?
     /// Where the scenario is about clicks.
-    public var clicks: Clicks?
+    package var clicks: Clicks?
     /// The report of the cut, as `/reports` has it; nil without a cut.
-    public var report: JSON?
+    package var report: JSON?
     /// The journal's lines about the steps of a rollout: stages, bake and promotion, with their evidence.
-    public var steps: [JSON] = []
+    package var steps: [JSON] = []
     /// The ledger over this demo's rollouts, as the total of `/ledger`.
-    public var ledger: JSON?
-    public var stateFolder: String
-    public var journal: String
+    package var ledger: JSON?
+    package var stateFolder: String
+    package var journal: String
 
     /// What users clicked.
-    public struct Clicks: Sendable, Hashable {
+    package struct Clicks: Sendable, Hashable {
         /// Posted to `/feedback`.
-        public var posted: UInt64
+        package var posted: UInt64
         /// Of these, accepted by Weir.
-        public var accepted: UInt64
+        package var accepted: UInt64
 
         init(_ counts: (posted: UInt64, accepted: UInt64)) { (posted, accepted) = counts }
     }
 
     /// Whether a guardrail cut the candidate.
-    public var tripped: Bool { cutAtMillis != nil }
+    package var tripped: Bool { cutAtMillis != nil }
 
     /// Whether it went as it should: a bad candidate was cut after it went bad and by the rule that the
     /// scenario is about, a healthy one never; and users of a stable that fails saw no more errors than from
     /// stable alone.
-    public var isAsItShould: Bool {
+    package var isAsItShould: Bool {
         if scenario.isPromoted { return !tripped && promotedAtMillis != nil }
         guard scenario.isBad else { return !tripped }
         guard let badAtMillis, let cutAtMillis, cutAtMillis >= badAtMillis else { return false }
@@ -69,7 +69,7 @@ public struct Summary: Sendable, Hashable {
     }
 
     /// One line of JSON without a newline.
-    public var json: String {
+    package var json: String {
         func number(_ value: UInt64?) -> JSON { value.map(JSON.count) ?? .null }
         let value: JSON = [
             "scenario": .string(scenario.rawValue), "bad_at_ms": number(badAtMillis),
@@ -85,7 +85,7 @@ public struct Summary: Sendable, Hashable {
     }
 
     /// The summary in words, a line each.
-    public var lines: [String] {
+    package var lines: [String] {
         var lines: [String] = []
         func seconds(_ millis: UInt64) -> String { Figures.fixed(Double(millis) / 1e3, decimals: 2) + " s" }
         if let badAtMillis {

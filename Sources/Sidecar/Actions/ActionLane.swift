@@ -8,6 +8,7 @@
 // Invariant: `post` never waits for the sink; the queue is bounded, and what it has no room for is refused,
 // counted and journaled. Each attempt that fails, and how each notice ends, is a line of the journal.
 
+import Config
 import Control
 import Logging
 import Payload

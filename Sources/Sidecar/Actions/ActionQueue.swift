@@ -4,6 +4,7 @@
 // Invariant: a name in the journal's `actions` is owed the notice until a line says that it was done or given
 // up; so what a kill -9 interrupts is found by the next process. At least once, and in order.
 
+import Config
 import Control
 import Logging
 import Platform

@@ -3,6 +3,7 @@
 // Invariant: no text here holds a secret, a token or a URL's path.
 
 import Calls
+import Config
 import Control
 import Payload
 import Platform

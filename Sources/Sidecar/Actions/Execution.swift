@@ -2,6 +2,7 @@
 // variables, ended with its whole process group when it takes too long. What it writes last is journaled.
 // Invariant: when an attempt returns, the program is reaped, and its group has been signalled if it was late.
 
+import Config
 import Control
 import Glibc
 import Payload

@@ -7,6 +7,7 @@
 // abort and promote --full.
 
 import Calls
+import Config
 import Control
 import Glibc
 import Payload

@@ -9,6 +9,7 @@
 // Every step reads before it writes, so doing it twice is doing it once.
 // Source: MLflow's REST API 2.0, registered-models/alias.
 
+import Config
 import Control
 import Platform
 

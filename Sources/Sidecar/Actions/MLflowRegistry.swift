@@ -4,6 +4,7 @@
 // Source: MLflow's REST API 2.0, registered-models/alias; the answers are those of release 3.17.2.
 
 import Calls
+import Config
 import Control
 import Payload
 import Platform

@@ -5,6 +5,7 @@
 // is the same in every attempt: receivers that must not act twice keep it.
 // Source: RFC 2104; PagerDuty's Events API v2; Slack's incoming webhooks.
 
+import Config
 import COpenSSL
 import Calls
 import Control

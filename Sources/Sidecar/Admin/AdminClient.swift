@@ -2,6 +2,7 @@
 // Invariant: an answer is whole or it is no answer; a body shorter than its Content-Length counts as cut.
 // Source: RFC 9112; the parser is Wire's.
 
+import Config
 import Control
 import Glibc
 import Payload

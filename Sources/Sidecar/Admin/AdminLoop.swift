@@ -6,6 +6,7 @@
 // Invariant: a connection handles one request at a time; its next one waits in the reader until the answer is
 // written, so a client that pipelines without reading fills only the kernel's buffers.
 
+import Config
 import Control
 import Platform
 import Wire

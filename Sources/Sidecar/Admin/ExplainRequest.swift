@@ -2,6 +2,7 @@
 // with the weights and quarantine of a running Weir where its status is given, and asked by the tables that
 // cores use.
 
+import Config
 import Control
 import Payload
 import Platform

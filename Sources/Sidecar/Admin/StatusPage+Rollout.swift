@@ -2,6 +2,7 @@
 // waits for, in the machine's own words.
 // Invariant: what is shown as waited for is what the machine was asked at the last tick.
 
+import Config
 import Control
 import Metrics
 import Payload

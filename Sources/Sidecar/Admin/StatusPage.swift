@@ -2,6 +2,7 @@
 // Field names are an interface: the CLI, the demo and dashboards read them (Administration.md lists them).
 // Invariant: rendering reads values and meters only, so that it may run on any thread.
 
+import Config
 import Control
 import Metrics
 import Payload

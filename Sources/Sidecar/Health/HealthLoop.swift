@@ -4,6 +4,7 @@
 // Owner: its thread. Invariant: a target has at most one probe; a probe holds one of `probesMax` buffers,
 // which are reserved once.
 
+import Config
 import Control
 import Platform
 import Wire

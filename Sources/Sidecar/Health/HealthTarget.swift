@@ -2,6 +2,7 @@
 // an endpoint.
 // Invariant: values only; sockets and timers are the loop's.
 
+import Config
 import Control
 import Platform
 import Proxy

@@ -2,6 +2,7 @@
 // Invariant: a model with `values` has every series, also while it is zero; models without have none. Names
 // of values come from the config, so the label's set is bounded.
 
+import Control
 import Metrics
 
 extension MetricsPage {

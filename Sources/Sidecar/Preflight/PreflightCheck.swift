@@ -8,6 +8,7 @@
 // Invariant: `.failed` only on an answer that proves it; silence, refusals and 5xx are `.unknown`.
 
 import Calls
+import Config
 import Control
 import Payload
 import Platform

@@ -4,6 +4,7 @@
 // Invariant: nobody who decides waits for a registry or for this file; lanes wait for each other only while
 // one of them writes it.
 
+import Config
 import Control
 import Logging
 import Platform

@@ -5,6 +5,7 @@
 // Unlike `rollouts.json`, a file that is damaged stops no start: without an answer there is no candidate,
 // which exposes nobody, and the registry is asked at once.
 
+import Config
 import Control
 import Payload
 import Platform

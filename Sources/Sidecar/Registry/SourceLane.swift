@@ -9,6 +9,7 @@
 // Invariant: a poll ends within the call's time limit; polls never overlap; a move that was not taken over is
 // tried again by the next poll.
 
+import Config
 import Control
 import Logging
 import Platform

@@ -2,6 +2,7 @@
 // page, and the sentences in which people are told.
 // Invariant: no text here holds a secret, a token or a URL's path; label values come from the config.
 
+import Config
 import Control
 import Payload
 
@@ -24,8 +25,8 @@ enum SourcePoll: String, Sendable, CaseIterable {
 /// A source at one moment.
 struct SourceStatus: Sendable, Hashable {
     /// Weir's model.
-    var model: String
-    var pointer: SourcePointer
+    package var model: String
+    package var pointer: SourcePointer
     /// The registry's version that is in force, and ours; nil: none, so there is no candidate.
     var number: String?
     var candidate: String?

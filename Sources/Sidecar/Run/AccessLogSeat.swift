@@ -3,6 +3,7 @@
 // its own. Invariant: the cores' rings have one reader at a time: the writer, or nobody while it is being
 // replaced, or, where there is no access log, whoever calls `discard`.
 
+import Config
 import Control
 import Logging
 import Platform

@@ -3,6 +3,7 @@
 // Invariant: nothing is touched: no port is bound, no state is read; only names are resolved, because a name
 // without address is a problem.
 
+import Config
 import Control
 import Payload
 import Platform

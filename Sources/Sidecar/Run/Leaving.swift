@@ -8,6 +8,7 @@
 // with a 503 where nothing of an answer was sent.
 // Theory: one step for each look of `RunCommand`; both times count from the signal.
 
+import Config
 import Control
 import Logging
 import Platform

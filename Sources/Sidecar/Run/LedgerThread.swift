@@ -2,6 +2,7 @@
 // for a disk; a report wakes it.
 // Invariant: what was posted before `stop` is written, or kept as refused, before `stop` returns.
 
+import Config
 import Control
 import Platform
 import Synchronization

@@ -2,6 +2,7 @@
 // only a config that is right as a whole reaches the controller.
 // Invariant: reloads are taken over in the order in which they were asked for.
 
+import Config
 import Control
 import Platform
 

@@ -7,6 +7,7 @@
 // writes is kept or the start is refused; one that it leaves out is made smaller until it fits.
 // Invariant: cores × (bounds of a core) + reserve ≤ descriptors, so accepting pauses before they run out.
 
+import Config
 import Control
 import Payload
 import Platform
@@ -60,7 +61,7 @@ struct ResourceLimits: Sendable, Equatable {
     static let reloadSlack = 64
 
     /// Fits the bounds of a config.
-    init(_ config: Config, cores: Int, _ allowance: Allowance) throws(LimitsProblem) {
+    package init(_ config: Config, cores: Int, _ allowance: Allowance) throws(LimitsProblem) {
         limits = config.limits
         self.cores = cores
         self.allowance = allowance

@@ -2,6 +2,7 @@
 // SIGHUP reloads. SIGUSR1 reopens the logs. Signals are blocked before the first thread exists and read from
 // a descriptor, so no handler runs in the middle of anything.
 
+import Config
 import Control
 import Glibc
 import Logging

@@ -5,6 +5,7 @@
 // Invariant: nothing listens before the state directory is locked and read; nothing decided is lost when
 // `stop` returns.
 
+import Config
 import Control
 import Glibc
 import Logging
@@ -244,7 +245,7 @@ package final class Sidecar: Sendable {
     }
 
     /// How this process takes leave of its clients, by the config in force.
-    var drainTimes: DrainConfig { drainConfig.times.withLock { $0 } }
+    package var drainTimes: DrainConfig { drainConfig.times.withLock { $0 } }
 
     /// Has readiness say that this process is about to end; requests are served as before.
     func announceDrain() { isDraining.store(true, ordering: .releasing) }

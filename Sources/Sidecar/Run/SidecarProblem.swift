@@ -2,6 +2,7 @@
 // Place: thrown by `Sidecar`, turned into an exit by `RunCommand`.
 // Source: the codes are those of sysexits(3).
 
+import Config
 import Control
 import Platform
 
@@ -23,7 +24,7 @@ package enum SidecarProblem: Error, Sendable, CustomStringConvertible {
 
     /// 71 the system refuses, 78 the config contradicts the state; for the state directory see
     /// `StateProblem.exitCode`.
-    var exitCode: Int32 {
+    package var exitCode: Int32 {
         switch self {
         case .state(let problem): problem.exitCode
         case .plan: 78
