@@ -326,9 +326,9 @@ private struct Bench {
     }
 
     @Test(
-        "Signal names are read as they are written",
+        "Names of values are read as they are written",
         arguments: [
-            ("value:score", Signal.sampled("score")),
+            ("value:score", ValueName.sampled("score")),
             ("feedback:clicks@1800000", .feedback(metric: "clicks", windowMillis: 1_800_000)),
             ("feedback:a@b@1", .feedback(metric: "a@b", windowMillis: 1)),
         ])
