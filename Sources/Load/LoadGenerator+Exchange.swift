@@ -19,7 +19,7 @@ extension LoadGenerator {
     /// The poller says writable when the connection stands, also where it stands already.
     private mutating func register(_ socket: consuming Descriptor) {
         guard let slot = connections.insert(LoadConnection(socket, .connecting)) else { return }
-        let token = Token(kind: 1, generation: connections.generation(slot), slot: slot)
+        let token = Token(kind: 1, generation: connections.generation(slot), slot: slot.index)
         let failure = poller.add(
             connections.pointer(slot).pointee.socket, token: token,
             interest: [.readable, .writable, .peerClosed])
@@ -39,14 +39,14 @@ extension LoadGenerator {
     }
 
     /// A connection attempt failed; a waiting request shares its fate.
-    mutating func refuse(_ slot: UInt32) {
+    mutating func refuse(_ slot: Slot<LoadConnection>) {
         connecting -= 1
         connections.remove(slot)
         endOneWaiting(.refused)
     }
 
     /// Makes a connection available, for a waiting request first.
-    mutating func free(_ slot: UInt32) {
+    mutating func free(_ slot: Slot<LoadConnection>) {
         let connection = connections.pointer(slot)
         connection.pointee.phase = .idle
         connection.pointee.intended = .never
@@ -55,7 +55,7 @@ extension LoadGenerator {
     }
 
     /// Puts a request on a free connection.
-    mutating func begin(_ slot: UInt32, _ intended: Instant) {
+    mutating func begin(_ slot: Slot<LoadConnection>, _ intended: Instant) {
         let connection = connections.pointer(slot)
         busy += 1
         connection.pointee.intended = intended
@@ -66,7 +66,7 @@ extension LoadGenerator {
         send(slot, from: 0)
     }
 
-    mutating func send(_ slot: UInt32, from start: Int) {
+    mutating func send(_ slot: Slot<LoadConnection>, from start: Int) {
         let connection = connections.pointer(slot)
         plan.request.place(user: connection.pointee.user, in: request)
         switch connection.pointee.socket.send(UnsafeRawBufferPointer(rebasing: request[start...])) {
@@ -80,7 +80,7 @@ extension LoadGenerator {
 
     /// Reads until the socket is drained: that is after a short read, except where the peer has closed, which
     /// an edge reports once and which only another read turns up.
-    mutating func read(_ slot: UInt32, _ readiness: Readiness) {
+    mutating func read(_ slot: Slot<LoadConnection>, _ readiness: Readiness) {
         guard readiness != .writable else { return }
         let isEnding = !readiness.isDisjoint(with: [.peerClosed, .hangUp, .error])
         let generation = connections.generation(slot)
@@ -88,7 +88,7 @@ extension LoadGenerator {
             let connection = connections.pointer(slot)
             let filled = connection.pointee.filled
             let room = UnsafeMutableRawBufferPointer(
-                start: buffers + Int(slot) * Self.bufferBytes + filled, count: Self.bufferBytes - filled)
+                start: buffers + slot.row * Self.bufferBytes + filled, count: Self.bufferBytes - filled)
             switch connection.pointee.socket.receive(into: room) {
             case .moved(let count):
                 connection.pointee.filled += count
@@ -107,7 +107,7 @@ extension LoadGenerator {
     }
 
     /// Uses up what the buffer holds.
-    private mutating func take(_ slot: UInt32) {
+    private mutating func take(_ slot: Slot<LoadConnection>) {
         let connection = connections.pointer(slot)
         switch connection.pointee.phase {
         case .awaitingHead, .sending: takeHead(slot)
@@ -119,21 +119,21 @@ extension LoadGenerator {
         }
     }
 
-    private func bytes(_ slot: UInt32) -> UnsafeRawBufferPointer {
+    private func bytes(_ slot: Slot<LoadConnection>) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(
-            start: buffers + Int(slot) * Self.bufferBytes, count: connections.pointer(slot).pointee.filled)
+            start: buffers + slot.row * Self.bufferBytes, count: connections.pointer(slot).pointee.filled)
     }
 
     /// Moves what follows the first `count` bytes to the buffer's start.
-    private func consume(_ slot: UInt32, _ count: Int) {
+    private func consume(_ slot: Slot<LoadConnection>, _ count: Int) {
         let connection = connections.pointer(slot)
-        let start = buffers + Int(slot) * Self.bufferBytes
+        let start = buffers + slot.row * Self.bufferBytes
         let rest = connection.pointee.filled - count
         if rest > 0, count > 0 { start.copyMemory(from: start + count, byteCount: rest) }
         connection.pointee.filled = rest
     }
 
-    private mutating func takeHead(_ slot: UInt32) {
+    private mutating func takeHead(_ slot: Slot<LoadConnection>) {
         let connection = connections.pointer(slot)
         let view = bytes(slot)
         switch parser.response(view.bytes, scanned: connection.pointee.scanned, to: .post) {
@@ -157,7 +157,7 @@ extension LoadGenerator {
         }
     }
 
-    private mutating func takeBody(_ slot: UInt32, _ framing: BodyFraming) {
+    private mutating func takeBody(_ slot: Slot<LoadConnection>, _ framing: BodyFraming) {
         let connection = connections.pointer(slot)
         switch framing {
         case .none: finish(slot, .answered(status: connection.pointee.status))
@@ -169,7 +169,7 @@ extension LoadGenerator {
         }
     }
 
-    private mutating func takeLength(_ slot: UInt32, _ left: UInt64) {
+    private mutating func takeLength(_ slot: Slot<LoadConnection>, _ left: UInt64) {
         let connection = connections.pointer(slot)
         let filled = UInt64(connection.pointee.filled)
         if filled < left {
@@ -181,7 +181,8 @@ extension LoadGenerator {
         }
     }
 
-    private mutating func takeChunks(_ slot: UInt32, _ decoder: ChunkedDecoder, from start: Int) {
+    private mutating func takeChunks(_ slot: Slot<LoadConnection>, _ decoder: ChunkedDecoder, from start: Int)
+    {
         var decoder = decoder
         var position = start
         while true {
@@ -199,7 +200,7 @@ extension LoadGenerator {
         }
     }
 
-    private mutating func takeTrailers(_ slot: UInt32) {
+    private mutating func takeTrailers(_ slot: Slot<LoadConnection>) {
         switch parser.trailers(bytes(slot).bytes, of: .response) {
         case .needMore: return
         case .refused: finish(slot, .cut)
@@ -239,7 +240,7 @@ extension LoadGenerator {
     }
 
     /// Ends the request on a connection, and the connection where it cannot carry another.
-    mutating func finish(_ slot: UInt32, _ end: LoadResult.End) {
+    mutating func finish(_ slot: Slot<LoadConnection>, _ end: LoadResult.End) {
         let connection = connections.pointer(slot)
         if connection.pointee.isBusy {
             let intended = connection.pointee.intended

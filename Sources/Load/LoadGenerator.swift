@@ -20,7 +20,7 @@ public struct LoadGenerator: ~Copyable {
     var poller: Poller
     var connections: Slab<LoadConnection>
     /// Free connections, the last used on top.
-    var idle: [UInt32] = []
+    var idle: [Slot<LoadConnection>] = []
     /// Connections on which a request is under way, and attempts to connect.
     var busy = 0
     var connecting = 0
@@ -110,9 +110,9 @@ public struct LoadGenerator: ~Copyable {
 
     /// Ends what has waited longer than the plan allows, on connections and in the queue.
     private mutating func giveUpLate(_ now: Instant) {
-        var from: UInt32 = 0
+        var from = Slot<LoadConnection>.first
         while let slot = connections.nextLive(from: from) {
-            from = slot + 1
+            from = slot.next
             let connection = connections.pointer(slot)
             if connection.pointee.isBusy, connection.pointee.intended + plan.timeout <= now {
                 finish(slot, .timedOut)
@@ -126,8 +126,7 @@ public struct LoadGenerator: ~Copyable {
     }
 
     private mutating func handle(_ token: Token, _ readiness: Readiness) {
-        guard connections.isLive(token.slot, generation: token.generation) else { return }
-        let slot = token.slot
+        guard let slot = connections.slot(of: token) else { return }
         switch connections.pointer(slot).pointee.phase {
         case .connecting:
             if Socket.pendingError(of: connections.pointer(slot).pointee.socket) != nil {

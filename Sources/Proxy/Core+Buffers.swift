@@ -32,11 +32,11 @@ extension Core {
     func starve(_ token: Token) {
         switch token.kind {
         case TokenKind.downstream:
-            let d = downstreams.pointer(token.slot)
+            let d = downstreams.pointer(Slot(index: token.slot))
             guard !d.pointee.isStarved else { return }
             d.pointee.isStarved = true
         default:
-            let u = upstreams.pointer(token.slot)
+            let u = upstreams.pointer(Slot(index: token.slot))
             guard !u.pointee.isStarved else { return }
             u.pointee.isStarved = true
         }
@@ -74,15 +74,15 @@ extension Core {
     private func cutHolder(_ holder: UInt32) {
         let before = unfinishedBlocks
         if holder < upstreamTimers {
-            cutUnfinished(holder)
+            cutUnfinished(Slot(index: holder))
         } else {
-            giveUpForBuffers(holder - upstreamTimers)
+            giveUpForBuffers(Slot(index: holder - upstreamTimers))
         }
         precondition(unfinishedBlocks < before, "who is cut gives its blocks back")
     }
 
     /// As above for a client.
-    func cutUnfinished(_ slot: UInt32) {
+    func cutUnfinished(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         switch d.pointee.phase {
         case .idle, .head:
@@ -95,7 +95,7 @@ extension Core {
             closeDownstream(slot)
         case .exchange:
             let x = d.pointee.exchange
-            if exchanges.pointer(x).pointee.request.isComplete {
+            if exchanges[x].request.isComplete {
                 dropSentAhead(slot)
             } else {
                 meter.countRefusal(.buffersExhausted)
@@ -108,11 +108,11 @@ extension Core {
     }
 
     /// What the client sent ahead is not answered: its connection ends with the answer due now.
-    func dropSentAhead(_ slot: UInt32) {
+    func dropSentAhead(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         meter.countRefusal(.buffersExhausted)
         clearHeld(slot)
-        exchanges.pointer(d.pointee.exchange).pointee.keepsAlive = false
+        exchanges[d.pointee.exchange].keepsAlive = false
         d.pointee.lingers = true
     }
 
@@ -123,8 +123,8 @@ extension Core {
             guard let token = starved.popFirst() else { return }
             guard isLive(token) else { continue }
             switch token.kind {
-            case TokenKind.downstream: downstreams.pointer(token.slot).pointee.isStarved = false
-            default: upstreams.pointer(token.slot).pointee.isStarved = false
+            case TokenKind.downstream: downstreams[Slot(index: token.slot)].isStarved = false
+            default: upstreams[Slot(index: token.slot)].isStarved = false
             }
             resume(token)
         }
@@ -151,13 +151,14 @@ extension Core {
             reliefLeft -= 1
             let isCut =
                 looked < upstreamTimers
-                ? cutStalledDownstream(looked, stall) : cutStalledUpstream(looked - upstreamTimers, stall)
+                ? cutStalledDownstream(Slot(index: looked), stall)
+                : cutStalledUpstream(Slot(index: looked - upstreamTimers), stall)
             if isCut { cuts += 1 }
             if cuts == limits.stalledCutsMax { return }
         }
     }
 
-    private func cutStalledDownstream(_ slot: UInt32, _ stall: Interval) -> Bool {
+    private func cutStalledDownstream(_ slot: Slot<Downstream>, _ stall: Interval) -> Bool {
         guard downstreams.isLive(slot) else { return false }
         let d = downstreams.pointer(slot)
         // The deadline was set when the last byte moved.
@@ -169,16 +170,16 @@ extension Core {
         return true
     }
 
-    private func cutStalledUpstream(_ slot: UInt32, _ stall: Interval) -> Bool {
+    private func cutStalledUpstream(_ slot: Slot<Upstream>, _ stall: Interval) -> Bool {
         guard upstreams.isLive(slot) else { return false }
         let u = upstreams.pointer(slot)
         guard u.pointee.phase == .busy, !u.pointee.output.isEmpty else { return false }
-        if u.pointee.shadow != noSlot {
+        if u.pointee.shadow != .none {
             dropShadow(u.pointee.shadow, .buffers)
             return true
         }
-        guard u.pointee.exchange != noSlot else { return false }
-        let idle = models[exchanges.pointer(u.pointee.exchange).pointee.model].pointee.timeouts.idle
+        guard u.pointee.exchange != .none else { return false }
+        let idle = models[exchanges[u.pointee.exchange].model].timeouts.idle
         guard now + idle >= u.pointee.deadline + stall else { return false }
         upstreamFailed(slot, .localRefusal)
         return true
@@ -186,15 +187,15 @@ extension Core {
 
     /// No block was left for bytes that the server has not taken: its stream is broken, by us. The connection
     /// is given up at the end of the turn, because its exchange is in use above on the stack.
-    func buffersFailed(_ slot: UInt32) {
-        upstreams.pointer(slot).pointee.isOutOfBuffers = true
+    func buffersFailed(_ slot: Slot<Upstream>) {
+        upstreams[slot].isOutOfBuffers = true
         writeFailed(slot)
     }
 
     /// Gives up a connection whose stream we broke.
-    func giveUpForBuffers(_ slot: UInt32) {
+    func giveUpForBuffers(_ slot: Slot<Upstream>) {
         let u = upstreams.pointer(slot)
-        if u.pointee.shadow != noSlot {
+        if u.pointee.shadow != .none {
             dropShadow(u.pointee.shadow, .buffers)
         } else {
             upstreamFailed(slot, .localRefusal)

@@ -16,13 +16,13 @@ extension Core {
     /// A timer came up.
     func expire(_ id: UInt32) {
         if id < upstreamTimers {
-            expireDownstream(id)
+            expireDownstream(Slot(index: id))
         } else if id < exchangeTimers {
-            expireUpstream(id - upstreamTimers)
+            expireUpstream(Slot(index: id - upstreamTimers))
         } else if id < shadowTimers {
-            waitedTooLong(id - exchangeTimers)
+            waitedTooLong(Slot(index: id - exchangeTimers))
         } else if id < acceptTimer {
-            dropShadow(id - shadowTimers, .aged)
+            dropShadow(Slot(index: id - shadowTimers), .aged)
         } else if id == acceptTimer {
             resumeAccepting()
         } else {
@@ -30,11 +30,11 @@ extension Core {
         }
     }
 
-    private func expireDownstream(_ slot: UInt32) {
+    private func expireDownstream(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         let deadline = d.pointee.deadline
         guard deadline <= now else {
-            if deadline != .never { timers.schedule(slot, at: deadline) }
+            if deadline != .never { timers.schedule(slot.index, at: deadline) }
             return
         }
         meter.countTimeout(limit(of: d.pointee.phase))
@@ -62,7 +62,7 @@ extension Core {
     }
 
     /// A client that does not read its response, or sends its body too slowly.
-    private func expireExchange(_ slot: UInt32) {
+    private func expireExchange(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         let x = d.pointee.exchange
         let exchange = exchanges.pointer(x)
@@ -93,9 +93,9 @@ extension Core {
     }
 
     /// The client rightly waits: it is the upstream that is slow, under its own limit.
-    private func waitForContinue(_ slot: UInt32, _ x: UInt32) {
+    private func waitForContinue(_ slot: Slot<Downstream>, _ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
-        let limit = exchange.pointee.assignedAt + models[exchange.pointee.model].pointee.timeouts.firstByte
+        let limit = exchange.pointee.assignedAt + models[exchange.pointee.model].timeouts.firstByte
         guard now >= limit else {
             openRateWindow(slot, x)
             return
@@ -104,11 +104,11 @@ extension Core {
         upstreamFailed(exchange.pointee.upstream, .timeoutFirstByte)
     }
 
-    private func expireUpstream(_ slot: UInt32) {
+    private func expireUpstream(_ slot: Slot<Upstream>) {
         let u = upstreams.pointer(slot)
         let deadline = u.pointee.deadline
         guard deadline <= now else {
-            if deadline != .never { timers.schedule(upstreamTimers + slot, at: deadline) }
+            if deadline != .never { timers.schedule(upstreamTimers + slot.index, at: deadline) }
             return
         }
         u.pointee.deadline = .never
@@ -122,7 +122,7 @@ extension Core {
             meter.countTimeout(.connect)
             upstreamFailed(slot, .timeoutConnect)
         case .busy:
-            guard u.pointee.exchange != noSlot else { return }
+            guard u.pointee.exchange != .none else { return }
             let exchange = exchanges.pointer(u.pointee.exchange)
             switch exchange.pointee.stage {
             case .forwarding:
@@ -138,7 +138,7 @@ extension Core {
             case .responding:
                 // Silence that our own backpressure caused is not the upstream's.
                 if owesClient(exchange) {
-                    armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
+                    armUpstream(slot, now + models[exchange.pointee.model].timeouts.idle)
                     return
                 }
                 meter.countTimeout(.idle)
@@ -150,20 +150,20 @@ extension Core {
     }
 
     /// Sets when the upstream connection is judged next.
-    func armUpstream(_ slot: UInt32, _ deadline: Instant) {
-        upstreams.pointer(slot).pointee.deadline = deadline
-        timers.schedule(upstreamTimers + slot, at: deadline)
+    func armUpstream(_ slot: Slot<Upstream>, _ deadline: Instant) {
+        upstreams[slot].deadline = deadline
+        timers.schedule(upstreamTimers + slot.index, at: deadline)
     }
 
     /// Puts a token into the line that is worked off after the turn's events, once.
     func resume(_ token: Token) {
         switch token.kind {
         case TokenKind.downstream:
-            let d = downstreams.pointer(token.slot)
+            let d = downstreams.pointer(Slot(index: token.slot))
             guard !d.pointee.isResumed else { return }
             d.pointee.isResumed = true
         case TokenKind.upstream:
-            let u = upstreams.pointer(token.slot)
+            let u = upstreams.pointer(Slot(index: token.slot))
             guard !u.pointee.isResumed else { return }
             u.pointee.isResumed = true
         case TokenKind.listener:
@@ -175,8 +175,8 @@ extension Core {
         append(token, to: &resumed)
     }
 
-    func resumeUpstreamLater(_ slot: UInt32) {
-        if upstreams.pointer(slot).pointee.isReadable { resume(upstreamToken(slot)) }
+    func resumeUpstreamLater(_ slot: Slot<Upstream>) {
+        if upstreams[slot].isReadable { resume(upstreamToken(slot)) }
     }
 
     /// Lets a token stand in line. A full line first loses the tokens of what has ended meanwhile: what lives
@@ -193,9 +193,9 @@ extension Core {
 
     func isLive(_ token: Token) -> Bool {
         switch token.kind {
-        case TokenKind.downstream: downstreams.isLive(token.slot, generation: token.generation)
-        case TokenKind.upstream: upstreams.isLive(token.slot, generation: token.generation)
-        case TokenKind.exchange: exchanges.isLive(token.slot, generation: token.generation)
+        case TokenKind.downstream: downstreams.slot(of: token) != nil
+        case TokenKind.upstream: upstreams.slot(of: token) != nil
+        case TokenKind.exchange: exchanges.slot(of: token) != nil
         default: true
         }
     }
@@ -221,16 +221,16 @@ extension Core {
     private func resumeNow(_ token: Token) {
         switch token.kind {
         case TokenKind.downstream:
-            guard downstreams.isLive(token.slot, generation: token.generation) else { return }
-            downstreams.pointer(token.slot).pointee.isResumed = false
-            resumeDownstream(token.slot)
+            guard let slot = downstreams.slot(of: token) else { return }
+            downstreams[slot].isResumed = false
+            resumeDownstream(slot)
         case TokenKind.upstream:
-            guard upstreams.isLive(token.slot, generation: token.generation) else { return }
-            upstreams.pointer(token.slot).pointee.isResumed = false
-            resumeUpstream(token.slot)
+            guard let slot = upstreams.slot(of: token) else { return }
+            upstreams[slot].isResumed = false
+            resumeUpstream(slot)
         case TokenKind.exchange:
-            guard exchanges.isLive(token.slot, generation: token.generation) else { return }
-            redispatch(token.slot)
+            guard let x = exchanges.slot(of: token) else { return }
+            redispatch(x)
         default:
             listeners.setResumed(Int(token.slot), false)
             acceptAll(Int(token.slot))

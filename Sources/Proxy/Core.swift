@@ -51,7 +51,7 @@ final class Core {
     var taps = TapDesk()
     /// Pipes for long bodies, and the first of those that are empty.
     var pipes: Slab<SplicePipe>
-    var idlePipe = noSlot
+    var idlePipe = Slot<SplicePipe>.none
     /// The kernel knows no splice: bodies are read.
     var isSpliceRefused = false
     /// By exchange slot.
@@ -75,7 +75,7 @@ final class Core {
     var assign: AssignTable
     var arena = PlanArena()
     /// Model slots by index in the plan.
-    var modelSlots: UnsafeMutablePointer<UInt32>?
+    var modelSlots: UnsafeMutablePointer<Slot<ModelState>>?
     var plan: Plan
 
     /// Connections to be resumed after the turn's events, by token; first in, first out.
@@ -100,8 +100,8 @@ final class Core {
     var leaving = LeavingWalk.none
     var isStopped = false
     /// Where the search for an idle connection goes on (Accept/Core+Evict.swift).
-    var downstreamHand: UInt32 = 0
-    var upstreamHand: UInt32 = 0
+    var downstreamHand = Slot<Downstream>.first
+    var upstreamHand = Slot<Upstream>.first
     /// Accepting stopped for want of a descriptor or a slot.
     var isAcceptPaused = false
 
@@ -225,11 +225,11 @@ final class Core {
     private func dispatch(_ token: Token, _ readiness: Readiness) {
         switch token.kind {
         case TokenKind.upstream:
-            guard upstreams.isLive(token.slot, generation: token.generation) else { return }
-            upstreamReady(token.slot, readiness)
+            guard let slot = upstreams.slot(of: token) else { return }
+            upstreamReady(slot, readiness)
         case TokenKind.downstream:
-            guard downstreams.isLive(token.slot, generation: token.generation) else { return }
-            downstreamReady(token.slot, readiness)
+            guard let slot = downstreams.slot(of: token) else { return }
+            downstreamReady(slot, readiness)
         case TokenKind.listener:
             isNowFresh = false
             acceptAll(Int(token.slot))

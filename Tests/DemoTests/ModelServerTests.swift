@@ -103,7 +103,7 @@ struct ModelServerTests {
         for _ in 0..<200 {
             let due = random.below(1_000)
             expected.append(due)
-            queue.push(DueQueue.Entry(due: Instant(nanos: due), slot: 0, generation: 0))
+            queue.push(DueQueue.Entry(due: Instant(nanos: due), slot: .first, generation: 0))
         }
         var given: [UInt64] = []
         while let entry = queue.pop(dueAt: Instant(nanos: 1_000)) { given.append(entry.due.nanos) }

@@ -44,8 +44,8 @@ final class ScriptedServer: Sendable {
                 let token = poller[i].token
                 if token.bits == .max - 1 {
                     accept(listener, &poller, &clients)
-                } else if token.bits != .max, clients.isLive(token.slot, generation: token.generation) {
-                    answerOnce(token.slot, &clients, answer, pieceBytes, closes)
+                } else if token.bits != .max, let slot = clients.slot(of: token) {
+                    answerOnce(slot, &clients, answer, pieceBytes, closes)
                 }
             }
         }
@@ -56,13 +56,14 @@ final class ScriptedServer: Sendable {
     ) {
         while case .connection(let socket, _) = Socket.accept(listener) {
             guard let slot = clients.insert(Client(socket: socket)) else { return }
-            let token = Token(kind: 0, generation: clients.generation(slot), slot: slot)
+            let token = Token(kind: 0, generation: clients.generation(slot), slot: slot.index)
             _ = poller.add(clients.pointer(slot).pointee.socket, token: token, interest: .readable)
         }
     }
 
     private static func answerOnce(
-        _ slot: UInt32, _ clients: inout Slab<Client>, _ answer: [UInt8], _ pieceBytes: Int, _ closes: Bool
+        _ slot: Slot<Client>, _ clients: inout Slab<Client>, _ answer: [UInt8], _ pieceBytes: Int,
+        _ closes: Bool
     ) {
         let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 1)
         defer { room.deallocate() }

@@ -123,7 +123,7 @@ private let token = Token(kind: 7, generation: 0xABCDEF, slot: 0xDEAD_BEEF)
         while let slot = pairs.insert(Pair()) {
             let pair = pairs.pointer(slot)
             _ = poller.add(
-                pair.pointee.b, token: Token(kind: 0, generation: 0, slot: slot), interest: .readable)
+                pair.pointee.b, token: Token(kind: 0, generation: 0, slot: slot.index), interest: .readable)
             _ = pair.pointee.a.sent([1])
         }
         var slots: Set<UInt32> = []

@@ -23,7 +23,7 @@ private struct Resource: ~Copyable {
         var slab = Slab<Resource>(capacity: 2)
         let first = slab.insert(Resource(value: 1, ended: ended))
         let second = slab.insert(Resource(value: 2, ended: ended))
-        #expect(first == 0 && second == 1)
+        #expect(first == .some(.first) && second == Slot(row: 1))
         let full = slab.isFull
         #expect(full && ended.pointee == 0)
         let third = slab.insert(Resource(value: 3, ended: ended))
@@ -40,7 +40,7 @@ private struct Resource: ~Copyable {
         do {
             var slab = Slab<Resource>(capacity: 8)
             for value in 0..<5 { _ = slab.insert(Resource(value: value, ended: ended)) }
-            slab.remove(3)
+            slab.remove(Slot(row: 3))
             #expect(ended.pointee == 1)
         }
         #expect(ended.pointee == 5)
@@ -66,10 +66,24 @@ private struct Resource: ~Copyable {
         #expect(!old && new)
     }
 
+    @Test("A token gives back its slot as long as that lives the same life")
+    func tokens() throws {
+        var slab = Slab<Int>(capacity: 4)
+        guard let slot = slab.insert(7) else { throw Errno(code: ENOMEM) }
+        let token = Token(kind: 1, generation: slab.generation(slot), slot: slot.index)
+        slab[slot] += 1
+        let (named, value) = (slab.slot(of: token), slab[slot])
+        #expect(named == slot && value == 8)
+        slab.remove(slot)
+        _ = slab.insert(9)
+        let stale = slab.slot(of: token)
+        #expect(stale == nil)
+    }
+
     @Test("A token for a slot out of range is stale, not a trap")
     func range() {
         let slab = Slab<Int>(capacity: 4)
-        let (below, above) = (slab.isLive(3, generation: 0), slab.isLive(.max, generation: 0))
+        let (below, above) = (slab.isLive(Slot(row: 3), generation: 0), slab.isLive(.none, generation: 0))
         #expect(!below && !above)
     }
 
@@ -78,16 +92,16 @@ private struct Resource: ~Copyable {
         var slab = Slab<UInt8>(capacity: 1)
         for _ in 0..<(1 << 24) - 1 {
             _ = slab.insert(1)
-            slab.remove(0)
+            slab.remove(.first)
         }
-        let last = slab.generation(0)
+        let last = slab.generation(.first)
         #expect(last == 0xFF_FFFF)
         _ = slab.insert(1)
-        slab.remove(0)
-        let wrapped = slab.generation(0)
+        slab.remove(.first)
+        let wrapped = slab.generation(.first)
         #expect(wrapped == 0)
         _ = slab.insert(1)
-        let live = slab.isLive(0, generation: 0)
+        let live = slab.isLive(.first, generation: 0)
         #expect(live)
     }
 
@@ -95,13 +109,13 @@ private struct Resource: ~Copyable {
     func drain() {
         var slab = Slab<Int>(capacity: 100)
         for value in 0..<100 { _ = slab.insert(value) }
-        for slot in stride(from: UInt32(0), to: 100, by: 3) { slab.remove(slot) }
+        for row in stride(from: 0, to: 100, by: 3) { slab.remove(Slot(row: row)) }
         var seen: [Int] = []
-        var next: UInt32 = 0
+        var next = Slot<Int>.first
         while let slot = slab.nextLive(from: next) {
             seen.append(slab.pointer(slot).pointee)
             slab.remove(slot)
-            next = slot + 1
+            next = slot.next
         }
         #expect(seen == (0..<100).filter { $0 % 3 != 0 })
         let count = slab.count
@@ -112,8 +126,8 @@ private struct Resource: ~Copyable {
     func model(seed: UInt64) {
         var random = Random64(seed: seed)
         var slab = Slab<UInt64>(capacity: 50)
-        var model: [UInt32: (value: UInt64, generation: UInt32)] = [:]
-        var dead: [(slot: UInt32, generation: UInt32)] = []
+        var model: [Slot<UInt64>: (value: UInt64, generation: UInt32)] = [:]
+        var dead: [(slot: Slot<UInt64>, generation: UInt32)] = []
         for _ in 0..<5_000 {
             if random.below(100) < 55 {
                 let value = random.next()

@@ -8,7 +8,7 @@ import Platform
 struct DueQueue {
     struct Entry {
         var due: Instant
-        var slot: UInt32
+        var slot: Slot<ServerConnection>
         var generation: UInt32
     }
 

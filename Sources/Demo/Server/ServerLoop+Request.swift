@@ -9,7 +9,7 @@ import Wire
 extension ServerLoop {
     /// Reads and serves until the socket is drained: that is after a short read, except where the peer has
     /// closed, which an edge reports once and which only another read turns up.
-    mutating func read(_ slot: UInt32, _ readiness: Readiness) {
+    mutating func read(_ slot: Slot<ServerConnection>, _ readiness: Readiness) {
         guard readiness != .writable else { return }
         let isEnding = !readiness.isDisjoint(with: [.peerClosed, .hangUp, .error])
         let generation = connections.generation(slot)
@@ -20,7 +20,7 @@ extension ServerLoop {
             // A full buffer belongs to a client that pipelines beyond it; it is read on after the answer.
             guard filled < Self.bufferBytes else { return }
             let room = UnsafeMutableRawBufferPointer(
-                start: buffers + Int(slot) * Self.bufferBytes + filled, count: Self.bufferBytes - filled)
+                start: buffers + slot.row * Self.bufferBytes + filled, count: Self.bufferBytes - filled)
             switch connection.pointee.socket.receive(into: room) {
             case .moved(let count):
                 connection.pointee.filled += count
@@ -33,7 +33,7 @@ extension ServerLoop {
     }
 
     /// Serves what the buffer holds, as far as it goes.
-    private mutating func serve(_ slot: UInt32) {
+    private mutating func serve(_ slot: Slot<ServerConnection>) {
         let generation = connections.generation(slot)
         while connections.isLive(slot, generation: generation) {
             let connection = connections.pointer(slot)
@@ -49,24 +49,24 @@ extension ServerLoop {
         }
     }
 
-    private func unread(_ slot: UInt32) -> UnsafeRawBufferPointer {
+    private func unread(_ slot: Slot<ServerConnection>) -> UnsafeRawBufferPointer {
         let connection = connections.pointer(slot)
         return UnsafeRawBufferPointer(
-            start: buffers + Int(slot) * Self.bufferBytes + connection.pointee.used,
+            start: buffers + slot.row * Self.bufferBytes + connection.pointee.used,
             count: connection.pointee.filled - connection.pointee.used)
     }
 
-    private func compact(_ slot: UInt32) {
+    private func compact(_ slot: Slot<ServerConnection>) {
         let connection = connections.pointer(slot)
         guard connection.pointee.used > 0 else { return }
-        let start = buffers + Int(slot) * Self.bufferBytes
+        let start = buffers + slot.row * Self.bufferBytes
         let rest = connection.pointee.filled - connection.pointee.used
         if rest > 0 { start.copyMemory(from: start + connection.pointee.used, byteCount: rest) }
         connection.pointee.filled = rest
         connection.pointee.used = 0
     }
 
-    private mutating func readHead(_ slot: UInt32) -> Bool {
+    private mutating func readHead(_ slot: Slot<ServerConnection>) -> Bool {
         let connection = connections.pointer(slot)
         let bytes = unread(slot)
         guard bytes.count > 0 else { return false }
@@ -94,7 +94,7 @@ extension ServerLoop {
             || path.elementsEqual(StaticString("/healthz").bytes)
     }
 
-    private mutating func begin(_ slot: UInt32, _ framing: BodyFraming) -> Bool {
+    private mutating func begin(_ slot: Slot<ServerConnection>, _ framing: BodyFraming) -> Bool {
         let connection = connections.pointer(slot)
         switch framing {
         case .none, .untilClose:
@@ -106,7 +106,7 @@ extension ServerLoop {
         return true
     }
 
-    private mutating func skip(_ slot: UInt32, _ left: UInt64) -> Bool {
+    private mutating func skip(_ slot: Slot<ServerConnection>, _ left: UInt64) -> Bool {
         let connection = connections.pointer(slot)
         let here = UInt64(connection.pointee.filled - connection.pointee.used)
         if here < left {
@@ -119,7 +119,7 @@ extension ServerLoop {
         return true
     }
 
-    private mutating func skipChunks(_ slot: UInt32, _ decoder: ChunkedDecoder) -> Bool {
+    private mutating func skipChunks(_ slot: Slot<ServerConnection>, _ decoder: ChunkedDecoder) -> Bool {
         var decoder = decoder
         let connection = connections.pointer(slot)
         let bytes = unread(slot)
@@ -142,7 +142,7 @@ extension ServerLoop {
         }
     }
 
-    private mutating func skipTrailers(_ slot: UInt32) -> Bool {
+    private mutating func skipTrailers(_ slot: Slot<ServerConnection>) -> Bool {
         switch parser.trailers(unread(slot).bytes, of: .request) {
         case .needMore: return false
         case .refused:
@@ -156,7 +156,7 @@ extension ServerLoop {
     }
 
     /// The request is whole: answers it now, later, or never.
-    private mutating func decide(_ slot: UInt32) {
+    private mutating func decide(_ slot: Slot<ServerConnection>) {
         let connection = connections.pointer(slot)
         if connection.pointee.isHealthCheck {
             return answer(slot, .health, keepsAlive: connection.pointee.keepsAlive)
@@ -174,21 +174,21 @@ extension ServerLoop {
     }
 
     /// The answer that was put off is due; afterwards, what came meanwhile is served.
-    mutating func answer(_ slot: UInt32) {
+    mutating func answer(_ slot: Slot<ServerConnection>) {
         let generation = connections.generation(slot)
         let connection = connections.pointer(slot)
         answer(slot, connection.pointee.reply, keepsAlive: connection.pointee.keepsAlive)
         resume(slot, generation)
     }
 
-    private mutating func resume(_ slot: UInt32, _ generation: UInt32) {
+    private mutating func resume(_ slot: Slot<ServerConnection>, _ generation: UInt32) {
         guard connections.isLive(slot, generation: generation) else { return }
         let wasFull = connections.pointer(slot).pointee.filled == Self.bufferBytes
         serve(slot)
         if wasFull, connections.isLive(slot, generation: generation) { read(slot, .readable) }
     }
 
-    private mutating func answer(_ slot: UInt32, _ reply: Replies.Index, keepsAlive: Bool) {
+    private mutating func answer(_ slot: Slot<ServerConnection>, _ reply: Replies.Index, keepsAlive: Bool) {
         let connection = connections.pointer(slot)
         connection.pointee.reply = reply
         connection.pointee.keepsAlive = keepsAlive
@@ -197,14 +197,14 @@ extension ServerLoop {
     }
 
     /// The socket takes bytes again.
-    mutating func write(_ slot: UInt32) {
+    mutating func write(_ slot: Slot<ServerConnection>) {
         guard case .writing(let sent) = connections.pointer(slot).pointee.phase else { return }
         let generation = connections.generation(slot)
         send(slot, from: sent)
         resume(slot, generation)
     }
 
-    private mutating func send(_ slot: UInt32, from start: Int) {
+    private mutating func send(_ slot: Slot<ServerConnection>, from start: Int) {
         let connection = connections.pointer(slot)
         let text = replies[connection.pointee.reply]
         switch connection.pointee.socket.send(UnsafeRawBufferPointer(rebasing: text[start...])) {

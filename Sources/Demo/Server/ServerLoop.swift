@@ -106,14 +106,15 @@ struct ServerLoop: ~Copyable {
 
     private mutating func register(_ socket: consuming Descriptor) {
         guard let slot = connections.insert(ServerConnection(socket)) else { return }
-        let token = Token(kind: Self.connectionKind, generation: connections.generation(slot), slot: slot)
+        let token = Token(
+            kind: Self.connectionKind, generation: connections.generation(slot), slot: slot.index)
         let failure = poller.add(
             connections.pointer(slot).pointee.socket, token: token,
             interest: [.readable, .writable, .peerClosed])
         if failure != nil { close(slot) }
     }
 
-    mutating func close(_ slot: UInt32) {
+    mutating func close(_ slot: Slot<ServerConnection>) {
         connections.remove(slot)
         if acceptIsPaused {
             acceptIsPaused = false
@@ -122,8 +123,7 @@ struct ServerLoop: ~Copyable {
     }
 
     private mutating func handle(_ token: Token, _ readiness: Readiness) {
-        guard connections.isLive(token.slot, generation: token.generation) else { return }
-        let slot = token.slot
+        guard let slot = connections.slot(of: token) else { return }
         if case .writing = connections.pointer(slot).pointee.phase, readiness.contains(.writable) {
             write(slot)
             guard connections.isLive(slot, generation: token.generation) else { return }

@@ -49,7 +49,7 @@
     @inlinable public var isFull: Bool { live == limit }
 
     /// Moves a value in and returns its slot; nil when the slab is full, and the value is destroyed.
-    @inlinable public mutating func insert(_ element: consuming Element) -> UInt32? {
+    @inlinable public mutating func insert(_ element: consuming Element) -> Slot<Element>? {
         let slot: UInt32
         if free != Self.none {
             slot = free
@@ -63,60 +63,73 @@
         marks[Int(slot)].state |= Self.liveBit
         live &+= 1
         (elements + Int(slot)).initialize(to: element)
-        return slot
+        return Slot(index: slot)
     }
 
     /// Destroys the value in a slot. Its generation ends: tokens and pairs that name it are stale.
     /// - Precondition: the slot is live.
-    @inlinable public mutating func remove(_ slot: UInt32) {
+    @inlinable public mutating func remove(_ slot: Slot<Element>) {
         pointer(slot).deinitialize(count: 1)
-        let mark = marks + Int(slot)
+        let mark = marks + slot.row
         // Clears the live bit as well; wraps after 2^24 lives of one slot.
         mark.pointee.state = (mark.pointee.state &+ 1) & Token.generationMask
         mark.pointee.next = free
-        free = slot
+        free = slot.index
         live &-= 1
     }
 
-    /// The value's address; stable until `remove`.
+    /// The value's address, for functions that use much of it; stable until `remove`.
     /// - Precondition: the slot is live.
-    @inlinable public func pointer(_ slot: UInt32) -> UnsafeMutablePointer<Element> {
-        precondition(slot < limit && marks[Int(slot)].state & Self.liveBit != 0, "the slot is not live")
-        return elements + Int(slot)
+    @inlinable public func pointer(_ slot: Slot<Element>) -> UnsafeMutablePointer<Element> {
+        precondition(isLive(slot), "the slot is not live")
+        return elements + slot.row
+    }
+
+    /// The value in a slot, where it lies.
+    /// - Precondition: the slot is live.
+    @inlinable public subscript(slot: Slot<Element>) -> Element {
+        unsafeAddress { UnsafePointer(pointer(slot)) }
+        nonmutating unsafeMutableAddress { pointer(slot) }
     }
 
     /// The current life of a slot, 24 bits.
-    @inlinable public func generation(_ slot: UInt32) -> UInt32 {
-        precondition(slot < limit, "no such slot")
-        return marks[Int(slot)].state & Token.generationMask
+    @inlinable public func generation(_ slot: Slot<Element>) -> UInt32 {
+        precondition(slot.index < limit, "no such slot")
+        return marks[slot.row].state & Token.generationMask
     }
 
     /// Whether a slot still lives the life that a token names; false for slots out of range.
-    @inlinable public func isLive(_ slot: UInt32, generation: UInt32) -> Bool {
-        slot < limit && marks[Int(slot)].state == generation | Self.liveBit
+    @inlinable public func isLive(_ slot: Slot<Element>, generation: UInt32) -> Bool {
+        slot.index < limit && marks[slot.row].state == generation | Self.liveBit
     }
 
-    @inlinable public func isLive(_ slot: UInt32) -> Bool {
-        slot < limit && marks[Int(slot)].state & Self.liveBit != 0
+    /// The slot that a token names, if it still lives that life.
+    @inlinable public func slot(of token: Token) -> Slot<Element>? {
+        let slot = Slot<Element>(index: token.slot)
+        return isLive(slot, generation: token.generation) ? slot : nil
+    }
+
+    @inlinable public func isLive(_ slot: Slot<Element>) -> Bool {
+        slot.index < limit && marks[slot.row].state & Self.liveBit != 0
     }
 
     /// The first live slot at or after `slot`, or nil. Walks the table while it changes, as a drain does:
     /// slots removed meanwhile are skipped. Costs a look per slot ever used.
-    @inlinable public func nextLive(from slot: UInt32) -> UInt32? {
-        var slot = slot
-        while slot < fresh {
-            if marks[Int(slot)].state & Self.liveBit != 0 { return slot }
-            slot &+= 1
+    @inlinable public func nextLive(from slot: Slot<Element>) -> Slot<Element>? {
+        var index = slot.index
+        while index < fresh {
+            if marks[Int(index)].state & Self.liveBit != 0 { return Slot(index: index) }
+            index &+= 1
         }
         return nil
     }
 
     /// Visits every live slot in order of index.
-    @inlinable public func forEachLive(_ body: (UInt32, UnsafeMutablePointer<Element>) -> Void) {
-        var slot: UInt32 = 0
+    @inlinable public func forEachLive(_ body: (Slot<Element>, UnsafeMutablePointer<Element>) -> Void) {
+        var slot = Slot<Element>.first
         while let found = nextLive(from: slot) {
-            body(found, elements + Int(found))
-            slot = found &+ 1
+            body(found, elements + found.row)
+            slot = found.next
         }
     }
 }

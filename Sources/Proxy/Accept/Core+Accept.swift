@@ -69,11 +69,11 @@ extension Core {
         }
     }
 
-    func downstreamToken(_ slot: UInt32) -> Token {
-        Token(kind: TokenKind.downstream, generation: downstreams.generation(slot), slot: slot)
+    func downstreamToken(_ slot: Slot<Downstream>) -> Token {
+        Token(kind: TokenKind.downstream, generation: downstreams.generation(slot), slot: slot.index)
     }
 
-    func upstreamToken(_ slot: UInt32) -> Token {
-        Token(kind: TokenKind.upstream, generation: upstreams.generation(slot), slot: slot)
+    func upstreamToken(_ slot: Slot<Upstream>) -> Token {
+        Token(kind: TokenKind.upstream, generation: upstreams.generation(slot), slot: slot.index)
     }
 }

@@ -12,12 +12,12 @@ extension Core {
     /// one, else one whose head does not come to its end. False: all that were looked at are in use, or
     /// came just now.
     func evictDownstream() -> Bool {
-        var best: (slot: UInt32, group: Int, since: Instant)?
+        var best: (slot: Slot<Downstream>, group: Int, since: Instant)?
         var found = 0
         for _ in 0..<min(downstreams.count, Limits.evictionLooksMax) where found < Limits.evictionChoicesMax {
-            guard let slot = downstreams.nextLive(from: downstreamHand) ?? downstreams.nextLive(from: 0)
+            guard let slot = downstreams.nextLive(from: downstreamHand) ?? downstreams.nextLive(from: .first)
             else { break }
-            downstreamHand = slot + 1
+            downstreamHand = slot.next
             guard let (group, since) = idleness(slot) else { continue }
             // A head may take its time on the way; one that stalls has no claim to the place.
             let least = group == 2 ? Limits.stallMax : Limits.evictionIdleMin
@@ -33,7 +33,7 @@ extension Core {
     }
 
     /// What a client's connection that could go does, least needed first, and since when; nil: it is in use.
-    private func idleness(_ slot: UInt32) -> (group: Int, since: Instant)? {
+    private func idleness(_ slot: Slot<Downstream>) -> (group: Int, since: Instant)? {
         let d = downstreams.pointer(slot)
         switch d.pointee.phase {
         case .exchange: return nil
@@ -55,12 +55,12 @@ extension Core {
 
     /// Closes a pooled connection to some model server to make room for one that a request needs now.
     func evictUpstream() -> Bool {
-        var best: (slot: UInt32, since: Instant)?
+        var best: (slot: Slot<Upstream>, since: Instant)?
         var found = 0
         for _ in 0..<min(upstreams.count, Limits.evictionLooksMax) where found < Limits.evictionChoicesMax {
-            guard let slot = upstreams.nextLive(from: upstreamHand) ?? upstreams.nextLive(from: 0)
+            guard let slot = upstreams.nextLive(from: upstreamHand) ?? upstreams.nextLive(from: .first)
             else { break }
-            upstreamHand = slot + 1
+            upstreamHand = slot.next
             let u = upstreams.pointer(slot)
             guard u.pointee.phase == .idle else { continue }
             found += 1

@@ -8,7 +8,7 @@ import Wire
 
 extension Core {
     /// An event of the poller for a client's connection.
-    func downstreamReady(_ slot: UInt32, _ readiness: Readiness) {
+    func downstreamReady(_ slot: Slot<Downstream>, _ readiness: Readiness) {
         readClockForEvent()
         let d = downstreams.pointer(slot)
         let isHungUp = readiness.contains(.hangUp)
@@ -43,14 +43,14 @@ extension Core {
     private func bytesOwed(_ d: UnsafeMutablePointer<Downstream>) -> Int {
         var count = d.pointee.output.count
         if d.pointee.phase == .exchange {
-            let pipe = exchanges.pointer(d.pointee.exchange).pointee.responsePipe
-            if pipe != noSlot { count += pipes.pointer(pipe).pointee.held }
+            let pipe = exchanges[d.pointee.exchange].responsePipe
+            if pipe != .none { count += pipes[pipe].held }
         }
         return count
     }
 
     private func isTunnel(_ d: UnsafeMutablePointer<Downstream>) -> Bool {
-        d.pointee.phase == .exchange && exchanges.pointer(d.pointee.exchange).pointee.stage == .tunnel
+        d.pointee.phase == .exchange && exchanges[d.pointee.exchange].stage == .tunnel
     }
 
     /// Whether the client, whose FIN is here, has left before its answer was complete. What it sent before
@@ -60,7 +60,7 @@ extension Core {
         let exchange = exchanges.pointer(d.pointee.exchange)
         switch exchange.pointee.stage {
         case .queued, .forwarding, .responding:
-            return !models[exchange.pointee.model].pointee.ignoresHalfClose
+            return !models[exchange.pointee.model].ignoresHalfClose
         // The model server has done its work, and whoever still reads gets the rest of it.
         case .flushing, .tunnel: return false
         }
@@ -68,7 +68,7 @@ extension Core {
 
     /// Continues a connection whose obstacle is gone, or whose turn has come: first what is held, then the
     /// socket.
-    func resumeDownstream(_ slot: UInt32) {
+    func resumeDownstream(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         if d.pointee.isFlushable {
             d.pointee.isFlushable = false
@@ -89,7 +89,7 @@ extension Core {
 
     /// Reads a slice, unless the bytes have nowhere to go. What is left waits until the others have had their
     /// turn.
-    func readDownstream(_ slot: UInt32) {
+    func readDownstream(_ slot: Slot<Downstream>) {
         guard downstreams.isLive(slot) else { return }
         let d = downstreams.pointer(slot)
         guard d.pointee.isReadable, takesInput(d) else { return }
@@ -104,7 +104,7 @@ extension Core {
     /// One read, or one filling of a pipe.
     ///
     /// - Returns: whether it was a large one; nil when nothing was moved.
-    private func readClientSlice(_ slot: UInt32) -> Bool? {
+    private func readClientSlice(_ slot: Slot<Downstream>) -> Bool? {
         let d = downstreams.pointer(slot)
         var size = readSize(isHeavy: d.pointee.isHeavy)
         if d.pointee.phase == .exchange {
@@ -136,7 +136,7 @@ extension Core {
         return nil
     }
 
-    private func downstreamRead(_ slot: UInt32, held: Int, count: Int) {
+    private func downstreamRead(_ slot: Slot<Downstream>, held: Int, count: Int) {
         let d = downstreams.pointer(slot)
         switch d.pointee.phase {
         case .idle, .head:
@@ -149,7 +149,7 @@ extension Core {
             }
             let bytes = UnsafeRawBufferPointer(rebasing: inbox[..<count])
             let x = d.pointee.exchange
-            if exchanges.pointer(x).pointee.stage == .tunnel {
+            if exchanges[x].stage == .tunnel {
                 relayToUpstream(x, bytes)
             } else {
                 relayRequest(x, head: 0, bytes)
@@ -172,7 +172,7 @@ extension Core {
             return true
         case .exchange:
             let x = exchanges.pointer(d.pointee.exchange)
-            guard x.pointee.upstream != noSlot else { return false }
+            guard x.pointee.upstream != .none else { return false }
             switch x.pointee.stage {
             case .queued, .flushing:
                 return false
@@ -188,7 +188,7 @@ extension Core {
     }
 
     /// The client closed its side.
-    func downstreamEnded(_ slot: UInt32) {
+    func downstreamEnded(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         d.pointee.isReadable = false
         d.pointee.isPeerDone = true
@@ -212,7 +212,7 @@ extension Core {
     }
 
     /// The connection is gone in both directions.
-    func downstreamLost(_ slot: UInt32) {
+    func downstreamLost(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         if d.pointee.phase == .exchange {
             cancel(d.pointee.exchange, .clientCancel)
@@ -223,7 +223,7 @@ extension Core {
 
     /// Sends bytes to the client, keeping what it does not take. False: the client is gone, and the caller
     /// cancels. The caller holds no other connection's bytes in `outbox` afterwards.
-    func sendDownstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    func sendDownstream(_ slot: Slot<Downstream>, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let d = downstreams.pointer(slot)
         guard d.pointee.output.isEmpty else { return d.pointee.output.append(bytes, &pool) }
         switch d.pointee.descriptor.send(bytes) {
@@ -241,7 +241,7 @@ extension Core {
 
     /// As above for a head and a body that lie apart, in one write.
     func sendDownstream(
-        _ slot: UInt32, _ head: UnsafeRawBufferPointer, then body: UnsafeRawBufferPointer
+        _ slot: Slot<Downstream>, _ head: UnsafeRawBufferPointer, then body: UnsafeRawBufferPointer
     ) -> Bool {
         let d = downstreams.pointer(slot)
         guard d.pointee.output.isEmpty else {
@@ -262,14 +262,14 @@ extension Core {
     }
 
     /// How long the client may leave our bytes in the socket without taking any.
-    func stallLimit(_ slot: UInt32) -> Interval {
+    func stallLimit(_ slot: Slot<Downstream>) -> Interval {
         let d = downstreams.pointer(slot)
         guard d.pointee.phase == .exchange else { return limits.lingerDeadline }
-        return models[exchanges.pointer(d.pointee.exchange).pointee.model].pointee.timeouts.idle
+        return models[exchanges[d.pointee.exchange].model].timeouts.idle
     }
 
     /// Sends a slice of what is held. False when the connection ended over it.
-    private func flushDownstream(_ slot: UInt32) -> Bool {
+    private func flushDownstream(_ slot: Slot<Downstream>) -> Bool {
         let d = downstreams.pointer(slot)
         var sent = 0
         while !d.pointee.output.isEmpty {
@@ -294,19 +294,19 @@ extension Core {
         }
         if d.pointee.phase == .exchange {
             let exchange = exchanges.pointer(d.pointee.exchange)
-            if exchange.pointee.responsePipe != noSlot {
+            if exchange.pointee.responsePipe != .none {
                 guard drainToClient(d.pointee.exchange) else {
                     downstreamLost(slot)
                     return false
                 }
-                if exchange.pointee.responsePipe != noSlot { return true }
+                if exchange.pointee.responsePipe != .none { return true }
             }
         }
         return downstreamFlushed(slot)
     }
 
     /// The client has taken everything: the exchange ends, the upstream may be read again, or we close.
-    private func downstreamFlushed(_ slot: UInt32) -> Bool {
+    private func downstreamFlushed(_ slot: Slot<Downstream>) -> Bool {
         let d = downstreams.pointer(slot)
         d.pointee.deadline = .never
         if d.pointee.phase == .exchange {
@@ -322,7 +322,7 @@ extension Core {
                 passTunnelEnd(x)
                 return downstreams.isLive(slot, generation: generation)
             }
-            if exchange.pointee.upstream != noSlot { resumeUpstreamLater(exchange.pointee.upstream) }
+            if exchange.pointee.upstream != .none { resumeUpstreamLater(exchange.pointee.upstream) }
             return true
         }
         if d.pointee.closesAfterFlush {
@@ -333,7 +333,7 @@ extension Core {
     }
 
     /// Ends the connection after its last reply: at once, or by lingering where input is unread.
-    func shutDownstream(_ slot: UInt32) {
+    func shutDownstream(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         guard d.pointee.lingers else {
             closeDownstream(slot)
@@ -347,12 +347,12 @@ extension Core {
     }
 
     /// Frees the connection and all it holds. Its exchange, if any, was finished before.
-    func closeDownstream(_ slot: UInt32) {
+    func closeDownstream(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
-        precondition(d.pointee.exchange == noSlot, "a connection closes after its exchange")
+        precondition(d.pointee.exchange == .none, "a connection closes after its exchange")
         clearHeld(slot)
         d.pointee.output.clear(&pool)
-        timers.cancel(slot)
+        timers.cancel(slot.index)
         downstreams.remove(slot)
         meter.set(.downstreams, downstreams.count)
         if isAcceptPaused { resumeAccepting() }
@@ -360,8 +360,8 @@ extension Core {
     }
 
     /// Sets when the connection is judged next.
-    func armDownstream(_ slot: UInt32, _ deadline: Instant) {
-        downstreams.pointer(slot).pointee.deadline = deadline
-        timers.schedule(slot, at: deadline)
+    func armDownstream(_ slot: Slot<Downstream>, _ deadline: Instant) {
+        downstreams[slot].deadline = deadline
+        timers.schedule(slot.index, at: deadline)
     }
 }

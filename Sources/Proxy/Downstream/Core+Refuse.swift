@@ -9,18 +9,18 @@ import Wire
 extension Core {
     /// Refuses before an exchange exists, and closes: also where the head was sound, because a body or
     /// pipelined requests may follow it.
-    func refuse(_ slot: UInt32, _ reply: LocalReply, isHead: Bool = false) {
+    func refuse(_ slot: Slot<Downstream>, _ reply: LocalReply, isHead: Bool = false) {
         meter.countRefusal(reply.cause)
         refuse(slot, status: reply.status, reason: reply.reason, isHead: isHead)
     }
 
     /// Refuses what the validator refused.
-    func refuse(_ slot: UInt32, _ refusal: Refusal) {
+    func refuse(_ slot: Slot<Downstream>, _ refusal: Refusal) {
         meter.countRefusal(refusal.countedCause)
         refuse(slot, status: refusal.status, reason: refusal.cause.label, isHead: false)
     }
 
-    private func refuse(_ slot: UInt32, status: UInt16, reason: StaticString, isHead: Bool) {
+    private func refuse(_ slot: Slot<Downstream>, status: UInt16, reason: StaticString, isHead: Bool) {
         let d = downstreams.pointer(slot)
         clearHeld(slot)
         d.pointee.phase = .idle
@@ -93,18 +93,18 @@ extension Core {
     }
 
     /// Ends an exchange that has sent nothing to its client with a reply of our own.
-    func replyLocally(_ x: UInt32, _ reply: LocalReply, outcome: Outcome) {
+    func replyLocally(_ x: Slot<Exchange>, _ reply: LocalReply, outcome: Outcome) {
         meter.countRefusal(reply.cause)
         replyLocally(x, status: reply.status, reason: reply.reason, outcome: outcome)
     }
 
     /// Ends an exchange over a body that the validator refused.
-    func replyLocally(_ x: UInt32, _ refusal: Refusal, outcome: Outcome) {
+    func replyLocally(_ x: Slot<Exchange>, _ refusal: Refusal, outcome: Outcome) {
         meter.countRefusal(refusal.countedCause)
         replyLocally(x, status: refusal.status, reason: refusal.cause.label, outcome: outcome)
     }
 
-    private func replyLocally(_ x: UInt32, status: UInt16, reason: StaticString, outcome: Outcome) {
+    private func replyLocally(_ x: Slot<Exchange>, status: UInt16, reason: StaticString, outcome: Outcome) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
         let d = downstreams.pointer(slot)

@@ -13,7 +13,7 @@ extension Core {
     /// - Parameters:
     ///   - held: how many of the bytes are held (at the inbox's start they are not yet copied).
     ///   - count: all bytes of the message so far.
-    func takeHead(_ slot: UInt32, held: Int, count: Int) {
+    func takeHead(_ slot: Slot<Downstream>, held: Int, count: Int) {
         let d = downstreams.pointer(slot)
         let fresh = UnsafeRawBufferPointer(rebasing: inbox[held..<count])
         if held > 0 {
@@ -39,7 +39,7 @@ extension Core {
         }
     }
 
-    private func keepHead(_ slot: UInt32, _ fresh: UnsafeRawBufferPointer) {
+    private func keepHead(_ slot: Slot<Downstream>, _ fresh: UnsafeRawBufferPointer) {
         let d = downstreams.pointer(slot)
         if d.pointee.phase == .idle {
             d.pointee.phase = .head
@@ -55,7 +55,7 @@ extension Core {
     }
 
     /// A whole head: makes the exchange and sends it on.
-    private func begin(_ slot: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
+    private func begin(_ slot: Slot<Downstream>, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
         let d = downstreams.pointer(slot)
         let started = d.pointee.phase == .head ? d.pointee.headSince : now
         d.pointee.phase = .idle
@@ -66,8 +66,8 @@ extension Core {
             return
         }
         let modelSlot = modelSlots[index]
-        let model = models[modelSlot]
-        let switches = seat.board.words.switches[Int(modelSlot)].load(ordering: .acquiring)
+        let model = models.pointer(modelSlot)
+        let switches = seat.board.words.switches[modelSlot.row].load(ordering: .acquiring)
         let caller = assign.caller(
             peer: d.pointee.peer, head: head, fields: requestParser, bytes: bytes.bytes)
         let assignment = assign.assign(
@@ -114,22 +114,22 @@ extension Core {
     }
 
     /// Copies what the access log will want, while the head is at hand.
-    private func notePath(_ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
+    private func notePath(_ x: Slot<Exchange>, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
         let capacity = 176
         let start = Int(head.path.start)
         let count = min(Int(head.path.count), capacity)
         exchange.pointee.isPathCut = Int(head.path.count) > capacity
         exchange.pointee.pathCount = UInt8(count)
-        withUnsafeMutableBytes(of: &texts[Int(x)].path) { target in
+        withUnsafeMutableBytes(of: &texts[x.row].path) { target in
             target.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]))
         }
     }
 
     /// Starts watching how fast the body arrives.
-    func openRateWindow(_ slot: UInt32, _ x: UInt32) {
-        exchanges.pointer(x).pointee.windowBytes = exchanges.pointer(x).pointee.bytesIn
-        downstreams.pointer(slot).pointee.wasPaused = false
+    func openRateWindow(_ slot: Slot<Downstream>, _ x: Slot<Exchange>) {
+        exchanges[x].windowBytes = exchanges[x].bytesIn
+        downstreams[slot].wasPaused = false
         armDownstream(slot, now + limits.bodyRateWindow)
     }
 }

@@ -27,7 +27,7 @@ struct Downstream: ~Copyable {
     /// `peer` as text, for the heads of all its requests; IPv4 only (0 bytes: written anew each time).
     let peerText: InlineArray<15, UInt8>
     let peerTextCount: UInt8
-    var exchange: UInt32 = noSlot
+    var exchange: Slot<Exchange> = .none
     /// Bytes already checked for the end of the head in `input`.
     var scanned: UInt32 = 0
     /// Bytes read that nobody could take yet: part of a head, pipelined requests, body under backpressure.

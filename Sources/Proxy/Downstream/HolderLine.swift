@@ -8,6 +8,9 @@
 
 import Platform
 
+/// No connection.
+private let noHolder = UInt32.max
+
 /// A connection's place in a line of holders. Rows are numbered as timers are: clients, then upstreams.
 /// A row of zeroes is one that holds nothing.
 struct Holding: BitwiseCopyable {
@@ -20,8 +23,8 @@ struct Holding: BitwiseCopyable {
 
 /// The ends of a line of holders; the links are in the rows.
 struct HolderLine: BitwiseCopyable {
-    var oldest: UInt32 = noSlot
-    var newest: UInt32 = noSlot
+    var oldest: UInt32 = noHolder
+    var newest: UInt32 = noHolder
 
     static var weights: Int { 4 }
 
@@ -39,7 +42,7 @@ extension Core {
     }
 
     /// Copies them to the inbox's start.
-    func copyHeld(_ slot: UInt32) {
+    func copyHeld(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         if d.pointee.smallCount > 0 {
             inbox.copyMemory(from: smallInput(d))
@@ -63,7 +66,7 @@ extension Core {
 
     /// Forgets what is held, but not since when: more of the same may be held again in a moment. `holdInput`
     /// or `clearHeld` follows.
-    func takeHeld(_ slot: UInt32) {
+    func takeHeld(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         clearSmallInput(d)
         d.pointee.input.clear(&pool)
@@ -71,13 +74,13 @@ extension Core {
 
     /// Forgets what is held.
     @inline(__always)
-    func clearHeld(_ slot: UInt32) {
+    func clearHeld(_ slot: Slot<Downstream>) {
         takeHeld(slot)
         stopHolding(slot)
     }
 
     /// Holds more of what the client sent; false: there are no blocks for it, and it is not held.
-    func keepInput(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    func keepInput(_ slot: Slot<Downstream>, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let d = downstreams.pointer(slot)
         if d.pointee.input.isEmpty, keepSmall(d, bytes) { return true }
         if d.pointee.smallCount > 0 {
@@ -109,28 +112,30 @@ extension Core {
     // MARK: - The lines
 
     /// Counts the blocks of a client's unfinished input. Called after every change that is not the last.
-    func holdInput(_ slot: UInt32) {
-        count(holder: slot, downstreams.pointer(slot).pointee.input.blocks(pool))
+    func holdInput(_ slot: Slot<Downstream>) {
+        count(holder: slot.index, downstreams[slot].input.blocks(pool))
     }
 
     /// The client holds nothing unfinished any more.
     @inline(__always)
-    func stopHolding(_ slot: UInt32) {
-        if holdings[Int(slot)].blocks != 0 { count(holder: slot, 0) }
+    func stopHolding(_ slot: Slot<Downstream>) {
+        if holdings[slot.row].blocks != 0 { count(holder: slot.index, 0) }
     }
 
     /// As for clients.
-    func holdUpstreamInput(_ slot: UInt32) {
-        count(holder: upstreamTimers + slot, upstreams.pointer(slot).pointee.input.blocks(pool))
+    func holdUpstreamInput(_ slot: Slot<Upstream>) {
+        count(holder: upstreamTimers + slot.index, upstreams[slot].input.blocks(pool))
     }
 
-    func stopHoldingUpstream(_ slot: UInt32) {
-        if holdings[Int(upstreamTimers + slot)].blocks != 0 { count(holder: upstreamTimers + slot, 0) }
+    func stopHoldingUpstream(_ slot: Slot<Upstream>) {
+        if holdings[Int(upstreamTimers + slot.index)].blocks != 0 {
+            count(holder: upstreamTimers + slot.index, 0)
+        }
     }
 
     /// The oldest of those who hold most.
     var heaviestHolder: UInt32? {
-        for weight in (0..<HolderLine.weights).reversed() where holderLines[weight].oldest != noSlot {
+        for weight in (0..<HolderLine.weights).reversed() where holderLines[weight].oldest != noHolder {
             return holderLines[weight].oldest
         }
         return nil
@@ -150,9 +155,9 @@ extension Core {
 
     private func joinHolders(_ weight: Int, _ holder: UInt32, _ row: UnsafeMutablePointer<Holding>) {
         let newest = holderLines[weight].newest
-        row.pointee.next = noSlot
+        row.pointee.next = noHolder
         row.pointee.previous = newest
-        if newest == noSlot {
+        if newest == noHolder {
             holderLines[weight].oldest = holder
         } else {
             holdings[Int(newest)].next = holder
@@ -162,12 +167,12 @@ extension Core {
 
     private func leaveHolders(_ weight: Int, _ row: UnsafeMutablePointer<Holding>) {
         let (next, previous) = (row.pointee.next, row.pointee.previous)
-        if previous == noSlot {
+        if previous == noHolder {
             holderLines[weight].oldest = next
         } else {
             holdings[Int(previous)].next = next
         }
-        if next == noSlot {
+        if next == noHolder {
             holderLines[weight].newest = previous
         } else {
             holdings[Int(next)].previous = previous

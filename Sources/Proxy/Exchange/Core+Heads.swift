@@ -13,7 +13,7 @@ extension Core {
     ///
     /// - Returns: its bytes; nil when it does not fit, and then nothing of it may be sent.
     func composeRequest(
-        _ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer, version: UInt32
+        _ x: Slot<Exchange>, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer, version: Slot<VersionState>
     ) -> Int? {
         var out = HeadWriter(outbox)
         writeRequest(&out, x, head, bytes, version: version, isShadow: false)
@@ -22,11 +22,11 @@ extension Core {
 
     /// Writes the head of a request, for the primary or for a shadow copy.
     func writeRequest(
-        _ out: inout HeadWriter, _ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer,
-        version: UInt32, isShadow: Bool
+        _ out: inout HeadWriter, _ x: Slot<Exchange>, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer,
+        version: Slot<VersionState>, isShadow: Bool
     ) {
         let exchange = exchanges.pointer(x)
-        let rewrite = versions[version].pointee.rewrite
+        let rewrite = versions[version].rewrite
         let passes = passesAsItCame(head, rewrite)
         if !passes { writeRequestLine(&out, head, bytes, rewrite) }
         let found = writeRequestFields(&out, x, head, bytes, rewrite, isShadow: isShadow, passes)
@@ -80,7 +80,7 @@ extension Core {
     /// Writes the fields that pass, in their order.
     @inline(__always)
     private func writeRequestFields(
-        _ out: inout HeadWriter, _ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer,
+        _ out: inout HeadWriter, _ x: Slot<Exchange>, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer,
         _ rewrite: RewriteTable, isShadow: Bool, _ passesLine: Bool
     ) -> Found {
         let exchange = exchanges.pointer(x)
@@ -201,26 +201,26 @@ extension Core {
         }
     }
 
-    private func noteID(_ x: UInt32, _ id: UnsafeRawBufferPointer) {
+    private func noteID(_ x: Slot<Exchange>, _ id: UnsafeRawBufferPointer) {
         let count = min(id.count, 48)
-        exchanges.pointer(x).pointee.requestIDCount = UInt8(count)
-        withUnsafeMutableBytes(of: &texts[Int(x)].requestID) { target in
+        exchanges[x].requestIDCount = UInt8(count)
+        withUnsafeMutableBytes(of: &texts[x.row].requestID) { target in
             target.copyMemory(from: UnsafeRawBufferPointer(rebasing: id[..<count]))
         }
     }
 
     /// The id of a request that came without one: 32 hexadecimal digits, the same on every attempt.
-    private func writeID(_ out: inout HeadWriter, _ x: UInt32) {
+    private func writeID(_ out: inout HeadWriter, _ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         if exchange.pointee.requestIDCount == 0 {
-            withUnsafeMutableBytes(of: &texts[Int(x)].requestID) { target in
+            withUnsafeMutableBytes(of: &texts[x.row].requestID) { target in
                 var id = HeadWriter(UnsafeMutableRawBufferPointer(rebasing: target[..<32]))
                 id.appendHex(random.next(), digits: 16)
                 id.appendHex(random.next(), digits: 16)
             }
             exchange.pointee.requestIDCount = 32
         }
-        withUnsafeBytes(of: &texts[Int(x)].requestID) { id in
+        withUnsafeBytes(of: &texts[x.row].requestID) { id in
             out.append(UnsafeRawBufferPointer(rebasing: id[..<Int(exchange.pointee.requestIDCount)]))
         }
     }
@@ -228,7 +228,7 @@ extension Core {
     /// Writes the head of a response for the client into the outbox.
     ///
     /// - Returns: its bytes.
-    func composeResponse(_ x: UInt32, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) -> Int {
+    func composeResponse(_ x: Slot<Exchange>, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) -> Int {
         let exchange = exchanges.pointer(x)
         var out = HeadWriter(outbox)
         // "HTTP/1.1 200 " and the reason, which some servers leave out with its space.
@@ -274,12 +274,12 @@ extension Core {
 
     /// The version that answered, and the id from which the assignment can be read back.
     private func writeStamp(_ out: inout HeadWriter, _ exchange: UnsafeMutablePointer<Exchange>) {
-        let model = models[exchange.pointee.model]
-        if model.pointee.sendsVersion { out.append(versions[exchange.pointee.serving].pointee.versionLine) }
+        let model = models.pointer(exchange.pointee.model)
+        if model.pointee.sendsVersion { out.append(versions[exchange.pointee.serving].versionLine) }
         if model.pointee.sendsID {
             out.append("x-weir-id: ")
             let id = ExchangeID(
-                version: versions[exchange.pointee.assigned].pointee.nameHash,
+                version: versions[exchange.pointee.assigned].nameHash,
                 weightPPM: exchange.pointee.weightPPM,
                 // By the clock of this moment: `now` is as old as the turn, and an outcome's slot follows
                 // from this time.

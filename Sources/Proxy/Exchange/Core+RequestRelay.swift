@@ -17,7 +17,8 @@ extension Core {
     ///   - start: where the body begins in it.
     ///   - isReplay: the bytes were recorded and counted when they first came.
     func relayRequest(
-        _ x: UInt32, head: Int, _ message: UnsafeRawBufferPointer, from start: Int = 0, isReplay: Bool = false
+        _ x: Slot<Exchange>, head: Int, _ message: UnsafeRawBufferPointer, from start: Int = 0,
+        isReplay: Bool = false
     ) {
         let exchange = exchanges.pointer(x)
         let bytes = UnsafeRawBufferPointer(rebasing: message[start...])
@@ -47,7 +48,7 @@ extension Core {
 
     /// Decodes and re-encodes chunks; nil when the exchange ended over them.
     private func relayChunks(
-        _ x: UInt32, head: Int, _ bytes: UnsafeRawBufferPointer, isReplay: Bool
+        _ x: Slot<Exchange>, head: Int, _ bytes: UnsafeRawBufferPointer, isReplay: Bool
     ) -> Int? {
         let exchange = exchanges.pointer(x)
         var out = HeadWriter(UnsafeMutableRawBufferPointer(rebasing: outbox[head...]))
@@ -74,7 +75,7 @@ extension Core {
                 {
                 case .complete(let fields, let count):
                     out.appendLastChunk()
-                    let rewrite = versions[exchange.pointee.serving].pointee.rewrite
+                    let rewrite = versions[exchange.pointee.serving].rewrite
                     writeTrailers(&out, requestParser, fields, bytes, from: start, rewrite)
                     position = start + count
                     exchange.pointee.request.isComplete = true
@@ -129,19 +130,20 @@ extension Core {
     }
 
     /// A body that is no body: the client is told if nothing was said yet, the upstream connection closes.
-    private func refuseBody(_ x: UInt32, _ refusal: Refusal) {
-        if exchanges.pointer(x).pointee.stage == .responding {
+    private func refuseBody(_ x: Slot<Exchange>, _ refusal: Refusal) {
+        if exchanges[x].stage == .responding {
             cancel(x, .clientError)
             return
         }
         releaseUpstream(x, isReusable: false)
-        exchanges.pointer(x).pointee.keepsAlive = false
+        exchanges[x].keepsAlive = false
         replyLocally(x, refusal, outcome: .clientError)
     }
 
     /// Sends head and body to the primary, then the body to the shadow copy, which has had what is replayed.
     private func emit(
-        _ x: UInt32, head: Int, _ body: UnsafeRawBufferPointer, isReplay: Bool, isContiguous: Bool = false
+        _ x: Slot<Exchange>, head: Int, _ body: UnsafeRawBufferPointer, isReplay: Bool,
+        isContiguous: Bool = false
     ) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.upstream
@@ -158,7 +160,7 @@ extension Core {
         } else if body.count > 0 {
             sendUpstream(slot, body)
         }
-        if exchange.pointee.shadow != noSlot, !isReplay { tee(exchange.pointee.shadow, body) }
+        if exchange.pointee.shadow != .none, !isReplay { tee(exchange.pointee.shadow, body) }
     }
 
     /// Bodies up to this size are copied behind their head, which is cheaper than a gathered write.
@@ -166,7 +168,7 @@ extension Core {
 
     /// Bytes that belong to the next request wait as input, and so does a trailer section that is not whole;
     /// false when the exchange ended because there are no blocks for its own.
-    private func keepRest(_ x: UInt32, _ rest: UnsafeRawBufferPointer) -> Bool {
+    private func keepRest(_ x: Slot<Exchange>, _ rest: UnsafeRawBufferPointer) -> Bool {
         guard rest.count > 0 else { return true }
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
@@ -180,29 +182,29 @@ extension Core {
     }
 
     /// The whole request has been read; once the upstream has it all, its time runs.
-    func requestComplete(_ x: UInt32) {
+    func requestComplete(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         let d = downstreams.pointer(exchange.pointee.downstream)
         if !owesClient(exchange) { d.pointee.deadline = .never }
-        if exchange.pointee.shadow != noSlot { teeComplete(exchange.pointee.shadow) }
-        guard exchange.pointee.upstream != noSlot else { return }
+        if exchange.pointee.shadow != .none { teeComplete(exchange.pointee.shadow) }
+        guard exchange.pointee.upstream != .none else { return }
         let u = upstreams.pointer(exchange.pointee.upstream)
         if u.pointee.phase == .busy, !owesServer(exchange) { requestSent(x) }
     }
 
     /// The upstream has taken the whole request.
-    func requestSent(_ x: UInt32) {
+    func requestSent(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         guard exchange.pointee.stage == .forwarding else { return }
         readClock()
         exchange.pointee.sentAt = now
         armUpstream(
-            exchange.pointee.upstream, now + models[exchange.pointee.model].pointee.timeouts.firstByte)
+            exchange.pointee.upstream, now + models[exchange.pointee.model].timeouts.firstByte)
     }
 
     /// Keeps request bytes so that the request can be sent again: while that may happen, and as long as they
     /// stay within bounds.
-    func record(_ x: UInt32, _ bytes: UnsafeRawBufferPointer) {
+    func record(_ x: Slot<Exchange>, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
         guard exchange.pointee.isReplayable, !bytes.isEmpty else { return }
         guard mayBeSentAgain(exchange) else {
@@ -218,7 +220,7 @@ extension Core {
 
     /// Sends bytes to a model server, keeping what it does not take yet. A failure is found again when the
     /// connection is read: what the server said before it closed comes first.
-    func sendUpstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
+    func sendUpstream(_ slot: Slot<Upstream>, _ bytes: UnsafeRawBufferPointer) {
         let u = upstreams.pointer(slot)
         guard !u.pointee.isWriteDead, bytes.count > 0 else { return }
         guard u.pointee.phase == .busy, u.pointee.output.isEmpty else {
@@ -227,7 +229,7 @@ extension Core {
         }
         switch u.pointee.descriptor.send(bytes) {
         case .moved(let count):
-            if u.pointee.exchange != noSlot { bytesSent(exchanges.pointer(u.pointee.exchange)) }
+            if u.pointee.exchange != .none { bytesSent(exchanges.pointer(u.pointee.exchange)) }
             guard count < bytes.count else { return }
             holdUpstream(slot, UnsafeRawBufferPointer(rebasing: bytes[count...]))
         case .wouldBlock:
@@ -239,7 +241,7 @@ extension Core {
 
     /// As above for a head and a body that lie apart, in one write.
     func sendUpstream(
-        _ slot: UInt32, _ head: UnsafeRawBufferPointer, then body: UnsafeRawBufferPointer
+        _ slot: Slot<Upstream>, _ head: UnsafeRawBufferPointer, then body: UnsafeRawBufferPointer
     ) {
         let u = upstreams.pointer(slot)
         guard !u.pointee.isWriteDead, u.pointee.phase == .busy, u.pointee.output.isEmpty else {
@@ -249,7 +251,7 @@ extension Core {
         }
         switch u.pointee.descriptor.send(head, then: body) {
         case .moved(let count):
-            if u.pointee.exchange != noSlot { bytesSent(exchanges.pointer(u.pointee.exchange)) }
+            if u.pointee.exchange != .none { bytesSent(exchanges.pointer(u.pointee.exchange)) }
             if count < head.count { holdUpstream(slot, UnsafeRawBufferPointer(rebasing: head[count...])) }
             let taken = max(0, count - head.count)
             guard taken < body.count else { return }
@@ -269,7 +271,7 @@ extension Core {
         if exchange.pointee.stage == .forwarding { exchange.pointee.sentAt = now }
     }
 
-    private func holdUpstream(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
+    private func holdUpstream(_ slot: Slot<Upstream>, _ bytes: UnsafeRawBufferPointer) {
         let u = upstreams.pointer(slot)
         guard !u.pointee.isWriteDead else { return }
         guard u.pointee.output.append(bytes, &pool) else {
@@ -277,14 +279,14 @@ extension Core {
             return
         }
         watchWrites(slot)
-        if u.pointee.exchange != noSlot {
-            let model = models[exchanges.pointer(u.pointee.exchange).pointee.model]
+        if u.pointee.exchange != .none {
+            let model = models.pointer(exchanges[u.pointee.exchange].model)
             armUpstream(slot, now + model.pointee.timeouts.idle)
         }
     }
 
     /// Nothing more can be sent on the connection; it is read once more and then given up.
-    func writeFailed(_ slot: UInt32) {
+    func writeFailed(_ slot: Slot<Upstream>) {
         let u = upstreams.pointer(slot)
         u.pointee.isWriteDead = true
         u.pointee.isReadable = true

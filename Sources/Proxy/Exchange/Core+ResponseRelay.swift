@@ -9,7 +9,7 @@ import Wire
 
 extension Core {
     /// Parses response heads from the first bytes of a response.
-    func takeResponse(_ x: UInt32, _ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
+    func takeResponse(_ x: Slot<Exchange>, _ slot: Slot<Upstream>, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
         let u = upstreams.pointer(slot)
         // An offset, not a shrinking buffer: a buffer that changes while spans of it exist would be boxed.
@@ -57,7 +57,9 @@ extension Core {
     }
 
     /// Passes a 1xx head on; false when the exchange ended over it.
-    private func relayInterim(_ x: UInt32, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    private func relayInterim(_ x: Slot<Exchange>, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer)
+        -> Bool
+    {
         let exchange = exchanges.pointer(x)
         // A client of HTTP/1.0 knows none. A request sent again has had its own.
         guard exchange.pointee.minorVersion >= 1 else { return true }
@@ -70,7 +72,7 @@ extension Core {
         return true
     }
 
-    private func beginResponse(_ x: UInt32, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) {
+    private func beginResponse(_ x: Slot<Exchange>, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
         let isFailure = head.status >= 500
         judge(x, isFailure: isFailure)
@@ -95,7 +97,7 @@ extension Core {
         let body = UnsafeRawBufferPointer(rebasing: bytes[head.byteCount...])
         // A response that is whole gives its connection back below, under the pool's own limit.
         if !head.framing.isWhole(in: body.count) {
-            armUpstream(exchange.pointee.upstream, now + models[exchange.pointee.model].pointee.timeouts.idle)
+            armUpstream(exchange.pointee.upstream, now + models[exchange.pointee.model].timeouts.idle)
         }
         let count = composeResponse(x, head, bytes)
         relayResponse(x, head: count, body)
@@ -113,12 +115,12 @@ extension Core {
         if !exchange.pointee.request.isComplete {
             // An early answer: what is left of the request cannot be told from the next one in time.
             exchange.pointee.keepsAlive = false
-            downstreams.pointer(exchange.pointee.downstream).pointee.lingers = true
+            downstreams[exchange.pointee.downstream].lingers = true
         }
     }
 
     /// Relays response bytes that lie in the inbox, behind a head composed at the outbox's start (or 0).
-    func relayResponse(_ x: UInt32, head: Int, _ bytes: UnsafeRawBufferPointer) {
+    func relayResponse(_ x: Slot<Exchange>, head: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
         var isExcess = false
         let isAlive: Bool
@@ -158,7 +160,7 @@ extension Core {
 
     /// Decodes chunks and encodes them anew (or not, for HTTP/1.0); nil when the exchange ended over them.
     private func relayResponseChunks(
-        _ x: UInt32, head: Int, _ bytes: UnsafeRawBufferPointer
+        _ x: Slot<Exchange>, head: Int, _ bytes: UnsafeRawBufferPointer
     ) -> (isExcess: Bool, isAlive: Bool)? {
         let exchange = exchanges.pointer(x)
         let encodes = exchange.pointee.encodesChunked
@@ -207,7 +209,7 @@ extension Core {
         if !exchange.pointee.response.isComplete, position < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
             let slot = exchange.pointee.upstream
-            guard upstreams.pointer(slot).pointee.input.append(rest, &pool) else {
+            guard upstreams[slot].input.append(rest, &pool) else {
                 attemptFailed(x, .localRefusal)
                 return nil
             }
@@ -219,7 +221,7 @@ extension Core {
     }
 
     /// Sends head and body: in one write where the body is small, in two without a copy where it is not.
-    private func forward(_ x: UInt32, head: Int, _ body: UnsafeRawBufferPointer) -> Bool {
+    private func forward(_ x: Slot<Exchange>, head: Int, _ body: UnsafeRawBufferPointer) -> Bool {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
         exchange.pointee.bytesOut &+= UInt64(body.count)
@@ -235,7 +237,7 @@ extension Core {
     }
 
     /// A response that ends with its connection has ended.
-    func endUntilClose(_ x: UInt32) {
+    func endUntilClose(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         exchange.pointee.response.isComplete = true
         if exchange.pointee.encodesChunked {
@@ -253,7 +255,7 @@ extension Core {
 
     /// The upstream has said everything; the exchange ends when the client has it all. Its time counts from
     /// the last request byte that was sent before the response began.
-    func responseComplete(_ x: UInt32) {
+    func responseComplete(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         let isReusable = exchange.pointee.responseKeepsUpstream && exchange.pointee.request.isComplete
         if exchange.pointee.sentAt != .never {

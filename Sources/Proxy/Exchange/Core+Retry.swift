@@ -17,7 +17,7 @@ import Wire
 
 extension Core {
     /// The current attempt failed.
-    func attemptFailed(_ x: UInt32, _ outcome: Outcome) {
+    func attemptFailed(_ x: Slot<Exchange>, _ outcome: Outcome) {
         let exchange = exchanges.pointer(x)
         exchange.pointee.hasConnectFailed = outcome == .connectFailure || outcome == .timeoutConnect
         if outcome != .upstreamError, outcome != .localRefusal { judge(x, isFailure: true) }
@@ -40,14 +40,14 @@ extension Core {
         if shields {
             settle(x, outcome)
             if exchange.pointee.isTapped { tapFailure(x) }
-            link.meter(Int(exchange.pointee.assigned)).countShielded()
-            exchange.pointee.serving = models[exchange.pointee.model].pointee.stable
+            link.meter(exchange.pointee.assigned.row).countShielded()
+            exchange.pointee.serving = models[exchange.pointee.model].stable
             exchange.pointee.isShielded = true
-            exchange.pointee.endpoint = noSlot
+            exchange.pointee.endpoint = .none
             sendAgain(x)
         } else if retries {
             if isElsewhere { awaitWrite(x) } else { settleEvidence(x, outcome) }
-            link.meter(Int(exchange.pointee.serving)).countRetry()
+            link.meter(exchange.pointee.serving.row).countRetry()
             sendAgain(x)
         } else {
             giveUp(x, outcome)
@@ -62,9 +62,9 @@ extension Core {
         }
     }
 
-    private func sendAgain(_ x: UInt32) {
+    private func sendAgain(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
-        let model = models[exchange.pointee.model]
+        let model = models.pointer(exchange.pointee.model)
         if exchange.pointee.hasSent { model.pointee.retryTokens -= 1_000_000 }
         exchange.pointee.stage = .queued
         exchange.pointee.interimHeads = 0
@@ -73,32 +73,32 @@ extension Core {
     }
 
     /// Whether a failure now can be hidden from the client by sending the request to stable.
-    func canShield(_ x: UInt32) -> Bool {
+    func canShield(_ x: Slot<Exchange>) -> Bool {
         let exchange = exchanges.pointer(x)
-        let model = models[exchange.pointee.model]
-        return model.pointee.shields && model.pointee.stable != noSlot
+        let model = models.pointer(exchange.pointee.model)
+        return model.pointee.shields && model.pointee.stable != .none
             && exchange.pointee.serving != model.pointee.stable && exchange.pointee.stage == .forwarding
             && isRepeatable(exchange) && isAffordable(exchange, model)
     }
 
     /// Whether the request found nobody at its endpoint while another one of its version answers.
-    private func isReplicaOnly(_ x: UInt32) -> Bool {
+    private func isReplicaOnly(_ x: Slot<Exchange>) -> Bool {
         let exchange = exchanges.pointer(x)
         return exchange.pointee.stage == .forwarding && !exchange.pointee.hasSent
-            && isAnswering(versions[exchange.pointee.serving], besides: exchange.pointee.endpoint)
+            && isAnswering(versions.pointer(exchange.pointee.serving), besides: exchange.pointee.endpoint)
     }
 
     /// Whether such a request can go to another endpoint: before it is shielded, so that stable and a
     /// candidate are asked alike.
-    private func canGoElsewhere(_ x: UInt32) -> Bool {
+    private func canGoElsewhere(_ x: Slot<Exchange>) -> Bool {
         let exchange = exchanges.pointer(x)
-        let attemptsMax = models[exchange.pointee.model].pointee.retries.attemptsMax
+        let attemptsMax = models[exchange.pointee.model].retries.attemptsMax
         return Int(exchange.pointee.attempts) <= attemptsMax && isRepeatable(exchange)
     }
 
     /// Whether failures in a row eject the endpoint.
-    private func ejects(_ x: UInt32) -> Bool {
-        versions[exchanges.pointer(x).pointee.serving].pointee.ejection.consecutiveFailures > 0
+    private func ejects(_ x: Slot<Exchange>) -> Bool {
+        versions[exchanges[x].serving].ejection.consecutiveFailures > 0
     }
 
     /// Whether the model's budget has room for a repeat. One of which nothing was sent adds no load anywhere
@@ -115,7 +115,7 @@ extension Core {
     func mayBeSentAgain(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
         // A failure of a tapped exchange is copied from here.
         if exchange.pointee.isTapped, exchange.pointee.tap == noTap { return true }
-        let model = models[exchange.pointee.model]
+        let model = models.pointer(exchange.pointee.model)
         if exchange.pointee.serving != model.pointee.stable, model.pointee.shields { return true }
         return isSafe(exchange, model)
             && Int(exchange.pointee.attempts) <= model.pointee.retries.attemptsMax
@@ -128,9 +128,9 @@ extension Core {
             || exchange.pointee.hasIdempotencyKey || model.pointee.retries.nonIdempotent
     }
 
-    private func canRetry(_ x: UInt32, _ outcome: Outcome) -> Bool {
+    private func canRetry(_ x: Slot<Exchange>, _ outcome: Outcome) -> Bool {
         let exchange = exchanges.pointer(x)
-        let model = models[exchange.pointee.model]
+        let model = models.pointer(exchange.pointee.model)
         switch outcome {
         case .connectFailure, .reset, .timeoutConnect: break
         default: return false
@@ -146,7 +146,7 @@ extension Core {
         exchange.pointee.isHeld || exchange.pointee.isReplayable && !exchange.pointee.replay.isEmpty
     }
 
-    private func giveUp(_ x: UInt32, _ outcome: Outcome) {
+    private func giveUp(_ x: Slot<Exchange>, _ outcome: Outcome) {
         switch outcome {
         case .timeoutConnect:
             replyLocally(x, .connectTimeout, outcome: outcome)
@@ -168,18 +168,18 @@ extension Core {
     }
 
     /// Ends an exchange whose client already has part of the response.
-    private func abort(_ x: UInt32, _ outcome: Outcome) {
+    private func abort(_ x: Slot<Exchange>, _ outcome: Outcome) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
         // A reset, not a FIN: a body that is delimited by the close must not look whole.
-        downstreams.pointer(slot).pointee.descriptor.resetOnClose()
+        downstreams[slot].descriptor.resetOnClose()
         exchange.pointee.outcome = exchange.pointee.isSettled ? exchange.pointee.outcome : outcome
         end(x)
         closeDownstream(slot)
     }
 
     /// Ends an exchange whose client is gone, or is to be cut off.
-    func cancel(_ x: UInt32, _ outcome: Outcome) {
+    func cancel(_ x: Slot<Exchange>, _ outcome: Outcome) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
         // A failure seen before stays; a client that leaves afterwards does not excuse it.
@@ -187,7 +187,7 @@ extension Core {
         if !isKnown { exchange.pointee.outcome = outcome }
         // What went out so far must not look whole to a client that is still there.
         if exchange.pointee.stage == .responding {
-            downstreams.pointer(slot).pointee.descriptor.resetOnClose()
+            downstreams[slot].descriptor.resetOnClose()
         }
         leaveLine(x)
         giveUpCall(x)

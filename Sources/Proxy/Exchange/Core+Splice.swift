@@ -15,20 +15,20 @@ struct SplicePipe: ~Copyable {
     /// Bytes in it.
     var held = 0
     /// Next in the stock of empty ones.
-    var nextIdle = noSlot
+    var nextIdle = Slot<SplicePipe>.none
 }
 
 extension Core {
     /// Whether the client has yet to take bytes of the response.
     func owesClient(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
-        exchange.pointee.responsePipe != noSlot
-            || !downstreams.pointer(exchange.pointee.downstream).pointee.output.isEmpty
+        exchange.pointee.responsePipe != .none
+            || !downstreams[exchange.pointee.downstream].output.isEmpty
     }
 
     /// Whether the model server has yet to take bytes of the request.
     func owesServer(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
-        exchange.pointee.requestPipe != noSlot
-            || !upstreams.pointer(exchange.pointee.upstream).pointee.output.isEmpty
+        exchange.pointee.requestPipe != .none
+            || !upstreams[exchange.pointee.upstream].output.isEmpty
     }
 
     // MARK: Responses
@@ -37,7 +37,7 @@ extension Core {
     /// client, who has had everything before it.
     ///
     /// - Returns: how many bytes; nil when they are to be read instead.
-    func spliceResponse(_ x: UInt32, _ slot: UInt32) -> Int? {
+    func spliceResponse(_ x: Slot<Exchange>, _ slot: Slot<Upstream>) -> Int? {
         let exchange = exchanges.pointer(x)
         let u = upstreams.pointer(slot)
         guard exchange.pointee.stage == .responding, exchange.pointee.tap == noTap,
@@ -49,7 +49,7 @@ extension Core {
             exchange.pointee.responsePipe = p
             exchange.pointee.response.advance(by: count)
             exchange.pointee.bytesOut &+= UInt64(count)
-            armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
+            armUpstream(slot, now + models[exchange.pointee.model].timeouts.idle)
             guard drainToClient(x) else {
                 cancel(x, .clientCancel)
                 return count
@@ -68,12 +68,12 @@ extension Core {
     }
 
     /// Sends what the pipe to the client holds. False: the client is gone.
-    func drainToClient(_ x: UInt32) -> Bool {
+    func drainToClient(_ x: Slot<Exchange>) -> Bool {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
-        switch drain(exchange.pointee.responsePipe, downstreams.pointer(slot).pointee.descriptor) {
+        switch drain(exchange.pointee.responsePipe, downstreams[slot].descriptor) {
         case .moved:
-            exchange.pointee.responsePipe = noSlot
+            exchange.pointee.responsePipe = .none
         case .wouldBlock:
             armDownstream(slot, now + stallLimit(slot))
         case .closed, .failed:
@@ -88,11 +88,11 @@ extension Core {
     /// bytes may have to be sent again, or are copied to a shadow.
     ///
     /// - Returns: how many bytes; nil when they are to be read instead.
-    func spliceRequest(_ x: UInt32, _ slot: UInt32) -> Int? {
+    func spliceRequest(_ x: Slot<Exchange>, _ slot: Slot<Downstream>) -> Int? {
         let exchange = exchanges.pointer(x)
         let d = downstreams.pointer(slot)
         guard exchange.pointee.stage == .forwarding || exchange.pointee.stage == .responding,
-            !exchange.pointee.isReplayable, exchange.pointee.shadow == noSlot,
+            !exchange.pointee.isReplayable, exchange.pointee.shadow == .none,
             exchange.pointee.tap == noTap, heldCount(d) == 0
         else { return nil }
         let u = upstreams.pointer(exchange.pointee.upstream)
@@ -118,16 +118,16 @@ extension Core {
     }
 
     /// Sends what the pipe to the server holds. A failure is found again when the connection is read.
-    func drainToServer(_ x: UInt32) {
+    func drainToServer(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.upstream
-        switch drain(exchange.pointee.requestPipe, upstreams.pointer(slot).pointee.descriptor) {
+        switch drain(exchange.pointee.requestPipe, upstreams[slot].descriptor) {
         case .moved:
-            exchange.pointee.requestPipe = noSlot
+            exchange.pointee.requestPipe = .none
             bytesSent(exchange)
         case .wouldBlock:
             watchWrites(slot)
-            armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
+            armUpstream(slot, now + models[exchange.pointee.model].timeouts.idle)
         case .closed, .failed:
             dropRequestPipe(exchange)
             writeFailed(slot)
@@ -141,7 +141,7 @@ extension Core {
     /// - Returns: nil when there is no pipe, or no such call: the bytes are to be read.
     private func fillPipe(
         from socket: borrowing Descriptor, _ remaining: UInt64
-    ) -> (pipe: UInt32, result: Transfer)? {
+    ) -> (pipe: Slot<SplicePipe>, result: Transfer)? {
         guard let p = takePipe() else { return nil }
         let pipe = pipes.pointer(p)
         let wanted = Int(min(remaining, UInt64(Limits.pipeBytes)))
@@ -160,7 +160,7 @@ extension Core {
     }
 
     /// Empties a pipe into a socket as far as it goes: `moved` when it is empty, and back in stock.
-    private func drain(_ p: UInt32, _ socket: borrowing Descriptor) -> Transfer {
+    private func drain(_ p: Slot<SplicePipe>, _ socket: borrowing Descriptor) -> Transfer {
         let pipe = pipes.pointer(p)
         while pipe.pointee.held > 0 {
             switch pipe.pointee.pipe.drain(into: socket, pipe.pointee.held) {
@@ -177,11 +177,11 @@ extension Core {
     }
 
     /// An empty pipe, or nil when none is to be had.
-    private func takePipe() -> UInt32? {
+    private func takePipe() -> Slot<SplicePipe>? {
         guard !isSpliceRefused else { return nil }
-        if idlePipe != noSlot {
+        if idlePipe != .none {
             let p = idlePipe
-            idlePipe = pipes.pointer(p).pointee.nextIdle
+            idlePipe = pipes[p].nextIdle
             return p
         }
         guard !pipes.isFull else { return nil }
@@ -192,20 +192,20 @@ extension Core {
         }
     }
 
-    private func keepPipe(_ p: UInt32) {
-        pipes.pointer(p).pointee.nextIdle = idlePipe
+    private func keepPipe(_ p: Slot<SplicePipe>) {
+        pipes[p].nextIdle = idlePipe
         idlePipe = p
     }
 
     /// Gives up what the exchange's pipes still hold; they close over it.
     func dropPipes(_ exchange: UnsafeMutablePointer<Exchange>) {
         dropRequestPipe(exchange)
-        if exchange.pointee.responsePipe != noSlot { pipes.remove(exchange.pointee.responsePipe) }
-        exchange.pointee.responsePipe = noSlot
+        if exchange.pointee.responsePipe != .none { pipes.remove(exchange.pointee.responsePipe) }
+        exchange.pointee.responsePipe = .none
     }
 
     func dropRequestPipe(_ exchange: UnsafeMutablePointer<Exchange>) {
-        if exchange.pointee.requestPipe != noSlot { pipes.remove(exchange.pointee.requestPipe) }
-        exchange.pointee.requestPipe = noSlot
+        if exchange.pointee.requestPipe != .none { pipes.remove(exchange.pointee.requestPipe) }
+        exchange.pointee.requestPipe = .none
     }
 }

@@ -8,7 +8,7 @@ import Wire
 
 extension Core {
     /// The upstream agreed to switch protocols.
-    func switchProtocols(_ x: UInt32, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) {
+    func switchProtocols(_ x: Slot<Exchange>, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
         guard exchange.pointee.wantsUpgrade, exchange.pointee.request.isComplete else {
             attemptFailed(x, .protocolError)
@@ -23,7 +23,7 @@ extension Core {
         settle(x, .success)
         meter.count(.tunnels)
         let slot = exchange.pointee.upstream
-        upstreams.pointer(slot).pointee.deadline = .never
+        upstreams[slot].deadline = .never
         armDownstream(exchange.pointee.downstream, now + limits.tunnelIdle)
         let count = composeResponse(x, head, bytes)
         guard sendDownstream(exchange.pointee.downstream, written(count)) else {
@@ -38,7 +38,7 @@ extension Core {
     }
 
     /// What the client sent before the switch belongs to the tunnel.
-    private func sendHeldInput(_ slot: UInt32, to upstream: UInt32) {
+    private func sendHeldInput(_ slot: Slot<Downstream>, to upstream: Slot<Upstream>) {
         let d = downstreams.pointer(slot)
         sendUpstream(upstream, smallInput(d))
         while !d.pointee.input.isEmpty {
@@ -49,14 +49,14 @@ extension Core {
         clearHeld(slot)
     }
 
-    func relayToUpstream(_ x: UInt32, _ bytes: UnsafeRawBufferPointer) {
+    func relayToUpstream(_ x: Slot<Exchange>, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
         exchange.pointee.bytesIn &+= UInt64(bytes.count)
         armDownstream(exchange.pointee.downstream, now + limits.tunnelIdle)
         sendUpstream(exchange.pointee.upstream, bytes)
     }
 
-    func relayToDownstream(_ x: UInt32, _ bytes: UnsafeRawBufferPointer) {
+    func relayToDownstream(_ x: Slot<Exchange>, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
         exchange.pointee.bytesOut &+= UInt64(bytes.count)
         armDownstream(exchange.pointee.downstream, now + limits.tunnelIdle)
@@ -64,14 +64,14 @@ extension Core {
     }
 
     /// One side has nothing more to say; the other is told once it has everything.
-    func tunnelEnded(_ x: UInt32, fromClient: Bool) {
+    func tunnelEnded(_ x: Slot<Exchange>, fromClient: Bool) {
         let exchange = exchanges.pointer(x)
         if fromClient { exchange.pointee.isClientDone = true } else { exchange.pointee.isServerDone = true }
         passTunnelEnd(x)
     }
 
     /// Hands an end on where nothing is held any more; ends the exchange after the second.
-    func passTunnelEnd(_ x: UInt32) {
+    func passTunnelEnd(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
         let d = downstreams.pointer(slot)
@@ -86,8 +86,8 @@ extension Core {
     }
 
     /// Nobody spoke for too long.
-    func tunnelIdle(_ x: UInt32) {
-        let slot = exchanges.pointer(x).pointee.downstream
+    func tunnelIdle(_ x: Slot<Exchange>) {
+        let slot = exchanges[x].downstream
         end(x)
         closeDownstream(slot)
     }

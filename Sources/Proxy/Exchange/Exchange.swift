@@ -15,9 +15,6 @@ import Metrics
 import Platform
 import Wire
 
-/// No slot.
-let noSlot = UInt32.max
-
 /// Where an exchange stands.
 enum ExchangeStage: UInt8 {
     /// Waits for a place at the version, or to be sent again; the request lies in `replay`.
@@ -96,20 +93,20 @@ struct BodyProgress {
 /// One request and its response.
 struct Exchange {
     // Links.
-    var downstream: UInt32
-    var upstream: UInt32 = noSlot
-    var shadow: UInt32 = noSlot
+    var downstream: Slot<Downstream>
+    var upstream: Slot<Upstream> = .none
+    var shadow: Slot<ShadowCopy> = .none
     /// Next in the version's waiting line.
-    var nextWaiting: UInt32 = noSlot
+    var nextWaiting: Slot<Exchange> = .none
     /// Pipes that hold body bytes which the server or the client has not taken yet.
-    var requestPipe: UInt32 = noSlot
-    var responsePipe: UInt32 = noSlot
+    var requestPipe: Slot<SplicePipe> = .none
+    var responsePipe: Slot<SplicePipe> = .none
 
     // Assignment. Slots outlive plans; indices into a plan do not.
-    var model: UInt32
-    var assigned: UInt32
-    var serving: UInt32
-    var endpoint: UInt32 = noSlot
+    var model: Slot<ModelState>
+    var assigned: Slot<VersionState>
+    var serving: Slot<VersionState>
+    var endpoint: Slot<EndpointState> = .none
     var weightPPM: UInt32 = 0
     /// The model's epoch at assignment: the answer of a version withdrawn since carries the one it was part
     /// of.

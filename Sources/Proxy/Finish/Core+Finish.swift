@@ -8,13 +8,13 @@ import Wire
 
 extension Core {
     /// The request has its version: it counts from now on, also while it hangs.
-    func startEvidence(_ x: UInt32) {
+    func startEvidence(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
-        link.meter(Int(exchange.pointee.assigned)).start(
+        link.meter(exchange.pointee.assigned.row).start(
             tick: exchange.pointee.startTick, weightPPM: exchange.pointee.weightPPM,
             isPinned: exchange.pointee.isPinned)
-        if exchange.pointee.keyHash != 0, models[exchange.pointee.model].pointee.keyRound != 0 {
-            link.meter(Int(exchange.pointee.assigned)).keys.add(exchange.pointee.keyHash)
+        if exchange.pointee.keyHash != 0, models[exchange.pointee.model].keyRound != 0 {
+            link.meter(exchange.pointee.assigned.row).keys.add(exchange.pointee.keyHash)
         }
         meter.count(.requests)
     }
@@ -26,17 +26,17 @@ extension Core {
             return
         }
         exchange.pointee.isBegun = true
-        link.meter(Int(exchange.pointee.assigned)).evidence.begin(
+        link.meter(exchange.pointee.assigned.row).evidence.begin(
             start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
     }
 
     /// The request waits, in line or for a connection to open: until it is written its version has been
     /// neither fast nor slow with it.
-    func awaitWrite(_ x: UInt32) {
+    func awaitWrite(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         guard !exchange.pointee.hasEvidence, !exchange.pointee.isUnwritten else { return }
         exchange.pointee.isUnwritten = true
-        let evidence = link.meter(Int(exchange.pointee.assigned)).evidence
+        let evidence = link.meter(exchange.pointee.assigned.row).evidence
         evidence.wait(start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
         if exchange.pointee.pair != .none {
             evidence.waitCopied(start: Tick(monotonicNanos: exchange.pointee.pairedAt.nanos))
@@ -47,7 +47,7 @@ extension Core {
     func endWait(_ exchange: UnsafeMutablePointer<Exchange>) {
         exchange.pointee.isUnwritten = false
         exchange.pointee.writtenAt = now
-        let evidence = link.meter(Int(exchange.pointee.assigned)).evidence
+        let evidence = link.meter(exchange.pointee.assigned.row).evidence
         evidence.endWait(start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
         if exchange.pointee.pair != .none {
             evidence.endWaitCopied(start: Tick(monotonicNanos: exchange.pointee.pairedAt.nanos))
@@ -56,12 +56,12 @@ extension Core {
 
     /// Charges the assigned version with an outcome, once: the user's, and the evidence's unless that was
     /// settled with an earlier attempt.
-    func settle(_ x: UInt32, _ outcome: Outcome) {
+    func settle(_ x: Slot<Exchange>, _ outcome: Outcome) {
         let exchange = exchanges.pointer(x)
         guard !exchange.pointee.isSettled else { return }
         exchange.pointee.isSettled = true
         exchange.pointee.outcome = outcome
-        let version = link.meter(Int(exchange.pointee.assigned))
+        let version = link.meter(exchange.pointee.assigned.row)
         version.count(outcome)
         guard exchange.pointee.hasEvidence else { return settleEvidence(x, outcome) }
         if exchange.pointee.evidence.isFailure, !outcome.isFailure, !outcome.isExcluded {
@@ -72,7 +72,7 @@ extension Core {
     /// Settles what guardrails compare: the first attempt that was really made, whatever is done for the user
     /// afterwards, and whichever role the version has.
     /// - Parameter isTelling: false where the attempt says nothing of its version.
-    func settleEvidence(_ x: UInt32, _ outcome: Outcome, isTelling: Bool = true) {
+    func settleEvidence(_ x: Slot<Exchange>, _ outcome: Outcome, isTelling: Bool = true) {
         let exchange = exchanges.pointer(x)
         guard !exchange.pointee.hasEvidence else { return }
         exchange.pointee.hasEvidence = true
@@ -82,10 +82,10 @@ extension Core {
         // Of a pair each side has as many requests as the other, and ejection takes as many of either.
         if exchange.pointee.pair != .none { settlePrimary(x, outcome) }
         if exchange.pointee.saysNothing { outcome = .localRefusal }
-        let evidence = link.meter(Int(exchange.pointee.assigned)).evidence
+        let evidence = link.meter(exchange.pointee.assigned.row).evidence
         let micros = (now - exchange.pointee.writtenAt).micros
         let events = badEvents(exchange, outcome)
-        if events == .empty { link.meter(Int(exchange.pointee.assigned)).countEmpty() }
+        if events == .empty { link.meter(exchange.pointee.assigned.row).countEmpty() }
         let known = knownEvents(exchange, evidence, outcome, events, micros)
         if exchange.pointee.isBegun {
             evidence.endBegun(start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned)
@@ -115,7 +115,7 @@ extension Core {
         case .success, .clientError:
             let answer = Self.events(
                 ofStatus: exchange.pointee.status, method: exchange.pointee.method,
-                countsClientErrors: models[exchange.pointee.model].pointee.countsClientErrors)
+                countsClientErrors: models[exchange.pointee.model].countsClientErrors)
             let isEmpty = outcome == .success && exchange.pointee.bytesOut == 0
             return answer == .empty && !isEmpty ? [] : answer
         default:
@@ -137,10 +137,10 @@ extension Core {
 
     /// The request is not sent to its version: no evidence in a comparison, and counted as such.
     /// - Parameter isOverloaded: rather than without an endpoint.
-    func settleUnsent(_ x: UInt32, _ outcome: Outcome, isOverloaded: Bool) {
+    func settleUnsent(_ x: Slot<Exchange>, _ outcome: Outcome, isOverloaded: Bool) {
         let exchange = exchanges.pointer(x)
         if !exchange.pointee.hasEvidence {
-            link.meter(Int(exchange.pointee.assigned)).evidence.countUnsent(
+            link.meter(exchange.pointee.assigned.row).evidence.countUnsent(
                 start: exchange.pointee.startTick, isPinned: exchange.pointee.isPinned,
                 isOverloaded: isOverloaded)
         }
@@ -161,11 +161,11 @@ extension Core {
         guard !events.isEmpty else { return [] }
         let minute = KeyTable.minute(Tick(monotonicNanos: now.nanos))
         return seat.board.words.keys.note(
-            key, events, model: Int(exchange.pointee.model), minute: minute)
+            key, events, model: exchange.pointee.model.row, minute: minute)
     }
 
     /// A response has reached its client whole: the exchange ends, the connection goes on.
-    func finish(_ x: UInt32) {
+    func finish(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.downstream
         let keepsAlive = exchange.pointee.keepsAlive && !isDraining
@@ -184,24 +184,24 @@ extension Core {
     }
 
     /// Counts, logs and frees the exchange, whatever became of it. The client's connection stays, idle.
-    func end(_ x: UInt32) {
+    func end(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         settle(x, exchange.pointee.outcome)
         releaseUpstream(x, isReusable: false)
-        if exchange.pointee.shadow != noSlot { primaryEnded(exchange.pointee.shadow) }
+        if exchange.pointee.shadow != .none { primaryEnded(exchange.pointee.shadow) }
         if exchange.pointee.isTapped { endTap(x) }
         exchange.pointee.replay.clear(&pool)
         dropPipes(exchange)
         measure(exchange)
-        log(exchange, texts + Int(x))
+        log(exchange, texts + x.row)
         let d = downstreams.pointer(exchange.pointee.downstream)
-        d.pointee.exchange = noSlot
+        d.pointee.exchange = .none
         d.pointee.phase = .idle
         exchanges.remove(x)
     }
 
     private func measure(_ exchange: UnsafeMutablePointer<Exchange>) {
-        let version = link.meter(Int(exchange.pointee.assigned))
+        let version = link.meter(exchange.pointee.assigned.row)
         if exchange.pointee.status != 0 {
             version.countStatus(exchange.pointee.status)
             meter.count(.responses)
@@ -258,9 +258,9 @@ extension Core {
         record.bytesIn = exchange.pointee.bytesIn
         record.bytesOut = exchange.pointee.bytesOut
         record.client = exchange.pointee.client
-        record.model = exchange.pointee.model
-        record.assigned = exchange.pointee.assigned
-        record.answered = exchange.pointee.serving
+        record.model = exchange.pointee.model.index
+        record.assigned = exchange.pointee.assigned.index
+        record.answered = exchange.pointee.serving.index
         record.status = exchange.pointee.status
         record.core = UInt16(truncatingIfNeeded: seat.index)
         record.attempts = exchange.pointee.attempts

@@ -14,9 +14,9 @@ import Wire
 enum LeavingWalk: Equatable {
     case none
     /// Closes what is idle.
-    case closing(next: UInt32)
+    case closing(next: Slot<Downstream>)
     /// Cuts whatever is open.
-    case cutting(next: UInt32)
+    case cutting(next: Slot<Downstream>)
 }
 
 extension Core {
@@ -27,14 +27,14 @@ extension Core {
         isDraining = true
         listeners.close()
         meter.set(.draining, 1)
-        leaving = .closing(next: 0)
+        leaving = .closing(next: .first)
         if downstreams.count == 0 { link.isDrained.store(true, ordering: .releasing) }
     }
 
     /// Ends every exchange that is still open, and every connection that has no reply to bring.
     func cutOff() {
         startDraining()
-        leaving = .cutting(next: 0)
+        leaving = .cutting(next: .first)
     }
 
     /// A turn's part of the walk.
@@ -47,7 +47,7 @@ extension Core {
                     leaving = .none
                     return
                 }
-                leaving = .closing(next: slot + 1)
+                leaving = .closing(next: slot.next)
                 closeIfIdle(slot)
             case .cutting(let next):
                 guard let slot = downstreams.nextLive(from: next) else {
@@ -55,18 +55,18 @@ extension Core {
                     link.isCutOff.store(true, ordering: .releasing)
                     return
                 }
-                leaving = .cutting(next: slot + 1)
+                leaving = .cutting(next: slot.next)
                 cut(slot)
             }
         }
     }
 
-    private func closeIfIdle(_ slot: UInt32) {
+    private func closeIfIdle(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         if d.pointee.phase == .idle, d.pointee.output.isEmpty { closeDownstream(slot) }
     }
 
-    private func cut(_ slot: UInt32) {
+    private func cut(_ slot: Slot<Downstream>) {
         let d = downstreams.pointer(slot)
         switch d.pointee.phase {
         case .exchange: cutOffExchange(d.pointee.exchange)
@@ -77,7 +77,7 @@ extension Core {
         }
     }
 
-    private func cutOffExchange(_ x: UInt32) {
+    private func cutOffExchange(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         let d = downstreams.pointer(exchange.pointee.downstream)
         switch exchange.pointee.stage {
@@ -102,8 +102,8 @@ extension Core {
         cancel(x, .drainCut)
     }
 
-    private func noteCut(_ x: UInt32, _ outcome: Outcome, status: UInt16) {
-        var record = accessRecord(exchanges.pointer(x), texts + Int(x))
+    private func noteCut(_ x: Slot<Exchange>, _ outcome: Outcome, status: UInt16) {
+        var record = accessRecord(exchanges.pointer(x), texts + x.row)
         record.outcome = outcome
         record.status = status
         link.noteCut(record)

@@ -27,7 +27,7 @@ extension Core {
         var arena = PlanArena()
         forgetPlan()
         for model in next.models { compile(model, &arena) }
-        modelSlots = arena.values(next.models.map { UInt32($0.slot) })
+        modelSlots = arena.values(next.models.map { Slot<ModelState>(row: $0.slot) })
         assign = AssignTable(image)
         plan = next
         // The old arena goes with this assignment; no state points into it any more.
@@ -35,7 +35,7 @@ extension Core {
         closeForgotten()
         warmPlanned()
         // A bound may have been raised.
-        for slot in 0..<UInt32(versions.count) { callNext(slot) }
+        for slot in versions.slots { callNext(slot) }
         meter.count(.plansAdopted)
         meter.set(.planEpoch, Int(truncatingIfNeeded: next.epoch))
         link.obeyedEpoch.store(next.epoch, ordering: .releasing)
@@ -43,33 +43,33 @@ extension Core {
 
     /// Clears what the old plan said; counters and pools stay.
     private func forgetPlan() {
-        for slot in 0..<UInt32(models.count) {
-            let model = models[slot]
+        for slot in models.slots {
+            let model = models.pointer(slot)
             model.pointee.isPlanned = false
-            model.pointee.stable = noSlot
+            model.pointee.stable = .none
             model.pointee.versions = nil
             model.pointee.versionCount = 0
-            model.pointee.shadowVersion = noSlot
+            model.pointee.shadowVersion = .none
             model.pointee.isTapped = false
         }
-        for slot in 0..<UInt32(versions.count) {
-            let version = versions[slot]
+        for slot in versions.slots {
+            let version = versions.pointer(slot)
             version.pointee.isPlanned = false
             version.pointee.endpoints = nil
             version.pointee.endpointCount = 0
             version.pointee.rewrite = RewriteTable()
             version.pointee.versionLine = UnsafeRawBufferPointer(start: nil, count: 0)
         }
-        for slot in 0..<UInt32(endpoints.count) { endpoints[slot].pointee.isPlanned = false }
+        for slot in endpoints.slots { endpoints[slot].isPlanned = false }
     }
 
     private func compile(_ model: ModelPlan, _ arena: inout PlanArena) {
         models.grow(to: model.slot + 1, filling: ModelState())
-        let state = models[UInt32(model.slot)]
-        var slots: [UInt32] = []
+        let state = models.pointer(Slot(row: model.slot))
+        var slots: [Slot<VersionState>] = []
         for index in model.versions.indices {
             compile(version: index, of: model, &arena)
-            slots.append(UInt32(model.versions[index].slot))
+            slots.append(Slot(row: model.versions[index].slot))
         }
         state.pointee.isPlanned = true
         state.pointee.versions = arena.values(slots)
@@ -95,7 +95,7 @@ extension Core {
             state.pointee.shadowVersion = slots[shadow.version]
             state.pointee.shadowPPM = shadow.ppm
             state.pointee.shadowBodyMax = shadow.bodyBytesMax
-            count(copies: shadow.inFlightMax, UInt32(model.slot))
+            count(copies: shadow.inFlightMax, Slot(row: model.slot))
             state.pointee.shadowAge = shadow.ageMax
             state.pointee.isShadowCompared = shadow.isCompared
         }
@@ -118,26 +118,26 @@ extension Core {
     private func compile(version index: Int, of model: ModelPlan, _ arena: inout PlanArena) {
         let version = model.versions[index]
         versions.grow(to: version.slot + 1, filling: VersionState())
-        let state = versions[UInt32(version.slot)]
+        let state = versions.pointer(Slot(row: version.slot))
         state.pointee.isPlanned = true
-        state.pointee.model = UInt32(model.slot)
+        state.pointee.model = Slot(row: model.slot)
         // What its endpoints did before it lost its weight was judged then; a second chance begins clean.
         let returns = state.pointee.weightPPM == 0 && version.weightPPM > 0
         state.pointee.weightPPM = version.weightPPM
         state.pointee.staysWarm =
             version.weightPPM == 0 && !version.isQuarantined && !isShadowOnly(version, of: model)
-        count(inFlight: version.inFlightMax, waiting: version.queueMax, UInt32(version.slot))
+        count(inFlight: version.inFlightMax, waiting: version.queueMax, Slot(row: version.slot))
         state.pointee.queueTimeout = version.queueTimeout
         state.pointee.slowStart = version.slowStart
         state.pointee.ejection = version.ejection
         state.pointee.rewrite = compile(version.rewrite, &arena)
         state.pointee.versionLine = arena.bytes("x-weir-version: \(model.label(of: index))\r\n")
         state.pointee.nameHash = ExchangeID.versionHash(model: model.name, version: version.name)
-        var slots: [UInt32] = []
+        var slots: [Slot<EndpointState>] = []
         for endpoint in version.endpoints {
             compile(endpoint, of: version)
-            if returns { endpoints[UInt32(endpoint.slot)].pointee.forgive() }
-            slots.append(UInt32(endpoint.slot))
+            if returns { endpoints[Slot(row: endpoint.slot)].forgive() }
+            slots.append(Slot(row: endpoint.slot))
         }
         state.pointee.endpoints = arena.values(slots)
         state.pointee.endpointCount = slots.count
@@ -145,9 +145,9 @@ extension Core {
 
     private func compile(_ endpoint: EndpointPlan, of version: VersionPlan) {
         endpoints.grow(to: endpoint.slot + 1, filling: EndpointState())
-        let state = endpoints[UInt32(endpoint.slot)]
+        let state = endpoints.pointer(Slot(row: endpoint.slot))
         state.pointee.isPlanned = true
-        state.pointee.version = UInt32(version.slot)
+        state.pointee.version = Slot(row: version.slot)
         state.pointee.isChecked = endpoint.isChecked
         state.pointee.address = RawAddress(endpoint.address)
         if case .unix = endpoint.address { state.pointee.isUnix = true } else { state.pointee.isUnix = false }
@@ -181,8 +181,8 @@ extension Core {
 
     /// Sets a version's bounds. What this core holds of it goes onto the board, or comes off, with the way
     /// of counting.
-    private func count(inFlight: Int, waiting: Int, _ slot: UInt32) {
-        let state = versions[slot]
+    private func count(inFlight: Int, waiting: Int, _ slot: Slot<VersionState>) {
+        let state = versions.pointer(slot)
         let sharesPlaces = isShared(inFlight)
         if sharesPlaces != state.pointee.sharesPlaces {
             let held = Int(state.pointee.inFlight + state.pointee.called)
@@ -202,8 +202,8 @@ extension Core {
     }
 
     /// As above for a model's copies.
-    private func count(copies: Int, _ slot: UInt32) {
-        let state = models[slot]
+    private func count(copies: Int, _ slot: Slot<ModelState>) {
+        let state = models.pointer(slot)
         let shares = isShared(copies)
         if shares != state.pointee.sharesCopies {
             let held = Int(state.pointee.shadowInFlight)
@@ -215,12 +215,12 @@ extension Core {
 
     /// Closes idle connections to endpoints that the plan no longer names.
     private func closeForgotten() {
-        for slot in 0..<UInt32(endpoints.count) where !endpoints[slot].pointee.isPlanned {
-            while endpoints[slot].pointee.pool.newest != noSlot {
-                closeIdle(endpoints[slot].pointee.pool.newest)
+        for slot in endpoints.slots where !endpoints[slot].isPlanned {
+            while endpoints[slot].pool.newest != .none {
+                closeIdle(endpoints[slot].pool.newest)
             }
-            while endpoints[slot].pointee.shadowPool.newest != noSlot {
-                closeIdle(endpoints[slot].pointee.shadowPool.newest)
+            while endpoints[slot].shadowPool.newest != .none {
+                closeIdle(endpoints[slot].shadowPool.newest)
             }
         }
     }

@@ -30,9 +30,32 @@ struct StateTable<Element>: ~Copyable {
         }
     }
 
+    /// The slots that a plan has named, and those below them.
+    var slots: SlotRow<Element> { SlotRow(count: count) }
+
+    /// The address of the state of a slot that a plan has named, for functions that use much of it.
+    func pointer(_ slot: Slot<Element>) -> UnsafeMutablePointer<Element> {
+        precondition(slot.row < count)
+        return base + slot.row
+    }
+
     /// The state of a slot that a plan has named.
-    subscript(slot: UInt32) -> UnsafeMutablePointer<Element> {
-        precondition(Int(slot) < count)
-        return base + Int(slot)
+    subscript(slot: Slot<Element>) -> Element {
+        unsafeAddress { UnsafePointer(pointer(slot)) }
+        nonmutating unsafeMutableAddress { pointer(slot) }
+    }
+}
+
+/// The slots of a table in order.
+struct SlotRow<Element>: Sequence, IteratorProtocol {
+    private var row = 0
+    private let count: Int
+
+    init(count: Int) { self.count = count }
+
+    mutating func next() -> Slot<Element>? {
+        guard row < count else { return nil }
+        defer { row += 1 }
+        return Slot(row: row)
     }
 }

@@ -20,8 +20,8 @@ struct RewriteTable {
 /// A model on one core.
 struct ModelState {
     var isPlanned = false
-    var stable: UInt32 = noSlot
-    var versions: UnsafeMutablePointer<UInt32>?
+    var stable: Slot<VersionState> = .none
+    var versions: UnsafeMutablePointer<Slot<VersionState>>?
     var versionCount = 0
     var timeouts = Timeouts()
     var retries = RetryPlan()
@@ -33,7 +33,7 @@ struct ModelState {
     var sendsEpoch = false
     var epoch: UInt32 = 0
     var keyRound: UInt64 = 0
-    var shadowVersion: UInt32 = noSlot
+    var shadowVersion: Slot<VersionState> = .none
     var shadowPPM: UInt32 = 0
     var shadowBodyMax = 0
     var shadowInFlightMax: Int32 = 0
@@ -57,11 +57,11 @@ struct ModelState {
 /// A version on one core.
 struct VersionState {
     var isPlanned = false
-    var model: UInt32 = noSlot
+    var model: Slot<ModelState> = .none
     var weightPPM: UInt32 = 0
     /// Held at weight 0, with its connections warm.
     var staysWarm = false
-    var endpoints: UnsafeMutablePointer<UInt32>?
+    var endpoints: UnsafeMutablePointer<Slot<EndpointState>>?
     var endpointCount = 0
     var inFlight: Int32 = 0
     var inFlightMax: Int32 = 0
@@ -69,8 +69,8 @@ struct VersionState {
     /// all cores are too small to be divided. Otherwise the bounds are this core's part of them.
     var sharesPlaces = false
     var sharesLine = false
-    var waitingHead: UInt32 = noSlot
-    var waitingTail: UInt32 = noSlot
+    var waitingHead: Slot<Exchange> = .none
+    var waitingTail: Slot<Exchange> = .none
     var waiting: Int32 = 0
     /// Places kept for requests that were called from the line and are not sent yet.
     var called: Int32 = 0
@@ -91,7 +91,7 @@ struct EndpointState {
     var isPlanned = false
     var isUnix = false
     var isChecked = false
-    var version: UInt32 = noSlot
+    var version: Slot<VersionState> = .none
     var address: RawAddress?
     var inFlight: Int32 = 0
     var failuresInRow: Int32 = 0
@@ -110,14 +110,14 @@ struct EndpointState {
     /// Keeps an idle connection though nothing may need it.
     var staysWarm = false
     /// The connection that is being opened for that.
-    var warming: UInt32 = noSlot
+    var warming: Slot<Upstream> = .none
     var pool = ConnectionPool()
     var shadowPool = ConnectionPool()
 }
 
 /// The idle connections of an endpoint, newest first.
 struct ConnectionPool {
-    var newest: UInt32 = noSlot
-    var oldest: UInt32 = noSlot
+    var newest: Slot<Upstream> = .none
+    var oldest: Slot<Upstream> = .none
     var count: Int32 = 0
 }

@@ -18,13 +18,13 @@ extension Core {
     private static let copySide: UInt64 = 0x5851_F42D_4C95_7F2D
 
     /// Begins a pair where stable's own traffic meets a version that has no weight.
-    func startPair(_ x: UInt32, _ s: UInt32) {
+    func startPair(_ x: Slot<Exchange>, _ s: Slot<ShadowCopy>) {
         let exchange = exchanges.pointer(x)
-        guard models[exchange.pointee.model].pointee.isShadowCompared else { return }
+        guard models[exchange.pointee.model].isShadowCompared else { return }
         let copy = shadows.pointer(s)
-        let weight = versions[copy.pointee.version].pointee.weightPPM
+        let weight = versions[copy.pointee.version].weightPPM
         guard weight == 0, !exchange.pointee.isPinned, !exchange.pointee.hasEvidence,
-            exchange.pointee.assigned == models[exchange.pointee.model].pointee.stable
+            exchange.pointee.assigned == models[exchange.pointee.model].stable
         else { return }
         exchange.pointee.pair = .open
         exchange.pointee.pairedAt = now
@@ -33,45 +33,45 @@ extension Core {
         copy.pointee.writtenAt = now
         copy.pointee.keyHash = exchange.pointee.keyHash
         let tick = Tick(monotonicNanos: now.nanos)
-        link.meter(Int(copy.pointee.version)).evidence.startCopied(tick: tick, weightPPM: weight)
-        link.meter(Int(exchange.pointee.assigned)).evidence.startCopied(
+        link.meter(copy.pointee.version.row).evidence.startCopied(tick: tick, weightPPM: weight)
+        link.meter(exchange.pointee.assigned.row).evidence.startCopied(
             tick: tick, weightPPM: exchange.pointee.weightPPM)
         if exchange.pointee.isUnwritten {
-            link.meter(Int(exchange.pointee.assigned)).evidence.waitCopied(start: tick)
+            link.meter(exchange.pointee.assigned.row).evidence.waitCopied(start: tick)
         }
     }
 
     /// The copy's connection is being opened: until it is written its version has been neither fast nor slow
     /// with it.
-    func awaitCopyWrite(_ s: UInt32) {
+    func awaitCopyWrite(_ s: Slot<ShadowCopy>) {
         let copy = shadows.pointer(s)
         guard copy.pointee.isPaired else { return }
         copy.pointee.isUnwritten = true
-        link.meter(Int(copy.pointee.version)).evidence.waitCopied(
+        link.meter(copy.pointee.version.row).evidence.waitCopied(
             start: Tick(monotonicNanos: copy.pointee.pairedAt.nanos))
     }
 
     /// The copy has a connected socket, or comes to its end without one.
-    func endCopyWait(_ s: UInt32) {
+    func endCopyWait(_ s: Slot<ShadowCopy>) {
         let copy = shadows.pointer(s)
         guard copy.pointee.isUnwritten else { return }
         copy.pointee.isUnwritten = false
         copy.pointee.writtenAt = now
-        link.meter(Int(copy.pointee.version)).evidence.endWaitCopied(
+        link.meter(copy.pointee.version.row).evidence.endWaitCopied(
             start: Tick(monotonicNanos: copy.pointee.pairedAt.nanos))
     }
 
     /// Stable's side has come to its end, or its first attempt has.
-    func settlePrimary(_ x: UInt32, _ outcome: Outcome) {
+    func settlePrimary(_ x: Slot<Exchange>, _ outcome: Outcome) {
         let exchange = exchanges.pointer(x)
-        let evidence = link.meter(Int(exchange.pointee.assigned)).evidence
+        let evidence = link.meter(exchange.pointee.assigned.row).evidence
         let begun = exchange.pointee.pairedAt
         let state = exchange.pointee.pair
         exchange.pointee.pair = .none
         let start = Tick(monotonicNanos: begun.nanos)
         guard state == .open, !outcome.isExcluded else {
             let s = exchange.pointee.shadow
-            let isCopyOpen = s != noSlot && shadows.pointer(s).pointee.isPaired
+            let isCopyOpen = s != .none && shadows[s].isPaired
             if isCopyOpen { void(s, begun) }
             // The copy counts already: what became of this one would have to be known.
             let isUnknown = state == .open && !isCopyOpen
@@ -85,17 +85,17 @@ extension Core {
     }
 
     /// The copy has been answered, or has failed.
-    func settleCopy(_ s: UInt32, _ outcome: Outcome) {
+    func settleCopy(_ s: Slot<ShadowCopy>, _ outcome: Outcome) {
         let copy = shadows.pointer(s)
         endCopyWait(s)
         copy.pointee.isPaired = false
         // Held to what its primary is held to: an answer that begins too late is none.
-        let limit = models[copy.pointee.model].pointee.timeouts.firstByte
+        let limit = models[copy.pointee.model].timeouts.firstByte
         let waited = (copy.pointee.hasHead ? copy.pointee.firstByteAt : now) - copy.pointee.pairedAt
         let isLate = waited > limit && !outcome.isFailure
         let key = copy.pointee.keyHash
         settle(
-            link.meter(Int(copy.pointee.version)).evidence, copy.pointee.pairedAt,
+            link.meter(copy.pointee.version.row).evidence, copy.pointee.pairedAt,
             isLate ? .timeoutFirstByte : outcome,
             isLate || outcome.isFailure ? .failed : copy.pointee.events, since: copy.pointee.writtenAt,
             key: key == 0 ? 0 : key ^ Self.copySide, model: copy.pointee.model)
@@ -103,30 +103,30 @@ extension Core {
 
     /// The copy goes without an end of its own.
     /// - Parameter isLate: it has had all the time that a copy has.
-    func giveUpCopy(_ s: UInt32, isLate: Bool) {
+    func giveUpCopy(_ s: Slot<ShadowCopy>, isLate: Bool) {
         let copy = shadows.pointer(s)
-        let limit = models[copy.pointee.model].pointee.timeouts.firstByte
+        let limit = models[copy.pointee.model].timeouts.firstByte
         if isLate, !copy.pointee.hasHead, now - copy.pointee.pairedAt >= limit {
             return settleCopy(s, .timeoutFirstByte)
         }
         let x = copy.pointee.exchange
-        if x != noSlot, exchanges.pointer(x).pointee.pair == .open {
-            exchanges.pointer(x).pointee.pair = .void
+        if x != .none, exchanges[x].pair == .open {
+            exchanges[x].pair = .void
             return void(s, copy.pointee.pairedAt)
         }
         endCopyWait(s)
         copy.pointee.isPaired = false
-        link.meter(Int(copy.pointee.version)).evidence.settleCopied(
+        link.meter(copy.pointee.version.row).evidence.settleCopied(
             start: Tick(monotonicNanos: copy.pointee.pairedAt.nanos), outcome: .localRefusal, micros: 0,
             isUnknown: true)
     }
 
     /// Takes the copy's side out of both counts.
-    private func void(_ s: UInt32, _ begun: Instant) {
+    private func void(_ s: Slot<ShadowCopy>, _ begun: Instant) {
         let copy = shadows.pointer(s)
         endCopyWait(s)
         copy.pointee.isPaired = false
-        link.meter(Int(copy.pointee.version)).evidence.settleCopied(
+        link.meter(copy.pointee.version.row).evidence.settleCopied(
             start: Tick(monotonicNanos: begun.nanos), outcome: .localRefusal, micros: 0)
     }
 
@@ -134,7 +134,7 @@ extension Core {
     private func settle(
         _ evidence: EvidenceRing, _ begun: Instant, _ outcome: Outcome, _ bad: KeyEvents,
         since written: Instant, key: UInt64,
-        model: UInt32
+        model: Slot<ModelState>
     ) {
         let start = Tick(monotonicNanos: begun.nanos)
         let micros = (now - written).micros
@@ -143,7 +143,7 @@ extension Core {
             let events = evidence.keyEvents(start: start, outcome: outcome, events: bad, micros: micros)
             if !events.isEmpty {
                 let minute = KeyTable.minute(Tick(monotonicNanos: now.nanos))
-                known = seat.board.words.keys.note(key, events, model: Int(model), minute: minute)
+                known = seat.board.words.keys.note(key, events, model: model.row, minute: minute)
             }
         }
         evidence.settleCopied(start: start, outcome: outcome, events: bad, micros: micros, known: known)

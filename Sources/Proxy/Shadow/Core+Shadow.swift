@@ -10,14 +10,14 @@ import Wire
 extension Core {
     /// Decides whether the request is copied, and prepares the copy's head. Nothing is sent yet: the first
     /// `tee`, after the primary's write, opens the connection.
-    func startShadow(_ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
+    func startShadow(_ x: Slot<Exchange>, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(x)
-        let model = models[exchange.pointee.model]
+        let model = models.pointer(exchange.pointee.model)
         let version = model.pointee.shadowVersion
-        guard version != noSlot, version != exchange.pointee.assigned, exchange.pointee.isShadowed else {
+        guard version != .none, version != exchange.pointee.assigned, exchange.pointee.isShadowed else {
             return
         }
-        let meter = link.meter(Int(version))
+        let meter = link.meter(version.row)
         if exchange.pointee.wantsUpgrade { return meter.countShadowDrop(ShadowDrop.notEligible) }
         if case .length(let length) = head.framing, length > UInt64(model.pointee.shadowBodyMax) {
             return meter.countShadowDrop(ShadowDrop.bodyTooLarge)
@@ -34,12 +34,12 @@ extension Core {
         var out = HeadWriter(shadowbox)
         writeRequest(&out, x, head, bytes, version: version, isShadow: true)
         guard !out.overflowed else { return dropShadow(s, .notEligible) }
-        shadows.pointer(s).pointee.headCount = UInt32(out.count)
+        shadows[s].headCount = UInt32(out.count)
         startPair(x, s)
     }
 
     /// Sends body bytes, the first time behind the prepared head.
-    func tee(_ s: UInt32, _ body: UnsafeRawBufferPointer) {
+    func tee(_ s: Slot<ShadowCopy>, _ body: UnsafeRawBufferPointer) {
         let copy = shadows.pointer(s)
         copy.pointee.bodyBytes += body.count
         guard copy.pointee.bodyBytes <= copy.pointee.bodyBytesMax else {
@@ -50,7 +50,7 @@ extension Core {
             dropShadow(s, .buffers)
             return
         }
-        if copy.pointee.upstream != noSlot {
+        if copy.pointee.upstream != .none {
             sendUpstream(copy.pointee.upstream, body)
             return
         }
@@ -68,16 +68,16 @@ extension Core {
         }
     }
 
-    private func openShadow(_ s: UInt32) -> Bool {
+    private func openShadow(_ s: Slot<ShadowCopy>) -> Bool {
         let copy = shadows.pointer(s)
-        let endpoint = pickEndpoint(versions[copy.pointee.version], after: nil, insists: false)
-        guard endpoint != noSlot else {
+        let endpoint = pickEndpoint(versions.pointer(copy.pointee.version), after: nil, insists: false)
+        guard endpoint != .none else {
             dropShadow(s, .noEndpoint)
             return false
         }
         // Its own time begins here, not with the write of its primary.
         readClock()
-        let slot: UInt32
+        let slot: Slot<Upstream>
         switch connection(to: endpoint, isShadow: true) {
         case .open(let found):
             slot = found
@@ -88,31 +88,31 @@ extension Core {
             dropShadow(s, .connections)
             return false
         }
-        upstreams.pointer(slot).pointee.shadow = s
+        upstreams[slot].shadow = s
         copy.pointee.upstream = slot
         copy.pointee.sentAt = now
         copy.pointee.writtenAt = now
-        if upstreams.pointer(slot).pointee.phase == .connecting { awaitCopyWrite(s) }
-        link.meter(Int(copy.pointee.version)).countShadowSent()
-        timers.schedule(shadowTimers + s, at: copy.pointee.giveUpAt)
+        if upstreams[slot].phase == .connecting { awaitCopyWrite(s) }
+        link.meter(copy.pointee.version.row).countShadowSent()
+        timers.schedule(shadowTimers + s.index, at: copy.pointee.giveUpAt)
         return true
     }
 
     /// The copied request is whole.
-    func teeComplete(_ s: UInt32) {
+    func teeComplete(_ s: Slot<ShadowCopy>) {
         let copy = shadows.pointer(s)
         copy.pointee.isRequestComplete = true
         if copy.pointee.response.isComplete, copy.pointee.hasHead { settleShadow(s, copy.pointee.outcome) }
     }
 
     /// The primary has ended; a copy whose request is not whole can no longer become so.
-    func primaryEnded(_ s: UInt32) {
-        shadows.pointer(s).pointee.exchange = noSlot
-        if !shadows.pointer(s).pointee.isRequestComplete { dropShadow(s, .clientGone) }
+    func primaryEnded(_ s: Slot<ShadowCopy>) {
+        shadows[s].exchange = .none
+        if !shadows[s].isRequestComplete { dropShadow(s, .clientGone) }
     }
 
     /// Response bytes of a copy: measured, then forgotten.
-    func shadowRead(_ s: UInt32, _ bytes: UnsafeRawBufferPointer) {
+    func shadowRead(_ s: Slot<ShadowCopy>, _ bytes: UnsafeRawBufferPointer) {
         let copy = shadows.pointer(s)
         var offset = 0
         while !copy.pointee.hasHead {
@@ -151,14 +151,14 @@ extension Core {
                     head.status >= 500 ? .upstreamError : head.status >= 400 ? .clientError : .success
                 copy.pointee.events = Self.events(
                     ofStatus: head.status, method: copy.pointee.method,
-                    countsClientErrors: models[copy.pointee.model].pointee.countsClientErrors)
+                    countsClientErrors: models[copy.pointee.model].countsClientErrors)
                 copy.pointee.response = BodyProgress(head.framing, of: .response)
             }
         }
         discard(s, UnsafeRawBufferPointer(rebasing: bytes[offset...]))
     }
 
-    private func discard(_ s: UInt32, _ bytes: UnsafeRawBufferPointer) {
+    private func discard(_ s: Slot<ShadowCopy>, _ bytes: UnsafeRawBufferPointer) {
         let copy = shadows.pointer(s)
         switch copy.pointee.response.framing {
         case .none:
@@ -180,7 +180,7 @@ extension Core {
         }
     }
 
-    private func discardChunks(_ s: UInt32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    private func discardChunks(_ s: Slot<ShadowCopy>, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let copy = shadows.pointer(s)
         var position = 0
         var chunks = 0
@@ -215,10 +215,12 @@ extension Core {
         }
     }
 
-    private func keepShadowInput(_ s: UInt32, _ bytes: UnsafeRawBufferPointer, from position: Int) -> Bool {
+    private func keepShadowInput(_ s: Slot<ShadowCopy>, _ bytes: UnsafeRawBufferPointer, from position: Int)
+        -> Bool
+    {
         let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
-        let slot = shadows.pointer(s).pointee.upstream
-        if upstreams.pointer(slot).pointee.input.append(rest, &pool) {
+        let slot = shadows[s].upstream
+        if upstreams[slot].input.append(rest, &pool) {
             holdUpstreamInput(slot)
             return true
         }
@@ -227,59 +229,59 @@ extension Core {
     }
 
     /// The copy's connection ended: the end of a response that is delimited by it, or a failure.
-    func shadowFailed(_ s: UInt32, _ outcome: Outcome) {
+    func shadowFailed(_ s: Slot<ShadowCopy>, _ outcome: Outcome) {
         let copy = shadows.pointer(s)
         if outcome == .connectFailure || outcome == .timeoutConnect {
-            let endpoint = upstreams.pointer(copy.pointee.upstream).pointee.endpoint
-            guard !isAnswering(versions[copy.pointee.version], besides: endpoint) else {
+            let endpoint = upstreams[copy.pointee.upstream].endpoint
+            guard !isAnswering(versions.pointer(copy.pointee.version), besides: endpoint) else {
                 dropShadow(s, .connections)
                 return
             }
         }
         let isEnd =
             outcome == .reset && copy.pointee.hasHead && copy.pointee.response.framing == .untilClose
-            && upstreams.pointer(copy.pointee.upstream).pointee.isPeerDone
+            && upstreams[copy.pointee.upstream].isPeerDone
         copy.pointee.keepsAlive = false
         settleShadow(s, isEnd ? copy.pointee.outcome : outcome)
     }
 
     /// The copy found nobody at its endpoint. It is not sent to another one, so where its version has others
     /// it says nothing, as its primary's failed connects do.
-    private func noteUnreachable(_ s: UInt32, _ endpoint: UInt32) {
+    private func noteUnreachable(_ s: Slot<ShadowCopy>, _ endpoint: Slot<EndpointState>) {
         let copy = shadows.pointer(s)
-        guard !isAnswering(versions[copy.pointee.version], besides: endpoint) else {
+        guard !isAnswering(versions.pointer(copy.pointee.version), besides: endpoint) else {
             dropShadow(s, .connections)
             return
         }
-        link.meter(Int(copy.pointee.version)).countShadowSent()
+        link.meter(copy.pointee.version.row).countShadowSent()
         copy.pointee.keepsAlive = false
         settleShadow(s, .connectFailure)
     }
 
-    private func settleShadow(_ s: UInt32, _ outcome: Outcome) {
+    private func settleShadow(_ s: Slot<ShadowCopy>, _ outcome: Outcome) {
         let copy = shadows.pointer(s)
-        let meter = link.meter(Int(copy.pointee.version))
+        let meter = link.meter(copy.pointee.version.row)
         meter.settleShadow(outcome, nanos: (now - copy.pointee.sentAt).nanos)
         if copy.pointee.isPaired { settleCopy(s, outcome) }
         freeShadow(s, keepsConnection: copy.pointee.keepsAlive && copy.pointee.isRequestComplete)
     }
 
     /// Gives a copy up.
-    func dropShadow(_ s: UInt32, _ reason: ShadowDrop) {
-        link.meter(Int(shadows.pointer(s).pointee.version)).countShadowDrop(reason)
-        if shadows.pointer(s).pointee.isPaired { giveUpCopy(s, isLate: reason == .aged) }
+    func dropShadow(_ s: Slot<ShadowCopy>, _ reason: ShadowDrop) {
+        link.meter(shadows[s].version.row).countShadowDrop(reason)
+        if shadows[s].isPaired { giveUpCopy(s, isLate: reason == .aged) }
         freeShadow(s, keepsConnection: false)
     }
 
-    private func freeShadow(_ s: UInt32, keepsConnection: Bool) {
+    private func freeShadow(_ s: Slot<ShadowCopy>, keepsConnection: Bool) {
         let copy = shadows.pointer(s)
-        if copy.pointee.exchange != noSlot {
-            exchanges.pointer(copy.pointee.exchange).pointee.shadow = noSlot
+        if copy.pointee.exchange != .none {
+            exchanges[copy.pointee.exchange].shadow = .none
         }
         let slot = copy.pointee.upstream
-        if slot != noSlot {
+        if slot != .none {
             let u = upstreams.pointer(slot)
-            u.pointee.shadow = noSlot
+            u.pointee.shadow = .none
             let isSound = u.pointee.phase == .busy && !u.pointee.isPeerDone && !u.pointee.isWriteDead
             if keepsConnection, isSound, u.pointee.output.isEmpty, u.pointee.input.isEmpty {
                 keepIdle(slot)
@@ -287,16 +289,16 @@ extension Core {
                 closeUpstream(slot)
             }
         }
-        timers.cancel(shadowTimers + s)
+        timers.cancel(shadowTimers + s.index)
         let model = copy.pointee.model
-        models[model].pointee.shadowInFlight -= 1
-        if models[model].pointee.sharesCopies { seat.board.words.places.moveCopies(model, by: -1) }
+        models[model].shadowInFlight -= 1
+        if models[model].sharesCopies { seat.board.words.places.moveCopies(model, by: -1) }
         shadows.remove(s)
     }
 
     /// Takes a place among the model's copies in flight, if there is one.
-    private func takeCopy(_ slot: UInt32) -> Bool {
-        let model = models[slot]
+    private func takeCopy(_ slot: Slot<ModelState>) -> Bool {
+        let model = models.pointer(slot)
         let bound = model.pointee.shadowInFlightMax
         if model.pointee.sharesCopies {
             guard seat.board.words.places.takeCopy(slot, upTo: Int(bound)) else { return false }

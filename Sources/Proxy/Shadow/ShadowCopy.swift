@@ -10,11 +10,11 @@ import Wire
 /// A copy of a request on its way to a shadow version.
 struct ShadowCopy {
     /// The primary's exchange while it lives.
-    var exchange: UInt32
+    var exchange: Slot<Exchange>
     /// Set by the first write.
-    var upstream: UInt32 = noSlot
-    var model: UInt32
-    var version: UInt32
+    var upstream: Slot<Upstream> = .none
+    var model: Slot<ModelState>
+    var version: Slot<VersionState>
     var method: Wire.Method
     /// Bytes of the head that is prepared in the core's shadow box until the first write.
     var headCount: UInt32 = 0

@@ -24,7 +24,7 @@ extension Core {
         if ppm >= 1_000_000 || ppm > 0 && random.below(1_000_000) < UInt64(ppm) {
             exchange.tapTraits.insert(.drawn)
         }
-        let version = versions[exchange.assigned]
+        let version = versions.pointer(exchange.assigned)
         if model.pointee.tapRecentEvery < .forever, version.pointee.tapDueAt <= now {
             version.pointee.tapDueAt = now + model.pointee.tapRecentEvery
             exchange.tapTraits.insert(.recent)
@@ -32,13 +32,13 @@ extension Core {
     }
 
     /// The request is sent for the first time: its copy begins with its head.
-    func startTap(_ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
-        guard !exchanges.pointer(x).pointee.tapTraits.isEmpty, openTap(x) != nil else { return }
+    func startTap(_ x: Slot<Exchange>, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) {
+        guard !exchanges[x].tapTraits.isEmpty, openTap(x) != nil else { return }
         fill(x, .requestHead, UnsafeRawBufferPointer(rebasing: bytes[..<head.byteCount]))
     }
 
     /// The exchange's record, with a slot for it where it has none yet; nil: there is no slot for it.
-    private func openTap(_ x: UInt32) -> UnsafeMutablePointer<TapRecord>? {
+    private func openTap(_ x: Slot<Exchange>) -> UnsafeMutablePointer<TapRecord>? {
         let exchange = exchanges.pointer(x)
         if exchange.pointee.tap != noTap { return link.taps.record(exchange.pointee.tap) }
         let traits = exchange.pointee.tapTraits
@@ -51,13 +51,13 @@ extension Core {
         exchange.pointee.tap = slot
         let record = link.taps.record(slot)
         record.initialize(to: TapRecord())
-        record.pointee.bodyMax = models[exchange.pointee.model].pointee.tapBodyMax
+        record.pointee.bodyMax = models[exchange.pointee.model].tapBodyMax
         return record
     }
 
     /// Copies what fits behind what a region has; the rest is flagged as cut.
-    private func fill(_ x: UInt32, _ region: TapRing.Region, _ bytes: UnsafeRawBufferPointer) {
-        let slot = exchanges.pointer(x).pointee.tap
+    private func fill(_ x: Slot<Exchange>, _ region: TapRing.Region, _ bytes: UnsafeRawBufferPointer) {
+        let slot = exchanges[x].tap
         let record = link.taps.record(slot)
         let target = link.taps.region(slot, region)
         switch region {
@@ -100,17 +100,17 @@ extension Core {
     // MARK: As bytes pass
 
     /// Content of the request; the caller has seen that the exchange has a tap.
-    func tapRequest(_ x: UInt32, _ content: UnsafeRawBufferPointer) { fill(x, .requestBody, content) }
+    func tapRequest(_ x: Slot<Exchange>, _ content: UnsafeRawBufferPointer) { fill(x, .requestBody, content) }
 
     /// Content of the response; the caller has seen that the exchange has a tap.
-    func tapResponse(_ x: UInt32, _ content: UnsafeRawBufferPointer) {
-        guard link.taps.record(exchanges.pointer(x).pointee.tap).pointee.isResponseOpen else { return }
+    func tapResponse(_ x: Slot<Exchange>, _ content: UnsafeRawBufferPointer) {
+        guard link.taps.record(exchanges[x].tap).pointee.isResponseOpen else { return }
         fill(x, .responseBody, content)
     }
 
     /// The head of a final response to a tapped exchange; a failing one makes a copy of any.
     func tapResponseHead(
-        _ x: UInt32, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer, isFailure: Bool
+        _ x: Slot<Exchange>, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer, isFailure: Bool
     ) {
         let exchange = exchanges.pointer(x)
         if isFailure { tapFailure(x) }
@@ -118,13 +118,13 @@ extension Core {
         let record = link.taps.record(exchange.pointee.tap)
         guard record.pointee.responseStatus == 0 else { return }
         record.pointee.responseStatus = head.status
-        record.pointee.responded = exchange.pointee.serving
+        record.pointee.responded = exchange.pointee.serving.index
         record.pointee.isResponseOpen = true
         fill(x, .responseHead, UnsafeRawBufferPointer(rebasing: bytes[..<head.byteCount]))
     }
 
     /// A failing response that the client will not see: what came of it with its head is kept.
-    func tapShielded(_ x: UInt32, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) {
+    func tapShielded(_ x: Slot<Exchange>, _ head: ResponseHead, _ bytes: UnsafeRawBufferPointer) {
         tapResponseHead(x, head, bytes, isFailure: true)
         let exchange = exchanges.pointer(x)
         guard exchange.pointee.tap != noTap else { return }
@@ -147,7 +147,7 @@ extension Core {
     }
 
     /// A failure of the assigned version: if there is no copy yet, one is made of what is kept for a retry.
-    func tapFailure(_ x: UInt32) {
+    func tapFailure(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         exchange.pointee.tapTraits.insert(.failed)
         guard exchange.pointee.tap == noTap, !exchange.pointee.replay.isEmpty else { return }
@@ -155,15 +155,15 @@ extension Core {
     }
 
     /// As `tapFailure` for a request that is answered by Weir and was never sent: it lies in the input.
-    func tapHeld(_ x: UInt32) {
+    func tapHeld(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         exchange.pointee.tapTraits.insert(.failed)
         guard exchange.pointee.tap == noTap else { return }
-        tapKept(x, downstreams.pointer(exchange.pointee.downstream).pointee.input)
+        tapKept(x, downstreams[exchange.pointee.downstream].input)
     }
 
     /// Copies a request from the queue that it lies in, head first, from its first byte on.
-    private func tapKept(_ x: UInt32, _ queue: ByteQueue) {
+    private func tapKept(_ x: Slot<Exchange>, _ queue: ByteQueue) {
         let exchange = exchanges.pointer(x)
         guard openTap(x) != nil else { return }
         var body = BodyProgress(exchange.pointee.request.framing, of: .request)
@@ -188,14 +188,15 @@ extension Core {
 
     /// Copies content out of raw body bytes; true when that was all of it.
     private func fill(
-        _ x: UInt32, _ region: TapRing.Region, _ body: BodyProgress, _ bytes: UnsafeRawBufferPointer
+        _ x: Slot<Exchange>, _ region: TapRing.Region, _ body: BodyProgress, _ bytes: UnsafeRawBufferPointer
     ) -> Bool {
         var body = body
         return fillBody(x, region, &body, bytes)
     }
 
     private func fillBody(
-        _ x: UInt32, _ region: TapRing.Region, _ body: inout BodyProgress, _ bytes: UnsafeRawBufferPointer
+        _ x: Slot<Exchange>, _ region: TapRing.Region, _ body: inout BodyProgress,
+        _ bytes: UnsafeRawBufferPointer
     ) -> Bool {
         switch body.framing {
         case .none:
@@ -226,7 +227,7 @@ extension Core {
 
     /// The exchange ends: its copy is completed and handed over. A failure of which nothing was kept is
     /// handed over with its start line.
-    func endTap(_ x: UInt32) {
+    func endTap(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         if exchange.pointee.outcome.isFailure { tapFailure(x) }
         if exchange.pointee.tap == noTap {
@@ -241,13 +242,13 @@ extension Core {
         meter.count(.taps)
     }
 
-    private func writeStartLine(_ x: UInt32) {
+    private func writeStartLine(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.tap
         var out = HeadWriter(link.taps.region(slot, .requestHead))
         out.append(Self.word(exchange.pointee.method))
         out.append(" ")
-        withUnsafeBytes(of: &texts[Int(x)].path) { path in
+        withUnsafeBytes(of: &texts[x.row].path) { path in
             out.append(UnsafeRawBufferPointer(rebasing: path[..<Int(exchange.pointee.pathCount)]))
         }
         out.append(" HTTP/1.1\r\n\r\n")
@@ -287,9 +288,9 @@ extension Core {
         record.pointee.bytesIn = exchange.pointee.bytesIn
         record.pointee.bytesOut = exchange.pointee.bytesOut
         record.pointee.client = exchange.pointee.client
-        record.pointee.model = exchange.pointee.model
-        record.pointee.assigned = exchange.pointee.assigned
-        record.pointee.answered = exchange.pointee.serving
+        record.pointee.model = exchange.pointee.model.index
+        record.pointee.assigned = exchange.pointee.assigned.index
+        record.pointee.answered = exchange.pointee.serving.index
         record.pointee.weightPPM = exchange.pointee.weightPPM
         record.pointee.status = exchange.pointee.status
         record.pointee.core = UInt16(truncatingIfNeeded: seat.index)

@@ -24,7 +24,7 @@ import Wire
 
 /// Where a request can go now.
 private enum Placement {
-    case endpoint(UInt32)
+    case endpoint(Slot<EndpointState>)
     case wait
     case refuse(LocalReply)
 }
@@ -36,7 +36,7 @@ extension Core {
     ///   - head: parsed from `bytes`; its fields are in `requestParser`.
     ///   - bytes: in the inbox: the head, what came of the body, and perhaps the next requests.
     ///   - isReplay: the bytes come from `replay` and were recorded and counted before.
-    func dispatch(_ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer, isReplay: Bool) {
+    func dispatch(_ x: Slot<Exchange>, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer, isReplay: Bool) {
         let exchange = exchanges.pointer(x)
         switch place(x) {
         case .refuse(let reply):
@@ -53,7 +53,7 @@ extension Core {
         case .endpoint(let endpoint):
             enter(x, endpoint)
             exchange.pointee.stage = .forwarding
-            let slot: UInt32
+            let slot: Slot<Upstream>
             switch connection(to: endpoint, isShadow: false) {
             case .open(let found):
                 slot = found
@@ -90,7 +90,7 @@ extension Core {
     }
 
     /// Ends an exchange that was not sent with a reply of our own.
-    func refuseUnsent(_ x: UInt32, _ reply: LocalReply, _ outcome: Outcome) {
+    func refuseUnsent(_ x: Slot<Exchange>, _ reply: LocalReply, _ outcome: Outcome) {
         settleUnsent(x, outcome, isOverloaded: outcome != .noEndpoint)
         replyLocally(x, reply, outcome: outcome)
     }
@@ -98,7 +98,7 @@ extension Core {
     /// Keeps what has been read of a request that cannot be sent now, as input not yet taken; false when
     /// there are no buffers for it, and then the connection cannot go on after the reply.
     @discardableResult
-    private func hold(_ x: UInt32, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    private func hold(_ x: Slot<Exchange>, _ head: RequestHead, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let exchange = exchanges.pointer(x)
         let d = downstreams.pointer(exchange.pointee.downstream)
         exchange.pointee.headCount = UInt32(head.byteCount)
@@ -111,62 +111,62 @@ extension Core {
     }
 
     /// Decides where a request goes. With an endpoint it has a place in flight, and with a wait one in line.
-    private func place(_ x: UInt32) -> Placement {
+    private func place(_ x: Slot<Exchange>) -> Placement {
         let exchange = exchanges.pointer(x)
-        let stable = models[exchange.pointee.model].pointee.stable
+        let stable = models[exchange.pointee.model].stable
         if exchange.pointee.serving != stable {
-            let version = versions[exchange.pointee.serving]
+            let version = versions.pointer(exchange.pointee.serving)
             let endpoint = pickEndpoint(version, after: exchange, insists: false)
-            if endpoint != noSlot, answerCall(x) || takePlace(exchange.pointee.serving) {
+            if endpoint != .none, answerCall(x) || takePlace(exchange.pointee.serving) {
                 return .endpoint(endpoint)
             }
             giveUpCall(x)
             // The users of a version that cannot serve are served by stable. What was not sent says nothing
             // about the version's answers; that it cannot be reached is the health rule's matter.
-            settleUnsent(x, endpoint == noSlot ? .noEndpoint : .overloaded, isOverloaded: endpoint != noSlot)
-            link.meter(Int(exchange.pointee.assigned)).countFallback(
-                endpoint == noSlot ? .noEndpoint : .overloaded)
+            settleUnsent(x, endpoint == .none ? .noEndpoint : .overloaded, isOverloaded: endpoint != .none)
+            link.meter(exchange.pointee.assigned.row).countFallback(
+                endpoint == .none ? .noEndpoint : .overloaded)
             exchange.pointee.serving = stable
             exchange.pointee.reason = .fallback
         }
-        guard stable != noSlot else { return .refuse(.noVersion) }
-        let version = versions[stable]
+        guard stable != .none else { return .refuse(.noVersion) }
+        let version = versions.pointer(stable)
         // Nobody overtakes those who stand in line.
         let isPlaced = answerCall(x) || !hasLine(stable) && takePlace(stable)
         guard isPlaced else { return takeWaiting(stable) ? .wait : .refuse(.overloaded) }
         let endpoint = pickEndpoint(version, after: exchange, insists: true)
-        guard endpoint == noSlot else { return .endpoint(endpoint) }
+        guard endpoint == .none else { return .endpoint(endpoint) }
         freePlace(stable)
         return .refuse(.noEndpoint)
     }
 
     /// The place was taken before.
-    private func enter(_ x: UInt32, _ endpoint: UInt32) {
+    private func enter(_ x: Slot<Exchange>, _ endpoint: Slot<EndpointState>) {
         let exchange = exchanges.pointer(x)
         exchange.pointee.endpoint = endpoint
         exchange.pointee.isInFlight = true
         exchange.pointee.hasSent = false
         exchange.pointee.attempts &+= 1
         exchange.pointee.saysNothing =
-            endpoints[endpoint].pointee.hasFailedLast && isSickInBothArms(x, endpoint)
-        endpoints[endpoint].pointee.inFlight += 1
-        versions[exchange.pointee.serving].pointee.inFlight += 1
+            endpoints[endpoint].hasFailedLast && isSickInBothArms(x, endpoint)
+        endpoints[endpoint].inFlight += 1
+        versions[exchange.pointee.serving].inFlight += 1
     }
 
     /// Takes the exchange out of the requests in flight and lets the next one in line go.
-    func leave(_ x: UInt32) {
+    func leave(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         guard exchange.pointee.isInFlight else { return }
         exchange.pointee.isInFlight = false
-        endpoints[exchange.pointee.endpoint].pointee.inFlight -= 1
-        let version = versions[exchange.pointee.serving]
+        endpoints[exchange.pointee.endpoint].inFlight -= 1
+        let version = versions.pointer(exchange.pointee.serving)
         version.pointee.inFlight -= 1
         if version.pointee.sharesPlaces || version.pointee.waiting > 0 {
             freePlace(exchange.pointee.serving)
         }
     }
 
-    func exchangeToken(_ slot: UInt32) -> Token {
-        Token(kind: TokenKind.exchange, generation: exchanges.generation(slot), slot: slot)
+    func exchangeToken(_ slot: Slot<Exchange>) -> Token {
+        Token(kind: TokenKind.exchange, generation: exchanges.generation(slot), slot: slot.index)
     }
 }

@@ -23,12 +23,12 @@ extension Core {
     func pickEndpoint(
         _ version: UnsafeMutablePointer<VersionState>, after exchange: UnsafeMutablePointer<Exchange>?,
         insists: Bool
-    ) -> UInt32 {
-        guard let slots = version.pointee.endpoints else { return noSlot }
+    ) -> Slot<EndpointState> {
+        guard let slots = version.pointee.endpoints else { return .none }
         let count = version.pointee.endpointCount
         // It may have been ejected while there was another.
-        if count == 1 { return insists || standing(slots[0]) == .passing ? slots[0] : noSlot }
-        let last = exchange?.pointee.endpoint ?? noSlot
+        if count == 1 { return insists || standing(slots[0]) == .passing ? slots[0] : .none }
+        let last = exchange?.pointee.endpoint ?? .none
         let word = random.next()
         let i = Int(((word & 0xFFFF_FFFF) &* UInt64(count)) >> 32)
         var j = Int(((word >> 32) &* UInt64(count - 1)) >> 32)
@@ -53,12 +53,12 @@ extension Core {
     private func lastResort(
         _ version: UnsafeMutablePointer<VersionState>, from start: Int,
         after exchange: UnsafeMutablePointer<Exchange>?, insists: Bool
-    ) -> UInt32 {
-        guard let slots = version.pointee.endpoints else { return noSlot }
+    ) -> Slot<EndpointState> {
+        guard let slots = version.pointee.endpoints else { return .none }
         let count = version.pointee.endpointCount
-        let last = exchange?.pointee.endpoint ?? noSlot
+        let last = exchange?.pointee.endpoint ?? .none
         let isUnreachable = exchange?.pointee.hasConnectFailed ?? false
-        var best = noSlot
+        var best = Slot<EndpointState>.none
         var bestRank: (UInt64, UInt64, UInt64, UInt64, UInt64) = (.max, .max, .max, .max, .max)
         for step in 0..<count {
             let slot = slots[(start + step) % count]
@@ -66,7 +66,7 @@ extension Core {
             guard health == .passing || insists else { continue }
             let rank = (
                 UInt64(slot == last && isUnreachable ? 1 : 0), UInt64(health.rawValue),
-                UInt64(slot == last ? 1 : 0), max(endpoints[slot].pointee.ejectedUntil, now).nanos,
+                UInt64(slot == last ? 1 : 0), max(endpoints[slot].ejectedUntil, now).nanos,
                 load(slot, version)
             )
             guard rank < bestRank else { continue }
@@ -86,20 +86,20 @@ extension Core {
     }
 
     /// What active checks say of the endpoint now.
-    func standing(_ slot: UInt32) -> Standing {
-        standing(slot, HealthWord(bits: seat.board.words.health[Int(slot)].load(ordering: .relaxed)))
+    func standing(_ slot: Slot<EndpointState>) -> Standing {
+        standing(slot, HealthWord(bits: seat.board.words.health[slot.row].load(ordering: .relaxed)))
     }
 
     @inline(__always)
-    private func standing(_ slot: UInt32, _ word: HealthWord) -> Standing {
-        if word.isUnknown { return endpoints[slot].pointee.isChecked ? .unchecked : .passing }
+    private func standing(_ slot: Slot<EndpointState>, _ word: HealthWord) -> Standing {
+        if word.isUnknown { return endpoints[slot].isChecked ? .unchecked : .passing }
         return word.isFailing ? .failing : .passing
     }
 
     /// Passes its active checks and is not ejected by real requests.
-    func isUsable(_ slot: UInt32) -> Bool {
-        let endpoint = endpoints[slot]
-        let word = HealthWord(bits: seat.board.words.health[Int(slot)].load(ordering: .relaxed))
+    func isUsable(_ slot: Slot<EndpointState>) -> Bool {
+        let endpoint = endpoints.pointer(slot)
+        let word = HealthWord(bits: seat.board.words.health[slot.row].load(ordering: .relaxed))
         let isHealthy = standing(slot, word) == .passing
         if isHealthy != endpoint.pointee.wasHealthy {
             endpoint.pointee.wasHealthy = isHealthy
@@ -120,8 +120,8 @@ extension Core {
     }
 
     /// Requests in flight, weighed up while the endpoint is new or back: at first a tenth of its share.
-    private func load(_ slot: UInt32, _ version: UnsafeMutablePointer<VersionState>) -> UInt64 {
-        let endpoint = endpoints[slot]
+    private func load(_ slot: Slot<EndpointState>, _ version: UnsafeMutablePointer<VersionState>) -> UInt64 {
+        let endpoint = endpoints.pointer(slot)
         let load = UInt64(endpoint.pointee.inFlight + 1) * 1_000
         let ramp = version.pointee.slowStart
         guard ramp > .zero else { return load }
@@ -133,10 +133,10 @@ extension Core {
 
     /// What an attempt says of its endpoint: failures in a row eject it for a while, an answer to a request
     /// that was sent after the ejection ends it.
-    func judge(_ x: UInt32, isFailure: Bool) {
+    func judge(_ x: Slot<Exchange>, isFailure: Bool) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.endpoint
-        let endpoint = endpoints[slot]
+        let endpoint = endpoints.pointer(slot)
         guard isFailure else {
             endpoint.pointee.failuresInRow = 0
             endpoint.pointee.hasFailedLast = false
@@ -150,22 +150,23 @@ extension Core {
         }
         endpoint.pointee.hasFailedLast = true
         if endpoint.pointee.failuresInRow < Int32.max { endpoint.pointee.failuresInRow += 1 }
-        guard endpoint.pointee.version != noSlot else { return }
-        let version = versions[endpoint.pointee.version]
+        guard endpoint.pointee.version != .none else { return }
+        let version = versions.pointer(endpoint.pointee.version)
         let plan = version.pointee.ejection
         guard plan.consecutiveFailures > 0, endpoint.pointee.failuresInRow >= Int32(plan.consecutiveFailures),
             hasAnotherUsable(version, than: slot)
         else { return }
-        let word = HealthWord(bits: seat.board.words.health[Int(slot)].load(ordering: .relaxed))
+        let word = HealthWord(bits: seat.board.words.health[slot.row].load(ordering: .relaxed))
         endpoint.pointee.eject(plan, at: now, passes: word.passes)
         meter.count(.ejections)
     }
 
     /// Whether the version has a usable endpoint beside this one whose last attempt did not fail.
-    func isAnswering(_ version: UnsafeMutablePointer<VersionState>, besides slot: UInt32) -> Bool {
+    func isAnswering(_ version: UnsafeMutablePointer<VersionState>, besides slot: Slot<EndpointState>) -> Bool
+    {
         guard let slots = version.pointee.endpoints else { return false }
         for i in 0..<version.pointee.endpointCount
-        where slots[i] != slot && !endpoints[slots[i]].pointee.hasFailedLast && isUsable(slots[i]) {
+        where slots[i] != slot && !endpoints[slots[i]].hasFailedLast && isUsable(slots[i]) {
             return true
         }
         return false
@@ -177,20 +178,20 @@ extension Core {
     /// fail, and takes as many failures of each, whatever its share. Asked before the attempt, so that its
     /// outcome has no part in it.
     @inline(never)
-    func isSickInBothArms(_ x: UInt32, _ slot: UInt32) -> Bool {
+    func isSickInBothArms(_ x: Slot<Exchange>, _ slot: Slot<EndpointState>) -> Bool {
         let exchange = exchanges.pointer(x)
         let serving = exchange.pointee.serving
-        let model = models[exchange.pointee.model]
-        guard versions[serving].pointee.ejection.consecutiveFailures > 0,
-            isAnswering(versions[serving], besides: slot)
+        let model = models.pointer(exchange.pointee.model)
+        guard versions[serving].ejection.consecutiveFailures > 0,
+            isAnswering(versions.pointer(serving), besides: slot)
         else { return false }
-        let isSick = endpoints[slot].pointee.isSick
+        let isSick = endpoints[slot].isSick
         if serving != model.pointee.stable {
-            return model.pointee.stable != noSlot && hasFailing(model.pointee.stable, isEnough: isSick)
+            return model.pointee.stable != .none && hasFailing(model.pointee.stable, isEnough: isSick)
         }
         guard let others = model.pointee.versions else { return false }
         for i in 0..<model.pointee.versionCount
-        where others[i] != serving && versions[others[i]].pointee.weightPPM > 0
+        where others[i] != serving && versions[others[i]].weightPPM > 0
             && hasFailing(others[i], isEnough: isSick)
         {
             return true
@@ -200,19 +201,21 @@ extension Core {
 
     /// Whether ejection looks after an endpoint of the version that is sick, or whose last request failed
     /// where that is enough.
-    private func hasFailing(_ slot: UInt32, isEnough: Bool) -> Bool {
-        let version = versions[slot]
+    private func hasFailing(_ slot: Slot<VersionState>, isEnough: Bool) -> Bool {
+        let version = versions.pointer(slot)
         guard version.pointee.ejection.consecutiveFailures > 0, let slots = version.pointee.endpoints else {
             return false
         }
         for i in 0..<version.pointee.endpointCount {
-            let endpoint = endpoints[slots[i]]
+            let endpoint = endpoints.pointer(slots[i])
             if endpoint.pointee.isSick || isEnough && endpoint.pointee.hasFailedLast { return true }
         }
         return false
     }
 
-    private func hasAnotherUsable(_ version: UnsafeMutablePointer<VersionState>, than slot: UInt32) -> Bool {
+    private func hasAnotherUsable(
+        _ version: UnsafeMutablePointer<VersionState>, than slot: Slot<EndpointState>
+    ) -> Bool {
         guard let slots = version.pointee.endpoints else { return false }
         for i in 0..<version.pointee.endpointCount where slots[i] != slot && isUsable(slots[i]) {
             return true

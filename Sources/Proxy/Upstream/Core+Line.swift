@@ -13,45 +13,45 @@ extension Core {
     // MARK: - Places
 
     /// Takes a place in flight of the version, if there is one.
-    func takePlace(_ slot: UInt32) -> Bool {
-        let version = versions[slot]
+    func takePlace(_ slot: Slot<VersionState>) -> Bool {
+        let version = versions.pointer(slot)
         let bound = version.pointee.inFlightMax
         if version.pointee.sharesPlaces { return seat.board.words.places.take(slot, upTo: Int(bound)) }
         return version.pointee.inFlight + version.pointee.called < bound
     }
 
     /// Gives a place back and lets the next one in line go.
-    func freePlace(_ slot: UInt32) {
-        if versions[slot].pointee.sharesPlaces { seat.board.words.places.move(slot, by: -1) }
+    func freePlace(_ slot: Slot<VersionState>) {
+        if versions[slot].sharesPlaces { seat.board.words.places.move(slot, by: -1) }
         callNext(slot)
     }
 
     /// Turns the place that was kept for the exchange into one in flight; false: it was not called.
-    func answerCall(_ x: UInt32) -> Bool {
+    func answerCall(_ x: Slot<Exchange>) -> Bool {
         let exchange = exchanges.pointer(x)
         guard exchange.pointee.isCalled else { return false }
         exchange.pointee.isCalled = false
-        versions[exchange.pointee.serving].pointee.called -= 1
+        versions[exchange.pointee.serving].called -= 1
         return true
     }
 
     /// Gives back the place that was kept for the exchange, if it was called.
-    func giveUpCall(_ x: UInt32) {
-        if answerCall(x) { freePlace(exchanges.pointer(x).pointee.serving) }
+    func giveUpCall(_ x: Slot<Exchange>) {
+        if answerCall(x) { freePlace(exchanges[x].serving) }
     }
 
     // MARK: - The line
 
     /// Whether a request waits for a place, on this core or on any that counts with it.
-    func hasLine(_ slot: UInt32) -> Bool {
-        let version = versions[slot]
+    func hasLine(_ slot: Slot<VersionState>) -> Bool {
+        let version = versions.pointer(slot)
         if version.pointee.sharesPlaces { return seat.board.words.places.waiting(slot) > 0 }
         return version.pointee.waiting > 0
     }
 
     /// Takes a place in the version's line, if there is one and the line can move at all.
-    func takeWaiting(_ slot: UInt32) -> Bool {
-        let version = versions[slot]
+    func takeWaiting(_ slot: Slot<VersionState>) -> Bool {
+        let version = versions.pointer(slot)
         guard version.pointee.inFlightMax > 0 else { return false }
         let bound = version.pointee.waitingMax
         if version.pointee.sharesLine { return seat.board.words.places.enqueue(slot, upTo: Int(bound)) }
@@ -59,34 +59,34 @@ extension Core {
     }
 
     /// Gives back a place in line that nobody stands on.
-    func giveUpWaiting(_ slot: UInt32) {
-        if versions[slot].pointee.sharesLine { seat.board.words.places.moveWaiting(slot, by: -1) }
+    func giveUpWaiting(_ slot: Slot<VersionState>) {
+        if versions[slot].sharesLine { seat.board.words.places.moveWaiting(slot, by: -1) }
     }
 
     /// Tells the other cores since when the first request in line has waited.
-    func publishFirst(_ slot: UInt32) {
-        let version = versions[slot]
+    func publishFirst(_ slot: Slot<VersionState>) {
+        let version = versions.pointer(slot)
         let first = version.pointee.waitingHead
-        let isFirst = version.pointee.sharesPlaces && first != noSlot
-        let since = isFirst ? exchanges.pointer(first).pointee.assignedAt.nanos : 0
+        let isFirst = version.pointee.sharesPlaces && first != .none
+        let since = isFirst ? exchanges[first].assignedAt.nanos : 0
         seat.board.words.places.publish(first: since, slot, core: seat.index)
     }
 
     /// Appends the exchange to the line of its serving version.
-    func joinLine(_ x: UInt32) {
+    func joinLine(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
-        let version = versions[exchange.pointee.serving]
+        let version = versions.pointer(exchange.pointee.serving)
         exchange.pointee.stage = .queued
         exchange.pointee.isWaiting = true
-        exchange.pointee.nextWaiting = noSlot
-        if version.pointee.waitingTail == noSlot {
+        exchange.pointee.nextWaiting = .none
+        if version.pointee.waitingTail == .none {
             version.pointee.waitingHead = x
         } else {
-            exchanges.pointer(version.pointee.waitingTail).pointee.nextWaiting = x
+            exchanges[version.pointee.waitingTail].nextWaiting = x
         }
         version.pointee.waitingTail = x
         version.pointee.waiting += 1
-        timers.schedule(exchangeTimers + x, at: now + version.pointee.queueTimeout)
+        timers.schedule(exchangeTimers + x.index, at: now + version.pointee.queueTimeout)
         guard version.pointee.sharesPlaces else { return }
         publishFirst(exchange.pointee.serving)
         // Another core may have freed a place before it could see this request.
@@ -94,10 +94,10 @@ extension Core {
     }
 
     /// Calls those in front as long as there are places; each keeps its place until it is sent.
-    func callNext(_ slot: UInt32) {
-        let version = versions[slot]
+    func callNext(_ slot: Slot<VersionState>) {
+        let version = versions.pointer(slot)
         guard version.pointee.sharesPlaces else {
-            while version.pointee.waitingHead != noSlot, takePlace(slot) { callFirst(version) }
+            while version.pointee.waitingHead != .none, takePlace(slot) { callFirst(version) }
             return
         }
         let bound = Int(version.pointee.inFlightMax)
@@ -116,7 +116,7 @@ extension Core {
     private func callFirst(_ version: UnsafeMutablePointer<VersionState>) {
         let next = version.pointee.waitingHead
         leaveLine(next)
-        exchanges.pointer(next).pointee.isCalled = true
+        exchanges[next].isCalled = true
         version.pointee.called += 1
         resume(exchangeToken(next))
     }
@@ -131,50 +131,50 @@ extension Core {
                 words &= words - 1
                 var bits = seat.board.words.places.takeCalls(seat.index, word: word)
                 while bits != 0 {
-                    let slot = UInt32(word * 64 + bits.trailingZeroBitCount)
+                    let row = word * 64 + bits.trailingZeroBitCount
                     bits &= bits - 1
-                    if slot < versions.count { callNext(slot) }
+                    if row < versions.count { callNext(Slot(row: row)) }
                 }
             }
         }
     }
 
     /// Takes the exchange out of its line, wherever it stands.
-    func leaveLine(_ x: UInt32) {
+    func leaveLine(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         guard exchange.pointee.isWaiting else { return }
-        let version = versions[exchange.pointee.serving]
-        var previous = noSlot
+        let version = versions.pointer(exchange.pointee.serving)
+        var previous = Slot<Exchange>.none
         var current = version.pointee.waitingHead
         while current != x {
-            precondition(current != noSlot, "an exchange that waits stands in its version's line")
+            precondition(current != .none, "an exchange that waits stands in its version's line")
             previous = current
-            current = exchanges.pointer(current).pointee.nextWaiting
+            current = exchanges[current].nextWaiting
         }
         let next = exchange.pointee.nextWaiting
-        if previous == noSlot {
+        if previous == .none {
             version.pointee.waitingHead = next
         } else {
-            exchanges.pointer(previous).pointee.nextWaiting = next
+            exchanges[previous].nextWaiting = next
         }
         if version.pointee.waitingTail == x { version.pointee.waitingTail = previous }
         version.pointee.waiting -= 1
         exchange.pointee.isWaiting = false
-        exchange.pointee.nextWaiting = noSlot
-        timers.cancel(exchangeTimers + x)
+        exchange.pointee.nextWaiting = .none
+        timers.cancel(exchangeTimers + x.index)
         giveUpWaiting(exchange.pointee.serving)
-        if previous == noSlot, version.pointee.sharesPlaces { publishFirst(exchange.pointee.serving) }
+        if previous == .none, version.pointee.sharesPlaces { publishFirst(exchange.pointee.serving) }
     }
 
     /// The line did not move in time.
-    func waitedTooLong(_ x: UInt32) {
-        guard exchanges.pointer(x).pointee.isWaiting else { return }
+    func waitedTooLong(_ x: Slot<Exchange>) {
+        guard exchanges[x].isWaiting else { return }
         leaveLine(x)
         refuseUnsent(x, .queueTimeout, .overloaded)
     }
 
     /// Sends an exchange whose bytes are held: from the input if it was never sent, else from its replay.
-    func redispatch(_ x: UInt32) {
+    func redispatch(_ x: Slot<Exchange>) {
         let exchange = exchanges.pointer(x)
         guard exchange.pointee.stage == .queued, !exchange.pointee.isWaiting else { return }
         let d = downstreams.pointer(exchange.pointee.downstream)
@@ -195,7 +195,7 @@ extension Core {
         let client = downstreamToken(exchange.pointee.downstream)
         dispatch(x, head, bytes, isReplay: isReplay)
         // What the client sent while the exchange stood still was an edge that nobody took.
-        guard downstreams.isLive(client.slot, generation: client.generation) else { return }
-        if downstreams.pointer(client.slot).pointee.isReadable { resume(client) }
+        guard let slot = downstreams.slot(of: client) else { return }
+        if downstreams[slot].isReadable { resume(client) }
     }
 }

@@ -8,7 +8,7 @@ import Platform
 /// A connection for a request, or why there is none.
 enum Connection {
     /// An upstream slot, connected or connecting.
-    case open(UInt32)
+    case open(Slot<Upstream>)
     /// The endpoint refused at once.
     case refused
     /// We have no slot or no descriptor left, which is nobody's fault but ours.
@@ -17,7 +17,7 @@ enum Connection {
 
 extension Core {
     /// An idle connection, or a new one that may still be connecting.
-    func connection(to endpoint: UInt32, isShadow: Bool) -> Connection {
+    func connection(to endpoint: Slot<EndpointState>, isShadow: Bool) -> Connection {
         while let slot = takeIdle(endpoint, isShadow: isShadow) {
             let u = upstreams.pointer(slot)
             if !u.pointee.isPeerDone, now - u.pointee.idleSince < limits.poolIdle { return .open(slot) }
@@ -27,8 +27,8 @@ extension Core {
     }
 
     /// Opens a connection that belongs to nobody yet.
-    func open(_ endpoint: UInt32, isShadow: Bool) -> Connection {
-        let state = endpoints[endpoint]
+    func open(_ endpoint: Slot<EndpointState>, isShadow: Bool) -> Connection {
+        let state = endpoints.pointer(endpoint)
         guard let address = state.pointee.address else { return .refused }
         guard !upstreams.isFull || evictUpstream() else { return .exhausted }
         let phase: UpstreamPhase
@@ -61,17 +61,17 @@ extension Core {
         return .open(slot)
     }
 
-    private func connectLimit(_ endpoint: UInt32) -> Interval {
-        let version = endpoints[endpoint].pointee.version
-        guard version != noSlot else { return .seconds(1) }
-        return models[versions[version].pointee.model].pointee.timeouts.connect
+    private func connectLimit(_ endpoint: Slot<EndpointState>) -> Interval {
+        let version = endpoints[endpoint].version
+        guard version != .none else { return .seconds(1) }
+        return models[versions[version].model].timeouts.connect
     }
 
     /// Unlinks and returns the newest idle connection.
-    private func takeIdle(_ endpoint: UInt32, isShadow: Bool) -> UInt32? {
-        let state = endpoints[endpoint]
+    private func takeIdle(_ endpoint: Slot<EndpointState>, isShadow: Bool) -> Slot<Upstream>? {
+        let state = endpoints.pointer(endpoint)
         let slot = isShadow ? state.pointee.shadowPool.newest : state.pointee.pool.newest
-        guard slot != noSlot else { return nil }
+        guard slot != .none else { return nil }
         delist(slot)
         let u = upstreams.pointer(slot)
         u.pointee.phase = .busy
@@ -80,17 +80,17 @@ extension Core {
     }
 
     /// Puts a connection back; the oldest makes room when the pool is full.
-    func keepIdle(_ slot: UInt32) {
+    func keepIdle(_ slot: Slot<Upstream>) {
         let u = upstreams.pointer(slot)
-        let state = endpoints[u.pointee.endpoint]
+        let state = endpoints.pointer(u.pointee.endpoint)
         guard state.pointee.isPlanned else {
             closeUpstream(slot)
             return
         }
-        if state.pointee.warming == slot { state.pointee.warming = noSlot }
+        if state.pointee.warming == slot { state.pointee.warming = .none }
         u.pointee.phase = .idle
-        u.pointee.exchange = noSlot
-        u.pointee.shadow = noSlot
+        u.pointee.exchange = .none
+        u.pointee.shadow = .none
         u.pointee.idleSince = now
         u.pointee.scanned = 0
         armUpstream(slot, now + limits.poolIdle)
@@ -98,40 +98,40 @@ extension Core {
         enlist(slot)
     }
 
-    private func enlist(_ slot: UInt32) {
+    private func enlist(_ slot: Slot<Upstream>) {
         let u = upstreams.pointer(slot)
-        let state = endpoints[u.pointee.endpoint]
+        let state = endpoints.pointer(u.pointee.endpoint)
         var pool = u.pointee.isShadow ? state.pointee.shadowPool : state.pointee.pool
-        u.pointee.poolPrevious = noSlot
+        u.pointee.poolPrevious = .none
         u.pointee.poolNext = pool.newest
-        if pool.newest != noSlot { upstreams.pointer(pool.newest).pointee.poolPrevious = slot }
+        if pool.newest != .none { upstreams[pool.newest].poolPrevious = slot }
         pool.newest = slot
-        if pool.oldest == noSlot { pool.oldest = slot }
+        if pool.oldest == .none { pool.oldest = slot }
         pool.count += 1
-        let excess = pool.count > Int32(limits.poolIdleMax) ? pool.oldest : noSlot
+        let excess = pool.count > Int32(limits.poolIdleMax) ? pool.oldest : .none
         store(pool, state, isShadow: u.pointee.isShadow)
-        if excess != noSlot { closeIdle(excess) }
+        if excess != .none { closeIdle(excess) }
     }
 
-    private func delist(_ slot: UInt32) {
+    private func delist(_ slot: Slot<Upstream>) {
         let u = upstreams.pointer(slot)
-        let state = endpoints[u.pointee.endpoint]
+        let state = endpoints.pointer(u.pointee.endpoint)
         var pool = u.pointee.isShadow ? state.pointee.shadowPool : state.pointee.pool
         let next = u.pointee.poolNext
         let previous = u.pointee.poolPrevious
-        if previous == noSlot {
+        if previous == .none {
             pool.newest = next
         } else {
-            upstreams.pointer(previous).pointee.poolNext = next
+            upstreams[previous].poolNext = next
         }
-        if next == noSlot {
+        if next == .none {
             pool.oldest = previous
         } else {
-            upstreams.pointer(next).pointee.poolPrevious = previous
+            upstreams[next].poolPrevious = previous
         }
         pool.count -= 1
-        u.pointee.poolNext = noSlot
-        u.pointee.poolPrevious = noSlot
+        u.pointee.poolNext = .none
+        u.pointee.poolPrevious = .none
         store(pool, state, isShadow: u.pointee.isShadow)
     }
 
@@ -142,20 +142,20 @@ extension Core {
     }
 
     /// Closes a connection that lies in the pool.
-    func closeIdle(_ slot: UInt32) {
+    func closeIdle(_ slot: Slot<Upstream>) {
         delist(slot)
         closeUpstream(slot)
     }
 
     /// Frees a connection that is in no pool.
-    func closeUpstream(_ slot: UInt32) {
+    func closeUpstream(_ slot: Slot<Upstream>) {
         let u = upstreams.pointer(slot)
-        let endpoint = endpoints[u.pointee.endpoint]
-        if endpoint.pointee.warming == slot { endpoint.pointee.warming = noSlot }
+        let endpoint = endpoints.pointer(u.pointee.endpoint)
+        if endpoint.pointee.warming == slot { endpoint.pointee.warming = .none }
         u.pointee.input.clear(&pool)
         stopHoldingUpstream(slot)
         u.pointee.output.clear(&pool)
-        timers.cancel(upstreamTimers + slot)
+        timers.cancel(upstreamTimers + slot.index)
         upstreams.remove(slot)
         meter.set(.upstreams, upstreams.count)
     }

@@ -8,7 +8,7 @@ import Wire
 
 extension Core {
     /// An event of the poller for a connection to a model server.
-    func upstreamReady(_ slot: UInt32, _ readiness: Readiness) {
+    func upstreamReady(_ slot: Slot<Upstream>, _ readiness: Readiness) {
         readClockForEvent()
         let u = upstreams.pointer(slot)
         let isBroken = readiness.contains(.error) || readiness.contains(.hangUp)
@@ -37,15 +37,15 @@ extension Core {
     /// What is held for the server.
     private func bytesOwed(_ u: UnsafeMutablePointer<Upstream>) -> Int {
         var count = u.pointee.output.count
-        if u.pointee.exchange != noSlot {
-            let pipe = exchanges.pointer(u.pointee.exchange).pointee.requestPipe
-            if pipe != noSlot { count += pipes.pointer(pipe).pointee.held }
+        if u.pointee.exchange != .none {
+            let pipe = exchanges[u.pointee.exchange].requestPipe
+            if pipe != .none { count += pipes[pipe].held }
         }
         return count
     }
 
     /// The connection's turn has come: first what is held, then the socket.
-    func resumeUpstream(_ slot: UInt32) {
+    func resumeUpstream(_ slot: Slot<Upstream>) {
         let u = upstreams.pointer(slot)
         if u.pointee.isFlushable {
             u.pointee.isFlushable = false
@@ -54,7 +54,7 @@ extension Core {
         readUpstream(slot)
     }
 
-    private func finishConnecting(_ slot: UInt32, _ readiness: Readiness) {
+    private func finishConnecting(_ slot: Slot<Upstream>, _ readiness: Readiness) {
         let u = upstreams.pointer(slot)
         if Socket.pendingError(of: u.pointee.descriptor) != nil {
             meter.count(.upstreamConnectFailures)
@@ -62,18 +62,18 @@ extension Core {
             return
         }
         guard readiness.contains(.writable) else { return }
-        let version = endpoints[u.pointee.endpoint].pointee.version
-        if version != noSlot {
-            link.meter(Int(version)).record(.connect, nanos: (now - u.pointee.idleSince).nanos)
+        let version = endpoints[u.pointee.endpoint].version
+        if version != .none {
+            link.meter(version.row).record(.connect, nanos: (now - u.pointee.idleSince).nanos)
         }
-        if u.pointee.exchange == noSlot, u.pointee.shadow == noSlot {
+        if u.pointee.exchange == .none, u.pointee.shadow == .none {
             // Opened to be warm.
             keepIdle(slot)
             return
         }
         u.pointee.phase = .busy
         u.pointee.deadline = .never
-        if u.pointee.exchange != noSlot {
+        if u.pointee.exchange != .none {
             let exchange = exchanges.pointer(u.pointee.exchange)
             if exchange.pointee.isUnwritten { endWait(exchange) }
         } else {
@@ -88,7 +88,7 @@ extension Core {
 
     /// Sends a slice of what is held; when it is gone the client is read again, and a whole request's time
     /// runs.
-    private func flushUpstream(_ slot: UInt32) {
+    private func flushUpstream(_ slot: Slot<Upstream>) {
         let u = upstreams.pointer(slot)
         var sent = 0
         while !u.pointee.output.isEmpty {
@@ -100,10 +100,10 @@ extension Core {
             switch u.pointee.output.send(to: u.pointee.descriptor, &pool) {
             case .moved(let count):
                 sent += count
-                if u.pointee.exchange != noSlot {
+                if u.pointee.exchange != .none {
                     let exchange = exchanges.pointer(u.pointee.exchange)
                     bytesSent(exchange)
-                    armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
+                    armUpstream(slot, now + models[exchange.pointee.model].timeouts.idle)
                 }
             case .wouldBlock:
                 watchWrites(slot)
@@ -113,12 +113,12 @@ extension Core {
                 return
             }
         }
-        if u.pointee.shadow != noSlot { return }
-        guard u.pointee.exchange != noSlot else { return }
+        if u.pointee.shadow != .none { return }
+        guard u.pointee.exchange != .none else { return }
         let exchange = exchanges.pointer(u.pointee.exchange)
-        if exchange.pointee.requestPipe != noSlot {
+        if exchange.pointee.requestPipe != .none {
             drainToServer(u.pointee.exchange)
-            if exchange.pointee.requestPipe != noSlot || u.pointee.isWriteDead { return }
+            if exchange.pointee.requestPipe != .none || u.pointee.isWriteDead { return }
         }
         if exchange.pointee.stage == .tunnel, exchange.pointee.isClientDone {
             passTunnelEnd(u.pointee.exchange)
@@ -126,12 +126,12 @@ extension Core {
         }
         if exchange.pointee.request.isComplete { requestSent(u.pointee.exchange) }
         let d = exchange.pointee.downstream
-        if downstreams.pointer(d).pointee.isReadable { resume(downstreamToken(d)) }
+        if downstreams[d].isReadable { resume(downstreamToken(d)) }
     }
 
     /// Asks for writability where it was not registered from the start: on Unix sockets a registered writer
     /// would be woken by every read of the peer.
-    func watchWrites(_ slot: UInt32) {
+    func watchWrites(_ slot: Slot<Upstream>) {
         let u = upstreams.pointer(slot)
         guard !u.pointee.watchesWrites else { return }
         u.pointee.watchesWrites = true
@@ -141,7 +141,7 @@ extension Core {
 
     /// Reads a slice, unless the client takes no more. What is left waits until the others have had their
     /// turn.
-    func readUpstream(_ slot: UInt32) {
+    func readUpstream(_ slot: Slot<Upstream>) {
         guard upstreams.isLive(slot) else { return }
         let u = upstreams.pointer(slot)
         if u.pointee.isOutOfBuffers {
@@ -160,10 +160,10 @@ extension Core {
     /// One read, or one filling of a pipe.
     ///
     /// - Returns: whether it was a large one; nil when nothing was moved.
-    private func readServerSlice(_ slot: UInt32) -> Bool? {
+    private func readServerSlice(_ slot: Slot<Upstream>) -> Bool? {
         let u = upstreams.pointer(slot)
         var size = readSize(isHeavy: u.pointee.isHeavy)
-        if u.pointee.exchange != noSlot {
+        if u.pointee.exchange != .none {
             let exchange = exchanges.pointer(u.pointee.exchange)
             guard !owesClient(exchange) else { return nil }
             let isLong = exchange.pointee.response.remaining >= Limits.spliceBytesMin
@@ -171,8 +171,8 @@ extension Core {
                 return moved > 0 ? moved >= Limits.heavyBytes : nil
             }
             size = exchange.pointee.response.readSize(size)
-        } else if u.pointee.shadow != noSlot {
-            size = shadows.pointer(u.pointee.shadow).pointee.response.readSize(size)
+        } else if u.pointee.shadow != .none {
+            size = shadows[u.pointee.shadow].response.readSize(size)
         }
         guard size > 0 else {
             starve(upstreamToken(slot))
@@ -198,14 +198,14 @@ extension Core {
         return nil
     }
 
-    private func upstreamRead(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
+    private func upstreamRead(_ slot: Slot<Upstream>, _ bytes: UnsafeRawBufferPointer) {
         let u = upstreams.pointer(slot)
-        if u.pointee.shadow != noSlot {
+        if u.pointee.shadow != .none {
             shadowRead(u.pointee.shadow, bytes)
             return
         }
         let x = u.pointee.exchange
-        guard x != noSlot else {
+        guard x != .none else {
             closeUpstream(slot)
             return
         }
@@ -216,7 +216,7 @@ extension Core {
             takeResponse(x, slot, bytes)
         case .responding:
             if !exchange.pointee.isBegun { beginEvidence(exchange) }
-            armUpstream(slot, now + models[exchange.pointee.model].pointee.timeouts.idle)
+            armUpstream(slot, now + models[exchange.pointee.model].timeouts.idle)
             relayResponse(x, head: 0, bytes)
         case .tunnel:
             relayToDownstream(x, bytes)
@@ -226,10 +226,10 @@ extension Core {
     }
 
     /// The server closed its side.
-    private func upstreamEnded(_ slot: UInt32) {
+    private func upstreamEnded(_ slot: Slot<Upstream>) {
         let u = upstreams.pointer(slot)
         let x = u.pointee.exchange
-        if x != noSlot {
+        if x != .none {
             let exchange = exchanges.pointer(x)
             if exchange.pointee.stage == .tunnel {
                 u.pointee.isReadable = false
@@ -245,11 +245,11 @@ extension Core {
     }
 
     /// The connection is of no more use to whoever it serves.
-    func upstreamFailed(_ slot: UInt32, _ outcome: Outcome) {
+    func upstreamFailed(_ slot: Slot<Upstream>, _ outcome: Outcome) {
         let u = upstreams.pointer(slot)
-        if u.pointee.shadow != noSlot {
+        if u.pointee.shadow != .none {
             shadowFailed(u.pointee.shadow, outcome)
-        } else if u.pointee.exchange != noSlot {
+        } else if u.pointee.exchange != .none {
             attemptFailed(u.pointee.exchange, outcome)
         } else {
             closeUpstream(slot)
@@ -257,15 +257,15 @@ extension Core {
     }
 
     /// Parts the exchange from its upstream connection, which goes back to the pool or closes.
-    func releaseUpstream(_ x: UInt32, isReusable: Bool) {
+    func releaseUpstream(_ x: Slot<Exchange>, isReusable: Bool) {
         let exchange = exchanges.pointer(x)
         let slot = exchange.pointee.upstream
-        if slot != noSlot {
-            exchange.pointee.upstream = noSlot
+        if slot != .none {
+            exchange.pointee.upstream = .none
             let u = upstreams.pointer(slot)
-            u.pointee.exchange = noSlot
+            u.pointee.exchange = .none
             let isBroken = u.pointee.isPeerDone || u.pointee.isWriteDead
-            let isSound = u.pointee.phase == .busy && !isBroken && exchange.pointee.requestPipe == noSlot
+            let isSound = u.pointee.phase == .busy && !isBroken && exchange.pointee.requestPipe == .none
             dropRequestPipe(exchange)
             if isReusable, isSound, u.pointee.output.isEmpty, u.pointee.input.isEmpty {
                 keepIdle(slot)

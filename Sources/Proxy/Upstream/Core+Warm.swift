@@ -9,11 +9,11 @@ extension Core {
     /// Chooses the endpoints that stay warm under the plan just taken over, and connects them.
     func warmPlanned() {
         var left = limits.warmEndpointsMax
-        for slot in 0..<UInt32(endpoints.count) {
-            let endpoint = endpoints[slot]
+        for slot in endpoints.slots {
+            let endpoint = endpoints.pointer(slot)
             endpoint.pointee.staysWarm = false
-            guard left > 0, endpoint.pointee.isPlanned, endpoint.pointee.version != noSlot,
-                versions[endpoint.pointee.version].pointee.staysWarm
+            guard left > 0, endpoint.pointee.isPlanned, endpoint.pointee.version != .none,
+                versions[endpoint.pointee.version].staysWarm
             else { continue }
             endpoint.pointee.staysWarm = true
             left -= 1
@@ -22,15 +22,15 @@ extension Core {
     }
 
     /// Connects the endpoint if it is to stay warm and has no idle connection.
-    func warm(_ slot: UInt32) {
-        let endpoint = endpoints[slot]
+    func warm(_ slot: Slot<EndpointState>) {
+        let endpoint = endpoints.pointer(slot)
         // A connection is no request: it does not wait for the first check.
         guard endpoint.pointee.staysWarm, endpoint.pointee.pool.count == 0, !isDraining,
             standing(slot) != .failing, endpoint.pointee.ejectedUntil <= now,
-            endpoint.pointee.warming == noSlot
+            endpoint.pointee.warming == .none
         else { return }
         guard case .open(let connection) = open(slot, isShadow: false) else { return }
-        if upstreams.pointer(connection).pointee.phase == .busy {
+        if upstreams[connection].phase == .busy {
             keepIdle(connection)
         } else {
             endpoint.pointee.warming = connection

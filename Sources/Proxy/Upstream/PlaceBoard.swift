@@ -56,19 +56,19 @@ struct PlaceBoard: ~Copyable, Sendable {
     }
 
     /// Two words: in flight (with those called and not yet sent), in line.
-    private func words(_ version: UInt32) -> UnsafeMutablePointer<Atomic<Int>> {
-        precondition(version < Limits.versionsMax)
-        return (versionPages.base + Int(version) * Self.lineBytes).assumingMemoryBound(to: Atomic<Int>.self)
+    private func words(_ version: Slot<VersionState>) -> UnsafeMutablePointer<Atomic<Int>> {
+        precondition(version.row < Limits.versionsMax)
+        return (versionPages.base + version.row * Self.lineBytes).assumingMemoryBound(to: Atomic<Int>.self)
     }
 
-    private func copies(_ model: UInt32) -> UnsafeMutablePointer<Atomic<Int>> {
-        precondition(model < Limits.modelsMax)
-        return (modelPages.base + Int(model) * Self.lineBytes).assumingMemoryBound(to: Atomic<Int>.self)
+    private func copies(_ model: Slot<ModelState>) -> UnsafeMutablePointer<Atomic<Int>> {
+        precondition(model.row < Limits.modelsMax)
+        return (modelPages.base + model.row * Self.lineBytes).assumingMemoryBound(to: Atomic<Int>.self)
     }
 
-    private func first(_ core: Int, _ version: UInt32) -> UnsafeMutablePointer<Atomic<UInt64>> {
-        precondition(core < cores && version < Limits.versionsMax)
-        return (firstPages.base + (core * Limits.versionsMax + Int(version)) * 8)
+    private func first(_ core: Int, _ version: Slot<VersionState>) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        precondition(core < cores && version.row < Limits.versionsMax)
+        return (firstPages.base + (core * Limits.versionsMax + version.row) * 8)
             .assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
@@ -93,48 +93,52 @@ struct PlaceBoard: ~Copyable, Sendable {
     // MARK: - Places
 
     /// Takes a place in flight, if there is one.
-    func take(_ version: UInt32, upTo bound: Int) -> Bool { add(words(version), upTo: bound) }
+    func take(_ version: Slot<VersionState>, upTo bound: Int) -> Bool { add(words(version), upTo: bound) }
 
     /// Brings places along, or takes them away: one that was freed, or all of a core whose way of counting
     /// changes.
-    func move(_ version: UInt32, by count: Int) {
+    func move(_ version: Slot<VersionState>, by count: Int) {
         words(version).pointee.add(count, ordering: .sequentiallyConsistent)
     }
 
-    func inFlight(_ version: UInt32) -> Int {
+    func inFlight(_ version: Slot<VersionState>) -> Int {
         words(version).pointee.load(ordering: .sequentiallyConsistent)
     }
 
     /// Takes a place among the copies in flight, if there is one.
-    func takeCopy(_ model: UInt32, upTo bound: Int) -> Bool { add(copies(model), upTo: bound) }
+    func takeCopy(_ model: Slot<ModelState>, upTo bound: Int) -> Bool { add(copies(model), upTo: bound) }
 
-    func moveCopies(_ model: UInt32, by count: Int) {
+    func moveCopies(_ model: Slot<ModelState>, by count: Int) {
         copies(model).pointee.add(count, ordering: .sequentiallyConsistent)
     }
 
-    func copiesInFlight(_ model: UInt32) -> Int {
+    func copiesInFlight(_ model: Slot<ModelState>) -> Int {
         copies(model).pointee.load(ordering: .sequentiallyConsistent)
     }
 
     // MARK: - Lines
 
     /// Takes a place in line, if there is one.
-    func enqueue(_ version: UInt32, upTo bound: Int) -> Bool { add(words(version) + 1, upTo: bound) }
+    func enqueue(_ version: Slot<VersionState>, upTo bound: Int) -> Bool {
+        add(words(version) + 1, upTo: bound)
+    }
 
-    func moveWaiting(_ version: UInt32, by count: Int) {
+    func moveWaiting(_ version: Slot<VersionState>, by count: Int) {
         words(version)[1].add(count, ordering: .sequentiallyConsistent)
     }
 
     /// Requests in line, over all cores.
-    func waiting(_ version: UInt32) -> Int { words(version)[1].load(ordering: .sequentiallyConsistent) }
+    func waiting(_ version: Slot<VersionState>) -> Int {
+        words(version)[1].load(ordering: .sequentiallyConsistent)
+    }
 
     /// Says since when the core's first request in line has waited, in nanoseconds; 0: there is none.
-    func publish(first nanos: UInt64, _ version: UInt32, core: Int) {
+    func publish(first nanos: UInt64, _ version: Slot<VersionState>, core: Int) {
         first(core, version).pointee.store(nanos, ordering: .sequentiallyConsistent)
     }
 
     /// The core whose first request in line has waited longest.
-    func oldest(_ version: UInt32) -> Int? {
+    func oldest(_ version: Slot<VersionState>) -> Int? {
         var oldest = UInt64.max
         var found: Int?
         for core in 0..<cores {
@@ -149,11 +153,11 @@ struct PlaceBoard: ~Copyable, Sendable {
     // MARK: - Calls
 
     /// Has the core look at the version's line.
-    func call(_ core: Int, _ version: UInt32) {
+    func call(_ core: Int, _ version: Slot<VersionState>) {
         let calls = calls(core)
-        let word = Int(version) / 64
+        let word = version.row / 64
         _ = calls[Self.callGroups + word].bitwiseOr(
-            1 << (UInt64(version) % 64), ordering: .sequentiallyConsistent)
+            1 << (UInt64(version.index) % 64), ordering: .sequentiallyConsistent)
         let group = UInt64(1) << (UInt64(word) % 64)
         let before = calls[word / 64].bitwiseOr(group, ordering: .sequentiallyConsistent).oldValue
         // A bit that was set has been signalled, or is about to be, and was not taken yet.

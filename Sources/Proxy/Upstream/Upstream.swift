@@ -15,11 +15,11 @@ enum UpstreamPhase: UInt8 {
 /// A connection to a model server.
 struct Upstream: ~Copyable {
     var descriptor: Descriptor
-    let endpoint: UInt32
-    var exchange: UInt32 = noSlot
-    var shadow: UInt32 = noSlot
-    var poolNext: UInt32 = noSlot
-    var poolPrevious: UInt32 = noSlot
+    let endpoint: Slot<EndpointState>
+    var exchange: Slot<Exchange> = .none
+    var shadow: Slot<ShadowCopy> = .none
+    var poolNext: Slot<Upstream> = .none
+    var poolPrevious: Slot<Upstream> = .none
     var scanned: UInt32 = 0
     /// Part of a response head, or body that the client could not take yet.
     var input = ByteQueue()
@@ -48,7 +48,7 @@ struct Upstream: ~Copyable {
     var isOutOfBuffers = false
 
     init(
-        descriptor: consuming Descriptor, endpoint: UInt32, phase: UpstreamPhase, isShadow: Bool,
+        descriptor: consuming Descriptor, endpoint: Slot<EndpointState>, phase: UpstreamPhase, isShadow: Bool,
         isUnix: Bool, openedAt: Instant
     ) {
         self.descriptor = descriptor

@@ -115,13 +115,13 @@ import Testing
         over.add(true)
         for client in clients { client.join() }
         try plane.waitForRest(blocks: 4 * Limits().blocksMax)
-        let places = { (slot: UInt32) in
+        let places = { (slot: Slot<VersionState>) in
             (
                 plane.data.board.words.places.inFlight(slot), plane.data.board.words.places.waiting(slot)
             )
         }
-        for slot: UInt32 in 0..<2 { #expect(places(slot) == (0, 0), "seed \(seed)") }
-        #expect(plane.data.board.words.places.copiesInFlight(0) == 0, "seed \(seed)")
+        for row in 0..<2 { #expect(places(Slot(row: row)) == (0, 0), "seed \(seed)") }
+        #expect(plane.data.board.words.places.copiesInFlight(.first) == 0, "seed \(seed)")
         #expect(plane.counts(0).started > 20, "seed \(seed)")
         try Self.expectExact(plane, seed)
     }
@@ -146,8 +146,8 @@ import Testing
         let clients = try (0..<12).map { _ in try plane.connect() }
         for client in clients { try client.send(get()) }
         try eventually("twelve requests, seed \(seed)") { plane.counts(0).started == before + 12 }
-        #expect(plane.data.board.words.places.inFlight(0) == 1, "seed \(seed)")
-        #expect(plane.data.board.words.places.waiting(0) == 11, "seed \(seed)")
+        #expect(plane.data.board.words.places.inFlight(.first) == 1, "seed \(seed)")
+        #expect(plane.data.board.words.places.waiting(.first) == 11, "seed \(seed)")
         #expect(healthy.seen.count <= 1, "seed \(seed)")
         gate.open()
         for client in clients { #expect(try client.response().text == "healthy", "seed \(seed)") }

@@ -93,8 +93,8 @@ private final class Occupancy: Sendable {
         #expect(statuses == Array(repeating: 200, count: 240))
         #expect(occupancy.most == bound)
         try plane.waitForRest(blocks: 4 * Limits().blocksMax)
-        #expect(plane.data.board.words.places.inFlight(0) == 0)
-        #expect(plane.data.board.words.places.waiting(0) == 0)
+        #expect(plane.data.board.words.places.inFlight(.first) == 0)
+        #expect(plane.data.board.words.places.waiting(.first) == 0)
     }
 
     @Test("Each place that becomes free goes to the request that has waited longest, on whichever core")
@@ -142,8 +142,8 @@ private final class Occupancy: Sendable {
         let refused = UInt64(20 - bound - queue)
         try eventually("the refusals") { plane.counts(0)[.overloaded] == refused }
         try origin.seen.wait(for: bound)
-        #expect(plane.data.board.words.places.inFlight(0) == bound)
-        #expect(plane.data.board.words.places.waiting(0) == queue)
+        #expect(plane.data.board.words.places.inFlight(.first) == bound)
+        #expect(plane.data.board.words.places.waiting(.first) == queue)
         gate.open()
         for (i, client) in clients.enumerated() {
             let response = try client.response()
@@ -199,7 +199,7 @@ private final class Occupancy: Sendable {
         #expect(plane.drops(1, .inFlight) == UInt64(20 - bound))
         gate.open()
         try plane.waitForRest(blocks: 4 * Limits().blocksMax)
-        #expect(plane.data.board.words.places.copiesInFlight(0) == 0)
+        #expect(plane.data.board.words.places.copiesInFlight(.first) == 0)
     }
 
     @Test("Bounds that are divided sum to the bound")
