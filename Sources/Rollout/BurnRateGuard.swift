@@ -19,6 +19,8 @@ struct BurnRateGuard: Sendable {
     /// When the failures of a bad time began, and how many there had been before.
     private var badTime = BadTime()
     private var cause = CommonCause()
+    /// The share is used up, and the moments do not tell yet by whom.
+    private var isAsking = false
     /// The share was found to be used up, and not by a common cause.
     private var isUsedUp = false
 
@@ -59,7 +61,7 @@ struct BurnRateGuard: Sendable {
     mutating func forfeitProven() {
         test.forfeitProven()
         if let failuresMax, bad >= failuresMax { forgiven = test.badInAll }
-        isUsedUp = false
+        (isAsking, isUsedUp) = (false, false)
     }
 
     /// Failures that count, the settled ones and all.
@@ -111,17 +113,19 @@ struct BurnRateGuard: Sendable {
             return .unasked
         }
         let found = CommonCause.look(now, spec.rateLimit, moment)
-        let all = found.stable.bad + found.stable.good
-        if all > 0, Double(found.stable.bad) >= spec.rateLimit * Double(all) {
+        let (theirs, all) = (found.stable.bad, found.stable.bad + found.stable.good)
+        // A stray failure of stable forgives nothing.
+        if theirs >= max(1, spec.minEvents), Double(theirs) >= spec.rateLimit * Double(all) {
             return forgive()
         }
-        guard isReached, found.events >= spec.minEvents else {
+        guard isReached, isAsking || found.events >= spec.minEvents else {
             isUsedUp = isReached
             return .unasked
         }
         let word = cause.judge(
             isProven: true, now: now, limit: spec.rateLimit, rate: found.rateAtLeast,
             minEvents: spec.minEvents, moment: moment)
+        isAsking = word == .unknown
         switch word {
         case .common: return forgive()
         case .unknown: break
