@@ -30,7 +30,16 @@ package struct ConfigCheck: Sendable, Equatable {
                 zip(model.versions, weights).map { .init($0.name, .string(Notation.text(ppm: $1))) }),
             "guardrails": .array(
                 model.guardrails.map { ["name": .string($0.name), "does": .string($0.summary)] }),
-            "without_stable_traffic": .optional(model.guardrails.withoutStable),
+            "without_stable_traffic": .optional(model.guardrails.withoutStable()),
+            "stage_guardrails": .array(
+                (model.writtenRollout?.program.stages ?? []).enumerated().flatMap { i, stage -> [JSON] in
+                    stage.guardrails.map { guardrail -> JSON in
+                        [
+                            "stage": .integer(Int64(i + 1)), "name": .string(guardrail.name),
+                            "does": .string(guardrail.summary),
+                        ]
+                    }
+                }),
         ]
     }
 
@@ -103,7 +112,7 @@ package struct ConfigCheck: Sendable, Equatable {
         for guardrail in model.guardrails {
             lines.append("  guardrail \(guardrail.name): \(guardrail.summary)")
         }
-        if let sentence = model.guardrails.withoutStable {
+        if let sentence = model.guardrails.withoutStable() {
             lines.append("  without stable traffic: \(sentence)")
         }
         let rollout = model.writtenRollout
@@ -114,7 +123,7 @@ package struct ConfigCheck: Sendable, Equatable {
                     : "  NO GUARDRAILS: nothing cuts or alerts; only the stages' own conditions hold the"
                         + " rollout")
         }
-        if let rollout { lines += rollout.summary(wallMicros) }
+        if let rollout { lines += rollout.summary(wallMicros, beside: model.guardrails) }
         if model.guardrails.isEmpty, model.candidates.isEmpty, model.source == nil {
             lines.append("  no candidate, no guardrails")
         }
@@ -125,18 +134,25 @@ package struct ConfigCheck: Sendable, Equatable {
 extension [GuardrailSpec] {
     /// Which of them go on without stable's traffic, as after a promotion, which then compare with stable as
     /// it was, and which sleep; nil where there are none.
-    package var withoutStable: String? {
+    /// - Parameter known: the rules by which enough is known of stable now; nil: nothing runs yet.
+    package func withoutStable(knowing known: Set<String>? = nil) -> String? {
         guard !isEmpty else { return nil }
         func list(_ specs: [GuardrailSpec]) -> String {
             specs.isEmpty ? "none" : specs.map(\.name).joined(separator: ", ")
         }
+        func knows(_ spec: GuardrailSpec) -> Bool { known?.contains(spec.name) ?? true }
         let asleep = filter { !$0.watchesAlone && !$0.watchesPinned }
+        let unknown = filter { $0.watchesPinned && !knows($0) }
+        let condition = known == nil ? ", or asleep where too little of it is known" : ""
         var parts = ["watching: \(list(filter(\.watchesAlone)))"]
         for word in GuardrailSpec.WithoutStable.allCases {
-            let some = filter { $0.watchesPinned && $0.withoutStable == word }
+            let some = filter { $0.watchesPinned && knows($0) && $0.withoutStable == word }
             if !some.isEmpty {
-                parts.append("compared with stable as it was last (\(word.inCheck)): \(list(some))")
+                parts.append("compared with stable as it was\(condition) (\(word.inCheck)): \(list(some))")
             }
+        }
+        if !unknown.isEmpty {
+            parts.append("asleep, because too little is known of stable as it was: \(list(unknown))")
         }
         if !asleep.isEmpty || parts.count == 1 { parts.append("asleep: \(list(asleep))") }
         return parts.joined(separator: "; ")
@@ -167,7 +183,8 @@ extension CandidateSource {
 
 extension RolloutConfig {
     /// One line per stage, such as `stage 2: 1% for 10m, 1,000 requests, 2 gates`.
-    fileprivate func summary(_ wallMicros: UInt64?) -> [String] {
+    /// - Parameter guardrails: the model's own.
+    fileprivate func summary(_ wallMicros: UInt64?, beside guardrails: [GuardrailSpec]) -> [String] {
         let who = program.candidate.isEmpty ? "whichever the registry names" : program.candidate
         var lines = ["  rollout of \(who)\(program.startsByItself ? "" : ", started by hand")"]
         if program.isDryRun { lines[0] += ", dry run: a stage with weight is left by skip alone" }
@@ -182,6 +199,8 @@ extension RolloutConfig {
             }
             if stage.needsApproval { parts.append("approval") }
             lines.append("    stage \(i + 1): " + parts.joined(separator: ", "))
+            lines += summary(
+                stage, knownBy: guardrails + program.stages[..<i].flatMap(\.guardrails))
         }
         if program.bakeMicros > 0 {
             lines.append(
@@ -204,6 +223,28 @@ extension RolloutConfig {
         }
         if let control { lines.append("    control: \(control.sentence)") }
         for window in blackouts { lines.append("    blackout: \(window.text)") }
+        return lines
+    }
+}
+
+extension RolloutConfig {
+    /// A stage's own guardrails, and what becomes of them where stable has no traffic.
+    private func summary(_ stage: RolloutStage, knownBy others: [GuardrailSpec]) -> [String] {
+        let rules = stage.guardrails
+        var lines = rules.map { "      guardrail \($0.name): \($0.summary)" }
+        guard stage.weightPPM == RolloutState.whole, let sentence = rules.withoutStable() else {
+            return lines
+        }
+        lines.append("      without stable traffic: \(sentence)")
+        let blind = rules.filter { rule in
+            rule.watchesPinned && !others.contains { $0.watchesPinned && $0.countsStable(as: rule) }
+        }
+        if !blind.isEmpty {
+            lines.append(
+                "      NOTHING TO COMPARE WITH: \(blind.map(\.name).joined(separator: ", "))"
+                    + " \(blind.count == 1 ? "sleeps" : "sleep") in this stage: stable has no traffic, and no"
+                    + " rule of the model or of an earlier stage measures the same")
+        }
         return lines
     }
 }

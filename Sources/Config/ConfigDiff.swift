@@ -170,12 +170,24 @@ package struct ConfigDiff: Sendable, Equatable {
             let before = old.guardrails.first { $0.name == guardrail.name }
             if before == nil { changes.append(model + "guardrail \(guardrail.name) is new") }
             if let before, before != guardrail {
-                changes.append(model + "guardrail \(guardrail.name) changes and starts with new evidence")
+                changes.append(
+                    model + "guardrail \(guardrail.name) changes and starts with new evidence"
+                        + lost(before, guardrail, old))
             }
         }
         for guardrail in old.guardrails where !new.guardrails.contains(where: { $0.name == guardrail.name }) {
             changes.append(model + "guardrail \(guardrail.name) is gone")
         }
+    }
+
+    /// What a changed rule no longer knows of stable as it was.
+    private func lost(_ before: GuardrailSpec, _ new: GuardrailSpec, _ old: ModelConfig) -> String {
+        guard before.watchesPinned, new.watchesPinned,
+            !old.guardrails.contains(where: { $0.watchesPinned && $0.countsStable(as: new) })
+        else { return "" }
+        return before.measure == new.measure
+            ? ", also of stable as it was: under sticky keys failures were counted once per key and minute"
+            : ", also of stable as it was: it measures something else"
     }
 
     private mutating func compare(_ what: String, _ old: String, _ new: String) {

@@ -49,7 +49,8 @@ public struct CandidateWatch: Sendable {
         places.append((kind, index))
     }
 
-    /// Takes over what an earlier process had seen. A guardrail whose spec has changed starts anew.
+    /// Takes over what an earlier process had seen. A guardrail whose spec has changed starts anew, but for
+    /// what is known of stable as it was, which a rule with the same measure goes on with.
     /// - Parameter valuesFrom: the first tick of values that the earlier process had not counted, given the
     ///   one that it would have counted next by its own clock; nil where clocks do not compare: then values
     ///   are counted from `from` on.
@@ -59,9 +60,13 @@ public struct CandidateWatch: Sendable {
     ) {
         self.init(specs: specs, from: from)
         for (i, spec) in specs.enumerated() {
+            let at = places[i].index
+            if places[i].kind == .requests, var known = saved.reference(for: spec) {
+                known.until = known.until.flatMap { valuesFrom(Tick(number: $0))?.number }
+                sequential[at].learnStable(known)
+            }
             guard let old = saved.guardrails.first(where: { $0.spec.isSaved(of: spec) }) else { continue }
             func next(_ number: UInt64) -> Tick { valuesFrom(Tick(number: number)) ?? from }
-            let at = places[i].index
             switch places[i].kind {
             case .requests:
                 guard let wealth = old.wealth, let sizes = old.materiality else { continue }
@@ -120,19 +125,38 @@ public struct CandidateWatch: Sendable {
             case .pinnedDrift: readings.append(pinned[at].step(now: now, values: values))
             }
             if place.kind.hasOneLimit { readings[i].withholdPass(specs[i]) }
-            if let asleep, specs[i].rule.isRelative, readings[i].verdict != .fail {
-                let isOfRequests = place.kind == .requests
-                if isOfRequests, let pinned = sequential[at].withoutStable(now: now, reference) {
-                    readings[i] = pinned
-                } else {
-                    let isKnown = isOfRequests && sleep.isWithoutWeight
-                    readings[i].sleep(since: asleep, known: isKnown ? sequential[at].knownOfStable : nil)
-                }
+            if specs[i].rule.isRelative {
+                lookWithoutStable(place, &readings[i], now, asleep: asleep, reference)
+            }
+            if readings[i].action == .alert, specs[i].action != .alert {
+                readings[i].ruleAction = specs[i].action
             }
             if specs[i].isDryRun { readings[i].isDryRun = true }
             readings[i].runbookURL = specs[i].runbookURL
         }
         return readings
+    }
+
+    /// Replaces the reading of a comparison while stable has no traffic, or too little: by the one with
+    /// stable as it was where that knows more of it, else it sleeps. No traffic of stable is no pass.
+    private mutating func lookWithoutStable(
+        _ place: (kind: GuardrailSpec.Watcher, index: Int), _ reading: inout GuardrailReading, _ now: Tick,
+        asleep: Tick?, _ reference: LatencyReference
+    ) {
+        reading.isComparison = true
+        let (isOfRequests, at) = (place.kind == .requests, place.index)
+        guard reading.verdict != .fail else { return }
+        if isOfRequests, asleep != nil || sequential[at].knowsMoreOfThen,
+            let pinned = sequential[at].withoutStable(now: now, reference)
+        {
+            reading = pinned
+            reading.isComparison = true
+        } else if let asleep {
+            let isKnown = isOfRequests && sleep.isWithoutWeight
+            reading.sleep(since: asleep, known: isKnown ? sequential[at].knownOfStable : nil)
+        } else if isOfRequests, sleep.isStableThin, reading.verdict == .pass, reading.stableRequests == 0 {
+            reading.verdict = .notEnoughData
+        }
     }
 
     /// The first tick that some guardrail has not settled, at most as old as the evidence rings remember.
@@ -174,7 +198,7 @@ public struct CandidateWatch: Sendable {
                         spec: spec, wealth: test.wealth, materiality: test.committed.materiality,
                         gross: test.gross?.test,
                         usual: spec.watchesLoss ? test.committed.loss.usual : nil,
-                        withoutStable: test.pinned.first?.state)
+                        withoutStable: test.pinned?.state, stable: test.reference)
                 case .burn:
                     let test = burns[at].test
                     return Saved.Guardrail(
@@ -200,6 +224,7 @@ public struct CandidateWatch: Sendable {
             var gross: GrossSlowness?
             var usual: TotalLoss.Usual?
             var withoutStable: PinnedStable.State?
+            var stable: StableReference?
             var mean: ValueGuard<MeanTest>.State?
             var missing: ValueGuard<MissingTest>.State?
             var drift: ValueGuard<DriftTest>.State?
@@ -207,12 +232,45 @@ public struct CandidateWatch: Sendable {
 
             // The words of saved states.
             private enum CodingKeys: String, CodingKey {
-                case spec, wealth, materiality, burned, gross, usual, mean, missing, drift, pinned
+                case spec, wealth, materiality, burned, gross, usual, stable, mean, missing, drift, pinned
                 case withoutStable = "alone"
             }
         }
 
         var guardrails: [Guardrail]
+
+        /// What is known of stable for a rule: by itself, by one of its name, or by the one that knows most.
+        fileprivate func reference(for spec: GuardrailSpec) -> StableReference? {
+            let usable = guardrails.filter { $0.stable != nil && $0.spec.countsStable(as: spec) }
+            let own = usable.first { $0.spec.isSaved(of: spec) } ?? usable.first { $0.spec.name == spec.name }
+            if let own { return own.stable }
+            return usable.compactMap(\.stable).max { $0.worth < $1.worth }
+        }
+
+        /// Forgets stable, because another version is stable now.
+        public mutating func forgetStable() {
+            for i in guardrails.indices where guardrails[i].spec.isRequestBet {
+                (guardrails[i].stable, guardrails[i].withoutStable) = (nil, nil)
+                if guardrails[i].materiality != nil { guardrails[i].materiality = Materiality() }
+            }
+        }
+    }
+}
+
+extension CandidateWatch {
+    /// Takes over what the rules of another watch of the same candidate know of stable as it was, for rules
+    /// that measure the same and know less.
+    public mutating func learnStable(from other: CandidateWatch) {
+        for i in sequential.indices {
+            let spec = sequential[i].spec
+            let known = other.sequential.filter { $0.spec.countsStable(as: spec) }.compactMap(\.reference)
+            if let most = known.max(by: { $0.worth < $1.worth }) { sequential[i].learnStable(most) }
+        }
+    }
+
+    /// The names of the rules that can go on without stable's traffic, compared with stable as it was.
+    public var rulesKnowingStable: Set<String> {
+        Set(sequential.filter { $0.spec.watchesPinned && $0.knowsStable }.map(\.spec.name))
     }
 }
 

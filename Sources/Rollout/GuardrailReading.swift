@@ -56,6 +56,12 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
     /// The last tick that stable is known from; nil where clocks do not compare. Not saved.
     public internal(set) var pinnedUntil: Tick?
 
+    /// What the rule itself would do, where a trip only alerts: stable has no traffic, or feedback comes too
+    /// late. Not saved.
+    public internal(set) var ruleAction: GuardrailSpec.Action?
+    /// Whether it compares the candidate with stable. Not saved.
+    public internal(set) var isComparison = false
+
     /// Whether a trip of the rule is recorded and changes nothing.
     public var isDryRun: Bool {
         get { dryRun ?? false }

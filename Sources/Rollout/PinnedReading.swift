@@ -9,7 +9,7 @@ extension SequentialGuard {
     /// The reading against stable as it was; nil where nothing is pinned.
     mutating func withoutStable(now: Tick, _ reference: LatencyReference) -> GuardrailReading? {
         let trips = tripsPinned(now: now.number)
-        guard let test = pinned.first, test.isPinned, let action = spec.pinnedAction else { return nil }
+        guard let test = pinned, test.isPinned, let action = spec.pinnedAction else { return nil }
         let counts = test.counts
         let isWithin = Double(counts.candidateEvents) <= test.limit * Double(counts.candidateRequests)
         let hasData = test.word != .waiting && test.hasData(spec, now: now.number)
@@ -28,7 +28,7 @@ extension SequentialGuard {
             alpha: spec.alpha * spec.pinnedAlphaShare,
             words: .pinned(
                 counts, last: trips ? test.decisive : nil, spec.measure.event, limit: test.limit,
-                micros: micros, test.word))
+                micros: micros, test.word, isAlone: test.isAlone))
         if trips, let last = test.decisive {
             (reading.candidateRequests, reading.candidateEvents) = (Int(last.requests), Int(last.events))
         }

@@ -1,12 +1,14 @@
-// Stable as it was, for the time when it has no traffic: at 100 % without a hold-back, and after a
-// promotion. A rule against stable then holds the candidate to what stable's rate was in the last stage, with
-// a margin (PinnedRate): of events their rate, of latency the share above stable's frozen threshold.
+// Stable as it was, for the time when it has no traffic, or a tenth at most: at 100 %, in a bake, and after a
+// promotion. A rule against stable then holds the candidate to what stable's rate was in the stage that says
+// most of it (StableReference), with a margin (PinnedRate): of events their rate, of latency the share above
+// stable's threshold.
 //
 //   tick                                       what happens
-//   both have weight                           it moves on: this is the ordinary comparison's
-//   the first one with all weight gone         the limit is pinned, from ticks before it alone
-//   the others without                         a bet against the limit, by slots, capped, rested and tolled
-//   the bet wins                               PinnedVeto says, tick by tick, whether stable fails too
+//   stable has more than a tenth               it moves on: this is the ordinary comparison's
+//   the first one with a tenth or less         the limit is pinned, from an earlier stage
+//   the first one with nothing                 it is pinned anew where the stage just ended says more
+//   the others                                 a bet against the limit, by slots, capped, rested and tolled
+//   the bet wins                               stable's requests, then PinnedVeto, say if it fails too
 //   it says common                             the winnings are forfeited
 //   it says anything but that or waiting       a trip, latched
 //
@@ -52,20 +54,23 @@ struct PinnedStable: Sendable {
     private(set) var word: PinnedVeto.Word?
     /// The first tick that is not counted.
     private(set) var next: UInt64
-    /// The last tick with traffic of both; nil before there was one, or where clocks do not compare.
+    /// The last tick of the stage that the limit is from; nil before there is one, or where clocks do not
+    /// compare.
     private(set) var until: UInt64?
-    /// Whether the last tick that is counted was one without stable.
+    /// Whether stable had little or nothing in the last tick, and whether it had nothing.
+    private var isWatching = false
     private(set) var isAlone = false
+    /// Stable's own requests of the last seconds, where it has some.
+    private var beside = Recent()
+    /// Requests of stable without which its share says nothing of latency.
+    private static let besideMin = 8
     private var lastCounted: UInt64 = 0
     /// The number of the last epoch; one per so many slots of time in which there was something to count.
     private var epoch: UInt64 = 0
     private var timer = Debounce()
 
-    /// Begins with a tick without stable.
-    init(from: UInt64) {
-        next = from
-        until = from - min(from, 1)
-    }
+    /// Begins with a tick in which stable has little or nothing.
+    init(from: UInt64) { next = from }
 
     var wealth: Wealth { test.wealth }
 
@@ -75,7 +80,7 @@ struct PinnedStable: Sendable {
         let isOurs = old.wealth.staked.count == test.wealth.staked.count
         guard isOurs, old.limit > 0, old.limit < 1 else { return }
         (limit, counts, self.until) = (old.limit, old.counts, until)
-        isAlone = true
+        (isWatching, isAlone) = (true, true)
         test = AbsoluteRate(p0: limit)
         test.wealth = old.wealth
         test.wealth.newEpoch()
@@ -85,7 +90,7 @@ struct PinnedStable: Sendable {
 
     /// Nil where nothing is pinned.
     var state: State? {
-        guard isAlone, limit > 0 else { return nil }
+        guard isPinned else { return nil }
         return State(
             wealth: test.wealth, limit: limit, counts: counts, until: until, decisive: decisive, word: word,
             usual: veto.usual, asked: veto.past)
@@ -95,31 +100,38 @@ struct PinnedStable: Sendable {
     mutating func skip(to oldest: UInt64) { next = max(next, oldest) }
 
     /// Whether there is something that the candidate is held to.
-    var isPinned: Bool { isAlone && limit > 0 }
+    var isPinned: Bool { isWatching && limit > 0 }
 
     /// Takes in a tick in which both, or only the candidate, may have had traffic.
     /// - Parameters:
     ///   - pair: with what stable made of shielded requests.
-    ///   - view: the candidate's part of it as the rule sees it; nil while it is not settled.
-    ///   - past: of the comparison, what the last stage came to.
+    ///   - kept: what earlier stages have shown of stable.
+    ///   - stage: of the comparison, what the stage under way or just ended has shown.
+    ///   - view: the tick as the rule sees it, with stable's part where it has weight; nil while it is not
+    ///     settled.
     /// - Returns: whether the tick is done with.
     mutating func take(
-        _ pair: PairTick, _ spec: GuardrailSpec, past: borrowing SequentialProgress, view: () -> TickView?
+        _ pair: PairTick, _ spec: GuardrailSpec, kept: StableReference?, stage: StableReference,
+        view: () -> TickView?
     ) -> Bool {
         guard let split = pair.split else { return true }
-        guard split.isCandidateAlone else {
-            isAlone = false
-            if split.share != nil { until = next }
+        guard split.isCandidateAlone || split.isStableThin else {
+            (isWatching, isAlone) = (false, false)
             return true
         }
-        if !isAlone {
-            let stage = past.materiality.stage.pooled
-            pin(spec, stage, effect: past.design.effect)
-            veto = PinnedVeto(
-                usual: .init(stage: stage, past.retries, isOfEvents: spec.measure.event == .failure))
+        if !isWatching || split.isCandidateAlone && !isAlone {
+            var ended = stage
+            ended.until = next - min(next, 1)
+            let known = split.isCandidateAlone ? StableReference.better(kept, ended) : kept
+            // What goes on from one to the other keeps its evidence.
+            if !isWatching || known.map({ $0.counts.stableRequests != counts.stableRequests }) ?? false {
+                pin(spec, known)
+            }
         }
+        (isWatching, isAlone) = (true, split.isCandidateAlone)
         guard limit > 0 else { return true }
         guard let view = view() else { return false }
+        beside.add(view.size.stableRequests, view.size.stableEvents)
         guard view.size.candidateRequests > 0 else { return true }
         count(view.size, pair, spec)
         return true
@@ -129,11 +141,15 @@ struct PinnedStable: Sendable {
     mutating func move() { next += 1 }
 
     /// Chooses the limit from what is known of stable.
-    private mutating func pin(_ spec: GuardrailSpec, _ past: EpochCounts, effect: Double) {
-        isAlone = true
-        (recent, decisive, word, lastCounted) = (Recent(), nil, nil, 0)
-        limit = spec.pinnedLimit(past, effect: effect) ?? 0
+    private mutating func pin(_ spec: GuardrailSpec, _ known: StableReference?) {
+        let past = known?.counts ?? EpochCounts()
+        (recent, beside, decisive, word, lastCounted) = (Recent(), Recent(), nil, nil, 0)
+        limit = known.flatMap(spec.pinnedLimit) ?? 0
+        until = known?.until
         counts = EpochCounts(stableRequests: past.stableRequests, stableEvents: past.stableEvents)
+        veto = PinnedVeto(
+            usual: .init(
+                stage: past, known?.retries ?? Retries(), isOfEvents: spec.measure.event == .failure))
         guard limit > 0 else { return }
         var wealth = test.wealth
         // A trip was another time's, and has been said.
@@ -150,6 +166,7 @@ struct PinnedStable: Sendable {
         if cap.enter(slot: slot) {
             let isNewEpoch = slot / PinnedStable.epochSlots != epoch
             recent.fade()
+            beside.fade()
             veto.enter(limit: limit, isNewEpoch: isNewEpoch)
             if isNewEpoch { test.wealth.newEpoch() }
             epoch = slot / PinnedStable.epochSlots
@@ -167,6 +184,11 @@ struct PinnedStable: Sendable {
 
     /// Asks about stable, and again where that has not told yet.
     private mutating func judge(_ spec: GuardrailSpec) {
+        if isShared(spec) {
+            test.wealth.forfeit()
+            (decisive, word) = (nil, nil)
+            return
+        }
         let isStillBad = decisive != nil || Double(recent.events) > limit * Double(recent.requests)
         let found = veto.judge(now: next, limit: limit, spec.measure, isStillBad: isStillBad)
         switch found {
@@ -179,6 +201,16 @@ struct PinnedStable: Sendable {
         case .unasked, .fine: decisive = recent
         }
         word = found
+    }
+
+    /// Whether stable's own few requests break the limit as well, and are at least half as much worse than
+    /// stable was as the candidate's are.
+    private func isShared(_ spec: GuardrailSpec) -> Bool {
+        let least = spec.measure.event == nil ? Self.besideMin : 1
+        guard beside.events > 0, Int(beside.requests) >= least else { return false }
+        let ours = Double(recent.events) / Double(max(1, recent.requests))
+        let usual = Double(counts.stableEvents) / Double(max(1, counts.stableRequests))
+        return Double(beside.events) >= max(limit, (ours + usual) / 2) * Double(beside.requests)
     }
 
     func logThreshold(_ spec: GuardrailSpec) -> Double {
@@ -207,11 +239,6 @@ struct PinnedStable: Sendable {
     }
 }
 
-extension PairSplit {
-    /// Whether stable has no weight beside the candidate's.
-    var isCandidateAlone: Bool { stablePPM == 0 && candidatePPM > 0 }
-}
-
 extension GuardrailSpec {
     /// Whether the rule goes on without stable's traffic, compared with stable as it was.
     public var watchesPinned: Bool { isRequestBet && withoutStable != .sleep }
@@ -237,9 +264,10 @@ extension GuardrailSpec {
         return comesInBursts ? 2 * tolerated : tolerated
     }
 
-    /// What the candidate is held to, by the last stage; nil where too little is known of it. Where keys
-    /// stay with a version, few of them may have been stable's: there both versions' requests count.
-    fileprivate func pinnedLimit(_ past: EpochCounts, effect: Double) -> Double? {
+    /// What the candidate is held to, by a stage; nil where too little is known of it. Where keys stay with a
+    /// version, few of them may have been stable's: there both versions' requests count.
+    func pinnedLimit(_ known: StableReference) -> Double? {
+        let (past, effect) = (known.counts, known.effect)
         guard case .sequentialWorseThanStable(_, let ratio, let difference) = rule else { return nil }
         let isOfEvents = measure.event != nil
         func limit(_ requests: Int, _ events: Int) -> Double? {

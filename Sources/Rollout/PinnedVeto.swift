@@ -154,7 +154,7 @@ struct PinnedVeto: Sendable {
 }
 
 /// Stable's answers to shielded requests of a stage, in half the space.
-struct Retries: Sendable, Hashable {
+struct Retries: Sendable, Hashable, Codable {
     private var good: UInt32 = 0
     private var bad: UInt32 = 0
 
@@ -179,6 +179,8 @@ extension PinnedStable {
         mutating func add(_ requests: Int, _ events: Int, _ pair: PairTick) {
             add(requests, events, pair.rescued, pair.unrescued)
         }
+
+        mutating func add(_ requests: Int, _ events: Int) { add(requests, events, 0, 0) }
 
         static func += (a: inout Recent, b: Recent) {
             a.add(Int(b.requests), Int(b.events), Int(b.rescued), Int(b.unrescued))

@@ -21,7 +21,8 @@ enum ReadingWords: Sendable {
     case loss(TotalLoss, stable: CommonCause.Word)
     /// Against stable as it was; the candidate's last requests, where they decide.
     case pinned(
-        EpochCounts, last: PinnedStable.Recent?, BadEvent?, limit: Double, micros: UInt32, PinnedVeto.Word?)
+        EpochCounts, last: PinnedStable.Recent?, BadEvent?, limit: Double, micros: UInt32, PinnedVeto.Word?,
+        isAlone: Bool)
     case quantileUnknown(Double)
     case warmingUp(Int, of: Int)
     case missing(EpochCounts)
@@ -70,8 +71,9 @@ enum ReadingWords: Sendable {
                 + " \(Sentence.count(Int(loss.lost))) cancelled by clients that had waited longer than stable"
                 + " usually takes, \(Sentence.count(Int(loss.wrong))) answered with 3xx, 4xx or an empty 2xx,"
                 + " \(Sentence.count(Int(loss.failed))) failed" + Self.cause(stable, of: noun)
-        case .pinned(let counts, let last, let event, let limit, let micros, let word):
-            Self.pinned(counts, last, event, limit, micros) + Self.cause(word, isTrip: last != nil)
+        case .pinned(let counts, let last, let event, let limit, let micros, let word, let isAlone):
+            Self.pinned(counts, last, event, limit, micros)
+                + Self.cause(word, isTrip: last != nil, isAlone: isAlone)
         case .quantileUnknown(let quantile):
             "stable's \(Sentence.quantile(quantile)) is not known yet:"
                 + " it takes \(Sentence.count(Int(LatencyReference.requestsMin))) requests"
@@ -139,7 +141,7 @@ enum ReadingWords: Sendable {
     }
 
     /// What stable's answers to shielded requests say.
-    private static func cause(_ word: PinnedVeto.Word?, isTrip: Bool) -> String {
+    private static func cause(_ word: PinnedVeto.Word?, isTrip: Bool, isAlone: Bool) -> String {
         switch word {
         case .common where !isTrip:
             "; shielded requests failed at stable too, the candidate is not blamed"
@@ -151,7 +153,8 @@ enum ReadingWords: Sendable {
                 + " traffic is worse, so this only alerts, and stands until they tell or stable has traffic"
         case nil, .unasked, .fine, .common, .waiting, .undecided:
             isTrip
-                ? "; the model or its traffic was worse, and stable had no traffic then to tell which" : ""
+                ? "; the model or its traffic was worse, and stable had \(isAlone ? "no" : "too little")"
+                    + " traffic then to tell which" : ""
         }
     }
 

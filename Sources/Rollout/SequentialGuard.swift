@@ -29,8 +29,8 @@ struct SequentialGuard: Sendable {
     private(set) var timer = Debounce()
     /// The fast path of latency against stable.
     private(set) var gross: GrossGuard?
-    /// What goes on without stable's traffic: none before there has been such a time.
-    private(set) var pinned: [PinnedStable] = []
+    /// For the time without stable's traffic: none before a stage has ended, or stable has lost its weight.
+    var aside: [StableAside] = []
     private var cause = CommonCause()
     /// The tick of the last step; 0 before the first.
     private var stepped: UInt64 = 0
@@ -63,15 +63,17 @@ struct SequentialGuard: Sendable {
     mutating func forfeitProven() {
         if wealth.maxLogE >= logThreshold { committed.bet.wealth.forfeit() }
         gross?.forfeitProven(spec)
-        for i in pinned.indices { pinned[i].forfeitProven(spec) }
+        for i in aside.indices { aside[i].pinned?.forfeitProven(spec) }
     }
 
     /// Takes over what an earlier process had pinned.
     /// - Parameter until: the last tick with traffic of both, by this process's clock.
     mutating func restore(_ old: PinnedStable.State, until: UInt64?) {
         guard spec.watchesPinned else { return }
-        pinned = [PinnedStable(from: next)]
-        pinned[0].restore(old, until: until)
+        var pinned = PinnedStable(from: next)
+        pinned.restore(old, until: until)
+        makeAside()
+        aside[0].pinned = pinned
     }
 
     /// The log evidence that trips; the fast path has a share of the alpha, and so has what goes on without
@@ -82,7 +84,7 @@ struct SequentialGuard: Sendable {
     }
 
     /// The first tick that is not counted yet.
-    var oldest: UInt64 { min(next, gross?.next ?? next, pinned.first?.next ?? next) }
+    var oldest: UInt64 { min(next, gross?.next ?? next, aside.first?.pinned?.next ?? next) }
 
     /// Commits what has settled and looks at the rest.
     /// - Parameters:
@@ -96,12 +98,14 @@ struct SequentialGuard: Sendable {
         while next < now {
             let tick = ticks.view(next, spec, at: now, countsCopies: countsCopies, lag: lag, slots: slots)
             if case .settled = tick.state {
+                keepStage(before: tick.split)
+                watchPinned(tick.split)
                 committed.take(tick, spec, at: next, isFinal: true)
                 if spec.watchesPinned, let pair = ticks.pair(next) {
                     committed.add(rescued: pair.rescued, unrescued: pair.unrescued)
                 }
             } else if case .dropped = tick.state {
-                watchPinned(ticks.pair(next))
+                watchPinned(ticks.pair(next)?.split)
             } else {
                 break
             }
@@ -127,40 +131,7 @@ struct SequentialGuard: Sendable {
     mutating func skip(to oldest: UInt64) {
         next = max(next, oldest)
         gross?.skip(to: oldest)
-        if !pinned.isEmpty { pinned[0].skip(to: oldest) }
-    }
-
-    /// Takes in what the candidate did without stable, no further than the ordinary evidence has come.
-    mutating func advancePinned(_ ticks: TickCache, lag: UInt64, slots: (evidence: Int, size: Int)?) {
-        guard !pinned.isEmpty else { return }
-        let (spec, now) = (spec, ticks.now.number)
-        while pinned[0].next < min(next, now) {
-            let number = pinned[0].next
-            if let pair = ticks.pair(number)?.compared(for: .worse) {
-                let isDone = pinned[0].take(pair, spec, past: committed) {
-                    spec.alone(pair, age: now - number - 1, lag: lag, slots: slots)
-                }
-                guard isDone else { return }
-            }
-            pinned[0].move()
-        }
-    }
-
-    /// Begins to, at the first tick without stable after it has been compared.
-    private mutating func watchPinned(_ pair: PairTick?) {
-        guard pinned.isEmpty, spec.watchesPinned, let split = pair?.split else { return }
-        guard split.isCandidateAlone, committed.materiality.stage.pooled.stableRequests > 0 else { return }
-        pinned = [PinnedStable(from: next)]
-    }
-
-    /// Requests of stable that there are to compare with where it has no traffic; nil: the rule does not.
-    var knownOfStable: Int? {
-        spec.watchesPinned ? pinned.first?.counts.stableRequests ?? 0 : nil
-    }
-
-    /// Whether what goes on without stable trips.
-    mutating func tripsPinned(now: UInt64) -> Bool {
-        !pinned.isEmpty && pinned[0].trips(spec, now: now)
+        if !aside.isEmpty { aside[0].pinned?.skip(to: oldest) }
     }
 
     /// Looks at what is grossly slow.

@@ -34,6 +34,9 @@ struct EpochClock: Sendable, Hashable, Codable {
         return .epoch
     }
 
+    /// Whether a tick with this split starts a stage.
+    func startsStage(_ split: PairSplit) -> Bool { last.map { $0 != split } ?? false }
+
     mutating func count(_ started: Int) { since = UInt32(clamping: Int(since) + started) }
 }
 
@@ -269,6 +272,16 @@ struct SequentialProgress: Sendable {
 
     /// Counts a tick's answers of stable to shielded requests.
     mutating func add(rescued: Int, unrescued: Int) { retries.add(rescued: rescued, unrescued: unrescued) }
+
+    /// Whether a tick with this split ends the stage under way.
+    func ends(with split: PairSplit) -> Bool { clock.startsStage(split) }
+
+    /// What the stage under way has shown of stable.
+    func reference(until: UInt64?) -> StableReference {
+        StableReference(
+            counts: materiality.stage.pooled, effect: design.effect, retries: retries, until: until,
+            isAgainstControl: isAgainstControl)
+    }
 
     /// Forgets how requests vary where the candidate is compared with other servers than before: a control
     /// arm that was withdrawn because it failed says nothing of the rest of stable.

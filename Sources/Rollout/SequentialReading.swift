@@ -85,14 +85,15 @@ extension GuardrailSpec {
 }
 
 extension GuardrailSpec {
-    /// The candidate's part of a tick without stable, measured as in a comparison: its size counts. Nil while
-    /// it is not settled.
+    /// A tick with little or nothing of stable, measured as in a comparison: the sizes of both count. Nil
+    /// while it is not settled.
     func alone(
         _ pair: PairTick, age: UInt64, lag: UInt64, slots: (evidence: Int, size: Int)?
     ) -> TickView? {
         var alone = pair
+        if pair.split?.isCandidateAlone ?? true { alone.stable = ArmTick() }
         // Any split of the two: what is counted does not depend on it.
-        (alone.split, alone.stable) = (.copies, ArmTick())
+        alone.split = .copies
         let view = view(alone, age: age, lag: lag, slots: slots)
         switch view.state {
         case .settled, .dropped: return view

@@ -14,6 +14,8 @@ struct Sleep: Sendable {
     private var alone: UInt64?
     /// Whether the newest split leaves stable nothing.
     private(set) var isWithoutWeight = false
+    /// Whether it leaves stable a tenth at most.
+    private(set) var isStableThin = false
     private var looked: UInt64
 
     /// Ticks without requests of a stable that has weight, and of one that has none.
@@ -33,7 +35,9 @@ struct Sleep: Sendable {
             } else if number > stable, pair.candidate.all.started > 0 || pair.candidate.copied.started > 0 {
                 alone = min(alone ?? number, number)
             }
-            if let split = pair.split { isWithoutWeight = split.stablePPM == 0 }
+            if let split = pair.split {
+                (isWithoutWeight, isStableThin) = (split.stablePPM == 0, split.isStableThin)
+            }
         }
         looked = now.number
     }

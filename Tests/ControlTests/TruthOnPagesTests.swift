@@ -66,8 +66,9 @@ import Testing
         let said = answer["answer"]?.string ?? ""
         #expect(said.contains("without stable traffic watching: outage"))
         #expect(
-            said.contains("compared with stable as it was last (alert): error_rate_worse_than_stable"))
-        #expect(!said.contains("asleep"))
+            said.contains("compared with stable as it was (alert): error_rate_worse_than_stable"), "\(said)")
+        let words = "compared with stable as it was"
+        let compared = said.split(separator: ";").first { $0.contains(words) } ?? ""
         world.step(40) { world.requests(1, 50) }
         let model = status(world)
         #expect(model["phase"]?.string == "promoted" && model["promoted"]?["version"]?.string == "v2")
@@ -76,6 +77,8 @@ import Testing
         var pinned = 0
         for rule in rules where rule["name"]?.string?.hasSuffix("worse_than_stable") == true {
             let reason = rule["reason"]?.string ?? ""
+            let isSaid = compared.contains(rule["name"]?.string ?? "?")
+            #expect(rule["pinned"]?.bool == isSaid, "\(reason); \(said)")
             if rule["pinned"]?.bool == true {
                 pinned += 1
                 #expect(rule["asleep"]?.bool == false && rule["action"]?.string == "alert")
@@ -96,7 +99,29 @@ import Testing
         #expect(summary.contains("without stable traffic: watching: outage"))
     }
 
-    @Test("After a bake too short to know stable by, rules against it sleep, and status says why")
+    @Test("Where too little is known of stable, the answer to a promotion and status say that rules sleep")
+    func tooLittleKnown() throws {
+        let world = try World()
+        _ = try verb(world, AdminVerb(.weights, model: "m", weights: ["v2": 990_000], force: true))
+        world.step(10) {
+            world.requests(0, 1)
+            world.requests(1, 20)
+        }
+        let answer = try verb(world, AdminVerb(.promote, model: "m", version: "v2", force: true))
+        let said = answer["answer"]?.string ?? ""
+        #expect(!said.contains("compared with stable as it was ("), "\(said)")
+        let asleep = "asleep, because too little is known of stable as it was: error_rate_worse_than_stable"
+        #expect(said.contains(asleep), "\(said)")
+        world.step(40) { world.requests(1, 50) }
+        let rules = status(world)["versions"]?[1]?["guardrails"]?.elements ?? []
+        let errors = rules.first { $0["name"]?.string == "error_rate_worse_than_stable" }
+        #expect(errors?["asleep"]?.bool == true)
+        let reason = errors?["reason"]?.string ?? ""
+        #expect(reason.contains("; too few to compare with stable as it was: "), "\(reason)")
+        #expect(reason.hasSuffix(" of v1's requests counted in a stage that both had"), "\(reason)")
+    }
+
+    @Test("A bake too short to know stable by, or a reload of alpha at 100 %, puts no rule to sleep")
     func shortBake() throws {
         let world = try World()
         world.step(50) {
@@ -109,13 +134,21 @@ import Testing
             world.requests(1, 20)
         }
         _ = try verb(world, AdminVerb(.promote, model: "m", version: "v2", force: true))
+        func errors() -> JSON? {
+            let rules = status(world)["versions"]?[1]?["guardrails"]?.elements ?? []
+            return rules.first { $0["name"]?.string == "error_rate_worse_than_stable" }
+        }
         world.step(40) { world.requests(1, 50) }
-        let rules = status(world)["versions"]?[1]?["guardrails"]?.elements ?? []
-        let errors = rules.first { $0["name"]?.string == "error_rate_worse_than_stable" }
-        #expect(errors?["asleep"]?.bool == true)
-        let reason = errors?["reason"]?.string ?? ""
-        #expect(reason.contains("; too few to compare with stable as it was: "), "\(reason)")
-        #expect(reason.hasSuffix(" of v1's requests counted in the last stage that both had"), "\(reason)")
+        let before = errors()
+        #expect(before?["pinned"]?.bool == true && before?["stable_requests"]?.integer ?? 0 > 3_000)
+        let changed = try World.config(World.yaml.replacing("weights:", with: "alpha: 2%\n    weights:"))
+        world.loop.reconfigure(Reconfiguration(config: changed, actor: "test", reason: "", reply: nil))
+        world.settle()
+        world.step(40) { world.requests(1, 50) }
+        let after = errors()
+        #expect(after?["pinned"]?.bool == true && after?["alpha"] != before?["alpha"])
+        let reason = after?["reason"]?.string ?? ""
+        #expect(after?["stable_requests"] == before?["stable_requests"], "\(reason)")
     }
 
     @Test("Check says that a rule holds while there is something to hold, in text and in JSON")
@@ -123,8 +156,8 @@ import Testing
         let list = "guardrails: [{ kind: error_rate, worse_than_stable: true, without_stable: hold }]"
         let config = try World.config(World.yaml.replacing("weights:", with: "\(list)\n    weights:"))
         let sentence =
-            "watching: none; compared with stable as it was last (hold in a stage or a bake, else alert): "
-            + "error_rate_worse_than_stable"
+            "watching: none; compared with stable as it was, or asleep where too little of it is known"
+            + " (hold in a stage or a bake, else alert): error_rate_worse_than_stable"
         let text = ConfigCheck.of(.success(config), file: "f").text
         #expect(text.contains("without stable traffic: \(sentence)\n"), "\(text)")
         let model = ConfigCheck.json(config, file: "f", isForHere: false).json["models"]?[0]

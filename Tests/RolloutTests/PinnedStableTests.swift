@@ -289,9 +289,7 @@ private final class Promotion {
         var bench = Bench(seed: seed, specs: [GuardrailSpec].defaults.filter { $0.name == Self.errors })
         let good = Behaviours.failing(0)
         bench.traffic.requestsPerTick = 10
-        bench.traffic.split = PairSplit(candidatePPM: 500_000, stablePPM: 500_000)
-        for _ in 0..<300 { bench.tick(candidate: good, stable: good) }
-        // A bake of three seconds: some three requests of stable.
+        // Three seconds: some three requests of stable.
         bench.traffic.split = PairSplit(candidatePPM: 990_000, stablePPM: 10_000)
         for _ in 0..<30 { bench.tick(candidate: good, stable: good) }
         bench.traffic.split = PairSplit(candidatePPM: 1_000_000, stablePPM: 0)

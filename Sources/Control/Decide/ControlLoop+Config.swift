@@ -174,10 +174,11 @@ extension ControlLoop {
                 if models[i].decided.setup != setup { setups.append((next.count - 1, setup)) }
                 continue
             }
-            let kept =
+            var kept =
                 indexByName[model.name].map { models[$0].saved(at: clocks) }
                 ?? saved.models[model.name].map { $0.moved(to: clocks) }
             let isNew = kept == nil
+            if let old = kept?.rollout.setup.stable, old != model.stable { kept?.forgetStable() }
             next.append(
                 WatchedModel(
                     config: model, plan: planned, meters: planned.versions.map { plane.meters($0.slot) },

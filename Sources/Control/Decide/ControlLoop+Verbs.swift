@@ -119,9 +119,10 @@ extension ControlLoop {
     private func consequences(_ i: Int, of word: AdminVerb.Word) -> String {
         var out = ""
         if word == .promote, case .promoted = models[i].decided.phase {
+            let known = models[i].rulesKnowingStable
             out +=
                 "; without stable traffic "
-                + (models[i].config.allGuardrails.withoutStable ?? "NO GUARDRAILS are watching")
+                + (models[i].config.guardrails.withoutStable(knowing: known) ?? "NO GUARDRAILS are watching")
         }
         guard word.raisesExposure else { return out }
         for held in heldCandidates(i) { out += "; \(held.version) is held at 0%: \(held.reason)" }

@@ -68,6 +68,13 @@ struct StageFigures: Sendable {
         return found
     }
 
+    /// Lets the stage's guardrails know stable by what the model's own, and those of the stage before, have
+    /// counted of it: in a stage without stable's traffic they have nothing else to compare with.
+    mutating func learnStable(from watch: CandidateWatch?, _ before: StageFigures?) {
+        if let watch { guards.learnStable(from: watch) }
+        if let before { guards.learnStable(from: before.guards) }
+    }
+
     /// As for `CandidateWatch`.
     mutating func forfeitProven() { guards.forfeitProven() }
 

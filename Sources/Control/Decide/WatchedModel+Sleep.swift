@@ -33,7 +33,15 @@ extension WatchedModel {
     private func known(_ requests: Int?) -> String {
         guard let requests else { return "" }
         return "; too few to compare with stable as it was: \(requests) of"
-            + " \(name(stable))'s requests counted in the last stage that both had"
+            + " \(name(stable))'s requests counted in a stage that both had"
+    }
+
+    /// The rules that know stable well enough to go on without its traffic, of the version with most weight.
+    var rulesKnowingStable: Set<String> {
+        let most = watches.max {
+            decided.weights[name($0.key)] ?? 0 < decided.weights[name($1.key)] ?? 0
+        }
+        return most?.value.rulesKnowingStable ?? []
     }
 
     /// Whether stable has lost its traffic and is known: then what a candidate is held to stays as it is.

@@ -166,10 +166,12 @@ struct WatchedModel {
             return
         }
         guard stage?.visit != climb.stageVisit else { return }
+        let before = stage?.candidate == candidate ? stage : nil
         stage = StageFigures(
             climb.stageVisit, stage: decided.stageInForce, candidate: candidate,
             saved: saved?.stage, stableErrorRate: stableErrorRate, from: Tick(number: now.number + 1),
             valuesFrom: { [clock] in saved?.clock?.tick($0, at: clock) })
+        stage?.learnStable(from: watches[candidate], before)
     }
 
     /// Whether a rollout stands in a place that is watched.

@@ -43,6 +43,12 @@ package struct SavedState: Codable, Equatable, Sendable {
             self.watches = watches
             self.reference = reference
         }
+
+        /// What was counted of another stable says nothing of the one that is stable now.
+        mutating func forgetStable() {
+            for version in watches.keys { watches[version]?.forgetStable() }
+            stage = nil
+        }
     }
 
     package var models: [String: Model]
