@@ -71,7 +71,7 @@ enum ActionChecks {
 
     private static func standard(_ sink: ActionSink) -> Set<NoticeKind> {
         switch sink {
-        case .webhook, .exec: [.cut, .promote, .hold, .recovery, .sampleRatio, .unserved, .served]
+        case .webhook, .exec: [.cut, .promote, .hold, .recovery, .alert, .sampleRatio, .unserved, .served]
         case .mlflow, .argo: [.cut, .promote]
         case .kubernetes: [.cut]
         }

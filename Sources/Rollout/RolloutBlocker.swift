@@ -23,6 +23,12 @@ public enum RolloutBlocker: Sendable, Hashable {
     case gate(name: String, reason: String)
     case approval(stage: Int)
     case guardrail(name: String, reason: String)
+    /// A guardrail that would cut or hold fails where its trip only alerts.
+    case alertedGuardrail(name: String, reason: String)
+    /// A comparison beyond its limit that is more than half proven.
+    case undecided(name: String, reason: String)
+    /// The bake, until a rule has compared the candidate with what is held back.
+    case comparison(String)
     /// The last stage of an experiment is not left by itself.
     case lastStage(weightPPM: UInt32)
     case paused
@@ -60,6 +66,12 @@ public enum RolloutBlocker: Sendable, Hashable {
         case .gate(let name, let reason): "the gate \(name): \(reason)"
         case .approval(let stage): "an operator's approve of stage \(stage)"
         case .guardrail(let name, let reason): "the guardrail \(name), which fails: \(reason)"
+        case .alertedGuardrail(let name, let reason):
+            "the guardrail \(name), which fails: \(reason); it only alerts: rollback takes the version back,"
+                + " skip goes on with it"
+        case .undecided(let name, let reason):
+            "the guardrail \(name), which is beyond its limit and not decided yet: \(reason)"
+        case .comparison(let reason): "a first comparison with what is held back: \(reason)"
         case .lastStage(let ppm):
             "an operator's promote: the last stage keeps \(Sentence.percent(Double(ppm) / 1_000_000))"
         case .paused: "an operator's resume: it is paused"
@@ -177,8 +189,20 @@ extension RolloutState {
         _ program: RolloutProgram, _ climb: Climb, _ facts: TickFacts
     ) -> [RolloutBlocker] {
         let requestsMin = max(program.stages.last?.minRequests ?? 0, 1)
-        return evidenceBlockers(climb, facts, micros: program.bakeMicros, requests: requestsMin, keys: 0)
+        var found = evidenceBlockers(
+            climb, facts, micros: program.bakeMicros, requests: requestsMin, keys: 0)
+        if let stage = facts.stage, stage.visit == climb.stageVisit, program.holdBackPPM > 0,
+            stage.requests < Self.requestsHeldBack * Int(Self.whole / program.holdBackPPM),
+            let own = facts.readings.first(where: { $0.version == climb.candidate }),
+            let reason = own.readings.uncompared
+        {
+            found.append(.comparison(reason))
+        }
+        return found
     }
+
+    /// Requests that stable should have had in a bake by the time that nothing is waited for any more.
+    private static let requestsHeldBack = 3
 
     /// What a stage and the bake have in common.
     private func evidenceBlockers(
@@ -204,10 +228,14 @@ extension RolloutState {
             return [.unwatched(version: climb.candidate)]
         }
         return all.readings.compactMap { reading in
-            guard reading.verdict == .fail, reading.action != .alert, !reading.isDryRun,
+            guard !reading.isOnlyAlert, !reading.isDryRun else { return nil }
+            if reading.isHalfProven { return .undecided(name: reading.name, reason: reading.reason) }
+            guard reading.verdict == .fail,
                 !(reading.action == .hold && climb.acknowledged.contains(reading.name))
             else { return nil }
-            return .guardrail(name: reading.name, reason: reading.reason)
+            return reading.action == .alert
+                ? .alertedGuardrail(name: reading.name, reason: reading.reason)
+                : .guardrail(name: reading.name, reason: reading.reason)
         }
     }
 }

@@ -22,13 +22,8 @@ extension RolloutStep {
         let blockers = RolloutMachine.blockers(
             state, facts.readings, stage: facts.stage, conditions: facts.conditions, wallMicros: wallMicros)
         guard blockers.isEmpty else { return }
-        advance(program, climb, actor: "weir", why: Self.why(climb.place, facts.stage), facts.stage)
-    }
-
-    private static func why(_ place: Climb.Place, _ stage: StageReading?) -> String {
-        guard place != .before, let stage else { return "no check and no blackout forbids it" }
-        return "after \(Sentence.duration(micros: stage.watchedMicros)) and "
-            + "\(Sentence.count(stage.requests)) requests"
+        let why = Self.why(climb, facts, to: program.next(after: climb.place))
+        advance(program, climb, actor: "weir", why: why, facts.stage)
     }
 
     private func isDeadlineOver(_ program: RolloutProgram, _ climb: Climb) -> Bool {

@@ -33,7 +33,7 @@ private func allSinks() throws {
     #expect(
         read[0].kinds == [.cut, .alert]
             && read[1].kinds == [
-                .cut, .promote, .hold, .recovery, .sampleRatio, .unserved, .served,
+                .cut, .promote, .hold, .recovery, .alert, .sampleRatio, .unserved, .served,
             ])
     #expect(read[4].kinds == [.cut, .promote] && read[6].kinds == [.cut] && read[5].models == ["m"])
     #expect(read[0].retry == ActionRetry(pause: .seconds(1), pauseMax: .seconds(60), ageMax: .seconds(3_600)))
@@ -57,7 +57,7 @@ private func allSinks() throws {
 private func checkHidesSecrets() throws {
     let text = "actions:\n  - webhook: { url: \"https://hooks.example/T0PSECRET\" }"
     let said = ConfigCheck.of(ConfigSample.top(text).read(), file: "weir.yaml").text
-    let kinds = "cut, promote, hold, recovery, sample_ratio, unserved, served"
+    let kinds = "cut, promote, hold, recovery, alert, sample_ratio, unserved, served"
     #expect(said.contains("action webhook-1: on \(kinds): webhook (json) at"))
     #expect(said.contains("https://hooks.example") && !said.contains("T0PSECRET"))
 }

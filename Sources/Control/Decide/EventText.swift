@@ -73,7 +73,9 @@ extension RolloutEvent {
             let said = answer.said
             let why = reason.isEmpty ? "" : " (\(reason))"
             return "\(request.verb.word)\(said.isAccepted ? "" : " refused"): \(said.sentence)\(why)"
-        case .promoted(let record): return "promoted: \(record.version) has all weight"
+        case .promoted(let record):
+            let why = record.actor == VerbRequest.weir ? ", \(reason)" : ""
+            return "promoted: \(record.version) has all weight\(why)"
         case .weights(let weights, _, _):
             let list = weights.map { "\($0.version) \(Notation.text(ppm: $0.ppm))" }
             return "weights: " + list.joined(separator: ", ")

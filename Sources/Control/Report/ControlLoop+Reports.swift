@@ -26,6 +26,9 @@ extension ControlLoop {
                 isNoted = true
             } else if case .recovery(_, let reading) = event {
                 answerReport(i, reading)
+            } else if event.kind == JournalEvent.Kind.alert.rawValue {
+                desk.saved.tallies[name, default: Tally()].noteAlert()
+                isNoted = true
             }
         }
         // An operator who leaves the cut ends the watch, and with it the wait for what is under way.

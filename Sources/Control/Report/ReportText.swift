@@ -92,6 +92,8 @@ package enum ReportText {
             trips += " and \(share(range?["upper"]?.number ?? 1)))"
         }
         out += line("trips", trips)
+        let alerts = ledger["alerts"]?.integer ?? 0
+        out += line("alerts", alerts == 0 ? "none" : "\(alerts) trips that moved no traffic")
         let alpha = ledger["alpha_spent"]?.number ?? 0
         out += line("alpha spent", "\(hundredths(alpha)): at most so many false cuts are expected")
         return out

@@ -37,6 +37,9 @@ package struct Tally: Sendable, Equatable, Codable {
     /// From the first bad request to the verdict, microseconds; and from there to the last core, nanoseconds.
     private(set) var detectMicros: [UInt64] = []
     private(set) var cutNanos: [UInt64] = []
+    /// Trips that only alerted; nil in ledgers of earlier releases.
+    private var alertCount: Int?
+    public var alerts: Int { alertCount ?? 0 }
     private var recent: [Trip] = []
     /// Candidates that have weight.
     private(set) var onTrial: [String] = []
@@ -66,6 +69,9 @@ package struct Tally: Sendable, Equatable, Codable {
         recent.append(Trip(cutID: cut.id, versions: cut.versions))
         if recent.count > Self.remembered { recent.removeFirst() }
     }
+
+    /// A trip that moved no traffic.
+    mutating func noteAlert() { alertCount = alerts + 1 }
 
     mutating func note(promoted version: String) {
         promotions += 1
@@ -108,6 +114,7 @@ package struct Tally: Sendable, Equatable, Codable {
         promotions += other.promotions
         cuts.merge(other.cuts, uniquingKeysWith: +)
         trips += other.trips
+        alertCount = alerts + other.alerts
         refuted += other.refuted
         confirmed += other.confirmed
         alphaSpent += other.alphaSpent
@@ -130,7 +137,7 @@ extension Tally {
             "cuts": .object(
                 cuts.sorted { $0.key < $1.key }.map { .init($0.key, .integer(Int64($0.value))) }),
             "trips": .integer(Int64(trips)), "confirmed": .integer(Int64(confirmed)),
-            "refuted": .integer(Int64(refuted)),
+            "refuted": .integer(Int64(refuted)), "alerts": .integer(Int64(alerts)),
             "refuted_share": [
                 "estimate": trips == 0 ? .null : .number(Double(refuted) / Double(trips)),
                 "lower": .number(range.lower), "upper": .number(range.upper), "confidence": .number(0.95),
