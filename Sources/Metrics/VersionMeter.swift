@@ -100,6 +100,7 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     @usableFromInline static let thresholdsWord = 32
     @usableFromInline static let fallbackWord = 36
     @usableFromInline static let otherStatusWord = 39
+    @usableFromInline static let unreachedWord = 61
     @usableFromInline static let rescuedWord = 62
     @usableFromInline static let unrescuedWord = 63
     @usableFromInline static let emptyWord = 41
@@ -165,6 +166,9 @@ public enum ShadowDrop: UInt8, CaseIterable, Sendable {
     @inlinable public func countRescue(_ isRescued: Bool) {
         words.add(isRescued ? Self.rescuedWord : Self.unrescuedWord)
     }
+
+    /// Counts a shielded request that did not reach stable: it was not sent, or nobody took the connection.
+    @inlinable public func countUnreached() { words.add(Self.unreachedWord) }
 
     /// Counts a 2xx answer without a body where there may be one.
     @inlinable public func countEmpty() { words.add(Self.emptyWord) }

@@ -14,14 +14,15 @@ public struct VersionCounts: Sendable, Hashable {
     public var bytesOut: UInt64 = 0
     /// Further attempts on the same version.
     public var retries: UInt64 = 0
-    /// Failures for which stable was asked instead; those that it answered without failing, and those that it
-    /// did not.
+    /// Failures for which stable was asked instead; those that it answered without failing, those that it
+    /// failed, and those that did not reach it.
     public var shielded: UInt64 = 0
     /// Exchanges that ended well although their first attempt failed: a further attempt on the same version
     /// served the user.
     public var mended: UInt64 = 0
     public var rescued: UInt64 = 0
     public var unrescued: UInt64 = 0
+    public var unreached: UInt64 = 0
     /// 2xx answers without a body where there may be one.
     public var empty: UInt64 = 0
     /// Requests sent to stable from the start, by `FallbackReason.rawValue`.
@@ -83,6 +84,7 @@ public struct VersionCounts: Sendable, Hashable {
         mended = operation(mended, other.mended)
         rescued = operation(rescued, other.rescued)
         unrescued = operation(unrescued, other.unrescued)
+        unreached = operation(unreached, other.unreached)
         empty = operation(empty, other.empty)
         shadowSent = operation(shadowSent, other.shadowSent)
         for index in outcomes.indices {
@@ -133,9 +135,9 @@ extension VersionMeter {
     /// Exchanges assigned on this core. Any thread; one load.
     public var started: UInt64 { words.load(Self.startedWord) }
 
-    /// What shielded requests of this core came to at stable. Any thread; two loads.
-    public var rescues: (rescued: UInt64, unrescued: UInt64) {
-        (words.load(Self.rescuedWord), words.load(Self.unrescuedWord))
+    /// What shielded requests of this core came to at stable. Any thread; three loads.
+    public var rescues: (rescued: UInt64, unrescued: UInt64, unreached: UInt64) {
+        (words.load(Self.rescuedWord), words.load(Self.unrescuedWord), words.load(Self.unreachedWord))
     }
 
     /// Adds this core's counts to `counts`. Any thread; about a hundred loads.
@@ -155,6 +157,7 @@ extension VersionMeter {
         counts.mended &+= words.load(Self.mendedWord)
         counts.rescued &+= words.load(Self.rescuedWord)
         counts.unrescued &+= words.load(Self.unrescuedWord)
+        counts.unreached &+= words.load(Self.unreachedWord)
         counts.empty &+= words.load(Self.emptyWord)
         for index in counts.fallbacks.indices {
             counts.fallbacks[index] &+= words.load(Self.fallbackWord + index)

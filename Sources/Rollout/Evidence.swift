@@ -86,6 +86,9 @@ public struct PairTick: Sendable, Hashable {
     /// the candidate's bad moments, also where it has no traffic of its own.
     public var rescued = 0
     public var unrescued = 0
+    /// Those that did not reach stable: nobody took the connection, or there was nobody to ask. They are no
+    /// word of a cause that both share.
+    public var unreached = 0
 
     public init(tick: Tick, split: PairSplit?, candidate: ArmTick, stable: ArmTick) {
         self.tick = tick

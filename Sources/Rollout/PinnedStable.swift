@@ -198,7 +198,7 @@ struct PinnedStable: Sendable {
         // An alert goes on after a restart.
         case .waiting: if decisive != nil { return }
         case .undecided: if decisive == nil { decisive = recent }
-        case .unasked, .fine: decisive = recent
+        case .unasked, .fine, .unreached: decisive = recent
         }
         word = found
     }
@@ -220,6 +220,7 @@ struct PinnedStable: Sendable {
     /// Gives up winnings that would trip by themselves.
     mutating func forfeitProven(_ spec: GuardrailSpec) {
         guard isProven(spec) else { return }
+        veto.forgetUnreached()
         test.wealth.forfeit()
         (decisive, word) = (nil, nil)
     }

@@ -6,6 +6,7 @@
 //   nobody is asked: no shield, or for a minute too few retries      unasked: it trips
 //   p reaches f / 2                                                  common: the evidence is forfeited
 //   p is below f / 2, and n kl(p, f / 2) >= 5                        fine: it trips
+//   most of what it is asked does not reach it                       unreached: it trips
 //   else, for ten minutes                                            waiting
 //   else, after that, and the candidate is still bad                 undecided: it alerts and does no more
 //
@@ -33,6 +34,8 @@ struct PinnedVeto: Sendable {
         case waiting
         /// It was asked long enough, and its answers decide nothing.
         case undecided
+        /// It was asked and could not be reached: no word will come. Whether a cut helps is control's matter.
+        case unreached
     }
 
     /// The share of requests that both versions fail, between two bounds.
@@ -72,6 +75,8 @@ struct PinnedVeto: Sendable {
     /// minute, twice as long as an answer of stable may take.
     private static let waitTicks: UInt64 = 6_000
     private static let fewTicks: UInt64 = 600
+    /// Retries that did not reach stable, at least.
+    private static let unreachedMin = 5
     private static let never = UInt64.max
 
     var usual = Usual()
@@ -113,7 +118,7 @@ struct PinnedVeto: Sendable {
         let isMostlyAsked = known > 0 && 2 * known >= events
         let isAsked: Bool =
             switch measure.event {
-            case .failure: known > 0 || usual.isShielded
+            case .failure: known > 0 || all.unreached != nil || usual.isShielded
             // Of answers that are no failures nobody is asked again.
             case .rejected, .cancelled, .empty: false
             // Failures are slow.
@@ -126,11 +131,21 @@ struct PinnedVeto: Sendable {
         {
             return end(.fine)
         }
+        let lost = Int(all.unreached ?? 0)
+        if lost >= PinnedVeto.unreachedMin, lost > known, 2 * (lost + known) >= events {
+            return end(.unreached)
+        }
         since = min(since, now)
         let wait = isMostlyAsked ? PinnedVeto.waitTicks : PinnedVeto.fewTicks
         guard now - since >= wait else { return .waiting }
         guard isStillBad else { return end(.common) }
         return isMostlyAsked ? .undecided : .unasked
+    }
+
+    /// Stable can be reached again: what it was not asked before says nothing from now on.
+    mutating func forgetUnreached() {
+        past.unreached = nil
+        slot.unreached = nil
     }
 
     private mutating func end(_ word: Word) -> Word {
@@ -175,15 +190,19 @@ extension PinnedStable {
         var events: UInt32 = 0
         var rescued: UInt32 = 0
         var unrescued: UInt32 = 0
+        /// Nil: none, and in states of earlier releases.
+        var unreached: UInt32?
 
         mutating func add(_ requests: Int, _ events: Int, _ pair: PairTick) {
             add(requests, events, pair.rescued, pair.unrescued)
+            if pair.unreached > 0 { unreached = UInt32(clamping: Int(unreached ?? 0) + pair.unreached) }
         }
 
         mutating func add(_ requests: Int, _ events: Int) { add(requests, events, 0, 0) }
 
         static func += (a: inout Recent, b: Recent) {
             a.add(Int(b.requests), Int(b.events), Int(b.rescued), Int(b.unrescued))
+            if let more = b.unreached { a.unreached = UInt32(clamping: Int(a.unreached ?? 0) + Int(more)) }
         }
 
         private mutating func add(_ requests: Int, _ events: Int, _ rescued: Int, _ unrescued: Int) {
@@ -197,6 +216,7 @@ extension PinnedStable {
         mutating func fade() {
             (requests, events) = (requests / 2, events / 2)
             (rescued, unrescued) = (rescued / 2, unrescued / 2)
+            unreached = unreached.map { $0 / 2 }
         }
     }
 }

@@ -151,7 +151,9 @@ enum ReadingWords: Sendable {
         case .undecided where isTrip:
             "; stable's state is unknown, its few answers to shielded requests do not tell: the model or its"
                 + " traffic is worse, so this only alerts, and stands until they tell or stable has traffic"
-        case nil, .unasked, .fine, .common, .waiting, .undecided:
+        case .unreached where isTrip:
+            "; most of what stable was asked again did not reach it, so nobody knows whether it is as bad"
+        case nil, .unasked, .fine, .common, .waiting, .undecided, .unreached:
             isTrip
                 ? "; the model or its traffic was worse, and stable had \(isAlone ? "no" : "too little")"
                     + " traffic then to tell which" : ""

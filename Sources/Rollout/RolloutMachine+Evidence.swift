@@ -20,7 +20,7 @@ extension RolloutStep {
         case hold
         case alert
         case alertInstead(String)
-        /// A cut that would move users to a stable without any endpoint.
+        /// A cut that would move users to a stable without any endpoint, or that cannot be reached.
         case withheldCut(String)
         /// A cut that waits for the first verdict of stable's checks: nothing is said of it yet.
         case awaitedCut(String)
@@ -118,6 +118,8 @@ extension RolloutStep {
             return "the checks of stable \(stable) have not decided yet: it is cut as soon as one passes"
         case .down:
             return "stable \(stable) has no usable endpoint: it is cut as soon as one is usable"
+        case .unreached:
+            return "what is sent again to stable \(stable) does not reach it: it is cut as soon as it does"
         }
     }
 

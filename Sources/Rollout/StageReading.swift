@@ -56,7 +56,7 @@ public struct RolloutConditions: Sendable, Hashable {
     }
 }
 
-/// Whether stable can take users, as far as its health checks say.
+/// Whether stable can take users, as far as its health checks and requests that were sent again to it say.
 public enum StableUse: Sendable, Hashable {
     /// An endpoint passes its checks, or nobody checks them.
     case usable
@@ -64,6 +64,11 @@ public enum StableUse: Sendable, Hashable {
     case undecided
     /// Every endpoint fails its checks: traffic that is moved to stable is lost.
     case down
+    /// Shielded requests do not reach it, and it has answered nothing since they began not to.
+    case unreached
+
+    /// Whether it is known that it cannot take users.
+    public var isGone: Bool { self == .down || self == .unreached }
 }
 
 /// What the checks before the first percent say, and say again while the candidate has traffic.

@@ -96,6 +96,7 @@ enum StatusText {
             out += "    next: in the config make \(version) stable, take candidate and rollout out; reload\n"
         }
         if let reason = model["unserved"]?["reason"]?.line { out += "  USERS ARE NOT SERVED: \(reason)\n" }
+        if let lost = model["stable_unreached"]?.line { out += "  STABLE IS NOT REACHED: \(lost)\n" }
         for held in model["held"]?.elements ?? [] {
             out += "  \(held["version"]?.line ?? "?") IS HELD AT 0%: \(held["reason"]?.line ?? "")\n"
         }

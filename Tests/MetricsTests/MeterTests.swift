@@ -35,6 +35,7 @@ import Testing
         expected.shielded = times { meter.countShielded() }
         expected.rescued = times { meter.countRescue(true) }
         expected.unrescued = times { meter.countRescue(false) }
+        expected.unreached = times { meter.countUnreached() }
         expected.shadowSent = times { meter.countShadowSent() }
         meter.countBytes(in: 1_001, out: 1_002)
         expected.bytesIn = 1_001

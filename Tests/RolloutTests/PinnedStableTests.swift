@@ -216,6 +216,26 @@ private final class Promotion {
         }
     }
 
+    @Test("Retries that did not reach stable are no word of it: it trips, unless most of them were answered")
+    func unreached() {
+        func word(lost: Int, failed: Int, answered: Int) -> PinnedVeto.Word {
+            var (veto, word) = (PinnedVeto(), PinnedVeto.Word.unasked)
+            for tick in 1...60 as ClosedRange<UInt64> {
+                if tick % 50 == 0 { veto.enter(limit: 0.01, isNewEpoch: false) }
+                var pair = PairTick(
+                    tick: Tick(number: tick), split: nil, candidate: ArmTick(), stable: ArmTick())
+                (pair.unreached, pair.unrescued, pair.rescued) = (lost, failed, answered)
+                veto.add(10, 4, pair)
+                word = veto.judge(now: tick, limit: 0.01, .errorRate, isStillBad: true)
+            }
+            return word
+        }
+        #expect(word(lost: 4, failed: 0, answered: 0) == .unreached)
+        #expect(word(lost: 0, failed: 4, answered: 0) == .common)
+        #expect(word(lost: 1, failed: 3, answered: 0) == .common)
+        #expect(word(lost: 1, failed: 0, answered: 3) == .fine)
+    }
+
     @Test("What is pinned survives a restart; where clocks do not compare, only the time is lost")
     func restart() throws {
         for isKnown in [true, false] {

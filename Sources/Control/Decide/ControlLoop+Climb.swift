@@ -164,7 +164,7 @@ extension ControlLoop {
     func tellOrderedCuts() {
         guard !owedCuts.isEmpty || !saved.groupTrips.isEmpty || !toldWithheld.isEmpty else { return }
         var waiting: Set<WithheldKey> = []
-        for i in models.indices where models[i].stableUse == .down {
+        for i in models.indices where models[i].stableUse.isGone {
             for cut in orderedCuts(i) {
                 let key = WithheldKey(
                     model: models[i].config.name, version: cut.version, cause: cut.guardrail)

@@ -154,7 +154,7 @@ extension ControlLoop {
     private func isHeldUp(_ group: String) -> Bool {
         let rest = saved.groupTrips.first { $0.group == group }?.rest ?? []
         return rest.compactMap { indexByName[$0] }.contains {
-            models[$0].stableUse == .down && obstacle($0, toCut: models[$0].decided.setup.candidates) != nil
+            models[$0].stableUse.isGone && obstacle($0, toCut: models[$0].decided.setup.candidates) != nil
         }
     }
 

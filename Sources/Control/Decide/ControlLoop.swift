@@ -180,7 +180,9 @@ package final class ControlLoop {
         for i in models.indices {
             models[i].lookAtStable(tick) { [plane] in plane.health($0) }
             let isTurn = tick < lookUntil && (tick.number + UInt64(i)) % Self.restingTurns == 0
+            let before = models[i].stableUse
             if isTurn || models[i].isAtWork { step(i, tick) }
+            tellReach(i, before: before)
         }
     }
 

@@ -34,6 +34,8 @@ package struct StatusSnapshot: Sendable {
         package var held: [(version: String, reason: String)] = []
         /// Cuts that wait for stable to have a usable endpoint.
         package var withheldCuts: [CutWithheld] = []
+        /// That requests which a candidate fails do not reach stable either; nil: they do, or there are none.
+        package var unreached: String?
         /// What users got while nobody served them; nil while they are served.
         package var unserved: ServiceWatch.Run?
         package var unservedReason: String?
@@ -107,6 +109,7 @@ extension ControlLoop {
             if let run = models[i].service.run {
                 all.append("\(name): users are not served: \(models[i].sentence(run))")
             }
+            if let unreached = models[i].unreachedSentence { all.append("\(name): \(unreached)") }
             all += withheldCuts(i).map { "\(name): \($0.version) is not cut: \($0.guardrail) \($0.because)" }
         }
         return all
@@ -162,7 +165,7 @@ extension ControlLoop {
                     preflight: candidate.map { preflight(i, candidate: $0).reason } ?? "",
                     held: heldCandidates(i),
                     withheldCuts: withheldCuts(i),
-                    unserved: model.service.run,
+                    unreached: model.unreachedSentence, unserved: model.service.run,
                     unservedReason: model.service.run.map { model.sentence($0) },
                     live: model.versionSlots.indices.map { model.figures.liveWindow($0) },
                     feedback: model.values.figures)

@@ -30,22 +30,28 @@ extension WatchedModel {
     /// goes on, an outage, trips at once all the same.
     /// - Parameter verdict: what checks have said of an endpoint; nil: nothing yet.
     mutating func lookAtStable(_ now: Tick, verdict: (EndpointSlot) -> Bool?) {
-        guard let stableAwaitedUntil else { return }
         let before = stableUse
-        let verdicts = endpointSlots[stable].map(verdict)
-        if verdicts.contains(true) {
-            stableUse = .usable
-        } else if verdicts.allSatisfy({ $0 == false }) {
-            stableUse = .down
-        } else {
-            stableUse = now < stableAwaitedUntil ? .undecided : .usable
-        }
+        lastLooked = now
+        stableUse = checkedUse(now, verdict)
+        // Retries that find nobody there know better than the lack of a check, or than one of another port.
+        if stableUse == .usable, rescues.unreached(now) != nil { stableUse = .unreached }
         guard before != .usable, stableUse == .usable else { return }
         for version in watches.keys { watches[version]?.forfeitProven() }
         stage?.forfeitProven()
         controlWatch?.forfeitProven()
         figures.forgetRules()
     }
+
+    private func checkedUse(_ now: Tick, _ verdict: (EndpointSlot) -> Bool?) -> StableUse {
+        guard let stableAwaitedUntil else { return .usable }
+        let verdicts = endpointSlots[stable].map(verdict)
+        if verdicts.contains(true) { return .usable }
+        if verdicts.allSatisfy({ $0 == false }) { return .down }
+        return now < stableAwaitedUntil ? .undecided : .usable
+    }
+
+    /// The candidate whose requests do not reach stable when they are sent again.
+    var lostVersion: String? { rescues.unreached(lastLooked).map { name($0.version) } }
 
     /// Candidates that users reach without weight: by a cohort, or lately because callers ask for them.
     func reached(_ now: Tick) -> Set<String> {

@@ -55,7 +55,11 @@ struct WatchedModel {
     /// The tick from which on checks that have not decided count as passed; nil: stable is not checked.
     let stableAwaitedUntil: Tick?
     /// What stable's answers to shielded requests came to.
-    private var rescues = RescueRecord()
+    private(set) var rescues = RescueRecord()
+    /// The tick in which it was last asked whether stable can take users.
+    var lastLooked = Tick(number: 0)
+    /// When it was told last that it cannot be reached.
+    var toldUnreached: Tick?
     var figures: ModelFigures
     /// Values sampled from traffic and feedback posted later, for the rules over values.
     var values: ValueRegistry
@@ -273,7 +277,7 @@ extension WatchedModel {
             figures.forget()
         }
         refreshReference(now)
-        rescues.observe(meters, at: now)
+        rescues.observe(meters, stable: stable, at: now)
         var all: [VersionReadings] = []
         for version in watches.keys.sorted() {
             guard var watch = watches.removeValue(forKey: version) else { continue }
@@ -420,7 +424,7 @@ extension WatchedModel {
         if let stable, stable.weightPPM != split?.stablePPM { split = nil }
         var pair = PairTick(
             tick: tick, split: split, candidate: ArmTick(candidate), stable: ArmTick(stable))
-        (pair.rescued, pair.unrescued) = rescues.counts(version, at: tick)
+        (pair.rescued, pair.unrescued, pair.unreached) = rescues.counts(version, at: tick)
         // Stable's side of pairs with another version.
         if inForce?.shadow != version { pair.stable.copied = ArmCounts() }
         return pair

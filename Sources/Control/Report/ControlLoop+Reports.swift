@@ -345,7 +345,7 @@ extension VersionCounts {
     /// Requests that have not ended, and those that stable was asked for and has not answered; clients that
     /// left meanwhile are among the latter.
     fileprivate var unfinished: UInt64 {
-        let answered = rescued &+ unrescued
+        let answered = rescued &+ unrescued &+ unreached
         return inFlight &+ (shielded > answered ? shielded &- answered : 0)
     }
 

@@ -66,6 +66,7 @@ extension Core {
         let exchange = exchanges.pointer(x)
         let model = models.pointer(exchange.pointee.model)
         if exchange.pointee.hasSent { model.pointee.retryTokens -= 1_000_000 }
+        exchange.pointee.hasSent = false
         exchange.pointee.stage = .queued
         exchange.pointee.interimHeads = 0
         exchange.pointee.sentAt = .never

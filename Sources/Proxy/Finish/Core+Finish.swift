@@ -224,10 +224,15 @@ extension Core {
     }
 
     /// Counts what stable made of a candidate's failure: it is asked in the same moment, and so says whether
-    /// the failure is the candidate's alone. A client that left has heard nothing.
+    /// the failure is the candidate's alone. A client that left has heard nothing; of what did not reach
+    /// stable, stable says nothing.
     private func countRescue(_ exchange: UnsafeMutablePointer<Exchange>, _ version: VersionMeter) {
         guard exchange.pointee.status != 0 else { return }
-        version.countRescue(exchange.pointee.status < 500)
+        if exchange.pointee.hasSent {
+            version.countRescue(exchange.pointee.status < 500)
+        } else if exchange.pointee.status >= 500 {
+            version.countUnreached()
+        }
     }
 
     /// Failures and what we cut ourselves always enter the access log, the rest by its sampling.

@@ -99,7 +99,7 @@ struct StatusPage {
                         "reason": .string($0.because),
                     ]
                 }),
-            "unserved": unserved(model),
+            "stable_unreached": .optional(model.unreached), "unserved": unserved(model),
             "sticky": .bool(!model.config.stickyKeys.isEmpty),
             "guarded": .bool(model.isGuarded), "recovery": recovery(model),
             "last_cut": model.lastCut?.json ?? .null,

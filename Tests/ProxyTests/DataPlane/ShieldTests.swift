@@ -90,6 +90,26 @@ import Testing
         return true
     }
 
+    @Test("A retry that finds nobody at stable is no answer of stable's; one that stable fails is")
+    func unreached() throws {
+        let broken = try Self.candidate(.answers500)
+        let gone = try RefusingAddress()
+        var model = ModelPlan.trial([
+            .version(0, "stable", 0, [gone.address]), .version(1, "candidate", 1_000_000, [broken.address]),
+        ])
+        model.versions[1].ejection.consecutiveFailures = 0
+        let alone = try Plane([model])
+        for _ in 0..<3 { #expect(try alone.ask(post("hello")).status >= 502) }
+        let lost = alone.counts(1)
+        #expect(lost.shielded == 3 && lost.unreached == 3 && lost.rescued == 0 && lost.unrescued == 0)
+
+        let failing = try Self.candidate(.answers500)
+        let both = try Self.plane(failing, broken.address)
+        for _ in 0..<3 { #expect(try both.ask(post("hello")).status == 500) }
+        let common = both.counts(1)
+        #expect(common.shielded == 3 && common.unreached == 0 && common.unrescued == 3)
+    }
+
     @Test("A body too long to be kept is not shielded: the candidate's own 500 passes")
     func tooLong() throws {
         let stable = try Origin.named("stable")
