@@ -11,7 +11,8 @@ import Statistics
 public struct Onset: Sendable, Hashable {
     /// The tick in which its first bad request of that time started.
     public var tick: Tick
-    /// It was bad already in the first tick that is remembered, so it may have begun earlier.
+    /// It was bad already in the first of the ticks that were read and had requests: where there were earlier
+    /// ones that cannot be read, it may have begun in them.
     public var isBound: Bool
 
     public init(tick: Tick, isBound: Bool) {
@@ -26,14 +27,21 @@ public struct Onset: Sendable, Hashable {
         var good = 0.0
     }
 
+    /// Ticks that are looked at, before the cut.
+    public static let span = UInt64(EvidenceRing.buckets - 20)
+    /// What stable is taken to fail where nothing is known of it.
+    private static let usual = 0.01
+
     /// - Parameters:
     ///   - spec: the rule that tripped; nil for an operator's cut, which is looked at by errors.
     ///   - isLoss: whether it tripped by clients that left, and not by failures.
+    ///   - known: stable's rate that the rule compared with, where stable has no requests now; nil: none.
     ///   - now: the tick of the cut.
     ///   - read: as in `CandidateWatch.step`.
     /// - Returns: nil when the candidate has no bad requests, or the rule is not over events or latency.
     public static func find(
-        _ spec: GuardrailSpec?, isLoss: Bool = false, reference: LatencyReference, now: Tick,
+        _ spec: GuardrailSpec?, isLoss: Bool = false, known: Double? = nil, reference: LatencyReference,
+        now: Tick,
         read: (Tick) -> PairTick?
     ) -> Onset? {
         var slot: Int?
@@ -47,7 +55,6 @@ public struct Onset: Sendable, Hashable {
             guard let kind = spec.measure.event else { return nil }
             event = isLoss ? .cancelled : kind
         }
-        let span = UInt64(EvidenceRing.buckets - 20)
         var ticks: [Counts] = []
         var (stableBad, stableAll) = (0.0, 0.0)
         for number in (now.number - min(now.number, span))...now.number {
@@ -59,7 +66,7 @@ public struct Onset: Sendable, Hashable {
                 stableAll += counts.bad + counts.good
             }
         }
-        let base = normal ?? (stableBad + 0.5) / (stableAll + 1)
+        let base = normal ?? (stableAll > 0 ? (stableBad + 0.5) / (stableAll + 1) : known ?? usual)
         return lastZero(ticks, base: min(max(base, 0.001), 0.5))
     }
 

@@ -44,6 +44,22 @@ import Testing
         #expect(!open.isFirstBadBound)
     }
 
+    @Test("What was bad from its first request on began there, unless earlier evidence was cut off")
+    func fromTheFirst() throws {
+        let world = try World()
+        world.step(30)
+        untilCut(world, number: 1)
+        let report = try #require(world.loop.snapshot.reports.last)
+        #expect(report.firstBad != nil && !report.isFirstBadBound && report.isSound)
+
+        let before = try World()
+        before.step(150) { healthy(before) }
+        let after = try World(saved: try #require(before.ledger.lastState))
+        untilCut(after, number: 1)
+        let cutOff = try #require(after.loop.snapshot.reports.last)
+        #expect(cutOff.firstBad != nil && cutOff.isFirstBadBound)
+    }
+
     @Test("A rollback of a version that has no weight says nothing of an earlier cut's first bad request")
     func notOnTrial() throws {
         let world = try World()

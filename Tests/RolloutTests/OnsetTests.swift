@@ -53,6 +53,26 @@ import Testing
         #expect(onset.isBound)
     }
 
+    @Test(
+        "Where stable has no requests, failures below half are dated by what the rule compared with",
+        arguments: [0.002, nil], [0.36, 0.05])
+    func pinned(known: Double?, rate: Double) throws {
+        var random = Seeded(7)
+        var ticks: [UInt64: PairTick] = [:]
+        for number in 1_000...1_500 as ClosedRange<UInt64> {
+            var counts = ArmCounts()
+            (counts.started, counts.completed) = (20, 20)
+            for _ in 0..<20 where random.chance(number >= 1_300 ? rate : 0.002) { counts.failed += 1 }
+            ticks[number] = PairTick(
+                tick: Tick(number: number), split: nil, candidate: ArmTick(randomised: counts),
+                stable: ArmTick())
+        }
+        let found = Onset.find(
+            errors, known: known, reference: LatencyReference(specs: [errors]), now: Tick(number: 1_500)
+        ) { ticks[$0.number] }
+        #expect((1_250...1_340).contains(try #require(found).tick.number))
+    }
+
     @Test("A candidate that is as good as stable has no onset, and neither has one without requests")
     func none() {
         #expect(find(perTick: 10, seed: 2, stable: 0) { _ in 0 } == nil)

@@ -167,6 +167,7 @@ extension ControlLoop {
     private func take(_ config: Config, _ plan: Plan) {
         var next: [WatchedModel] = []
         var setups: [(index: Int, setup: RolloutSetup)] = []
+        let isStart = models.isEmpty
         for (model, planned) in zip(config.models, plan.models) {
             let setup = RolloutSetup(model)
             if let i = indexByName[model.name], models[i].isKept(by: model, planned) {
@@ -202,7 +203,9 @@ extension ControlLoop {
         // A slot that is free now may be another endpoint's in the next plan.
         let slots = Set(plan.models.flatMap(\.versions).flatMap(\.endpoints).map(\.slot))
         health = health.filter { slots.contains($0.key) }
-        for i in models.indices { alignTrials(i) }
+        for i in models.indices {
+            alignTrials(i, isResumed: isStart && saved.models[models[i].config.name] != nil)
+        }
         for (i, setup) in setups { apply(i, .configured(setup), verb: nil) }
         alignPreflights()
     }

@@ -40,7 +40,8 @@ extension ControlLoop {
     }
 
     /// Candidates that got weight, or lost it.
-    func alignTrials(_ i: Int) {
+    /// - Parameter isResumed: whether those that are exposed may have been before this process.
+    func alignTrials(_ i: Int, isResumed: Bool = false) {
         let (config, state) = (models[i].config, models[i].decided)
         let weighted = config.candidates.filter { state.weights[$0] ?? 0 > 0 }.sorted()
         let alpha = config.allGuardrails.reduce(0) { $0 + ($1.rule.isSequential ? $1.alpha : 0) }
@@ -54,7 +55,9 @@ extension ControlLoop {
             let isKnown = desk.exposures[config.name]?[version] != nil
             if exposed.contains(version), new.contains(version) || !isKnown {
                 guard state.quarantined[version] == nil else { continue }
-                desk.exposures[config.name, default: [:]][version] = exposure(i, version)
+                var begun = exposure(i, version)
+                begun.isOlder = isResumed && !new.contains(version)
+                desk.exposures[config.name, default: [:]][version] = begun
                 desk.unexposed[config.name]?[version] = nil
             } else if !isKnown, desk.unexposed[config.name]?[version] == nil {
                 desk.unexposed[config.name, default: [:]][version] = exposure(i, version)
@@ -120,7 +123,8 @@ extension ControlLoop {
             let exposed = desk.exposures[report.model]?[version]?.tick
             // An operator cut what was not under trial: what is in the rings is of an earlier trial.
             guard exposed != nil || record.guardrail != nil else { continue }
-            let found = model.onset(v, spec, isLoss: isLoss, since: exposed, now: lastTick)
+            let found = model.onset(
+                v, spec, isLoss: isLoss, known: report.trip?.stable, since: exposed, now: lastTick)
             if isLoss {
                 desk.exposures[report.model]?[version]?.left = ReportDesk.Left(
                     before: model.cancelled(v, since: found?.tick, now: lastTick),
@@ -132,8 +136,10 @@ extension ControlLoop {
             let start = max(wall(of: onset.tick), since)
             if start < report.firstBad ?? .max {
                 // Before it came under trial the version had no request that could have been bad.
-                let isSinceExposure = exposed.map { onset.tick.number <= $0.number + 1 } ?? false
-                (report.firstBad, report.isFirstBadBound) = (start, onset.isBound && !isSinceExposure)
+                let isCutOff = desk.exposures[report.model]?[version]?.isOlder ?? true
+                let isForgotten = exposed.map { lastTick.number - $0.number > Onset.span } ?? true
+                report.firstBad = start
+                report.isFirstBadBound = onset.isBound && (isCutOff || isForgotten)
             }
         }
         report.exposedSince = record.versions.compactMap { desk.exposures[report.model]?[$0]?.since }.min()
@@ -364,9 +370,13 @@ extension VersionCounts {
 
 extension WatchedModel {
     /// When a version began to be bad by a rule; see `Onset`.
-    /// - Parameter since: before that tick the version was not under trial; nil: not known.
-    func onset(_ version: Int, _ spec: GuardrailSpec?, isLoss: Bool, since: Tick?, now: Tick) -> Onset? {
-        Onset.find(spec, isLoss: isLoss, reference: reference, now: now) { tick in
+    /// - Parameters:
+    ///   - known: stable's rate that the rule compared with.
+    ///   - since: before that tick the version was not under trial; nil: not known.
+    func onset(
+        _ version: Int, _ spec: GuardrailSpec?, isLoss: Bool, known: Double?, since: Tick?, now: Tick
+    ) -> Onset? {
+        Onset.find(spec, isLoss: isLoss, known: known, reference: reference, now: now) { tick in
             since.map { tick < $0 } ?? false ? nil : pair(version, at: tick, now: now)
         }
     }

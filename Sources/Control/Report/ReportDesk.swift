@@ -54,6 +54,8 @@ struct ReportDesk {
         var tick: Tick
         var counts: VersionCounts
         var times: HistogramSnapshot
+        /// Whether it was under trial before this process, whose evidence is not kept.
+        var isOlder = false
         /// Of a version that was cut because its clients left without an answer.
         var left: Left?
     }
