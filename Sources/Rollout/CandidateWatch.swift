@@ -59,6 +59,7 @@ public struct CandidateWatch: Sendable {
         valuesFrom: (_ next: Tick) -> Tick? = { _ in nil }
     ) {
         self.init(specs: specs, from: from)
+        if let last = saved.comparedUntil.flatMap({ valuesFrom(Tick(number: $0)) }) { sleep.restore(last) }
         for (i, spec) in specs.enumerated() {
             let at = places[i].index
             if places[i].kind == .requests, var known = saved.reference(for: spec) {
@@ -153,7 +154,9 @@ public struct CandidateWatch: Sendable {
             reading.isComparison = true
         } else if let asleep {
             let isKnown = isOfRequests && sleep.isWithoutWeight
-            reading.sleep(since: asleep, known: isKnown ? sequential[at].knownOfStable : nil)
+            reading.sleep(
+                since: asleep, isKnown: sleep.last != nil,
+                known: isKnown ? sequential[at].knownOfStable : nil)
         } else if isOfRequests, sleep.isStableThin, reading.verdict == .pass, reading.stableRequests == 0 {
             reading.verdict = .notEnoughData
         }
@@ -210,7 +213,7 @@ public struct CandidateWatch: Sendable {
                 case .pinnedDrift: return Saved.Guardrail(spec: spec, pinned: pinned[at].state)
                 case .window, .health: return nil
                 }
-            })
+            }, comparedUntil: sleep.last?.number)
     }
 
     /// The evidence so far, by guardrail; window and health rules have none.
@@ -238,6 +241,8 @@ public struct CandidateWatch: Sendable {
         }
 
         var guardrails: [Guardrail]
+        /// The last tick with requests of both; nil: none, and in states of earlier releases.
+        var comparedUntil: UInt64?
 
         /// What is known of stable for a rule: by itself, by one of its name, or by the one that knows most.
         fileprivate func reference(for spec: GuardrailSpec) -> StableReference? {

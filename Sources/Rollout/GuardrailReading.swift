@@ -48,6 +48,8 @@ public struct GuardrailReading: Sendable, Hashable, Codable {
     private var dryRun: Bool?
     /// A rule against stable without traffic of stable: the last tick in which there was some. Not saved.
     public internal(set) var asleepSince: Tick?
+    /// There was none at all since the watch began, which is the tick of `asleepSince` then. Not saved.
+    public internal(set) var isAsleepLonger = false
     /// A rule that sleeps because too little is known of stable as it was: the requests of stable that were
     /// counted in the last stage with traffic of both. Not saved.
     public internal(set) var asleepKnown: Int?

@@ -219,8 +219,8 @@ struct PinnedStable: Sendable {
 
     /// Gives up winnings that would trip by themselves.
     mutating func forfeitProven(_ spec: GuardrailSpec) {
-        guard isProven(spec) else { return }
         veto.forgetUnreached()
+        guard isProven(spec) else { return }
         test.wealth.forfeit()
         (decisive, word) = (nil, nil)
     }

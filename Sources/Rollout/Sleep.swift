@@ -8,8 +8,10 @@ import Metrics
 /// Since when a candidate has had requests and stable none to compare them with. A pause of both is no sleep:
 /// the time counts from the candidate's first request alone.
 struct Sleep: Sendable {
-    /// The newest ticks with requests of the two that can be compared.
+    /// The newest tick with requests of the two that can be compared.
     private var stable: UInt64
+    /// Whether there was one; else it is the tick in which the watch began.
+    private var isKnown = false
     /// The candidate's first tick with requests since then; nil while it has none.
     private var alone: UInt64?
     /// Whether the newest split leaves stable nothing.
@@ -24,6 +26,15 @@ struct Sleep: Sendable {
 
     init(from: Tick) { (stable, looked) = (from.number, from.number) }
 
+    /// Goes on from the last tick with requests of both that an earlier process had seen, by this clock.
+    mutating func restore(_ last: Tick) {
+        guard last.number <= looked else { return }
+        (stable, isKnown) = (last.number, true)
+    }
+
+    /// The last tick with requests of both; nil: none was seen.
+    var last: Tick? { isKnown ? Tick(number: stable) : nil }
+
     /// Looks at the ticks since the last call, and at the two before: cores may still have been counting.
     mutating func look(at now: Tick, read: (UInt64) -> PairTick?) {
         let oldest = now.number - min(now.number, UInt64(EvidenceRing.buckets - 2))
@@ -31,7 +42,7 @@ struct Sleep: Sendable {
             guard let pair = read(number) else { continue }
             let copies = pair.candidate.copied.started > 0 && pair.stable.copied.started > 0
             if copies || pair.split?.share != nil && pair.stable.randomised.started > 0 {
-                (stable, alone) = (max(stable, number), nil)
+                (stable, alone, isKnown) = (max(stable, number), nil, true)
             } else if number > stable, pair.candidate.all.started > 0 || pair.candidate.copied.started > 0 {
                 alone = min(alone ?? number, number)
             }
@@ -53,10 +64,11 @@ struct Sleep: Sendable {
 extension GuardrailReading {
     /// Says that the rule sleeps, unless it has tripped.
     /// - Parameter known: as `asleepKnown`.
-    mutating func sleep(since tick: Tick, known: Int? = nil) {
+    mutating func sleep(since tick: Tick, isKnown: Bool = true, known: Int? = nil) {
         guard verdict != .fail else { return }
         verdict = .notEnoughData
         asleepSince = tick
+        isAsleepLonger = !isKnown
         asleepKnown = known
         reason = "asleep: no stable traffic"
     }

@@ -99,6 +99,43 @@ import Testing
         #expect(summary.contains("without stable traffic: watching: outage"))
     }
 
+    private func asleep(_ world: World) -> String {
+        let rules = status(world)["versions"]?[1]?["guardrails"]?.elements ?? []
+        let errors = rules.first { $0["name"]?.string == "error_rate_worse_than_stable" }
+        return errors?["reason"]?.string ?? ""
+    }
+
+    @Test("Since when stable has had no traffic is true after a restart and a reload as well")
+    func asleepSince() throws {
+        let world = try World(boot: "b")
+        world.step(5) {
+            world.requests(0, 1)
+            world.requests(1, 20)
+        }
+        _ = try verb(world, AdminVerb(.promote, model: "m", version: "v2", force: true))
+        world.step(150) { world.requests(1, 50) }
+        let since = try #require(asleep(world).split(separator: ";").first.map(String.init))
+        #expect(since.hasPrefix("asleep: no stable traffic since 20"), "\(since)")
+        let later = try World(
+            saved: try #require(world.ledger.lastState), now: world.now + .seconds(5), boot: "b")
+        later.step(50) { later.requests(1, 50) }
+        #expect(asleep(later).hasPrefix(since), "\(asleep(later)) for \(since)")
+        #expect(asleep(later) == asleep(world))
+        later.loop.reconfigure(
+            Reconfiguration(
+                config: try World.config(World.yaml.replacing("v3: 10%", with: "v3: 11%")), actor: "t",
+                reason: "", reply: nil))
+        later.step(50) { later.requests(1, 50) }
+        #expect(asleep(later).hasPrefix(since), "\(asleep(later)) for \(since)")
+
+        let other = try World(
+            World.yaml.replacing("{ v2: 20%, v3: 10% }", with: "{ v2: 100% }"))
+        other.step(50) { other.requests(1, 50) }
+        let reason = asleep(other)
+        #expect(reason.hasPrefix("asleep: no stable traffic since before the watch began at 20"), "\(reason)")
+        #expect(reason.contains("; nothing to compare with: none of v1's requests counted"), "\(reason)")
+    }
+
     @Test("Where too little is known of stable, the answer to a promotion and status say that rules sleep")
     func tooLittleKnown() throws {
         let world = try World()

@@ -15,8 +15,9 @@ extension WatchedModel {
             for j in all[i].readings.indices {
                 let reading = all[i].readings[j]
                 if let tick = reading.asleepSince {
+                    let from = reading.isAsleepLonger ? "since before the watch began at" : "since"
                     all[i].readings[j].reason =
-                        "asleep: no stable traffic since \(clock.text(of: tick))"
+                        "asleep: no stable traffic \(from) \(clock.text(of: tick))"
                         + known(reading.asleepKnown)
                 } else if reading.isPinned {
                     let time = reading.pinnedUntil.map { "until \(clock.text(of: $0))" }
@@ -32,6 +33,10 @@ extension WatchedModel {
     /// Why a rule that could compare with stable as it was does not.
     private func known(_ requests: Int?) -> String {
         guard let requests else { return "" }
+        guard requests > 0 else {
+            return "; nothing to compare with: none of \(name(stable))'s requests counted since the rule, or"
+                + " the last stage that both had, began"
+        }
         return "; too few to compare with stable as it was: \(requests) of"
             + " \(name(stable))'s requests counted in a stage that both had"
     }
