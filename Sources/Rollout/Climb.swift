@@ -150,4 +150,11 @@ public struct WouldHaveRecord: Sendable, Hashable, Codable {
     public var reason: String
     /// The guardrail's, for a cut or a hold.
     public var reading: GuardrailReading?
+
+    public init(what: What, version: String, reason: String, reading: GuardrailReading? = nil) {
+        self.what = what
+        self.version = version
+        self.reason = reason
+        self.reading = reading
+    }
 }

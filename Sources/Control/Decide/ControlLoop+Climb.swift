@@ -154,7 +154,8 @@ extension ControlLoop {
         }
         add(owedCuts.filter { $0.model == name }.map(\.candidate), "preflight")
         if let trip = saved.groupTrips.first(where: { $0.rest.contains(name) }) {
-            add(state.setup.candidates.filter { state.quarantined[$0] == nil }, "group \(trip.group)")
+            let due = trip.due?[name] ?? state.setup.candidates
+            add(openCandidates(name).filter(due.contains), "group \(trip.group)")
         }
         return all
     }
@@ -175,7 +176,7 @@ extension ControlLoop {
         toldWithheld = waiting
     }
 
-    private func tell(_ cut: CutWithheld, _ i: Int) {
+    func tell(_ cut: CutWithheld, _ i: Int) {
         let event = JournalEvent(
             at: wallMicros, .alert, model: models[i].config.name,
             reason: "\(cut.version) is not cut: \(cut.guardrail) \(cut.because)",

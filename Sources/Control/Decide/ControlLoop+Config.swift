@@ -31,6 +31,8 @@ extension ControlLoop {
         } else {
             note([started])
         }
+        // Of an earlier process: what its cuts have not reached is shown again until they have.
+        partialCuts = saved.groupTrips.map(\.group)
         take(config, plan)
         replayFeedback(feedback.restored)
         feedback.restored = []
@@ -165,9 +167,9 @@ extension ControlLoop {
     /// Rebuilds the watched models over a config and its plan; models that stay as they are keep their
     /// watches and windows.
     private func take(_ config: Config, _ plan: Plan) {
+        let isStart = models.isEmpty
         var next: [WatchedModel] = []
         var setups: [(index: Int, setup: RolloutSetup)] = []
-        let isStart = models.isEmpty
         for (model, planned) in zip(config.models, plan.models) {
             let setup = RolloutSetup(model)
             if let i = indexByName[model.name], models[i].isKept(by: model, planned) {

@@ -11,14 +11,15 @@ import Rollout
 extension ControlLoop {
     /// Step 2: journal lines and state, in one entry.
     func post(
-        _ i: Int, _ events: [JournalEvent], before: RolloutState, answer: VerbAnswer?, verb: WaitingVerb?
+        _ i: Int, _ events: [JournalEvent], before: RolloutState, answer: VerbAnswer?, verb: WaitingVerb?,
+        passed: GroupTrip? = nil
     ) {
         let name = models[i].config.name
         saved.models[name] = models[i].saved(at: clocks)
         var verb = verb
-        if verb != nil, let answer { prepare(&verb, answer, model: name) }
+        if verb != nil, let answer { prepare(&verb, answer, model: name, leftOutOf: passed?.group) }
         let step = PendingStep(
-            model: name, before: before, after: models[i].decided, verb: verb,
+            model: name, before: before, after: models[i].decided, verb: verb, passed: passed,
             notices: announce(events))
         if openEntry != nil {
             openEntry?.steps.append(step)
@@ -199,6 +200,7 @@ extension ControlLoop {
             }
         }
         models[i].decided = state
+        if let trip = step.passed { takeBack(trip, step.model) }
         models[i].alignWatches(now: lastTick)
         models[i].alignStage(now: lastTick)
         saved.models[step.model] = models[i].saved(at: clocks)

@@ -5,8 +5,8 @@
 // A cut of a group is over when each member's is durable and every core obeys a plan with it; until then it
 // is cut in part, which status, metrics and the log say. Disk and plan are tried again until they work.
 // Invariant: what is still to be cut is part of the saved state, written with the cut that caused it; a
-// member is asked again every tick until it is cut or has nothing to cut. One whose stable cannot take its
-// users waits for that.
+// member is asked again every tick until it is cut, has nothing to cut, or is left out
+// (`ControlLoop+GroupCuts.swift`). One whose stable cannot take its users waits for that.
 
 import Config
 import Logging
@@ -22,6 +22,10 @@ struct GroupTrip: Codable, Hashable, Sendable {
     var reason: String
     /// Members that are not cut yet, in order.
     var rest: [String]
+    /// By member the candidates that were open when it began; nil in states of earlier releases: all.
+    var due: [String: [String]]?
+    /// By member why it is not cut.
+    var leftOut: [String: String]?
 }
 
 /// A cut that waits for stable, and who ordered it.
@@ -106,39 +110,25 @@ extension ControlLoop {
 // MARK: Down
 
 extension ControlLoop {
-    /// Notes that a cut has to reach the other members; called before the cut's step is posted.
+    /// Notes that a cut has to reach the other members; called before the cut's step is posted. A member's
+    /// own cut replaces one that is pending: it has evidence of its own, after what was decided meanwhile.
     func spread(_ record: CutRecord, of model: String) {
-        guard let group = groups[model] else { return }
+        guard let group = groups[model], !isSpreading else { return }
         if !partialCuts.contains(group.name) { partialCuts.append(group.name) }
-        guard !saved.groupTrips.contains(where: { $0.group == group.name }) else { return }
-        saved.groupTrips.append(
-            GroupTrip(
-                group: group.name, model: model, cutID: record.id, reason: record.reason,
-                rest: group.models.filter { $0 != model }))
+        var trip = GroupTrip(
+            group: group.name, model: model, cutID: record.id, reason: record.reason,
+            rest: group.models.filter { $0 != model })
+        trip.due = Dictionary(uniqueKeysWithValues: trip.rest.map { ($0, openCandidates($0)) })
+        saved.groupTrips.removeAll { $0.group == group.name }
+        saved.groupTrips.append(trip)
     }
 
     /// Cuts the members that are due, and says when a group's cut is over.
     func settleGroups() {
-        for trip in saved.groupTrips {
-            let left = trip.rest.filter { !isCut($0, by: trip) }
-            guard left != trip.rest, let t = saved.groupTrips.firstIndex(where: { $0.group == trip.group })
-            else { continue }
-            if left.isEmpty { saved.groupTrips.remove(at: t) } else { saved.groupTrips[t].rest = left }
-            var event = JournalEvent(
-                at: wallMicros, .group, model: trip.model,
-                reason: left.isEmpty
-                    ? "every model of group \(trip.group) is cut"
-                    : "group \(trip.group) is cut in part: " + left.joined(separator: ", ") + " left",
-                details: [
-                    .init("group", .string(trip.group)), .init("cut", .string(trip.cutID)),
-                    .init("left", .array(left.map(JSON.string))),
-                ])
-            event.change = StateChange(models: [:], groups: saved.groupTrips)
-            record([event])
-        }
+        for trip in saved.groupTrips { carryOut(trip) }
         for name in partialCuts where groupStatus(name)?.uncut.isEmpty ?? true {
             partialCuts.removeAll { $0 == name }
-            if toldPartial.remove(name) != nil { log.notice("group \(name) is cut as a whole") }
+            if toldPartial.remove(name) != nil { log.notice("the cut of group \(name) is over") }
         }
         for name in partialCuts where !toldPartial.contains(name) && (hasTrouble || isHeldUp(name)) {
             toldPartial.insert(name)
@@ -156,24 +146,6 @@ extension ControlLoop {
         return rest.compactMap { indexByName[$0] }.contains {
             models[$0].stableUse.isGone && obstacle($0, toCut: models[$0].decided.setup.candidates) != nil
         }
-    }
-
-    /// Whether nothing of the member is left to cut.
-    private func isCut(_ member: String, by trip: GroupTrip) -> Bool {
-        guard let i = indexByName[member] else { return true }
-        let state = models[i].decided
-        let open = state.setup.candidates.filter { state.quarantined[$0] == nil }
-        guard !open.isEmpty else { return true }
-        guard obstacle(i, toCut: open) == nil else { return false }
-        apply(
-            i,
-            .verb(
-                VerbRequest(
-                    verb: .rollback(version: nil), actor: VerbRequest.weir,
-                    reason: "group \(trip.group): \(trip.model) was cut (\(trip.cutID)): \(trip.reason)")),
-            verb: nil)
-        let after = models[i].decided
-        return after.setup.candidates.allSatisfy { after.quarantined[$0] != nil }
     }
 
     /// Every group, with what a cut has not fully reached.
@@ -199,6 +171,8 @@ extension ControlLoop {
             let obstacle = obstacle(i, toCut: models[i].decided.setup.candidates)
             return "it is not cut yet" + (obstacle.map { ": \($0)" } ?? "")
         }
+        // Who is left out is not cut.
+        guard openCandidates(model).isEmpty else { return nil }
         if let trouble = isLedgerDegraded {
             return "cut, but the journal cannot be written (\(trouble)); it is retried"
         }

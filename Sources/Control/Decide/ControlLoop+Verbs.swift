@@ -39,7 +39,13 @@ extension ControlLoop {
         let request = VerbRequest(verb: asked, actor: who, reason: verb.reason, force: verb.force)
         let waiting = WaitingVerb(
             verb: verb, actor: who, replies: [reply], deadline: now + Self.obeyedWithin)
-        apply(i, .verb(request), verb: waiting)
+        guard let refusal = refusalForPendingCut(i, request) else {
+            apply(i, .verb(request), verb: waiting)
+            return
+        }
+        let state = models[i].decided
+        post(
+            i, [tell(i, .verb(request, refusal), state)], before: state, answer: refusal, verb: waiting)
     }
 
     private func unknownVersion(_ verb: AdminVerb, _ model: ModelConfig) -> String? {
@@ -81,10 +87,14 @@ extension ControlLoop {
     }
 
     /// Puts the machine's answer into the verb, and into the saved state under its request id.
-    func prepare(_ waiting: inout WaitingVerb?, _ answer: VerbAnswer, model: String) {
+    /// - Parameter group: that whose pending cut the verb took the model out of.
+    func prepare(
+        _ waiting: inout WaitingVerb?, _ answer: VerbAnswer, model: String, leftOutOf group: String?
+    ) {
         guard var verb = waiting, let i = indexByName[model] else { return }
         let said = answer.said
-        let sentence = said.sentence + (said.isAccepted ? consequences(i, of: verb.verb.word) : "")
+        let more = said.isAccepted ? consequences(i, of: verb.verb.word, leftOutOf: group) : ""
+        let sentence = said.sentence + more
         let body: JSON = [
             "ok": .bool(said.isAccepted), "verb": .string(verb.verb.word.rawValue), "model": .string(model),
             "answer": .string(sentence), "phase": .string(models[i].decided.phase.word),
@@ -116,7 +126,7 @@ extension ControlLoop {
 
     /// What the caller should know beside the machine's answer: who watches without stable's traffic, and
     /// which weight waits.
-    private func consequences(_ i: Int, of word: AdminVerb.Word) -> String {
+    private func consequences(_ i: Int, of word: AdminVerb.Word, leftOutOf group: String?) -> String {
         var out = ""
         if word == .promote, case .promoted = models[i].decided.phase {
             let known = models[i].rulesKnowingStable
@@ -124,6 +134,7 @@ extension ControlLoop {
                 "; without stable traffic "
                 + (models[i].config.guardrails.withoutStable(knowing: known) ?? "NO GUARDRAILS are watching")
         }
+        out += wordsOfPendingCuts(i, leftOutOf: group)
         guard word.raisesExposure else { return out }
         for held in heldCandidates(i) { out += "; \(held.version) is held at 0%: \(held.reason)" }
         return out

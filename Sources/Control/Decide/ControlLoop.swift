@@ -77,6 +77,8 @@ package final class ControlLoop {
     /// Names of groups with a cut that is not over, and of those of which that was said.
     var partialCuts: [String] = []
     var toldPartial: Set<String> = []
+    /// Whether the cuts that are made now are those of a group.
+    var isSpreading = false
     /// Why there is no plan of what was decided; tried again every turn.
     var planTrouble: String?
     var planFailures: UInt64 = 0
@@ -178,11 +180,11 @@ package final class ControlLoop {
         if requests != lastRequests { lookUntil = Tick(number: tick.number + Self.restingTurns) }
         lastRequests = requests
         for i in models.indices {
-            models[i].lookAtStable(tick) { [plane] in plane.health($0) }
-            let isTurn = tick < lookUntil && (tick.number + UInt64(i)) % Self.restingTurns == 0
             let before = models[i].stableUse
-            if isTurn || models[i].isAtWork { step(i, tick) }
+            models[i].lookAtStable(tick) { [plane] in plane.health($0) }
             tellReach(i, before: before)
+            let isTurn = tick < lookUntil && (tick.number + UInt64(i)) % Self.restingTurns == 0
+            if isTurn || models[i].isAtWork { step(i, tick) }
         }
     }
 
@@ -229,13 +231,18 @@ package final class ControlLoop {
             }
         }
         events += report(i, before: before, actions)
+        var passed: GroupTrip?
+        if let verb, case .accepted? = answer, let (line, trip) = leaveOut(i, verb, from: before) {
+            events.append(line)
+            passed = trip
+        }
         models[i].alignWatches(now: lastTick)
         models[i].alignStage(now: lastTick)
         if state.climb?.id != before.climb?.id || state.climb?.attempt != before.climb?.attempt {
             plane.beginRollout(models[i].slot)
             alignPreflights()
         }
-        post(i, events, before: before, answer: answer, verb: verb)
+        post(i, events, before: before, answer: answer, verb: verb, passed: passed)
         return answer
     }
 
@@ -247,7 +254,7 @@ package final class ControlLoop {
         isPlanWanted = true
     }
 
-    private func tell(_ i: Int, _ event: RolloutEvent, _ before: RolloutState) -> JournalEvent {
+    func tell(_ i: Int, _ event: RolloutEvent, _ before: RolloutState) -> JournalEvent {
         if case .cut(let record) = event {
             let name = models[i].config.name
             lastCuts[name] = record
@@ -277,6 +284,8 @@ struct PendingStep {
     var before: RolloutState
     var after: RolloutState
     var verb: WaitingVerb?
+    /// A group's pending cut as it was before the verb took the model out of it.
+    var passed: GroupTrip?
     /// What others are told once the step is durable.
     var notices: [Notice] = []
 
