@@ -7,7 +7,9 @@ import Platform
 import Rollout
 import Testing
 
+@testable import Config
 @testable import Control
+@testable import Sidecar
 
 @Suite struct AlertedRolloutTests {
     private static func yaml(_ rollout: String) -> String {

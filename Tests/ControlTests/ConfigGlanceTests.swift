@@ -129,7 +129,6 @@ import Testing
 
     @Test("The state directory is read in the same way")
     func stateDir() throws {
-        let kind = Kind<String>.text("the path of a folder")
         func read(_ text: String) throws -> String {
             try ConfigGlance.stateDir(in: text, file: "weir.yaml")
         }

@@ -8,6 +8,7 @@ import Rollout
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite struct GroupCutTests {
     private static let split = "candidate: v2\n    weights: { v2: 20% }"

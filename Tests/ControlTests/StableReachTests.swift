@@ -7,6 +7,7 @@ import Rollout
 import Testing
 
 @testable import Control
+@testable import Sidecar
 
 @Suite struct StableReachTests {
     private enum Retry { case well, failed, unreached }

@@ -3,6 +3,7 @@
 
 import Foundation
 import Metrics
+import Statistics
 import Testing
 
 @testable import Rollout
