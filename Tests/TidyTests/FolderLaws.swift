@@ -30,14 +30,14 @@ private let keptSample: [(String, String)] =
             ("Sources/\(ends[2])/Declares\(number).swift", "struct Listed\(number) {}\n"),
         ]
     } + [
-        ("Sources/Control/State/A.swift", "// Loop\nstruct Page { struct Turn {} }\nlet a = Page.Loop()\n"),
+        ("Sources/Control/Values/A.swift", "// Loop\nstruct Page { struct Turn {} }\nlet a = Page.Loop()\n"),
         ("Sources/Control/Decide/B.swift", "struct Loop { var page: Page }\nstruct Turn {}\n"),
     ]
 
 let folderLaws: [Law] = [
     Law(
         "A folder names only types of rooms that its own room may import",
-        broken: [("Sources/Control/State/C.swift", "extension Page { var loop: Loop? { nil } }\n")],
+        broken: [("Sources/Control/Values/C.swift", "extension Page { var loop: Loop? { nil } }\n")],
         beside: keptSample, kept: keptSample,
         tree: { files in
             let found = arrows(in: files)

@@ -1,7 +1,7 @@
 // A config as this machine has it: the file, the system's resolver, and the files that the config names.
 // Place: what `weir run`, `weir check` and a reload hand to `ConfigLoader`, which itself touches nothing.
-// Invariant: looking opens nothing, so that neither a FIFO nor a device keeps anybody; what reads a file opens
-// it by `File.openRegular`, which waits for nobody either.
+// Invariant: looking opens nothing, so that neither a FIFO nor a device keeps anybody; what reads a file
+// opens it by `File.openRegular`, which waits for nobody either.
 
 import Config
 import Glibc
