@@ -25,8 +25,9 @@ package enum ConfigGlance {
         throw ConfigLoader.notText(bytes, file: file)
     }
 
-    /// Whether some line begins a section of a config.
+    /// Whether some line begins a section of a config, or nothing is in the file, as after a full disk.
     private static func isConfig(_ text: String) -> Bool {
+        if text.allSatisfy(\.isWhitespace) { return true }
         let sections = Set(ConfigLoader.knownKeys.map { $0.prefix { $0 != "." && $0 != "[" } })
         return sections.contains { block(String($0), in: text) != nil }
     }

@@ -41,7 +41,7 @@ struct ConfigOption: ParsableArguments {
 struct AdminOption: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The admin API, as 127.0.0.1:9902 or unix:/run/weir.sock (default: what the config says).",
+            "The admin API, as 127.0.0.1:9902 or unix:/run/weir/admin.sock (default: what the config says).",
             valueName: "address"))
     var admin: String?
 

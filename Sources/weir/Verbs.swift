@@ -109,7 +109,7 @@ struct Pause: ParsableCommand {
         abstract: "Let nothing go up by itself until resume; guardrails go on and still cut.",
         discussion: """
             Approve, hold, weights, and promote of a rollout that has begun, are obeyed all the same; start \
-            and skip wait for resume.
+            and skip are refused until resume.
             """)
 
     @Argument(help: "The model.") var model: String

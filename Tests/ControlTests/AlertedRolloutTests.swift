@@ -18,13 +18,17 @@ import Testing
             with: "candidate: v2\n    rollout: { \(rollout) }")
     }
 
-    /// Half of the traffic for the first stage, then by the weights in force.
+    /// Half of the traffic for the first stage, then by the weights in force; it fails once stable's last
+    /// requests lie behind, for else the live comparison would see it.
     private func run(_ world: World, ticks: Int, failing: Int, until isOver: (RolloutPhase) -> Bool) {
+        var ticksAtFull = 0
         for _ in 0..<ticks where !isOver(world.model.decided.phase) {
             let weight = world.model.decided.weights["v2"] ?? 0
+            if weight > 900_000 { ticksAtFull += 1 }
+            let failing = ticksAtFull > 50 ? failing : 0
             world.step {
                 if weight < 1_000_000 { world.requests(0, weight > 900_000 ? 1 : 20) }
-                world.requests(1, weight < 900_000 ? 20 : 40, failing: weight < 900_000 ? 0 : failing)
+                world.requests(1, weight < 900_000 ? 20 : 40, failing: failing)
             }
         }
     }

@@ -101,7 +101,7 @@ private func objection(to text: String, lines: Int = 1) -> String? {
         let lines = plain.split(separator: "\n", omittingEmptySubsequences: false).count
         #expect(objection(to: ReportText.render(report), lines: lines) == nil)
         let ledger: JSON = ["cuts": .object([.init(hostile, 3)])]
-        #expect(objection(to: ReportText.render(ledger: ledger, of: "all"), lines: 8) == nil)
+        #expect(objection(to: ReportText.render(ledger: ledger, of: "all"), lines: 9) == nil)
     }
 
     @Test("An access line and a capture give the text back and hold nothing that a terminal obeys")

@@ -126,7 +126,7 @@ private struct ProgramLoop {
 
 @Suite struct ProgramLoopTests {
     @Test(
-        "Of 300 candidates the healthy are promoted, the bad lose all traffic for good, the silent stay",
+        "Of 300 candidates the healthy are promoted, the bad cut for good or held, the silent stay",
         arguments: 0..<12)
     func fates(part: Int) throws {
         for seed in (part * 25)..<(part * 25 + 25) {
@@ -141,8 +141,13 @@ private struct ProgramLoop {
             case .healthy: #expect(isPromoted, "seed \(seed): \(loop.waitsFor)")
             case .silent: #expect(loop.cutAt == nil && !isPromoted, "seed \(seed): \(loop.state.phase)")
             case .failing, .hanging, .slow:
-                let at = loop.cutAt
-                let cutAt = try #require(at, "seed \(seed): \(loop.fate) at \(loop.turns), never cut")
+                guard let cutAt = loop.cutAt else {
+                    // Without stable's traffic a comparison only alerts; the rollout goes no further.
+                    let isHeld = loop.waitsFor.contains { $0.contains("which fails") }
+                    let isAlone = loop.state.weights["v1"] ?? 0 == 0
+                    #expect(isHeld && isAlone && !isPromoted, "seed \(seed): \(loop.waitsFor)")
+                    continue
+                }
                 #expect(cutAt >= loop.turns && loop.state.weights["v2"] == 0, "seed \(seed)")
             }
         }

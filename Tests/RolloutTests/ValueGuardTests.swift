@@ -207,8 +207,10 @@ private struct Kind: CustomTestStringConvertible, Sendable {
         let former = text.replacing("feedback_clicks", with: "outcome_clicks")
         #expect(former != text)
         let saved = try JSONDecoder.tolerant.decode(CandidateWatch.Saved.self, from: Data(former.utf8))
-        let next = CandidateWatch(restoring: saved, specs: [spec], from: Tick(number: bench.now))
-        #expect(next.saved == bench.watch.saved)
+        let now = Tick(number: bench.now)
+        let next = CandidateWatch(restoring: saved, specs: [spec], from: now)
+        let same = CandidateWatch(restoring: bench.watch.saved, specs: [spec], from: now)
+        #expect(next.saved == same.saved && same.saved != CandidateWatch(specs: [spec], from: now).saved)
     }
 
     @Test("costs far above the cap are seen although the mean is capped")

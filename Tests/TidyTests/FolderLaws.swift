@@ -30,7 +30,10 @@ private let keptSample: [(String, String)] =
             ("Sources/\(ends[2])/Declares\(number).swift", "struct Listed\(number) {}\n"),
         ]
     } + [
-        ("Sources/Control/Values/A.swift", "// Loop\nstruct Page { struct Turn {} }\nlet a = Page.Loop()\n"),
+        (
+            "Sources/Control/Values/A.swift",
+            "// Loop\nstruct Page {\n    struct Turn {}\n}\nlet a = Page.Loop()\n"
+        ),
         ("Sources/Control/Decide/B.swift", "struct Loop { var page: Page }\nstruct Turn {}\n"),
     ]
 
