@@ -60,6 +60,7 @@ public struct CandidateWatch: Sendable {
     ) {
         self.init(specs: specs, from: from)
         if let last = saved.comparedUntil.flatMap({ valuesFrom(Tick(number: $0)) }) { sleep.restore(last) }
+        if let isWeightless = saved.isWeightless { sleep.restore(isWithoutWeight: isWeightless) }
         for (i, spec) in specs.enumerated() {
             let at = places[i].index
             if places[i].kind == .requests, var known = saved.reference(for: spec) {
@@ -213,7 +214,7 @@ public struct CandidateWatch: Sendable {
                 case .pinnedDrift: return Saved.Guardrail(spec: spec, pinned: pinned[at].state)
                 case .window, .health: return nil
                 }
-            }, comparedUntil: sleep.last?.number)
+            }, comparedUntil: sleep.last?.number, isWeightless: sleep.isWeightless)
     }
 
     /// The evidence so far, by guardrail; window and health rules have none.
@@ -243,6 +244,8 @@ public struct CandidateWatch: Sendable {
         var guardrails: [Guardrail]
         /// The last tick with requests of both; nil: none, and in states of earlier releases.
         var comparedUntil: UInt64?
+        /// Whether stable had no weight, where the rules slept; nil: they were awake.
+        var isWeightless: Bool?
 
         /// What is known of stable for a rule: by itself, by one of its name, or by the one that knows most.
         fileprivate func reference(for spec: GuardrailSpec) -> StableReference? {

@@ -32,6 +32,15 @@ struct Sleep: Sendable {
         (stable, isKnown) = (last.number, true)
     }
 
+    /// Goes on asleep, as an earlier process was: a trip of then stands in the first reading.
+    mutating func restore(isWithoutWeight: Bool) {
+        self.isWithoutWeight = isWithoutWeight
+        alone = looked - min(looked, Sleep.quietTicks + 1)
+    }
+
+    /// Whether stable has no weight; nil while the rules are awake.
+    var isWeightless: Bool? { since(Tick(number: looked)) == nil ? nil : isWithoutWeight }
+
     /// The last tick with requests of both; nil: none was seen.
     var last: Tick? { isKnown ? Tick(number: stable) : nil }
 

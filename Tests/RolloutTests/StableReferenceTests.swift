@@ -167,6 +167,24 @@ private final class Walk {
         #expect(walk.reading?.isPinned == true && (walk.reading?.stableRequests ?? 0) > 20_000)
     }
 
+    @Test(
+        "A trip at 100 % stands in the first reading after a restart, and a twin is not tripped by one",
+        arguments: seeds)
+    func tripStands(seed: UInt64) throws {
+        let walk = Walk(seed: seed)
+        walk.run(100, at: 1_000_000)
+        let trip = try #require(walk.trip(1_500, at: 1_000_000, Behaviours.failing(0.3)))
+        #expect(trip.isPinned && trip.verdict == .fail)
+        try walk.reload(Walk.errors)
+        walk.run(1, at: 1_000_000, Behaviours.failing(0.3))
+        #expect(walk.reading?.isPinned == true && walk.reading?.verdict == .fail)
+        let twin = Walk(seed: seed)
+        twin.run(300, at: 1_000_000)
+        try twin.reload(Walk.errors)
+        twin.run(1, at: 1_000_000)
+        #expect(twin.reading?.isPinned == true && twin.reading?.verdict != .fail)
+    }
+
     @Test("What was counted by keys, of another measure or of another stable is not used")
     func unusable() throws {
         var keyed = Walk.errors[0]
