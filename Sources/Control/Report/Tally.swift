@@ -39,7 +39,7 @@ package struct Tally: Sendable, Equatable, Codable {
     private(set) var cutNanos: [UInt64] = []
     /// Trips that only alerted; nil in ledgers of earlier releases.
     private var alertCount: Int?
-    public var alerts: Int { alertCount ?? 0 }
+    package var alerts: Int { alertCount ?? 0 }
     private var recent: [Trip] = []
     /// Candidates that have weight.
     private(set) var onTrial: [String] = []
